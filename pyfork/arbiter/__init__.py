@@ -1,0 +1,1 @@
+"""The parent: decides in the supervisor, acts in the loop."""

@@ -1,0 +1,1 @@
+"""What arbiter and worker share: messages, channel, scoreboard."""

@@ -1,0 +1,25 @@
+"""What a worker is born with: the one object that the arbiter hands through the fork."""
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyfork.config.settings import Config
+from pyfork.ipc.channel import Channel
+from pyfork.ipc.scoreboard import Line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Birth:
+    """Everything a worker gets from its arbiter."""
+
+    config: Config
+    slot: int
+    generation: int
+    listeners: tuple[socket.socket, ...]  # bound and listening, in the order of config.bind
+    channel: Channel  # the worker's end; EOF on it means that the arbiter is gone
+    line: Line  # its line on the scoreboard; nobody else writes there
+
+
+WorkerMain = Callable[[Birth], int]
+"""What runs in the child: returns the exit status."""

@@ -1,0 +1,1 @@
+"""Loggers, the access log and their files."""

@@ -1,0 +1,1 @@
+"""Addresses, listeners and who owns a port."""

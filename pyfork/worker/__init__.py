@@ -1,0 +1,1 @@
+"""The child: life cycle, accept, application loading."""
