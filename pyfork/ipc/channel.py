@@ -1,0 +1,189 @@
+"""The channel: a socket pair that carries messages, and file descriptors beside them.
+
+A frame is a header (length of the body, number of fds), then `messages.encode`'s body. The fds
+ride on the frame's first byte. A stream may merge frames but never two batches of fds into one
+read (Linux and the BSDs end the read there), so batches queue up and each frame that announces
+fds claims the next one.
+
+Neither side ever blocks: what does not fit is kept until `flush`. Writing to a dead peer is no
+error here; its death is told once, by `receive`.
+
+Rules: no decisions, no knowledge of what a message means, no selector.
+"""
+
+import array
+import contextlib
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyfork.ipc.messages import Message, decode, encode
+
+MAX_BODY = 1 << 20  # bytes of one encoded message
+MAX_FDS = 64  # fds beside one message; the kernels' own limits are higher
+
+_HEADER = struct.Struct("!IH")
+_READ = 1 << 16
+_READS = 16  # per receive(): a peer that never pauses must not starve the other fds of a loop
+_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # without it (macOS) it is set after the fact
+_ANCILLARY = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
+
+
+class ChannelClosed(EOFError):
+    """The peer is gone (or sent what is no frame), and everything it said has been returned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One message. Whoever takes it owns ``fds`` and closes them.
+
+    ``fds`` is empty, whatever was sent, if this process had no room for them.
+    """
+
+    message: Message
+    fds: tuple[int, ...] = ()
+
+
+def pair() -> tuple["Channel", "Channel"]:
+    """Two connected ends. Both close on exec; a fork must close the end that is not its own."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    return Channel(ours), Channel(theirs)
+
+
+class Channel:
+    """One end."""
+
+    def __init__(self, end: socket.socket) -> None:
+        end.setblocking(False)
+        self._socket = end
+        self._incoming = bytearray()
+        self._batches: deque[tuple[int, ...]] = deque()  # received, not yet claimed by a frame
+        self._outgoing: deque[tuple[memoryview, tuple[int, ...]]] = deque()  # fds are ours: dups
+        self._gone = ""  # why nothing more can come, once that is so
+
+    def fileno(self) -> int:
+        """The fd, for a selector; -1 after `close`."""
+        return self._socket.fileno()
+
+    @property
+    def pending(self) -> bool:
+        """Whether bytes wait for the fd to become writable; then call `flush`."""
+        return bool(self._outgoing)
+
+    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
+        """Send, or keep for `flush`. The caller may close its ``fds`` as soon as this returns.
+
+        Raises ValueError for a message over MAX_BODY bytes or with over MAX_FDS fds.
+        """
+        body = encode(message)
+        if len(body) > MAX_BODY or len(fds) > MAX_FDS:
+            raise ValueError(f"too large for a channel: {type(message).__name__}")
+        frame = memoryview(_HEADER.pack(len(body), len(fds)) + body)
+        self._outgoing.append((frame, tuple(os.dup(fd) for fd in fds)))
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, as far as it fits."""
+        while self._outgoing:
+            frame, fds = self._outgoing[0]
+            try:
+                sent = socket.send_fds(self._socket, [frame], fds)
+            except BlockingIOError:
+                return
+            except (BrokenPipeError, ConnectionResetError):
+                self._drop_outgoing()
+                return
+            _close_all(fds)
+            if sent == len(frame):
+                self._outgoing.popleft()
+            else:
+                self._outgoing[0] = frame[sent:], ()
+
+    def receive(self) -> list[Received]:
+        """The whole messages that are there, maybe none.
+
+        Raises ChannelClosed when there are none and none can come.
+        """
+        for _ in range(_READS):
+            if self._gone or not self._read():
+                break
+        received = self._take_frames()
+        if self._gone and not received:
+            raise ChannelClosed(self._gone)
+        return received
+
+    def close(self) -> None:
+        """Close this end and every fd that nobody claimed."""
+        self._gone = "closed here"
+        self._drop_outgoing()
+        while self._batches:
+            _close_all(self._batches.popleft())
+        self._socket.close()
+
+    def _read(self) -> bool:
+        """Read once. Returns whether there may be more."""
+        try:
+            data, ancillary, flags, _ = self._socket.recvmsg(_READ, _ANCILLARY, _CLOEXEC)
+        except BlockingIOError:
+            return False
+        except ConnectionResetError:  # the peer died without reading what we sent
+            data, ancillary, flags = b"", [], 0
+        if not data:
+            self._gone = "the peer is gone"
+            return False
+        if ancillary or flags & socket.MSG_CTRUNC:
+            self._batches.append(_own(ancillary, whole=not flags & socket.MSG_CTRUNC))
+        self._incoming += data
+        return True
+
+    def _take_frames(self) -> list[Received]:
+        received: list[Received] = []
+        while len(self._incoming) >= _HEADER.size:
+            length, count = _HEADER.unpack_from(self._incoming)
+            end = _HEADER.size + length
+            if length > MAX_BODY:
+                self._garbled(f"a frame of {length} bytes")
+                break
+            if len(self._incoming) < end:
+                break
+            body = bytes(self._incoming[_HEADER.size : end])
+            del self._incoming[:end]
+            fds = self._batches.popleft() if count and self._batches else ()
+            try:
+                received.append(Received(decode(body), fds))
+            except (KeyError, TypeError, ValueError):
+                _close_all(fds)
+                self._garbled(f"no message: {body[:80]!r}")
+        return received
+
+    def _garbled(self, why: str) -> None:
+        """Both ends are of one release: there is no way to go on after this."""
+        self._gone = why
+        self._incoming.clear()
+
+    def _drop_outgoing(self) -> None:
+        while self._outgoing:
+            _close_all(self._outgoing.popleft()[1])
+
+
+def _own(ancillary: list[tuple[int, int, bytes]], *, whole: bool) -> tuple[int, ...]:
+    """The fds of one read, closed on exec; none of them if some were lost on the way."""
+    fds = array.array("i")
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+    if not whole:
+        _close_all(fds)
+        return ()
+    for fd in fds:
+        os.set_inheritable(fd, False)
+    return tuple(fds)
+
+
+def _close_all(fds: Sequence[int]) -> None:
+    for fd in fds:
+        with contextlib.suppress(OSError):  # a closed descriptor is closed even if it complains
+            os.close(fd)

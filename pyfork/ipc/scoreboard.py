@@ -1,0 +1,114 @@
+"""The scoreboard: shared memory in which every worker process writes one line and all may read.
+
+A line has one writer, the worker that it was allotted to; the arbiter clears it before and after.
+A cell is 8 aligned bytes, so a reader sees the old or the new number, never half of one; ``doing``
+is text and may be seen torn, which costs a line of the log some letters.
+
+The hot path writes ``line.cells[REQUESTS] += 1`` or ``line.times[DEADLINE] = now + timeout``;
+the attributes say the same for everybody else.
+
+Rules: no locks, no system call after the first, no decisions.
+"""
+
+import mmap
+from enum import IntEnum
+
+# Cells of a line. `cells` reads them as integers, `times` as floats: seconds of CLOCK_MONOTONIC.
+PID, SLOT, GENERATION, STATE, CONNECTIONS, IN_FLIGHT, REQUESTS, BUSY_SINCE, DEADLINE = range(9)
+
+DOING_BYTES = 128  # longest ``doing``, in UTF-8
+
+_CELLS = 16
+_CELL_BYTES = _CELLS * 8
+_LINE_BYTES = _CELL_BYTES + DOING_BYTES
+
+
+class State(IntEnum):
+    """What a worker is at."""
+
+    FREE = 0  # the line belongs to no worker
+    BOOTING = 1
+    SERVING = 2
+    DRAINING = 3
+
+
+class Scoreboard:
+    """``lines`` lines, shared with every process forked after this. Unused pages cost nothing."""
+
+    def __init__(self, lines: int) -> None:
+        self._memory = memoryview(mmap.mmap(-1, lines * _LINE_BYTES))  # MAP_SHARED | MAP_ANONYMOUS
+        self._lines = lines
+
+    def __len__(self) -> int:
+        return self._lines
+
+    def line(self, index: int) -> "Line":
+        """Line ``index``; IndexError beyond the last one."""
+        if not 0 <= index < self._lines:
+            raise IndexError(f"the scoreboard has {self._lines} lines, no line {index}")
+        start = index * _LINE_BYTES
+        return Line(self._memory[start : start + _LINE_BYTES])
+
+
+def _number(cell: int, doc: str) -> property:
+    def read(line: "Line") -> int:
+        return line.cells[cell]
+
+    def write(line: "Line", value: int) -> None:
+        line.cells[cell] = value
+
+    return property(read, write, doc=doc)
+
+
+def _time(cell: int, doc: str) -> property:
+    def read(line: "Line") -> float:
+        return line.times[cell]
+
+    def write(line: "Line", value: float) -> None:
+        line.times[cell] = value
+
+    return property(read, write, doc=doc)
+
+
+class Line:
+    """One worker's line: a view on shared memory, all zero when free."""
+
+    __slots__ = ("_doing", "cells", "times")
+
+    def __init__(self, memory: memoryview) -> None:
+        numbers = memory[:_CELL_BYTES]
+        self.cells = numbers.cast("q")
+        self.times = numbers.cast("d")
+        self._doing = memory[_CELL_BYTES:]
+
+    pid = _number(PID, "Process id.")
+    slot = _number(SLOT, "Slot 0..N-1.")
+    generation = _number(GENERATION, "Generation of code and config.")
+    connections = _number(CONNECTIONS, "Open client connections.")
+    in_flight = _number(IN_FLIGHT, "Requests that the application is working on.")
+    requests = _number(REQUESTS, "Requests answered since birth.")
+    busy_since = _time(BUSY_SINCE, "When the oldest running request began; 0 when idle.")
+    deadline = _time(DEADLINE, "The worker promises to move this before it passes; 0 = no promise.")
+
+    @property
+    def state(self) -> State:
+        """What the worker is at."""
+        return State(self.cells[STATE])
+
+    @state.setter
+    def state(self, value: State) -> None:
+        self.cells[STATE] = value
+
+    @property
+    def doing(self) -> str:
+        """Method and path of what runs, cut to DOING_BYTES; empty when idle."""
+        return bytes(self._doing).partition(b"\0")[0].decode(errors="replace")
+
+    @doing.setter
+    def doing(self, text: str) -> None:
+        self._doing[:] = text.encode(errors="replace")[:DOING_BYTES].ljust(DOING_BYTES, b"\0")
+
+    def clear(self) -> None:
+        """Free the line."""
+        self.cells[:] = memoryview(bytes(_CELL_BYTES)).cast("q")
+        self._doing[:] = bytes(DOING_BYTES)
