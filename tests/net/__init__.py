@@ -1,0 +1,1 @@
+"""Tests of addresses, listeners and who holds them."""
