@@ -77,9 +77,10 @@ def _bind_inet(address: Inet, backlog: int) -> Listener:
 
 def _resolve(address: Inet) -> tuple[int, tuple[object, ...]]:
     """Family and sockaddr. A name with both families means IPv4, as in gunicorn and Node."""
+    host = address.host.encode("ascii")  # of a str, Python would load the IDNA codec first
     try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError) as error:
+        found = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
         raise BindError(
             f"cannot listen on {address}: no address is known for host {address.host!r}; write an "
             "IP address of this machine, or :PORT for every interface"

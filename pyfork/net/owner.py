@@ -4,6 +4,7 @@ Called once, when the kernel has refused a bind, to make an error that can be ac
 reads, takes what it may see, and never raises for what it may not.
 """
 
+import contextlib
 import ipaddress
 import os
 import socket
@@ -114,15 +115,17 @@ def _lines(path: Path) -> list[str]:
 def _proc_sockets() -> Iterator[tuple[str, int]]:
     """Socket inode and pid of every open socket that this user may see."""
     for process in Path("/proc").iterdir():
-        if not process.name.isdigit():
-            continue
-        try:
-            links = [os.readlink(fd) for fd in (process / "fd").iterdir()]
-        except OSError:  # gone meanwhile, or another user's
-            continue
-        for link in links:
-            if link.startswith("socket:["):
-                yield link[8:-1], int(process.name)
+        if process.name.isdigit():
+            for link in _links(process / "fd"):
+                if link.startswith("socket:["):
+                    yield link[8:-1], int(process.name)
+
+
+def _links(directory: Path) -> Iterator[str]:
+    with contextlib.suppress(OSError):  # the process is gone meanwhile, or another user's
+        for entry in os.listdir(directory):
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                yield os.readlink(directory / entry)
 
 
 def _parent(pid: int) -> int | None:
