@@ -5,10 +5,12 @@ from the declarations below. Flags carry gunicorn's names where gunicorn has the
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pyfork.config.declare import declarations, setting
 from pyfork.config.values import (
     ADDRESSES,
+    APP,
     BOOLEAN,
     MODE,
     NETWORKS,
@@ -21,7 +23,7 @@ from pyfork.config.values import (
     VARIABLES,
     WORKER_CLASS,
     WORKERS,
-    Networks,
+    Network,
     choice,
     optional,
     whole,
@@ -37,7 +39,7 @@ class Config:
 
     app: str | None = setting(
         None,
-        optional(TEXT),
+        optional(APP),
         flags="",
         group="Application",
         help="The WSGI or ASGI application: module, module:name, module:name.sub or "
@@ -241,7 +243,7 @@ class Config:
         group="HTTP",
         help="The HTTP parser; auto is httptools where it is installed.",
     )
-    forwarded_allow_ips: Networks = setting(
+    forwarded_allow_ips: tuple[Network, ...] | Literal["*"] = setting(
         _LOCAL,
         NETWORKS,
         flags="--forwarded-allow-ips",

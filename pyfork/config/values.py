@@ -2,7 +2,8 @@
 
 A `Kind` reads what a command line or environment gives (text) as well as what TOML gives (text,
 numbers, booleans, arrays, tables), and shows a value as the text that reads back to it. Reading
-raises ValueError; its caller knows the setting and the source, and words the error.
+raises ValueError; its caller knows the setting and the source, and words the error. (Addresses
+raise ConfigError, which says more than ``expects`` could.)
 """
 
 import math
@@ -12,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Generic, Literal, TypeVar
+
+from pyfork.net.address import parse
 
 T = TypeVar("T")
 
@@ -176,6 +179,8 @@ def _addresses(raw: object) -> tuple[str, ...]:
     found = _items(raw)
     if not found:
         raise ValueError(raw)
+    for text in found:
+        parse(text)
     return found
 
 
@@ -217,6 +222,7 @@ def _show_variables(value: tuple[tuple[str, str], ...]) -> str:
 
 
 TEXT = Kind("TEXT", "text", _text)
+APP = Kind("APP", "the name of an application, such as module:name", _text)
 PATH = Kind("PATH", "a path", _text)
 SECONDS = Kind("SECONDS", "a number of seconds, 0 or more", _seconds, "{:g}".format)
 SIZE = Kind("SIZE", "a number of bytes such as 4096, 64K, 512M or 1G", _size, _show_size)

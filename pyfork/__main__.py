@@ -1,0 +1,21 @@
+"""The first thing that runs: answer to signals, then become the command."""
+
+import os
+import signal
+import sys
+
+
+def main() -> None:
+    """Run the ``pyfork`` command and exit with its status."""
+    # Before anything else is imported: to be told to stop while starting is no failure, and there
+    # is nothing yet to clean up. The arbiter puts its own handlers in the place of this one.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
+
+    from pyfork.cli import main as command
+
+    sys.exit(command(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""The door: from argv to a Config, and from there to the arbiter.
+
+The only place that prints and that decides on the exit status.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pyfork import __version__
+from pyfork.config.arguments import Arguments, parse, usage
+from pyfork.config.load import Loaded, load, table
+from pyfork.config.settings import Config
+from pyfork.errors import BootError, ConfigError, ExitStatus, PyforkError
+
+_ENGINE = "pyfork.worker.life"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command line ``argv`` (without the program's name); returns the exit status."""
+    command = _COMMANDS.get(argv[0]) if argv else None
+    try:
+        return command(argv[1:]) if command else serve(argv)
+    except PyforkError as error:
+        print(f"pyfork: error: {error}", file=sys.stderr)
+        if isinstance(error, BootError) and error.detail:
+            print(error.detail.rstrip(), file=sys.stderr)
+        return error.status
+
+
+def serve(argv: Sequence[str]) -> int:
+    """``pyfork [serve] [OPTIONS] [APP]``."""
+    arguments = parse(argv)
+    if arguments.action == "help":
+        return _show(usage())
+    if arguments.action == "version":
+        return _show(f"pyfork {__version__}")
+    read = _reader(arguments)
+    loaded = read()
+    if arguments.action == "print_config":
+        return _show(table(loaded))
+    if loaded.config.app is None:
+        raise ConfigError("no application given: write pyfork MODULE:NAME, or app in pyfork.toml")
+    if arguments.action == "check_config":
+        return _check(loaded.config)
+    return _run(loaded.config, lambda: read().config)
+
+
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"serve": serve}
+"""What the first word may be; any other is an application or an option of ``serve``."""
+
+
+def _reader(arguments: Arguments) -> Callable[[], Loaded]:
+    """Reads the settings, now and at each reload, as seen from where pyfork was started."""
+    environ = dict(os.environ)
+    directory = Path.cwd()
+    return lambda: load(arguments, environ, directory)
+
+
+def _run(config: Config, reread: Callable[[], Config]) -> int:
+    from pyfork.arbiter.loop import Arbiter
+
+    # Imported here, before any fork, so that the workers share its memory pages and start at once;
+    # by name, since the arbiter must not know what its workers run.
+    importlib.import_module(_ENGINE)
+    return Arbiter(config, reread=reread, worker_main=f"{_ENGINE}:main").run()
+
+
+def _check(config: Config) -> int:
+    """Load the application as a worker would. This process ends with it."""
+    os.environ.update(config.env)
+    if config.chdir is not None:
+        try:
+            os.chdir(config.chdir)
+        except OSError as error:
+            raise ConfigError(f"--chdir {config.chdir}: {error.strerror}") from None
+    sys.path[:0] = [*config.pythonpath, os.getcwd()]
+    load_app = importlib.import_module("pyfork.worker.app").load
+    app = load_app(config.app, factory=config.factory, interface=config.interface)
+    return _show(f"{config.app}: {app.interface.upper()} application, ready to serve")
+
+
+def _show(text: str) -> int:
+    print(text)
+    return ExitStatus.OK

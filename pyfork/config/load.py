@@ -1,0 +1,94 @@
+"""From the four sources to one Config: defaults, then file, environment and command line.
+
+The same arguments, environment and directory are used again at a reload, when only the file may
+have changed. Pure but for reading that file (and the CPUs, for ``--workers auto``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyfork.config.arguments import Arguments, parse
+from pyfork.config.declare import Setting
+from pyfork.config.settings import SETTINGS, Config
+from pyfork.config.sources import (
+    ARGUMENTS,
+    Given,
+    Source,
+    arguments_of,
+    from_environment,
+    from_file,
+)
+from pyfork.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings, and for each where its value comes from: "-w", "pyfork.toml: workers"..."""
+
+    config: Config
+    origins: Mapping[str, str]
+
+
+def load(arguments: Arguments, environ: Mapping[str, str], directory: Path) -> Loaded:
+    """Read and merge every source.
+
+    Args:
+        arguments: the command line.
+        environ: the environment that pyfork was started with.
+        directory: the directory that pyfork was started in.
+
+    Raises:
+        ConfigError: a setting is unknown, or a value is not what it must be.
+    """
+    lower = parse(arguments_of(environ), origin=f"{ARGUMENTS}: ")
+    if lower.action != "serve":
+        flag = "--" + lower.action.replace("_", "-")
+        raise ConfigError(f"{ARGUMENTS}: {flag} belongs on the command line")
+    return merge(
+        from_file(arguments.file or lower.file, directory),
+        from_environment(environ),
+        lower.given,
+        arguments.given,
+    )
+
+
+def merge(*sources: Source) -> Loaded:
+    """The settings from ``sources``, of which each outranks those before it.
+
+    Values that a higher source replaces are not read: what is wrong in them does not matter.
+
+    Raises:
+        ConfigError: a value is not what it must be.
+    """
+    given: dict[str, Given] = {}
+    for source in sources:
+        given |= source
+    values = {name: _read(SETTINGS[name], each) for name, each in given.items()}
+    origins = {name: given[name].origin if name in given else "default" for name in SETTINGS}
+    if "unix_mode" not in given and values.get("umask") is not None:
+        # As in gunicorn, where the umask decides who may connect to a unix socket.
+        values["unix_mode"] = SETTINGS["unix_mode"].default & ~values["umask"]
+        origins["unix_mode"] = origins["umask"]
+    return Loaded(Config(**values), origins)
+
+
+def table(loaded: Loaded) -> str:
+    """What ``--print-config`` shows: a line for each setting, with its value and origin."""
+    shown = {name: SETTINGS[name].kind.show(getattr(loaded.config, name)) for name in SETTINGS}
+    wide = max(map(len, shown))
+    return "\n".join(
+        f"{name:{wide}}  {text or 'none':24}  {loaded.origins[name]}"
+        for name, text in shown.items()
+    )
+
+
+def _read(each: Setting, given: Given) -> Any:
+    try:
+        return each.kind.read(given.raw)
+    except ConfigError as error:
+        raise ConfigError(f"{given.origin}: {error}") from None
+    except ValueError:
+        written = ", ".join(given.raw) if isinstance(given.raw, tuple) else given.raw
+        raise ConfigError(f"{given.origin}: {written!r} is not {each.kind.expects}") from None

@@ -1,0 +1,133 @@
+"""Where settings are given besides the command line: the file and the environment.
+
+Each source becomes a mapping from setting names to `Given`; nothing here reads or judges a value.
+"""
+
+import difflib
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyfork.config.settings import SETTINGS
+from pyfork.errors import ConfigError
+
+ARGUMENTS = "PYFORK_CMD_ARGS"
+OWN_VARIABLES = frozenset({ARGUMENTS, "PYFORK_WORKER"})
+"""Variables that pyfork reads or sets itself, and that are no settings."""
+
+# Kubernetes and Docker links describe a service that is called pyfork, or pyfork-something, in
+# variables of this shape. They are not meant for us, and must not keep us from starting.
+_SERVICE_LINK = re.compile(
+    r"PYFORK_(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)=.*"
+    r"|PYFORK_(\w+_)?PORT=\w+://.*",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value as it was written, and where."""
+
+    raw: object
+    origin: str
+
+
+Source = Mapping[str, Given]
+
+
+def suggestion(name: str, names: Iterable[str]) -> str:
+    """The end of a message about the unknown ``name``: the nearest known one, if any is near."""
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def from_environment(environ: Mapping[str, str]) -> Source:
+    """The settings that variables give. Empty ones count as not set.
+
+    Raises:
+        ConfigError: a PYFORK_ variable names no setting.
+    """
+    given = {}
+    for each in SETTINGS.values():
+        for name, form in {each.env: "{}", **each.aliases}.items():
+            if each.name not in given and (text := environ.get(name)):
+                given[each.name] = Given(form.format(text), name)
+    known = {each.env for each in SETTINGS.values()}
+    for name in sorted(environ):
+        if not name.startswith("PYFORK_") or name in known | OWN_VARIABLES:
+            continue
+        if not _SERVICE_LINK.fullmatch(f"{name}={environ[name]}"):
+            raise ConfigError(f"{name}: no such variable{suggestion(name, known)}")
+    return given
+
+
+def arguments_of(environ: Mapping[str, str]) -> list[str]:
+    """The words of PYFORK_CMD_ARGS, split as a shell does.
+
+    Raises:
+        ConfigError: a quote in it is not closed.
+    """
+    try:
+        return shlex.split(environ.get(ARGUMENTS, ""))
+    except ValueError as error:
+        raise ConfigError(f"{ARGUMENTS}: {error}") from None
+
+
+def from_file(path: str | None, directory: Path) -> Source:
+    """The settings of the file at ``path``, else of pyfork.toml or pyproject.toml.
+
+    Args:
+        path: what ``--config`` names, or None to look for a file; that there is none is fine then.
+        directory: what relative paths start at, and where to look.
+
+    Raises:
+        ConfigError: the file cannot be read, is not TOML, or has an unknown setting.
+    """
+    if path is not None:
+        return _settings(path, _table(path, _parse(directory / path, path), required=True))
+    for name in ("pyfork.toml", "pyproject.toml"):
+        if (directory / name).exists():
+            table = _table(name, _parse(directory / name, name), required=False)
+            if table is not None:
+                return _settings(name, table)
+    return {}
+
+
+def _parse(path: Path, shown: str) -> dict[str, Any]:
+    import tomllib  # most starts have no file
+
+    if path.suffix == ".py":
+        raise ConfigError(f"{shown}: is Python; pyfork reads TOML, such as pyfork.toml")
+    try:
+        return tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise ConfigError(f"{shown}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"{shown}: is not TOML: {error}") from None
+
+
+def _table(shown: str, document: dict[str, Any], *, required: bool) -> dict[str, Any] | None:
+    """The table with the settings; None if a pyproject.toml that was merely found has none."""
+    if Path(shown).name != "pyproject.toml":
+        return document
+    table = document.get("tool", {}).get("pyfork")
+    if table is None and required:
+        raise ConfigError(f"{shown}: has no [tool.pyfork] table")
+    if not isinstance(table, dict | None):
+        raise ConfigError(f"{shown}: tool.pyfork is not a table")
+    return table
+
+
+def _settings(shown: str, table: dict[str, Any] | None) -> Source:
+    given: dict[str, Given] = {}
+    for key, raw in (table or {}).items():
+        name = key.replace("-", "_")
+        if name not in SETTINGS:
+            raise ConfigError(f"{shown}: {key}: no such setting{suggestion(name, SETTINGS)}")
+        if name in given:
+            raise ConfigError(f"{shown}: {key}: is there twice, with - and with _")
+        given[name] = Given(raw, f"{shown}: {key}")
+    return given
