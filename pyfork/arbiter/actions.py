@@ -1,0 +1,68 @@
+"""What is to be done: everything that the supervisor orders.
+
+Actions are imperative, frozen, and given once. Pure.
+"""
+
+from dataclasses import dataclass
+
+from pyfork.errors import ExitStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Fork a worker."""
+
+    worker: int  # its serial
+    slot: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Tell a worker to drain and to leave within ``grace`` seconds; zero cuts what still runs."""
+
+    worker: int
+    grace: float
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Send SIGABRT: the worker writes the stacks of its threads and dies."""
+
+    worker: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Send SIGKILL."""
+
+    worker: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """The generation serves at full strength: what only lower ones used may go."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """The generation will not be: what only it used may go."""
+
+    generation: int
+    reason: str
+    detail: str = ""  # the application's traceback
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """All workers are gone: leave with this status."""
+
+    status: ExitStatus
+    reason: str = ""  # empty when a stop was asked for
+
+
+Action = Spawn | Retire | Abort | Kill | Adopt | Abandon | Finish

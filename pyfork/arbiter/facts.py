@@ -1,0 +1,89 @@
+"""What can happen: everything that the supervisor is told.
+
+Facts are past or adjective, frozen, and true when they are told; they may come late, twice or
+never. A worker is known by a serial that is never used again, so that a late fact cannot hit
+another worker. Pure.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the supervisor needs of a configuration. Times in seconds."""
+
+    workers: int = 1
+    timeout: float = 30.0  # how long a worker may go without moving its promise; zero: for ever
+    boot_timeout: float = 60.0  # zero: for ever
+    graceful_timeout: float = 30.0
+    reload_parallel: int = 1  # how many workers of a new generation boot at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker accepts connections."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The worker could not boot the application; its exit will follow."""
+
+    worker: int
+    reason: str
+    detail: str = ""  # the application's traceback
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The worker's process is gone, or could never be forked."""
+
+    worker: int
+    how: str  # "exit status 1", "killed by SIGSEGV", ...
+
+
+@dataclass(frozen=True, slots=True)
+class Worn:
+    """The worker serves on, but wants to be replaced."""
+
+    worker: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """The worker's scoreboard line says that it will move this deadline before it passes."""
+
+    worker: int
+    deadline: float  # zero: no promise
+
+
+class Wish(Enum):
+    """What an operator may ask for."""
+
+    STOP = auto()
+    QUIT = auto()
+    FORCE = auto()
+    SCALE_UP = auto()
+    SCALE_DOWN = auto()
+    RETIRE_ALL = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """A wish for a new generation. It is answered once, by Adopt or by Abandon."""
+
+    generation: int  # higher than any before
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An operator wants something."""
+
+    wish: Wish | Reload
+
+
+Fact = Ready | Failed | Exited | Worn | Promised | Asked

@@ -1,0 +1,75 @@
+"""What the supervisor knows of each worker and each generation. Pure; no decisions."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from pyfork.arbiter.backoff import Backoff
+from pyfork.arbiter.facts import Policy
+
+
+class State(Enum):
+    """Where a worker is in its life. Only the first two are on duty; nothing leads back."""
+
+    BOOTING = "booting"
+    SERVING = "serving"
+    RETIRING = "retiring"  # told to drain
+    DYING = "dying"  # failed or aborted: should be gone any moment
+    KILLED = "killed"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Worker:
+    """One worker process, from Spawn to Exited."""
+
+    serial: int
+    slot: int
+    generation: "Generation"
+    state: State = State.BOOTING
+    due: float | None = None  # when its state ends or is looked at again
+    ready_at: float | None = None
+    promise: float = 0.0  # the latest that was told; zero: none
+    worn: bool = False
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that it was born under."""
+        return self.generation.policy
+
+    @property
+    def on_duty(self) -> bool:
+        """Whether it serves or is about to."""
+        return self.state in (State.BOOTING, State.SERVING)
+
+    def lived(self, now: float) -> float:
+        """Seconds since it was ready; zero if it never was."""
+        return now - self.ready_at if self.ready_at is not None else 0.0
+
+    def become(self, state: State, due: float | None) -> None:
+        """Go on to the next state."""
+        self.state, self.due = state, due
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a generation cannot be."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Generation:
+    """One generation of code and configuration."""
+
+    number: int
+    policy: Policy
+    size: int  # slots to fill: the policy's workers, as scaled since
+    adopted: bool = False
+    stillborn: int = 0  # deaths before anyone was ready
+    anyone_ready: bool = False
+    failure: Failure | None = None
+    backoffs: dict[int, Backoff] = field(default_factory=dict)  # by slot
+
+    def backoff(self, slot: int) -> Backoff:
+        """The memory of a slot."""
+        return self.backoffs.setdefault(slot, Backoff())

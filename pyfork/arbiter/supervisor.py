@@ -1,0 +1,349 @@
+"""The decision core: facts in, actions out.
+
+Who calls it knows the world: it feeds facts, performs actions, and asks again when a fact has
+come or when `deadline` has passed. Here the world is a table of workers:
+
+    Spawn -> BOOTING -> SERVING -> RETIRING -> KILLED
+                   \\________\\______> DYING ____/         and Exited from anywhere
+
+Facts only record. `actions` compares what is with what should be, in this order: whose time is
+up; then either the stop, or which generation serves, who is not wanted, who is missing. What it
+orders it records at once, so asking twice gives nothing the second time, and a lost or doubled
+fact delays a decision but cannot spoil one.
+
+    what should be     every slot 0..size-1 of the serving generation has a worker on duty;
+                       so has, while a reload lasts, every slot of the candidate
+    never              is a serving worker told to go before its successor serves,
+                       unless a stop, a smaller size or WINCH is asked for
+
+Rules: no os, signal, socket, time, logging; no pid; time is what the caller says it is.
+"""
+
+from collections.abc import Iterator
+from enum import IntEnum
+
+from pyfork.arbiter.actions import Abandon, Abort, Action, Adopt, Finish, Kill, Retire, Spawn
+from pyfork.arbiter.facts import (
+    Asked,
+    Exited,
+    Fact,
+    Failed,
+    Policy,
+    Promised,
+    Ready,
+    Reload,
+    Wish,
+    Worn,
+)
+from pyfork.arbiter.roster import Failure, Generation, State, Worker
+from pyfork.errors import ExitStatus
+
+MARGIN = 1.0  # seconds that a worker gets beyond its grace, to make its own cut
+QUIT_LIMIT = 2.0  # seconds from a Retire without grace to the kill
+DYING_LIMIT = 1.5  # seconds to write stacks, or to exit after a failure
+LOST_LIMIT = 5.0  # seconds after which a killed process that is stuck in the kernel is forgotten
+OVERSLEPT = 1.0  # seconds; see _expire_serving
+STILLBORN_LIMIT = 5  # deaths in the first generation with nobody ever ready
+
+
+class Haste(IntEnum):
+    """How a stop is made. It only ever grows."""
+
+    NONE = 0
+    GRACEFUL = 1
+    QUICK = 2
+    FORCED = 3
+
+
+class Supervisor:
+    """Keeps one generation of workers serving, and swaps it for the next."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._serving = Generation(1, policy, policy.workers)
+        self._candidate: Generation | None = None
+        self._workers: dict[int, Worker] = {}  # by serial; from Spawn to Exited
+        self._serial = 0  # the last one given
+        self._newest = 1  # the highest generation seen
+        self._reloads: list[Reload] = []  # asked for, not yet begun
+        self._haste = Haste.NONE
+        self._asked_at = 0.0  # when the present haste began
+        self._status = ExitStatus.OK  # of the stop, with its reason
+        self._reason = ""
+        self._finished = False
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """Every worker that is not known to be gone. To look at, not to change."""
+        return tuple(self._workers.values())
+
+    @property
+    def serving(self) -> Generation:
+        """The generation that serves, or at start is about to."""
+        return self._serving
+
+    @property
+    def candidate(self) -> Generation | None:
+        """The generation that a reload is booting."""
+        return self._candidate
+
+    @property
+    def stopping(self) -> bool:
+        """Whether everything is on its way out."""
+        return self._haste is not Haste.NONE
+
+    # Facts: record, decide nothing.
+
+    def feed(self, fact: Fact, now: float) -> None:
+        """Record a fact. Facts about unknown workers are about dead ones, and change nothing."""
+        if isinstance(fact, Asked):
+            self._record_wish(fact.wish, now)
+            return
+        worker = self._workers.get(fact.worker)
+        if worker is None:
+            return
+        match fact:
+            case Ready() if worker.state is State.BOOTING:
+                worker.ready_at = now
+                worker.generation.anyone_ready = True
+                worker.become(State.SERVING, _next_look(worker, now))
+            case Failed(reason=reason, detail=detail) if worker.state is State.BOOTING:
+                worker.become(State.DYING, now + DYING_LIMIT)
+                self._record_loss(worker, now, Failure(reason, detail), fatal=True)
+            case Exited(how=how):
+                del self._workers[worker.serial]
+                if worker.on_duty:
+                    self._record_loss(worker, now, Failure(how))
+            case Worn():
+                worker.worn = True
+            case Promised(deadline=deadline) if deadline != worker.promise:
+                worker.promise = deadline
+                if worker.state is State.SERVING:
+                    worker.due = _next_look(worker, now)
+
+    def _record_wish(self, wish: Wish | Reload, now: float) -> None:
+        match wish:
+            case Reload():
+                self._reloads.append(wish)
+            case Wish.STOP:  # the second one is impatient
+                self._hurry(Haste.QUICK if self.stopping else Haste.GRACEFUL, now)
+            case Wish.QUIT:
+                self._hurry(Haste.FORCED if self._haste >= Haste.QUICK else Haste.QUICK, now)
+            case Wish.FORCE:
+                self._hurry(Haste.FORCED, now)
+            case Wish.SCALE_UP | Wish.SCALE_DOWN:
+                step = 1 if wish is Wish.SCALE_UP else -1
+                for generation in self._generations():
+                    if generation.size:  # else all were retired, until a reload
+                        generation.size = max(1, generation.size + step)
+            case Wish.RETIRE_ALL:
+                self._serving.size = 0
+                if self._candidate:
+                    self._candidate.failure = Failure("all workers are being retired")
+
+    def _record_loss(
+        self, worker: Worker, now: float, failure: Failure, *, fatal: bool = False
+    ) -> None:
+        """Record that a worker on duty will serve no more. ``fatal``: another would fare alike."""
+        generation = worker.generation
+        generation.backoff(worker.slot).died(now, worker.lived(now))
+        if generation.adopted:
+            return
+        if generation is self._serving and not fatal:
+            generation.stillborn += not generation.anyone_ready
+            if generation.stillborn < STILLBORN_LIMIT:
+                return
+        generation.failure = generation.failure or failure
+
+    def _hurry(self, haste: Haste, now: float) -> None:
+        if haste > self._haste:
+            self._haste, self._asked_at = haste, now
+
+    # Decisions.
+
+    def actions(self, now: float) -> list[Action]:
+        """What is to be done now."""
+        if self._finished:
+            return []
+        orders = list(self._expire(now))
+        if self._serving.failure and not self.stopping:
+            self._status, self._reason = ExitStatus.BOOT, self._serving.failure.reason
+            self._hurry(Haste.QUICK, now)
+        orders += self._choose_generation()
+        if self.stopping:
+            orders += self._wind_down(now)
+        else:
+            orders += self._dismiss(now)
+            orders += self._fill(now)
+        return orders
+
+    def deadline(self) -> float | None:
+        """When to ask again if no fact comes before; None: not at all."""
+        times = [worker.due for worker in self._workers.values() if worker.due is not None]
+        if not self.stopping:
+            times += [self._serving.backoff(slot).not_before for slot in self._vacancies()]
+        return min(times, default=None)
+
+    def _expire(self, now: float) -> Iterator[Action]:
+        """Whose time is up."""
+        for worker in self.workers:
+            if worker.due is None or worker.due > now:
+                continue
+            match worker.state:
+                case State.BOOTING:
+                    why = f"not ready within {worker.policy.boot_timeout:g} s"
+                    yield self._kill(worker, now, why)
+                    self._record_loss(worker, now, Failure(why), fatal=True)
+                case State.SERVING:
+                    yield from self._expire_serving(worker, worker.due, now)
+                case State.RETIRING:
+                    yield self._kill(worker, now, "did not drain in time")
+                case State.DYING:
+                    yield self._kill(worker, now, "did not exit")
+                case State.KILLED:
+                    del self._workers[worker.serial]
+
+    def _expire_serving(self, worker: Worker, due: float, now: float) -> Iterator[Action]:
+        """A promise was broken, or there was none to look at.
+
+        If this call itself comes late, the whole machine may have been asleep (a paused
+        container, a stopped process group): then every promise looks broken, and each worker
+        gets a moment to renew its own.
+        """
+        if not worker.promise:
+            worker.due = _next_look(worker, now)
+        elif now - due > OVERSLEPT:
+            worker.due = now + OVERSLEPT
+        else:
+            why = f"hangs: gave no sign of life for {worker.policy.timeout:g} s"
+            worker.become(State.DYING, now + DYING_LIMIT)
+            self._record_loss(worker, now, Failure(why))
+            yield Abort(worker.serial, why)
+
+    def _choose_generation(self) -> Iterator[Action]:
+        """Begin the reloads that were asked for; end the one that is under way, if it can be."""
+        for reload in self._reloads:
+            if reload.generation <= self._newest:
+                continue
+            self._newest = reload.generation
+            if self._candidate:
+                yield self._abandon(self._candidate, Failure("a newer reload was asked for"))
+            policy = reload.policy
+            self._candidate = Generation(reload.generation, policy, policy.workers)
+        self._reloads.clear()
+        if self._candidate and self.stopping:
+            yield self._abandon(self._candidate, Failure("the server is stopping"))
+        elif self._candidate and self._candidate.failure:
+            yield self._abandon(self._candidate, self._candidate.failure)
+        for generation in self._generations():
+            if not generation.adopted and not self.stopping and self._is_complete(generation):
+                generation.adopted = True
+                self._serving, self._candidate = generation, self._later_than(generation)
+                yield Adopt(generation.number)
+
+    def _wind_down(self, now: float) -> Iterator[Action]:
+        """Everybody out; who is leaving already may be told to make haste."""
+        for worker in self.workers:
+            graceful = self._haste is Haste.GRACEFUL
+            grace = worker.policy.graceful_timeout if graceful else 0.0
+            cut = self._asked_at + (grace + MARGIN if graceful else QUIT_LIMIT)
+            forced = self._haste is Haste.FORCED and worker.state is not State.KILLED
+            late = worker.state is State.RETIRING and worker.due is not None and worker.due > cut
+            if forced or worker.state is State.BOOTING:
+                yield self._kill(worker, now, "the server is stopping")
+            elif late or worker.state is State.SERVING:
+                yield self._retire(worker, grace, cut)
+        if not self._workers:
+            self._finished = True
+            yield Finish(self._status, self._reason)
+
+    def _dismiss(self, now: float) -> Iterator[Action]:
+        """Who is not wanted: of no generation that counts, in no slot of it, or succeeded."""
+        generations = self._generations()
+        youngest = {
+            (worker.generation.number, worker.slot): worker.serial
+            for worker in self.workers
+            if worker.state is State.SERVING
+        }
+        for worker in self.workers:
+            generation = worker.generation
+            wanted = generation in generations and worker.slot < generation.size
+            if worker.state is State.BOOTING and not wanted:
+                yield self._kill(worker, now, "not needed any more")
+            elif worker.state is State.SERVING:
+                succeeded = youngest[generation.number, worker.slot] != worker.serial
+                if succeeded or not wanted:
+                    grace = worker.policy.graceful_timeout
+                    yield self._retire(worker, grace, now + grace + MARGIN)
+
+    def _fill(self, now: float) -> Iterator[Action]:
+        """Who is missing."""
+        for slot in self._vacancies():
+            if self._serving.backoff(slot).not_before <= now:
+                yield self._spawn(self._serving, slot, now)
+        if self._candidate:
+            crew = self._on_duty(self._candidate)
+            booting = sum(worker.state is State.BOOTING for worker in crew)
+            staffed = {worker.slot for worker in crew}
+            empty = [slot for slot in range(self._candidate.size) if slot not in staffed]
+            for slot in empty[: max(0, self._candidate.policy.reload_parallel - booting)]:
+                yield self._spawn(self._candidate, slot, now)
+
+    def _vacancies(self) -> list[int]:
+        """Slots of the serving generation that need one more worker: the empty ones, and one of
+        the worn ones unless a successor boots already or a reload will bring them all."""
+        crew = self._on_duty(self._serving)
+        staffed = {worker.slot for worker in crew}
+        empty = [slot for slot in range(self._serving.size) if slot not in staffed]
+        worn = [worker.slot for worker in crew if worker.worn and worker.slot < self._serving.size]
+        booting = {worker.slot for worker in crew if worker.state is State.BOOTING}
+        if not worn or self._candidate or not booting.isdisjoint(worn):
+            return empty
+        return [*empty, min(worn, key=lambda slot: self._serving.backoff(slot).not_before)]
+
+    # The table of workers.
+
+    def _generations(self) -> list[Generation]:
+        """Those that count, lowest first."""
+        return [self._serving, self._candidate] if self._candidate else [self._serving]
+
+    def _later_than(self, generation: Generation) -> Generation | None:
+        return self._candidate if generation is not self._candidate else None
+
+    def _on_duty(self, generation: Generation) -> list[Worker]:
+        return [w for w in self.workers if w.on_duty and w.generation is generation]
+
+    def _is_complete(self, generation: Generation) -> bool:
+        serving = {w.slot for w in self._on_duty(generation) if w.state is State.SERVING}
+        return bool(generation.size) and serving.issuperset(range(generation.size))
+
+    # Orders: record what is ordered, and order it.
+
+    def _spawn(self, generation: Generation, slot: int, now: float) -> Action:
+        self._serial += 1
+        patience = generation.policy.boot_timeout
+        self._workers[self._serial] = Worker(
+            serial=self._serial,
+            slot=slot,
+            generation=generation,
+            due=now + patience if patience else None,
+        )
+        return Spawn(self._serial, slot, generation.number)
+
+    def _retire(self, worker: Worker, grace: float, cut: float) -> Action:
+        worker.become(State.RETIRING, cut)
+        return Retire(worker.serial, grace)
+
+    def _kill(self, worker: Worker, now: float, reason: str) -> Action:
+        worker.become(State.KILLED, now + LOST_LIMIT)
+        return Kill(worker.serial, reason)
+
+    def _abandon(self, generation: Generation, failure: Failure) -> Action:
+        self._candidate = None
+        return Abandon(generation.number, failure.reason, failure.detail)
+
+
+def _next_look(worker: Worker, now: float) -> float | None:
+    """When a serving worker is looked at again: when its promise ends, if it gave one."""
+    if worker.promise:
+        return worker.promise
+    return now + worker.policy.timeout if worker.policy.timeout else None
