@@ -4,7 +4,7 @@ The same arguments, environment and directory are used again at a reload, when o
 have changed. Pure but for reading that file (and the CPUs, for ``--workers auto``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,16 +42,24 @@ def load(arguments: Arguments, environ: Mapping[str, str], directory: Path) -> L
     Raises:
         ConfigError: a setting is unknown, or a value is not what it must be.
     """
-    lower = parse(arguments_of(environ), origin=f"{ARGUMENTS}: ")
-    if lower.action != "serve":
-        flag = "--" + lower.action.replace("_", "-")
-        raise ConfigError(f"{ARGUMENTS}: {flag} belongs on the command line")
+    lower = _lower(arguments_of(environ))
     return merge(
         from_file(arguments.file or lower.file, directory),
         from_environment(environ),
         lower.given,
         arguments.given,
     )
+
+
+def _lower(words: Sequence[str]) -> Arguments:
+    """The arguments that PYFORK_CMD_ARGS holds; it can set, but not ask for anything."""
+    if not words:
+        return Arguments(given={}, file=None, action="serve")
+    lower = parse(words, origin=f"{ARGUMENTS}: ")
+    if lower.action != "serve":
+        flag = "--" + lower.action.replace("_", "-")
+        raise ConfigError(f"{ARGUMENTS}: {flag} belongs on the command line")
+    return lower
 
 
 def merge(*sources: Source) -> Loaded:

@@ -3,7 +3,6 @@
 Each source becomes a mapping from setting names to `Given`; nothing here reads or judges a value.
 """
 
-import difflib
 import re
 import shlex
 from collections.abc import Iterable, Mapping
@@ -20,10 +19,9 @@ OWN_VARIABLES = frozenset({ARGUMENTS, "PYFORK_WORKER"})
 
 # Kubernetes and Docker links describe a service that is called pyfork, or pyfork-something, in
 # variables of this shape. They are not meant for us, and must not keep us from starting.
-_SERVICE_LINK = re.compile(
+_SERVICE_LINK = (
     r"PYFORK_(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)=.*"
-    r"|PYFORK_(\w+_)?PORT=\w+://.*",
-    re.DOTALL,
+    r"|PYFORK_(\w+_)?PORT=\w+://.*"
 )
 
 
@@ -40,6 +38,8 @@ Source = Mapping[str, Given]
 
 def suggestion(name: str, names: Iterable[str]) -> str:
     """The end of a message about the unknown ``name``: the nearest known one, if any is near."""
+    import difflib  # only for a mistake
+
     near = difflib.get_close_matches(name, list(names), n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
@@ -59,7 +59,7 @@ def from_environment(environ: Mapping[str, str]) -> Source:
     for name in sorted(environ):
         if not name.startswith("PYFORK_") or name in known | OWN_VARIABLES:
             continue
-        if not _SERVICE_LINK.fullmatch(f"{name}={environ[name]}"):
+        if not re.fullmatch(_SERVICE_LINK, f"{name}={environ[name]}", re.DOTALL):
             raise ConfigError(f"{name}: no such variable{suggestion(name, known)}")
     return given
 
@@ -113,7 +113,8 @@ def _table(shown: str, document: dict[str, Any], *, required: bool) -> dict[str,
     """The table with the settings; None if a pyproject.toml that was merely found has none."""
     if Path(shown).name != "pyproject.toml":
         return document
-    table = document.get("tool", {}).get("pyfork")
+    tool = document.get("tool")
+    table = tool.get("pyfork") if isinstance(tool, dict) else None
     if table is None and required:
         raise ConfigError(f"{shown}: has no [tool.pyfork] table")
     if not isinstance(table, dict | None):

@@ -33,7 +33,6 @@ WORKER_CLASSES = {
     "uvicorn_worker.UvicornWorker": "uvicorn",
 }
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-_SIZE = re.compile(r"(\d+)([KMG]?)", re.ASCII)
 _BOOLEANS = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off"), False),
@@ -116,7 +115,7 @@ def _seconds(raw: object) -> float:
 
 
 def _size(raw: object) -> int:
-    match = _SIZE.fullmatch(str(raw).upper())
+    match = re.fullmatch(r"([0-9]+)([KMG]?)", str(raw).upper())
     if match is None or isinstance(raw, bool):
         raise ValueError(raw)
     return int(match[1]) * _UNITS[match[2]]
@@ -200,7 +199,7 @@ def _show_networks(value: Networks) -> str:
 def _variables(raw: object) -> tuple[tuple[str, str], ...]:
     """NAME=VALUE: a TOML table or array, a repeated flag, or the words of one text."""
     if isinstance(raw, dict):
-        return tuple((_name(name), str(value)) for name, value in raw.items())
+        return tuple((_name(name), _variable(value)) for name, value in raw.items())
     words = shlex.split(raw) if isinstance(raw, str) else raw
     if not isinstance(words, list | tuple):
         raise ValueError(raw)
@@ -215,6 +214,12 @@ def _name(raw: object) -> str:
     if "=" in name:
         raise ValueError(raw)
     return name
+
+
+def _variable(raw: object) -> str:
+    if isinstance(raw, int | float) and not isinstance(raw, bool):
+        return str(raw)
+    return raw if raw == "" else _text(raw)
 
 
 def _show_variables(value: tuple[tuple[str, str], ...]) -> str:

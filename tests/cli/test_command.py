@@ -1,0 +1,132 @@
+"""The real command, up to where it would serve."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pyfork
+
+ROOT = Path(pyfork.__file__).parents[1]
+START = [sys.executable, "-m", "pyfork"]
+APP = "def app(environ, start_response):\n    return []\n"
+
+
+@pytest.fixture
+def environ() -> dict[str, str]:
+    owned = ("PYFORK_", "PORT", "WEB_CONCURRENCY")
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(owned)}
+    return kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+
+
+class Command:
+    """Runs pyfork in a directory of its own."""
+
+    def __init__(self, directory: Path, environ: dict[str, str]) -> None:
+        self.directory = directory
+        self.environ = environ
+
+    def __call__(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*START, *argv],
+            cwd=self.directory,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+
+@pytest.fixture
+def command(tmp_path: Path, environ: dict[str, str]) -> Command:
+    return Command(tmp_path, environ)
+
+
+def test_version(command: Command) -> None:
+    done = command("--version")
+    assert (done.returncode, done.stdout) == (0, f"pyfork {pyfork.__version__}\n")
+
+
+def test_help(command: Command) -> None:
+    done = command("--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: pyfork [OPTIONS] [APP]\n")
+    assert "-w, --workers N|auto" in done.stdout
+
+
+def test_print_config_needs_no_app(command: Command) -> None:
+    (command.directory / "pyfork.toml").write_text("threads = 2\n")
+    command.environ["WEB_CONCURRENCY"] = "3"
+    done = command("--bind=:0", "--print-config")
+    lines = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
+    assert done.returncode == 0
+    assert ["threads", "2", "pyfork.toml: threads"] in lines
+    assert ["workers", "3", "WEB_CONCURRENCY"] in lines
+    assert ["bind", ":0", "--bind"] in lines
+    assert ["app", "none", "default"] in lines
+
+
+def test_serve_may_be_said(command: Command) -> None:
+    assert "--workers" in command("serve", "--workers", "2", "--print-config").stdout
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ((), "no application given: write pyfork MODULE:NAME, or app in pyfork.toml"),
+        (("a:b", "--workrs", "2"), "--workrs: no such option; did you mean --workers?"),
+        (("a:b", "-w", "x"), "-w: 'x' is not a whole number of at least 1, or auto"),
+        (("a:b", "-c", "none.toml"), "none.toml: cannot be read: No such file or directory"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    command: Command, argv: tuple[str, ...], message: str
+) -> None:
+    done = command(*argv)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"pyfork: error: {message}\n"
+
+
+def test_check_config_loads_the_app_where_it_is_told_to(command: Command) -> None:
+    (command.directory / "site").mkdir()
+    (command.directory / "lib").mkdir()
+    (command.directory / "site/shop.py").write_text(
+        "import os, parts\nassert os.environ['COLOUR'] == 'red'\n" + APP
+    )
+    (command.directory / "lib/parts.py").write_text("")
+    done = command(
+        *("shop:app", "--chdir", "site", "--pythonpath", "../lib", "-e", "COLOUR=red"),
+        "--check-config",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "shop:app: WSGI application, ready to serve\n"
+
+
+def test_check_config_tells_whose_fault_it_is(command: Command) -> None:
+    (command.directory / "shop.py").write_text("1 / 0\n")
+    assert command("shop:app", "--check-config", "-w", "x").returncode == 2
+    assert command("shop:app", "--check-config", "--chdir", "none").returncode == 2
+    done = command("shop:app", "--check-config")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("pyfork: error: ")
+    assert "ZeroDivisionError" in done.stderr
+    assert "shop.py" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_amid_the_imports_is_no_failure(
+    number: signal.Signals, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    # Stands in for the first heavy import, and never ends.
+    (tmp_path / "click.py").write_text("import signal\nprint('.', flush=True)\nsignal.pause()\n")
+    with subprocess.Popen(
+        [*START, "a:b"], cwd=tmp_path, env=environ, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b".\n"
+        process.send_signal(number)
+        assert process.wait(30) == 0

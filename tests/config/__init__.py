@@ -1,0 +1,1 @@
+"""Tests of settings: their values, their sources and their pages."""
