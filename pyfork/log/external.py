@@ -1,0 +1,60 @@
+"""``--log-config``: a set-up for the logging package that takes the place of ours."""
+
+import configparser
+import json
+import logging.config
+import os
+from typing import Any
+
+from pyfork.errors import ConfigError
+
+
+def load(path: str) -> None:
+    """Apply the file: ``.json`` and ``.toml`` are dictConfig's schema, all else is fileConfig's.
+
+    ``version = 1`` may be left out, and loggers that the file does not name stay enabled unless
+    it says otherwise.
+
+    Raises:
+        ConfigError: it cannot be read, or the logging package refuses it.
+    """
+    try:
+        if os.path.splitext(path)[1] in (".json", ".toml"):
+            logging.config.dictConfig(
+                {"version": 1, "disable_existing_loggers": False} | _mapping(path)
+            )
+        else:
+            parser = configparser.ConfigParser()
+            with open(path, encoding="utf-8") as file:
+                parser.read_file(file, path)
+            logging.config.fileConfig(parser, disable_existing_loggers=False)
+    except OSError as error:
+        raise ConfigError(f"--log-config: {path}: {error.strerror or error}") from error
+    except (configparser.Error, KeyError) as error:
+        raise ConfigError(
+            f"--log-config: {path} is no logging set-up: {_reason(error)}; sections [loggers], "
+            "[handlers] and [formatters] are needed"
+        ) from error
+    except Exception as error:  # the file names classes and, as INI, holds code: any may raise
+        raise ConfigError(f"--log-config: {path}: {_reason(error)}") from error
+
+
+def _mapping(path: str) -> dict[str, Any]:
+    with open(path, "rb") as file:
+        if path.endswith(".json"):
+            found = json.load(file)
+        else:
+            import tomllib
+
+            found = tomllib.load(file)
+    if not isinstance(found, dict):
+        raise TypeError("the outermost value is not an object")
+    return found
+
+
+def _reason(error: BaseException) -> str:
+    """dictConfig says where it failed, and keeps why as the cause."""
+    where = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, KeyError):
+        where = f"{error.args[0]!r} is missing"
+    return f"{where}: {_reason(error.__cause__)}" if error.__cause__ else where

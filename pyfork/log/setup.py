@@ -1,0 +1,265 @@
+"""The loggers of pyfork: where they write, what a line looks like, and who says it.
+
+``pyfork.error`` has everything that an operator needs, ``pyfork.access`` one line a request. All
+state is in the logging package's own registry: the handlers of those loggers, and one `Identity`
+filter that puts role, slot and generation into each record.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from pyfork.config.settings import Config
+from pyfork.errors import ConfigError
+from pyfork.log.sink import Sink, SinkHandler
+
+ERROR = "pyfork.error"
+ACCESS = "pyfork.access"
+
+_OURS = ("pyfork", ERROR, ACCESS, "uvicorn", "uvicorn.error", "uvicorn.asgi")
+_NEVER = logging.CRITICAL + 1
+_LINE = "[{asctime}] [{process}] [{levelname}]{identity} {message}"
+_TIME = "%Y-%m-%d %H:%M:%S %z"
+_UNPRINTABLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
+    ord("\n"): "\n",
+    ord("\t"): "\t",
+}
+
+
+class Identity(logging.Filter):
+    """Puts ``role``, ``slot``, ``generation`` and ``identity`` into records.
+
+    ``identity`` is what stands in the line: " [worker 2 gen 5]", or nothing before `identify`.
+    """
+
+    role: str | None = None
+    slot: int | None = None
+    generation: int | None = None
+    text: str = ""
+
+    def become(self, role: str, slot: int | None, generation: int | None) -> None:
+        """From now on this process is ``role``."""
+        self.role, self.slot, self.generation = role, slot, generation
+        words = [role]
+        if slot is not None:
+            words.append(str(slot))
+        if generation is not None:
+            words.append(f"gen {generation}")
+        self.text = f" [{' '.join(words)}]"
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Every record passes."""
+        record.role, record.slot, record.generation = self.role, self.slot, self.generation
+        record.identity = self.text
+        return True
+
+
+class LineFormatter(logging.Formatter):
+    """pyfork's own line. Control characters are shown, not sent to the terminal."""
+
+    def __init__(self) -> None:
+        super().__init__(_LINE, _TIME, style="{", defaults={"identity": ""})
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """Local time with the offset to UTC."""
+        return time.strftime(datefmt or _TIME, time.localtime(record.created))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and the traceback below it if there is one."""
+        text = super().format(record)
+        return text if text.isprintable() else text.translate(_UNPRINTABLE)
+
+
+def configure(config: Config) -> None:
+    """Set the loggers up as ``config`` says; called again, it replaces what it did before.
+
+    Raises:
+        ConfigError: a log file cannot be opened, or ``--log-config`` is no logging set-up; what
+            was in force before still is.
+    """
+    error, access = _open_sinks(config)
+    identity = current_identity()
+    logging.getLogger(ACCESS).addFilter(identity)
+    before = [_Saved.bare(logging.getLogger(name)) for name in _OURS]
+    if config.log_config:
+        _load_external(config.log_config, before)
+    if error is not None:
+        level: int = logging.getLevelName(config.log_level.upper())
+        _attach("pyfork", error, LineFormatter(), identity, level)
+        # Its classes run in our workers; what they have to say below a warning, we say ourselves.
+        _attach("uvicorn", error, LineFormatter(), identity, max(level, logging.WARNING))
+    if access is not None:
+        _attach(ACCESS, access, logging.Formatter("%(message)s"), identity, logging.INFO)
+    elif not config.log_config:
+        logging.getLogger(ACCESS).setLevel(_NEVER)
+    reclaim()
+    for saved in before:
+        saved.close()
+
+
+def identify(role: str, slot: int | None = None, generation: int | None = None) -> None:
+    """Say who this process is; every line of the error log has it from now on."""
+    current_identity().become(role, slot, generation)
+
+
+def current_identity() -> Identity:
+    """Who this process is: the filter of the error log, made where it is missing."""
+    logger = logging.getLogger(ERROR)
+    for found in logger.filters:
+        if isinstance(found, Identity):
+            return found
+    identity = Identity()
+    logger.addFilter(identity)
+    return identity
+
+
+def reclaim() -> None:
+    """Enable our loggers again: an application's logging set-up disables what it does not name."""
+    for name in _OURS:
+        logging.getLogger(name).disabled = False
+
+
+def reopen() -> None:
+    """Open all log files anew, those of the application's file handlers too.
+
+    A file that cannot be opened is told in the error log, and its lines go on into the old one.
+    """
+    sinks: dict[int, Sink] = {}
+    for handler in _handlers():
+        if isinstance(handler, SinkHandler):
+            sinks[id(handler.sink)] = handler.sink
+        elif isinstance(handler, logging.FileHandler):
+            _attempt(partial(_reopen_file, handler), handler.baseFilename)
+    for sink in sinks.values():
+        _attempt(sink.reopen, sink.path)
+
+
+def _attempt(open_anew: Callable[[], None], path: str | None) -> None:
+    try:
+        open_anew()
+    except OSError as error:
+        logging.getLogger(ERROR).error("cannot reopen log file %s: %s", path, error.strerror)
+
+
+def _reopen_file(handler: logging.FileHandler) -> None:
+    handler.acquire()
+    try:
+        old, handler.stream = handler.stream, handler._open()
+        if old is not None:
+            old.close()
+    finally:
+        handler.release()
+
+
+def _handlers() -> Iterator[logging.Handler]:
+    registry = logging.getLogger().manager.loggerDict
+    loggers = [entry for entry in registry.values() if isinstance(entry, logging.Logger)]
+    for logger in (logging.getLogger(), *loggers):
+        yield from logger.handlers
+
+
+def _open_sinks(config: Config) -> tuple[Sink | None, Sink | None]:
+    """Both are open before anything old is let go of, or neither."""
+    if config.log_config:
+        return None, None
+    error = _open(config, config.error_logfile, "--error-logfile", 2)
+    try:
+        path = config.access_logfile
+        return error, _open(config, path, "--access-logfile", 1) if path else None
+    except ConfigError:
+        error.close()
+        raise
+
+
+def _open(config: Config, path: str, flag: str, stream: Literal[1, 2]) -> Sink:
+    try:
+        sink = Sink(path, stream=stream)
+    except OSError as error:
+        raise ConfigError(
+            f"{flag}: cannot open {path}: {error.strerror}; choose a file in a directory that "
+            "exists and may be written to, or - for the terminal"
+        ) from error
+    if os.geteuid() == 0 and (config.user or config.group):
+        sink.give_to(_user_id(config.user), _group_id(config.group))
+    return sink
+
+
+def _user_id(user: str | None) -> int:
+    import pwd
+
+    if user is None or user.isdecimal():
+        return -1 if user is None else int(user)
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError as error:
+        raise ConfigError(f"--user: user {user!r} is not known on this machine") from error
+
+
+def _group_id(group: str | None) -> int:
+    import grp
+
+    if group is None or group.isdecimal():
+        return -1 if group is None else int(group)
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError as error:
+        raise ConfigError(f"--group: group {group!r} is not known on this machine") from error
+
+
+def _attach(
+    name: str, sink: Sink, formatter: logging.Formatter, identity: Identity, level: int
+) -> None:
+    handler = SinkHandler(sink)
+    handler.setFormatter(formatter)
+    handler.addFilter(identity)  # records of child loggers pass handlers' filters only
+    logger = logging.getLogger(name)
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate = False
+
+
+def _load_external(path: str, before: list["_Saved"]) -> None:
+    from pyfork.log import external
+
+    try:
+        external.load(path)
+    except ConfigError:
+        for saved in before:
+            saved.restore()
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """A logger as it was before it was laid bare."""
+
+    logger: logging.Logger
+    level: int
+    propagate: bool
+    handlers: list[logging.Handler]
+
+    @classmethod
+    def bare(cls, logger: logging.Logger) -> "_Saved":
+        saved = cls(logger, logger.level, logger.propagate, logger.handlers[:])
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
+        for handler in saved.handlers:
+            logger.removeHandler(handler)
+        return saved
+
+    def restore(self) -> None:
+        _Saved.bare(self.logger)
+        self.logger.setLevel(self.level)
+        self.logger.propagate = self.propagate
+        for handler in self.handlers:
+            self.logger.addHandler(handler)
+
+    def close(self) -> None:
+        for handler in self.handlers:
+            handler.close()
+            if isinstance(handler, SinkHandler):
+                handler.sink.close()

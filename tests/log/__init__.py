@@ -1,0 +1,1 @@
+"""Tests of the error log and the access log."""
