@@ -16,6 +16,7 @@ from pyfork.config.settings import Config
 from pyfork.errors import BootError, ConfigError, ExitStatus, PyforkError
 
 _ENGINE = "pyfork.worker.life"
+_LOADING = "pyfork.worker.app"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -70,15 +71,9 @@ def _run(config: Config, reread: Callable[[], Config]) -> int:
 
 def _check(config: Config) -> int:
     """Load the application as a worker would. This process ends with it."""
-    os.environ.update(config.env)
-    if config.chdir is not None:
-        try:
-            os.chdir(config.chdir)
-        except OSError as error:
-            raise ConfigError(f"--chdir {config.chdir}: {error.strerror}") from None
-    sys.path[:0] = [*config.pythonpath, os.getcwd()]
-    load_app = importlib.import_module("pyfork.worker.app").load
-    app = load_app(config.app, factory=config.factory, interface=config.interface)
+    loading = importlib.import_module(_LOADING)
+    loading.enter(config.chdir, config.pythonpath, config.env)
+    app = loading.load(config.app, factory=config.factory, interface=config.interface)
     return _show(f"{config.app}: {app.interface.upper()} application, ready to serve")
 
 

@@ -20,8 +20,8 @@ OWN_VARIABLES = frozenset({ARGUMENTS, "PYFORK_WORKER"})
 # Kubernetes and Docker links describe a service that is called pyfork, or pyfork-something, in
 # variables of this shape. They are not meant for us, and must not keep us from starting.
 _SERVICE_LINK = (
-    r"PYFORK_(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)=.*"
-    r"|PYFORK_(\w+_)?PORT=\w+://.*"
+    r"PYFORK_(\w+_)?"
+    r"(SERVICE_(HOST|PORT)(_\w+)?=|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?=|PORT=\w+://)"
 )
 
 
@@ -59,7 +59,7 @@ def from_environment(environ: Mapping[str, str]) -> Source:
     for name in sorted(environ):
         if not name.startswith("PYFORK_") or name in known | OWN_VARIABLES:
             continue
-        if not re.fullmatch(_SERVICE_LINK, f"{name}={environ[name]}", re.DOTALL):
+        if not re.match(_SERVICE_LINK, f"{name}={environ[name]}"):
             raise ConfigError(f"{name}: no such variable{suggestion(name, known)}")
     return given
 
@@ -90,9 +90,7 @@ def from_file(path: str | None, directory: Path) -> Source:
         return _settings(path, _table(path, _parse(directory / path, path), required=True))
     for name in ("pyfork.toml", "pyproject.toml"):
         if (directory / name).exists():
-            table = _table(name, _parse(directory / name, name), required=False)
-            if table is not None:
-                return _settings(name, table)
+            return _settings(name, _table(name, _parse(directory / name, name), required=False))
     return {}
 
 
@@ -109,22 +107,24 @@ def _parse(path: Path, shown: str) -> dict[str, Any]:
         raise ConfigError(f"{shown}: is not TOML: {error}") from None
 
 
-def _table(shown: str, document: dict[str, Any], *, required: bool) -> dict[str, Any] | None:
-    """The table with the settings; None if a pyproject.toml that was merely found has none."""
+def _table(shown: str, document: dict[str, Any], *, required: bool) -> dict[str, Any]:
+    """The table with the settings; empty if a pyproject.toml that was merely found has none."""
     if Path(shown).name != "pyproject.toml":
         return document
     tool = document.get("tool")
     table = tool.get("pyfork") if isinstance(tool, dict) else None
-    if table is None and required:
+    if table is None and not required:
+        return {}
+    if table is None:
         raise ConfigError(f"{shown}: has no [tool.pyfork] table")
-    if not isinstance(table, dict | None):
+    if not isinstance(table, dict):
         raise ConfigError(f"{shown}: tool.pyfork is not a table")
     return table
 
 
-def _settings(shown: str, table: dict[str, Any] | None) -> Source:
+def _settings(shown: str, table: dict[str, Any]) -> Source:
     given: dict[str, Given] = {}
-    for key, raw in (table or {}).items():
+    for key, raw in table.items():
         name = key.replace("-", "_")
         if name not in SETTINGS:
             raise ConfigError(f"{shown}: {key}: no such setting{suggestion(name, SETTINGS)}")

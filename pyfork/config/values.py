@@ -116,7 +116,7 @@ def _seconds(raw: object) -> float:
 
 def _size(raw: object) -> int:
     match = re.fullmatch(r"([0-9]+)([KMG]?)", str(raw).upper())
-    if match is None or isinstance(raw, bool):
+    if match is None:
         raise ValueError(raw)
     return int(match[1]) * _UNITS[match[2]]
 

@@ -109,7 +109,7 @@ def test_check_config_loads_the_app_where_it_is_told_to(command: Command) -> Non
 def test_check_config_tells_whose_fault_it_is(command: Command) -> None:
     (command.directory / "shop.py").write_text("1 / 0\n")
     assert command("shop:app", "--check-config", "-w", "x").returncode == 2
-    assert command("shop:app", "--check-config", "--chdir", "none").returncode == 2
+    assert "none" in command("shop:app", "--check-config", "--chdir", "none").stderr
     done = command("shop:app", "--check-config")
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.startswith("pyfork: error: ")
