@@ -45,6 +45,10 @@ LOST_LIMIT = 5.0  # seconds after which a killed process that is stuck in the ke
 OVERSLEPT = 1.0  # seconds; see _expire_serving
 STILLBORN_LIMIT = 5  # deaths in the first generation with nobody ever ready
 
+STOPPING = "the server is stopping"
+NOT_NEEDED = "not needed any more"
+BLAMELESS = frozenset({STOPPING, NOT_NEEDED})  # reasons for a kill that are not the worker's fault
+
 
 class Haste(IntEnum):
     """How a stop is made. It only ever grows."""
@@ -231,7 +235,7 @@ class Supervisor:
             self._candidate = Generation(reload.generation, policy, policy.workers)
         self._reloads.clear()
         if self._candidate and self.stopping:
-            yield self._abandon(self._candidate, Failure("the server is stopping"))
+            yield self._abandon(self._candidate, Failure(STOPPING))
         elif self._candidate and self._candidate.failure:
             yield self._abandon(self._candidate, self._candidate.failure)
         for generation in self._generations():
@@ -249,7 +253,7 @@ class Supervisor:
             forced = self._haste is Haste.FORCED and worker.state is not State.KILLED
             late = worker.state is State.RETIRING and worker.due is not None and worker.due > cut
             if forced or worker.state is State.BOOTING:
-                yield self._kill(worker, now, "the server is stopping")
+                yield self._kill(worker, now, STOPPING)
             elif late or worker.state is State.SERVING:
                 yield self._retire(worker, grace, cut)
         if not self._workers:
@@ -268,7 +272,7 @@ class Supervisor:
             generation = worker.generation
             wanted = generation in generations and worker.slot < generation.size
             if worker.state is State.BOOTING and not wanted:
-                yield self._kill(worker, now, "not needed any more")
+                yield self._kill(worker, now, NOT_NEEDED)
             elif worker.state is State.SERVING:
                 succeeded = youngest[generation.number, worker.slot] != worker.serial
                 if succeeded or not wanted:

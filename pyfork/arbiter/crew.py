@@ -1,0 +1,162 @@
+"""The worker processes: what each needs to be born, and what is left of it at the end.
+
+Here serials become pids, orders become messages and signals. Nothing here decides or waits.
+"""
+
+import contextlib
+import logging
+import os
+import pkgutil
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from pyfork.arbiter import process
+from pyfork.arbiter.actions import Spawn
+from pyfork.arbiter.ports import Ports
+from pyfork.config.settings import Config
+from pyfork.ipc import titles
+from pyfork.ipc.birth import Birth, WorkerMain
+from pyfork.ipc.channel import Channel, ChannelClosed, pair
+from pyfork.ipc.messages import Message
+from pyfork.ipc.scoreboard import Line, Scoreboard, State
+from pyfork.log import setup
+
+_LINES = 4096  # on the scoreboard: more workers than any machine runs; unused ones cost nothing
+
+log = logging.getLogger("pyfork.error")
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Member:
+    """One worker process, from fork to waitpid."""
+
+    worker: int  # serial
+    slot: int
+    generation: int
+    pid: int
+    channel: Channel  # the arbiter's end
+    line: Line
+    index: int  # of the line
+    born: float
+    ready_at: float | None = None
+    retiring: bool = False
+    doom: str = ""  # why it was sent a deadly signal, if it was
+
+    def send(self, message: Message) -> None:
+        """Send a message; a worker that hears no more is lost in another way."""
+        self.channel.send(message)
+
+    def retire(self, message: Message, *, deaf: bool) -> None:
+        """Tell it to leave; by TERM if its channel is broken."""
+        self.retiring = True
+        self.send(message)
+        if deaf:
+            self.signal(signal.SIGTERM)
+
+    def signal(self, number: signal.Signals, doom: str = "") -> None:
+        """Send a signal; ``doom`` is the reason if it is deadly. The pid is ours until waitpid."""
+        self.doom = self.doom or doom
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def listen(self) -> list[Message]:
+        """What it said. Raises ChannelClosed when there is no more and never will be."""
+        messages: list[Message] = []
+        for received in self.channel.receive():
+            messages.append(received.message)
+            for fd in received.fds:  # no message to the arbiter has any: nobody would claim them
+                os.close(fd)
+        return messages
+
+    def last_words(self) -> Iterator[Message]:
+        """What a dead worker had said before it died."""
+        with contextlib.suppress(ChannelClosed):
+            while messages := self.listen():
+                yield from messages
+
+
+@dataclass(slots=True, eq=False)
+class Crew:
+    """Every worker process there is."""
+
+    worker_main: str  # dotted name of a WorkerMain; resolved in the child
+    disown: Callable[[], Iterable[Callable[[], object]]]  # what a child closes of the arbiter's
+    _members: dict[int, Member] = field(default_factory=dict)  # by serial
+    _scoreboard: Scoreboard = field(default_factory=lambda: Scoreboard(_LINES))
+    _free_lines: list[int] = field(default_factory=lambda: list(range(_LINES - 1, -1, -1)))
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(tuple(self._members.values()))
+
+    def get(self, worker: int) -> Member | None:
+        """The member with this serial, if it is alive."""
+        return self._members.get(worker)
+
+    def with_pid(self, pid: int) -> Member | None:
+        """The member with this process id; None for a stranger."""
+        return next((member for member in self if member.pid == pid), None)
+
+    def spawn(self, order: Spawn, config: Config, ports: Ports, now: float) -> Member:
+        """Fork a worker.
+
+        Raises:
+            OSError: the system does not give what it takes.
+        """
+        if not self._free_lines:
+            raise OSError(f"{_LINES} workers are more than the scoreboard has lines for")
+        ours, theirs = pair()
+        index = self._free_lines.pop()
+        line = self._scoreboard.line(index)
+        line.clear()
+        birth = Birth(
+            config=config,
+            slot=order.slot,
+            generation=order.generation,
+            listeners=tuple(listener.socket for listener in ports.of(order.generation)),
+            channel=theirs,
+            line=line,
+        )
+        strange = [each.close for each in ports.not_of(order.generation)]
+        siblings = [member.channel.close for member in self]
+        try:
+            pid = process.fork(
+                lambda: _live(self.worker_main, birth),
+                disown=[*self.disown(), *strange, *siblings, ours.close],
+            )
+        except BaseException:
+            ours.close()
+            self._free_lines.append(index)
+            raise
+        finally:
+            theirs.close()
+        member = Member(
+            worker=order.worker,
+            slot=order.slot,
+            generation=order.generation,
+            pid=pid,
+            channel=ours,
+            line=line,
+            index=index,
+            born=now,
+        )
+        self._members[order.worker] = member
+        return member
+
+    def bury(self, member: Member) -> None:
+        """It was waited for: give its things back."""
+        del self._members[member.worker]
+        member.channel.close()
+        member.line.clear()
+        self._free_lines.append(member.index)
+
+
+def _live(worker_main: str, birth: Birth) -> int:
+    """The child's life."""
+    setup.identify("worker", birth.slot, birth.generation)
+    line, config = birth.line, birth.config
+    line.pid, line.slot, line.generation = os.getpid(), birth.slot, birth.generation
+    line.state = State.BOOTING
+    titles.show(titles.worker_title(config.name, birth.slot, birth.generation, "booting"))
+    main: WorkerMain = pkgutil.resolve_name(worker_main)
+    return main(birth)

@@ -1,0 +1,43 @@
+"""What the operator reads: one line for each thing that happens to a worker. Text, no I/O."""
+
+from pyfork.arbiter.crew import Member
+
+
+def who(member: Member) -> str:
+    """``worker 2 (generation 5, pid 4711)``."""
+    return f"worker {member.slot} (generation {member.generation}, pid {member.pid})"
+
+
+def doing(member: Member, now: float) -> str:
+    """What it is, or at its death was, busy with: ``2 requests in flight, last GET /x (3.1 s)``."""
+    line = member.line
+    if not line.in_flight:
+        return "no request in flight"
+    text = f"{line.in_flight} request{'s' if line.in_flight > 1 else ''} in flight"
+    if line.doing:
+        text += f", last {line.doing}"
+    if line.busy_since:
+        text += f" ({max(0.0, now - line.busy_since):.1f} s)"
+    return text
+
+
+def departure(member: Member, now: float) -> str:
+    """The record of a worker that left when it was told to."""
+    return f"{who(member)} left after {_age(member, now)}"
+
+
+def death(member: Member, how: str, now: float) -> str:
+    """The record of any other end."""
+    cause = how
+    if member.doom:
+        cause += f", by pyfork: {member.doom}"
+    elif how == "killed by SIGKILL":
+        cause += " (was it out of memory? the kernel's log would tell)"
+    return f"{who(member)} died after {_age(member, now)}: {cause}; {doing(member, now)}"
+
+
+def _age(member: Member, now: float) -> str:
+    if member.ready_at is None:
+        return f"{now - member.born:.1f} s, before it was ready"
+    requests = member.line.requests
+    return f"{now - member.ready_at:.1f} s and {requests} request{'' if requests == 1 else 's'}"

@@ -1,0 +1,355 @@
+"""The arbiter: one thread, one loop, one wait.
+
+A turn waits until a worker speaks, a signal arrives or the supervisor's deadline passes; turns
+what happened into facts; and performs what the supervisor then orders. Everything that can happen
+comes in by `_listen`, everything that is done goes out by `_perform`.
+
+Rules: decides nothing; imports no application and reads no client byte; waits nowhere but in
+`_listen`, so that whatever happens is answered at once, also in the middle of a reload.
+"""
+
+import gc
+import logging
+import os
+import resource
+import selectors
+import signal
+import time
+from collections.abc import Callable
+
+from pyfork import __version__
+from pyfork.arbiter import actions, facts, journal, process
+from pyfork.arbiter.crew import Crew, Member
+from pyfork.arbiter.pidfile import PidFile
+from pyfork.arbiter.ports import Ports
+from pyfork.arbiter.signals import Errand, Inbox, Meaning
+from pyfork.arbiter.supervisor import BLAMELESS, Supervisor
+from pyfork.config.settings import Config
+from pyfork.errors import ExitStatus, PyforkError
+from pyfork.ipc import messages, titles
+from pyfork.ipc.channel import ChannelClosed
+from pyfork.log import setup
+
+log = logging.getLogger("pyfork.error")
+
+
+class Arbiter:
+    """Holds the port and keeps the workers.
+
+    Args:
+        config: of the first generation.
+        reread: returns the configuration anew, at each reload; raises ConfigError.
+        worker_main: dotted name of a `WorkerMain`, resolved in each worker.
+    """
+
+    def __init__(self, config: Config, *, reread: Callable[[], Config], worker_main: str) -> None:
+        self._configs = {1: config}  # by generation, of those that count
+        self._newest = 1  # the last generation asked for
+        self._reread = reread
+        self._status: ExitStatus | None = None  # of this process, once that is known
+        self._told: set[tuple[int, str]] = set()  # tracebacks that the log has already
+        self._supervisor = Supervisor(_policy(config))
+        self._selector = selectors.DefaultSelector()
+        self._ports = Ports()
+        self._crew = Crew(worker_main, self._what_a_child_closes)
+        self._inbox: Inbox
+        self._pidfile: PidFile | None = None
+
+    def run(self) -> ExitStatus:
+        """Serve until told to stop. Returns the exit status of the command.
+
+        Raises:
+            PyforkError: it could not start: a log file, an address or the pid file is not to be
+                had. Nothing is left behind then.
+        """
+        self._inbox = Inbox()
+        try:
+            self._start(self._configs[1])
+            patience: float | None = 0.0
+            while self._status is None:
+                self._listen(patience)
+                self._act()
+                deadline = self._supervisor.deadline()
+                patience = None if deadline is None else max(0.0, deadline - time.monotonic())
+            return self._status
+        finally:
+            self._end()
+
+    # From nothing to the loop, and back.
+
+    def _start(self, config: Config) -> None:
+        setup.configure(config)
+        setup.identify("arbiter")
+        titles.show(titles.arbiter_title(config.name, config.app))
+        _allow_many_files()
+        self._ports.open(1, config)
+        if config.pid:
+            self._pidfile = PidFile.claim(config.pid)
+        self._selector.register(self._inbox, selectors.EVENT_READ)
+        log.info(
+            "pyfork %s (pid %d) serves %s on %s with %d worker%s, class %s",
+            __version__,
+            os.getpid(),
+            config.app,
+            ", ".join(listener.address.url for listener in self._ports.of(1)),
+            config.workers,
+            "" if config.workers == 1 else "s",
+            config.worker_class,
+        )
+        gc.freeze()  # what is here now stays: keep the collector off the pages that workers share
+
+    def _end(self) -> None:
+        self._ports.close()
+        if self._pidfile:
+            self._pidfile.release()
+        for member in self._crew:  # normally none: EOF tells them
+            member.channel.close()
+        self._selector.close()
+        self._inbox.close()
+
+    def _what_a_child_closes(self) -> list[Callable[[], object]]:
+        return [self._selector.close, self._inbox.disown]
+
+    # Facts: what happens, told to the supervisor.
+
+    def _listen(self, patience: float | None) -> None:
+        """Wait, at most ``patience`` seconds, and take in what has happened.
+
+        Workers are heard before signals are read: who said that it is ready before a stop was
+        asked for is retired, not killed.
+        """
+        ready = self._selector.select(patience)
+        for key, mask in ready:
+            if isinstance(key.data, Member):
+                self._hear(key.data, mask)
+        for meaning in self._inbox.read():
+            self._obey(meaning)
+        for member in self._crew:
+            self._feed(facts.Promised(member.worker, member.line.deadline))
+
+    def _feed(self, fact: facts.Fact) -> None:
+        self._supervisor.feed(fact, time.monotonic())
+
+    def _hear(self, member: Member, mask: int) -> None:
+        try:
+            if mask & selectors.EVENT_WRITE:
+                member.channel.flush()
+            for message in member.listen():
+                self._take(member, message)
+        except ChannelClosed as closed:
+            log.debug("%s closed its channel: %s", journal.who(member), closed)
+            self._selector.unregister(member.channel)
+        else:
+            self._watch(member)
+
+    def _watch(self, member: Member) -> None:
+        """Have the selector tell what the channel waits for."""
+        if member.channel in self._selector.get_map():
+            pending = selectors.EVENT_WRITE if member.channel.pending else 0
+            self._selector.modify(member.channel, selectors.EVENT_READ | pending, member)
+
+    def _take(self, member: Member, message: messages.Message) -> None:
+        """Turn a worker's message into a fact."""
+        worker = member.worker
+        match message:
+            case messages.Ready(interface=interface):
+                member.ready_at = time.monotonic()
+                took = (member.ready_at - member.born) * 1000
+                log.info("%s is ready after %.0f ms (%s)", journal.who(member), took, interface)
+                self._feed(facts.Ready(worker))
+            case messages.Failed(reason=reason, detail=detail):
+                self._tell_failure(member, reason, detail)
+                self._feed(facts.Failed(worker, reason, detail))
+            case messages.Worn(reason=reason):
+                log.info("%s is to be replaced: %s", journal.who(member), reason)
+                self._feed(facts.Worn(worker, reason))
+            case _:
+                log.error("%s sent what only the arbiter says: %s", journal.who(member), message)
+
+    def _tell_failure(self, member: Member, reason: str, detail: str) -> None:
+        """Workers of one generation fail alike: the log gets the traceback once.
+
+        That of a reload is told when the reload is abandoned.
+        """
+        candidate = self._supervisor.candidate
+        if candidate and candidate.number == member.generation:
+            return
+        log.error("%s could not boot: %s", journal.who(member), reason)
+        if detail and (member.generation, detail) not in self._told:
+            self._told.add((member.generation, detail))
+            log.error("%s", detail.rstrip())
+
+    def _obey(self, meaning: Meaning) -> None:
+        """What a signal asks for."""
+        name = meaning.number.name
+        match meaning.asks:
+            case Errand.REAP:
+                self._reap()
+            case Errand.RELOAD:
+                self._reload()
+            case Errand.REOPEN_LOGS:
+                setup.reopen()
+                for member in self._crew:
+                    member.send(messages.ReopenLogs())
+                    self._watch(member)
+                log.info("%s: log files are open anew", name)
+            case facts.Wish.RETIRE_ALL if _in_terminal():
+                log.debug("%s: the window has changed", name)
+            case facts.Wish() as wish:
+                log.info("%s: %s", name, meaning.help.partition(":")[0].partition(".")[0].lower())
+                self._feed(facts.Asked(wish))
+
+    def _reload(self) -> None:
+        """Read the configuration, bind what is new, and ask for a generation that has both."""
+        if self._supervisor.stopping:
+            return
+        generation = self._newest + 1
+        try:
+            config = self._reread()
+            self._ports.open(generation, config)
+        except PyforkError as error:
+            log.error("reload refused, all stays as it was: %s", error)
+            return
+        self._newest = generation
+        self._configs[generation] = config
+        log.info("reload: generation %d boots", generation)
+        self._feed(facts.Asked(facts.Reload(generation, _policy(config))))
+
+    def _reap(self) -> None:
+        """Wait for every child that ended. As PID 1 there are strangers among them."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if member := self._crew.with_pid(pid):
+                self._bury(member, process.describe(status))
+            else:
+                log.debug("reaped process %d, no worker: %s", pid, process.describe(status))
+
+    def _bury(self, member: Member, how: str) -> None:
+        for message in member.last_words():
+            self._take(member, message)
+        now = time.monotonic()
+        if member.retiring and how == "exit status 0":
+            log.info(journal.departure(member, now))
+        else:
+            level = logging.INFO if member.doom in BLAMELESS else logging.ERROR
+            log.log(level, journal.death(member, how, now))
+        if member.channel in self._selector.get_map():
+            self._selector.unregister(member.channel)
+        self._crew.bury(member)
+        self._feed(facts.Exited(member.worker, how))
+
+    # Actions: what the supervisor orders, done.
+
+    def _act(self) -> None:
+        """Until there is nothing to do: to fail at an order is a fact again."""
+        while orders := self._supervisor.actions(time.monotonic()):
+            for order in orders:
+                self._perform(order)
+
+    def _perform(self, order: actions.Action) -> None:
+        match order:
+            case actions.Spawn():
+                self._spawn(order)
+            case actions.Adopt(generation=generation):
+                self._adopt(generation)
+            case actions.Abandon():
+                self._abandon(order)
+            case actions.Finish():
+                if order.reason:
+                    log.critical("pyfork gives up: %s", order.reason)
+                else:
+                    log.info("pyfork has stopped")
+                self._status = order.status
+            case _:
+                if member := self._crew.get(order.worker):
+                    self._end_worker(member, order)
+
+    def _end_worker(
+        self, member: Member, order: actions.Retire | actions.Abort | actions.Kill
+    ) -> None:
+        match order:
+            case actions.Retire(grace=grace):
+                deaf = member.channel not in self._selector.get_map()
+                member.retire(messages.Retire(grace), deaf=deaf)
+                self._watch(member)
+            case actions.Abort(reason=reason):
+                now = time.monotonic()
+                log.error("%s %s; %s", journal.who(member), reason, journal.doing(member, now))
+                member.signal(signal.SIGABRT, doom=reason)
+            case actions.Kill(reason=reason):
+                member.signal(signal.SIGKILL, doom=reason)
+
+    def _spawn(self, order: actions.Spawn) -> None:
+        config = self._configs[order.generation]
+        try:
+            member = self._crew.spawn(order, config, self._ports, time.monotonic())
+        except OSError as error:
+            log.error("cannot fork worker %d: %s", order.slot, error)
+            self._feed(facts.Exited(order.worker, f"it could not be forked: {error}"))
+        else:
+            self._selector.register(member.channel, selectors.EVENT_READ, member)
+
+    def _adopt(self, generation: int) -> None:
+        config = self._configs[generation]
+        self._configs = {each: kept for each, kept in self._configs.items() if each >= generation}
+        self._ports.release_below(generation)
+        self._told.clear()
+        if generation == 1:
+            return
+        try:
+            setup.configure(config)
+        except PyforkError as error:
+            log.error("the log stays as it was: %s", error)
+        titles.show(titles.arbiter_title(config.name, config.app))
+        log.info("reload: generation %d serves", generation)
+
+    def _abandon(self, order: actions.Abandon) -> None:
+        self._configs.pop(order.generation, None)
+        self._ports.release(order.generation)
+        serving = self._supervisor.serving.number
+        log.error(
+            "reload failed: generation %d is abandoned, generation %d serves on: %s",
+            order.generation,
+            serving,
+            order.reason,
+        )
+        if order.detail:
+            log.error("%s", order.detail.rstrip())
+
+
+def _policy(config: Config) -> facts.Policy:
+    return facts.Policy(
+        workers=config.workers,
+        timeout=config.timeout,
+        boot_timeout=config.boot_timeout,
+        graceful_timeout=config.graceful_timeout,
+    )
+
+
+def _allow_many_files() -> None:
+    """Every connection is a file: raise the soft limit as far as it goes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError) as error:  # macOS has a lower limit that it does not tell
+            log.debug("the limit of open files stays at %d: %s", soft, error)
+
+
+def _in_terminal() -> bool:
+    """Whether a terminal has this process in its foreground, and so sends it WINCH."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)

@@ -1,0 +1,69 @@
+"""The listeners, and which generations use them.
+
+A listener is bound before the generation that asks for it is born, shared by all that name the
+same address, and closed when the last of those is gone.
+"""
+
+import socket
+from collections.abc import Callable
+
+from pyfork.config.settings import Config
+from pyfork.net.address import parse
+from pyfork.net.bind import Listener, bind
+
+
+class Ports:
+    """Every listener of the arbiter."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[str, Listener] = {}  # by the address asked for
+        self._uses: dict[int, tuple[str, ...]] = {}  # generation -> addresses, in their order
+
+    def open(self, generation: int, config: Config) -> None:
+        """Bind what ``generation`` needs and nobody has bound.
+
+        Raises:
+            BindError, ConfigError: it cannot have everything, so it has got nothing.
+        """
+        addresses = {str(address): address for address in map(parse, config.bind)}
+        self._uses[generation] = tuple(addresses)
+        try:
+            for text, address in addresses.items():
+                if text not in self._listeners:
+                    self._listeners[text] = bind(
+                        address,
+                        backlog=config.backlog,
+                        unix_mode=config.unix_mode,
+                        unix_owner=config.unix_owner,
+                    )
+        except BaseException:
+            self.release(generation)
+            raise
+
+    def of(self, generation: int) -> tuple[Listener, ...]:
+        """The listeners of a generation, in the order of its configuration."""
+        return tuple(self._listeners[text] for text in self._uses[generation])
+
+    def not_of(self, generation: int) -> list[socket.socket]:
+        """The sockets that a worker of this generation must not hold."""
+        own = self._uses[generation]
+        return [each.socket for text, each in self._listeners.items() if text not in own]
+
+    def release(self, generation: int) -> None:
+        """``generation`` is no more: close what nobody else uses."""
+        self._uses.pop(generation, None)
+        self._close_unless(lambda text: any(text in uses for uses in self._uses.values()))
+
+    def release_below(self, generation: int) -> None:
+        """All lower generations are no more."""
+        for lower in [each for each in self._uses if each < generation]:
+            self.release(lower)
+
+    def close(self) -> None:
+        """Close all."""
+        self._uses.clear()
+        self._close_unless(lambda text: False)
+
+    def _close_unless(self, used: Callable[[str], bool]) -> None:
+        for text in [text for text in self._listeners if not used(text)]:
+            self._listeners.pop(text).close()

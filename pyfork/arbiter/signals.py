@@ -1,0 +1,136 @@
+"""Every signal that the arbiter understands, declared once, and the inbox that they arrive in.
+
+A handler does nothing: the interpreter writes the signal's number into a socket pair, and the one
+loop reads it there like everything else. `python -m pyfork.arbiter.signals` prints the page
+docs/signals.md. Nothing here decides what follows from a signal.
+"""
+
+import signal
+import socket
+from dataclasses import dataclass
+from enum import Enum, auto
+from types import FrameType
+
+from pyfork.arbiter.facts import Wish
+
+
+class Errand(Enum):
+    """What the loop sees to itself, before or without the supervisor."""
+
+    RELOAD = auto()
+    REOPEN_LOGS = auto()
+    REAP = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """One line of the table."""
+
+    number: signal.Signals
+    asks: Wish | Errand
+    help: str
+
+
+MEANINGS = (
+    Meaning(
+        signal.SIGTERM,
+        Wish.STOP,
+        "Graceful stop: workers finish their requests within `--graceful-timeout`. "
+        "A second one stops quickly.",
+    ),
+    Meaning(
+        signal.SIGINT,
+        Wish.QUIT,
+        "Quick stop: running requests are cut, whoever is still there after 2 seconds is killed. "
+        "A second one kills at once.",
+    ),
+    Meaning(signal.SIGQUIT, Wish.QUIT, "Quick stop, as `INT`."),
+    Meaning(
+        signal.SIGHUP,
+        Errand.RELOAD,
+        "Reload configuration and application: new workers boot beside the old ones, which leave "
+        "when all the new ones are ready. If one fails, the old ones serve on.",
+    ),
+    Meaning(signal.SIGTTIN, Wish.SCALE_UP, "One more worker, until the next reload."),
+    Meaning(
+        signal.SIGTTOU, Wish.SCALE_DOWN, "One worker less, but never none, until the next reload."
+    ),
+    Meaning(signal.SIGUSR1, Errand.REOPEN_LOGS, "Reopen the log files, in every process."),
+    Meaning(
+        signal.SIGWINCH,
+        Wish.RETIRE_ALL,
+        "Retire all workers and keep the port, until the next `HUP`. Ignored on a terminal, which "
+        "sends it when its window changes.",
+    ),
+    Meaning(signal.SIGCHLD, Errand.REAP, "Internal: a worker ended."),
+)
+
+
+class Inbox:
+    """Where signals wait for the loop, from the moment this is made until `close`.
+
+    The wakeup fd comes first, then the handlers: whatever was installed before answers a signal
+    until the very moment at which it would be kept here. After `close` the handlers stay, and
+    signals have no effect: the process is on its last lines.
+    """
+
+    def __init__(self) -> None:
+        self._ours, self._wakeup = socket.socketpair()
+        self._ours.setblocking(False)
+        self._wakeup.setblocking(False)
+        signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
+        for meaning in MEANINGS:
+            signal.signal(meaning.number, _do_nothing)
+        numbers = {meaning.number for meaning in MEANINGS}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # whatever the starter had blocked
+
+    def fileno(self) -> int:
+        """Readable when a signal waits."""
+        return self._ours.fileno()
+
+    def read(self) -> list[Meaning]:
+        """The signals that came, in order; other handlers' signals are left out."""
+        try:
+            numbers = self._ours.recv(4096)
+        except BlockingIOError:
+            return []
+        by_number = {int(meaning.number): meaning for meaning in MEANINGS}
+        return [by_number[number] for number in numbers if number in by_number]
+
+    def close(self) -> None:
+        """Stop listening."""
+        signal.set_wakeup_fd(-1)
+        self.disown()
+
+    def disown(self) -> None:
+        """Close a forked copy; `process` has taken the handlers and the wakeup fd back."""
+        self._ours.close()
+        self._wakeup.close()
+
+
+def _do_nothing(number: int, frame: FrameType | None) -> None:
+    """The wakeup fd has it already; but SIG_DFL or SIG_IGN would not write there."""
+
+
+def page() -> str:
+    """docs/signals.md."""
+    rows = [f"| `{meaning.number.name[3:]}` | {meaning.help} |" for meaning in MEANINGS]
+    return "\n".join(
+        [
+            "# Signals",
+            "",
+            "<!-- Generated: python -m pyfork.arbiter.signals > docs/signals.md -->",
+            "",
+            "Send them to the arbiter: its process id is in the first line of the log and in the "
+            "`--pid` file.",
+            "",
+            "| signal | what happens |",
+            "|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,22 @@
+"""Process titles: what ``ps`` shows of each process of the tree."""
+
+
+def arbiter_title(name: str | None, app: str | None) -> str:
+    """``pyfork: arbiter [shop] shop.wsgi:app``."""
+    return " ".join(["pyfork: arbiter", *_named(name), *([app] if app else [])])
+
+
+def worker_title(name: str | None, slot: int, generation: int, state: str) -> str:
+    """``pyfork: worker [shop] slot 2 gen 5 serving``."""
+    return " ".join(["pyfork: worker", *_named(name), f"slot {slot} gen {generation} {state}"])
+
+
+def show(title: str) -> None:
+    """Make ``title`` the title of this process."""
+    import setproctitle  # it looks at the environment when imported: not before it is needed
+
+    setproctitle.setproctitle(title)
+
+
+def _named(name: str | None) -> list[str]:
+    return [f"[{name}]"] if name else []

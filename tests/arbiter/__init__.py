@@ -1,0 +1,1 @@
+"""The arbiter: decisions by histories, the rest with real processes."""

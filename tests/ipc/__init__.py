@@ -1,0 +1,1 @@
+"""Channel and scoreboard, on real sockets and shared memory."""
