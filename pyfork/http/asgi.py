@@ -1,0 +1,289 @@
+"""The ASGI gateway: HTTP scopes of ASGI 3 (spec version 2.4).
+
+The application's task starts when the head is there; body and response stream both ways under
+flow control. On Python 3.12+ the task starts eagerly, so that an application which does not wait
+answers before `data_received` returns.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from pyfork.http.exchange import APP_FAILURE, Exchange
+from pyfork.http.forwarded import from_forwarded, scheme
+from pyfork.http.request import RequestHead
+
+if TYPE_CHECKING:
+    from pyfork.http.connection import Connection
+
+log = logging.getLogger("pyfork.error")
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+AsgiApp = Callable[
+    [Scope, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
+    Coroutine[Any, Any, None],
+]
+
+HIGH_WATER = 64 * 1024  # bytes of a body kept for an application that does not read it
+
+EAGER = sys.version_info >= (3, 12)
+
+
+class ClientDisconnected(OSError):
+    """Raised by ``send`` when nobody is left to send to (ASGI HTTP 2.4)."""
+
+
+class AsgiGateway:
+    """What all requests of one worker share: the application and the lifespan's state."""
+
+    def __init__(
+        self, app: AsgiApp, *, loop: asyncio.AbstractEventLoop, root_path: str, state: Scope
+    ) -> None:
+        self.app = app
+        self.loop = loop
+        self.root_path = root_path.rstrip("/")
+        self.state = state
+        self.tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no strong reference
+
+    def exchange(self, connection: "Connection", head: RequestHead) -> Exchange:
+        """A new exchange; the engine's ``new_exchange``."""
+        return AsgiExchange(connection, head, self)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None] | None":
+        """Run ``coroutine`` as a task, at once where Python can. None if it is done already."""
+        if EAGER:
+            task = asyncio.Task(coroutine, loop=self.loop, eager_start=True)  # type: ignore[call-arg,unused-ignore]
+            if task.done():
+                return None
+        else:
+            task = self.loop.create_task(coroutine)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+
+def scope_of(gateway: AsgiGateway, connection: "Connection", head: RequestHead) -> Scope:
+    """The HTTP scope of a request."""
+    path = head.path.decode("latin-1")
+    if "%" in path:
+        path = unquote(path)
+    root = gateway.root_path
+    client: tuple[str, int] | None = (connection.peer_host, connection.peer_port)
+    scope: Scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": head.version,
+        "method": head.method,
+        "scheme": connection.scheme,
+        "path": root + path,
+        "raw_path": root.encode() + head.path,
+        "query_string": head.query,
+        "root_path": root,
+        "headers": head.headers,
+        "client": client if connection.peer_host else None,
+        "server": _server(connection.sockname),
+        "state": gateway.state.copy() if isinstance(gateway.state, dict) else gateway.state,
+        "extensions": {},
+    }
+    if connection.trusted:
+        _apply_forwarded(scope, connection)
+    return scope
+
+
+class AsgiExchange(Exchange):
+    """One task of the application."""
+
+    __slots__ = (
+        "buffered",
+        "delivered",
+        "drained",
+        "gateway",
+        "gone",
+        "head_message",
+        "pieces",
+        "scope",
+        "task",
+        "waiter",
+    )
+
+    def __init__(self, connection: "Connection", head: RequestHead, gateway: AsgiGateway) -> None:
+        super().__init__(connection, head)
+        self.gateway = gateway
+        self.scope: Scope = {}
+        self.task: asyncio.Task[None] | None = None
+        # The request's body.
+        self.pieces: list[bytes] = []
+        self.buffered = 0  # bytes in pieces
+        self.delivered = False  # the application has seen its end
+        self.waiter: asyncio.Future[None] | None = None  # of receive()
+        # The response.
+        self.head_message: Message | None = None  # http.response.start, until content comes
+        self.drained: asyncio.Future[None] | None = None  # of send(), for a slow client
+        self.gone = False  # the client has gone, or has had an answer without us
+
+    # Hooks of Exchange.
+
+    def start(self) -> None:
+        self.count_in()
+        self.scope = scope_of(self.gateway, self.connection, self.head)
+        self.task = self.gateway.spawn(self._run())
+
+    def body_received(self, data: bytes) -> None:
+        self.pieces.append(data)
+        self.buffered += len(data)
+        self._wake()
+
+    def request_complete(self) -> None:
+        self._wake()
+
+    def resume(self) -> None:
+        if self.drained is not None and not self.drained.done():
+            self.drained.set_result(None)
+
+    def disconnected(self) -> None:
+        self.gone = True
+        self._wake()
+        self.resume()
+
+    def overdue(self, seconds: float) -> None:
+        log.error(
+            "%s %s: no response in %.0f s; its task is cancelled",
+            self.head.method,
+            self.head.path.decode("latin-1"),
+            seconds,
+        )
+        self.gone = True
+        self.fail(503, "no response in time")
+        if self.task is not None:
+            self.task.cancel()
+
+    @property
+    def full(self) -> bool:
+        return self.buffered > HIGH_WATER
+
+    def client_address(self) -> str:
+        client = self.scope.get("client")
+        return str(client[0]) if client else ""
+
+    # The application's side.
+
+    async def _run(self) -> None:
+        try:
+            await self.gateway.app(self.scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            self.fail(503, "its task was cancelled")
+        except APP_FAILURE as error:
+            if not (self.gone and _is_about_the_client(error)):
+                self.log_failure()
+            self.fail()
+        else:
+            if not self.finished and not self.gone:
+                log.error("%s: the application returned without a whole response", self.head.path)
+            self.fail()
+
+    async def receive(self) -> Message:
+        """ASGI's ``receive``."""
+        while not self.pieces and not self.gone and not self.finished:
+            if self.arrived and not self.delivered:
+                break
+            self.send_continue()
+            self.waiter = self.gateway.loop.create_future()
+            await self.waiter
+        if self.delivered or self.gone or self.finished:
+            return {"type": "http.disconnect"}
+        body = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+        self.pieces.clear()
+        self.buffered = 0
+        self.delivered = self.arrived
+        if not self.arrived:
+            self.connection.update_reading()
+        return {"type": "http.request", "body": body, "more_body": not self.arrived}
+
+    async def send(self, message: Message) -> None:
+        """ASGI's ``send``.
+
+        Raises ClientDisconnected once the client has gone, RuntimeError for a message out of
+        order, and ResponseError for what HTTP does not allow.
+        """
+        kind = message["type"]
+        if self.gone or self.connection.lost:
+            raise ClientDisconnected("the client has gone")
+        if kind == "http.response.start":
+            if self.head_message is not None or self.response is not None:
+                raise RuntimeError("http.response.start was sent twice")
+            self.head_message = message
+        elif kind == "http.response.body":
+            self._send_body(message.get("body", b""), more=message.get("more_body", False))
+            if self.connection.write_paused and not self.finished:
+                self.drained = self.gateway.loop.create_future()
+                await self.drained
+        else:
+            raise RuntimeError(f"an HTTP response has no message {kind!r}")
+
+    def _send_body(self, body: bytes, *, more: bool) -> None:
+        if self.finished:
+            raise RuntimeError("the response was complete already")
+        if self.response is None:
+            self._send_first(body, more=more)
+        elif body:
+            self.send_more(body)
+        if not more:
+            self.finish()
+            self._wake()
+
+    def _send_first(self, body: bytes, *, more: bool) -> None:
+        start, self.head_message = self.head_message, None
+        if start is None:
+            raise RuntimeError("http.response.body was sent before http.response.start")
+        known = not more and not (self.head.method == "HEAD" and not body)
+        self.respond(
+            start["status"],
+            None,
+            start.get("headers", ()),
+            body,
+            length=len(body) if known else None,
+        )
+
+    def _wake(self) -> None:
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+
+def _is_about_the_client(error: BaseException) -> bool:
+    """Whether ``error`` came from a client that went away, through however many frameworks."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ClientDisconnected):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _apply_forwarded(scope: Scope, connection: "Connection") -> None:
+    """Put the client in the place of a trusted proxy."""
+    fields: dict[bytes, str] = {}
+    for name, value in scope["headers"]:
+        if name in (b"x-forwarded-for", b"x-forwarded-proto", b"forwarded"):
+            text = value.decode("latin-1")
+            fields[name] = f"{fields[name]},{text}" if name in fields else text
+    if not fields:
+        return
+    chain, proto = fields.get(b"x-forwarded-for"), fields.get(b"x-forwarded-proto")
+    if chain is None and proto is None:
+        chain, proto = from_forwarded(fields[b"forwarded"])
+    client = connection.engine.proxies.client(chain) if chain else None
+    if client:
+        scope["client"] = (client, 0)
+    known = scheme(proto) if proto else None
+    if known:
+        scope["scheme"] = known
+
+
+def _server(sockname: object) -> tuple[str, int | None] | None:
+    if isinstance(sockname, tuple):
+        return str(sockname[0]), int(sockname[1])
+    return (str(sockname), None) if sockname else None

@@ -1,0 +1,421 @@
+"""One client connection: bytes in, exchanges in order, bytes out.
+
+The connection owns the transport and the order of exchanges: one is answered at a time, the
+pipelined ones wait behind it, and nothing behind an error is ever looked at. It keeps no timer:
+`phase` says what it waits for, and the sweep (see `deadlines`) reads that once a second.
+"""
+
+import asyncio
+import logging
+import socket
+import struct
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, cast
+
+from pyfork.errors import ProtocolError
+from pyfork.http.parser import ParserState, make_parser
+from pyfork.http.request import RequestHead
+from pyfork.http.response import plain_error
+
+if TYPE_CHECKING:
+    from pyfork.http.engine import Engine
+    from pyfork.http.exchange import Exchange
+
+log = logging.getLogger("pyfork.error")
+
+# Parsing goes by slices of this many bytes, so that a read full of tiny pipelined requests
+# becomes no more than this many bytes' worth of them in memory.
+SLICE = 64 * 1024
+
+# Bytes of a request body that are read and dropped after an early response, to keep the
+# connection; a body longer than this costs the client the connection (RFC 9112 9.3).
+DISCARD = 256 * 1024
+
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
+
+
+class Phase(IntEnum):
+    """What a connection waits for."""
+
+    FRESH = 0  # the first request
+    IDLE = 1  # the next request
+    HEAD = 2  # the rest of a head
+    BODY = 3  # the rest of a body
+    APP = 4  # the application's response to begin
+    STREAM = 5  # more of a response from the application
+    WRITE = 6  # the client to take what was written
+    LINGER = 7  # the client to close
+
+
+class Connection(asyncio.Protocol):
+    """The protocol of one HTTP/1 connection."""
+
+    __slots__ = (
+        "closing",
+        "current",
+        "discarded",
+        "engine",
+        "incoming",
+        "lingering",
+        "lost",
+        "mark",
+        "parser",
+        "peer_host",
+        "peer_port",
+        "read_paused",
+        "refusal",
+        "scheduled",
+        "scheme",
+        "serial",
+        "since",
+        "sockname",
+        "template",
+        "transport",
+        "trusted",
+        "turn_taken",
+        "unread",
+        "upgrading",
+        "waiting",
+        "write_paused",
+    )
+
+    def __init__(self, engine: "Engine") -> None:
+        # For the connection's life.
+        self.engine = engine
+        self.transport = cast(asyncio.Transport, None)
+        self.parser = make_parser(engine.config.http, self, engine.limits)
+        self.scheme = "http"
+        self.peer_host = ""
+        self.peer_port = 0
+        self.sockname: object = None
+        self.trusted = False  # the peer is a proxy whose X-Forwarded-* count
+        self.template: dict[str, Any] | None = None  # what the gateway keeps between requests
+        # Requests.
+        self.current: Exchange | None = None  # whose turn it is to answer
+        self.waiting: list[Exchange] = []  # pipelined behind it, in order
+        self.incoming: Exchange | None = None  # whose body is arriving
+        self.upgrading: RequestHead | None = None  # a WebSocket handshake, to be handed over
+        self.refusal: ProtocolError | None = None  # to be answered when its turn comes
+        self.unread = b""  # received and not parsed: too much waits before it
+        self.serial = 0  # heads received
+        # Flags.
+        self.closing = False  # no request is taken after those that were
+        self.lingering = False  # everything is sent; what still comes is dropped
+        self.lost = False
+        self.read_paused = False
+        self.write_paused = False
+        self.turn_taken = False  # a request began in this turn of the loop
+        self.scheduled = False  # the next one has its turn coming
+        self.discarded = 0  # bytes of body dropped after an early response
+        # The sweep's own.
+        self.mark: tuple[int, int, int] = (-1, 0, 0)
+        self.since = 0.0
+
+    # Called by the transport.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        if isinstance(peer, tuple):
+            self.peer_host, self.peer_port = peer[0], peer[1]
+        self.sockname = transport.get_extra_info("sockname")
+        self.trusted = self.engine.proxies.trust(self.peer_host)
+        self.engine.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.lingering or self.refusal is not None:
+            return
+        if self.unread:  # a loop may deliver once more after pause_reading
+            self.unread += data
+            return
+        self.turn_taken = False
+        self._parse(data)
+
+    def eof_received(self) -> bool:
+        """Half-closed by the client: what it asked for whole is still answered (RFC 9112 9.6)."""
+        self.closing = True
+        if self.incoming is not None and not self.incoming.arrived:
+            self._abandon_incoming()
+        if self.current is not None:
+            self.current.disconnected()
+        return self.current is not None or bool(self.waiting) or self.write_paused
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        self.engine.remove(self)
+        current, self.current = self.current, None
+        for exchange in [current, *self.waiting]:
+            if exchange is not None and not exchange.finished:
+                exchange.disconnected()
+        self.waiting.clear()
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self.current is not None:
+            self.current.resume()
+
+    # Called by the parser.
+
+    def head_received(self, head: RequestHead) -> None:
+        self.serial += 1
+        if head.upgrade == b"websocket" and self.engine.upgrade is not None:
+            self.upgrading = head
+            return
+        exchange = self.incoming = self.engine.new_exchange(self, head)
+        if not head.keep_alive:
+            self.closing = True
+        if self.current is None and not self.turn_taken:
+            self.turn_taken = True
+            self.current = exchange
+            exchange.start()
+        else:
+            self.waiting.append(exchange)
+            self._schedule()
+
+    def body_received(self, data: bytes) -> None:
+        exchange = self.incoming
+        assert exchange is not None
+        exchange.received += len(data)
+        if exchange.finished:
+            self.discarded += len(data)
+            return
+        exchange.body_received(data)
+        if exchange.full:
+            self.update_reading()
+
+    def request_complete(self) -> None:
+        exchange, self.incoming = self.incoming, None
+        if exchange is None:  # a handshake
+            return
+        exchange.arrived = True
+        if exchange.finished:
+            self.discarded = 0
+        else:
+            exchange.request_complete()
+
+    # Called by exchanges.
+
+    def write(self, data: bytes) -> None:
+        """Write, unless the client is gone."""
+        if not self.lost:
+            self.transport.write(data)
+
+    def exchange_done(self, exchange: "Exchange", *, close: bool) -> None:
+        """Its response has been written whole; ``close`` if the head said so."""
+        self.current = None
+        if self.lost:
+            return
+        if close:
+            self.closing = True
+            for late in self.waiting:
+                late.disconnected()
+            self.waiting.clear()
+            self._end()
+        elif self.waiting or self.unread or self.read_paused or self.closing or self.upgrading:
+            self._schedule()
+
+    def exchange_cut(self, exchange: "Exchange") -> None:
+        """Its response cannot be completed: the client must not take it for whole."""
+        self.current = None
+        response = exchange.response
+        if self.lost:
+            return
+        if response is not None and (response.chunked or response.left is not None):
+            self.closing = self.lingering = True
+            self.transport.close()  # framed: the end is missing and seen to be missing
+        else:
+            self._reset()
+
+    def update_reading(self) -> None:
+        """Read on or stop, by what waits here."""
+        stop = bool(self.waiting or self.unread)
+        if self.incoming is not None and not self.incoming.finished:
+            stop = stop or self.incoming.full
+        if stop and not self.read_paused and not self.lost:
+            self.read_paused = True
+            self.transport.pause_reading()
+        elif not stop and self.read_paused:
+            self.read_paused = False
+            if not self.lost and not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    # Called by the engine and the sweep.
+
+    @property
+    def phase(self) -> Phase:
+        """What this connection waits for."""
+        current = self.current
+        if self.transport.get_write_buffer_size() or self.transport.is_closing():
+            return Phase.WRITE
+        if self.lingering:
+            return Phase.LINGER
+        if current is None:
+            state = self.parser.state
+            if state is ParserState.BETWEEN:
+                return Phase.IDLE if self.serial else Phase.FRESH
+            return Phase.HEAD if state is ParserState.HEAD else Phase.BODY
+        if current.blocked:
+            return Phase.WRITE
+        if not current.arrived and not self.read_paused and not self.closing_input:
+            return Phase.BODY
+        return Phase.APP if current.response is None else Phase.STREAM
+
+    @property
+    def closing_input(self) -> bool:
+        """Whether nothing that still comes will be looked at."""
+        return self.lingering or self.refusal is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is running, waiting or half read."""
+        return (
+            self.current is None
+            and not self.waiting
+            and not self.unread
+            and not self.lingering
+            and self.parser.state is ParserState.BETWEEN
+        )
+
+    def drain(self) -> None:
+        """Close if idle; otherwise the next response says ``Connection: close``."""
+        if self.idle and not self.transport.is_closing():
+            self.transport.close()
+
+    def abort(self) -> None:
+        """End at once, whatever runs."""
+        self.transport.abort()
+
+    def refuse(self, error: ProtocolError) -> None:
+        """Answer with ``error.status`` when its turn comes, then close; parse nothing more."""
+        if self.closing_input:
+            return
+        log.debug("refused %s: %d %s", self.peer_host, error.status, error)
+        self.refusal = error
+        self.unread = b""
+        if self.incoming is not None and not self.incoming.arrived:
+            self._abandon_incoming()
+        if not self.lost and self.current is None and not self.waiting:
+            self._answer_refusal()
+
+    # Inside.
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser; whatever cannot have its turn yet stays in ``unread``."""
+        while data:
+            if self.closing and self.incoming is None:
+                return  # nothing behind the last request is processed (RFC 9112 9.6)
+            piece, data = (data, b"") if len(data) <= SLICE else (data[:SLICE], data[SLICE:])
+            try:
+                rest = self.parser.feed(piece)
+            except ProtocolError as error:
+                if not (self.closing and self.incoming is None):
+                    self.refuse(error)
+                return
+            if rest:
+                data = rest + data
+            if self.upgrading is not None:
+                self._upgrade(data)
+                return
+            if self.discarded > DISCARD:
+                self._end()
+                return
+            if self.waiting and data:
+                self.unread = data
+                break
+        if self.waiting:
+            self.update_reading()
+
+    def _schedule(self) -> None:
+        """Give the next request its turn, in the next turn of the loop."""
+        if self.current is None and not self.scheduled:
+            self.scheduled = True
+            self.engine.loop.call_soon(self._next)
+
+    def _next(self) -> None:
+        self.scheduled = False
+        if self.lost or self.current is not None:
+            return
+        self.turn_taken = True
+        if self.waiting:
+            exchange = self.current = self.waiting.pop(0)
+            exchange.start()
+            if self.current is not None or self.scheduled:
+                return
+        if self.refusal is not None and not self.waiting:
+            self._answer_refusal()
+        elif self.upgrading is not None:
+            data, self.unread = self.unread, b""
+            self._upgrade(data)
+        elif self.unread and not self.waiting:
+            data, self.unread = self.unread, b""
+            self._parse(data)
+        elif self.closing and not self.waiting and self.incoming is None:
+            self._end()
+        self.update_reading()
+
+    def _upgrade(self, data: bytes) -> None:
+        """Hand the connection over, once the responses before it have left."""
+        if self.current is not None or self.waiting:
+            self.unread = data
+            self.update_reading()
+            return
+        head, self.upgrading = self.upgrading, None
+        assert head is not None
+        assert self.engine.upgrade is not None
+        self.engine.upgrade(self, head, data)
+
+    def _abandon_incoming(self) -> None:
+        """The request whose body was arriving can never be whole: it gets no application."""
+        exchange, self.incoming = self.incoming, None
+        assert exchange is not None
+        if exchange in self.waiting:
+            self.waiting.remove(exchange)
+        elif exchange is self.current:
+            exchange.disconnected()
+            if exchange.response is None:
+                exchange.abandon()
+                self.current = None
+            elif not exchange.finished:
+                exchange.fail(why="the request's body is broken")
+
+    def _answer_refusal(self) -> None:
+        error = self.refusal
+        assert error is not None
+        engine = self.engine
+        date, server = engine.date_line, engine.server_line
+        self.write(plain_error(error.status, str(error), date=date, server=server))
+        self._linger()
+
+    def _end(self) -> None:
+        """Close after what is written; linger where the client may still be sending."""
+        if self.lost or self.lingering:
+            return
+        if self.parser.state is ParserState.BETWEEN and not self.engine.draining:
+            self.lingering = True
+            self.transport.close()
+        else:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Close our half and drop what comes, so that no reset overtakes the response.
+
+        RFC 9112 9.6. The sweep ends it.
+        """
+        self.lingering = True
+        if self.lost or self.transport.is_closing():
+            return
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    def _reset(self) -> None:
+        """Send a reset: a plain end would pass for the end of a response without framing."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()

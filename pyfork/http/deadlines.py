@@ -1,0 +1,77 @@
+"""The sweep: every deadline of every connection, read once a second.
+
+No timer is set on the path of a request. A connection that still waits for the same thing as a
+second ago grows older; one that moved on starts anew. So a deadline is kept to a second.
+"""
+
+from dataclasses import dataclass
+
+from pyfork.config.settings import Config
+from pyfork.errors import ProtocolError
+from pyfork.http.connection import Connection, Phase
+from pyfork.http.engine import Engine
+
+# Bytes a second that a client must send of a body, over all of it, once body_timeout is used up.
+MIN_BODY_RATE = 500
+
+LINGER = 2.0  # seconds in which a client may read the last response before the socket closes
+
+NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds by phase."""
+
+    by_phase: tuple[float, ...]
+
+    @classmethod
+    def from_config(cls, config: Config) -> "Limits":
+        """The limits of a configuration; zero means no limit, save for keep-alive."""
+        seconds = {
+            Phase.FRESH: config.header_timeout or NEVER,
+            Phase.IDLE: config.keep_alive,
+            Phase.HEAD: config.header_timeout or NEVER,
+            Phase.BODY: config.body_timeout or NEVER,
+            Phase.APP: config.timeout or NEVER,
+            Phase.STREAM: NEVER,
+            Phase.WRITE: config.write_timeout or NEVER,
+            Phase.LINGER: LINGER,
+        }
+        return cls(tuple(seconds[phase] for phase in Phase))
+
+
+def sweep(engine: Engine, limits: Limits, now: float) -> None:
+    """Expire what is late. ``now`` is monotonic seconds."""
+    for connection in list(engine.connections):
+        phase = connection.phase
+        mark = (phase, connection.serial, _progress(connection) if phase is Phase.WRITE else 0)
+        if mark != connection.mark:
+            connection.mark = mark
+            connection.since = now
+            continue
+        limit = limits.by_phase[phase]
+        if phase is Phase.BODY and connection.incoming is not None:
+            limit += connection.incoming.received / MIN_BODY_RATE
+        if now - connection.since >= limit:
+            expire(connection, phase, now - connection.since)
+
+
+def _progress(connection: Connection) -> int:
+    """A number that moves whenever the client takes some bytes."""
+    current = connection.current
+    sent = current.length if current is not None else 0
+    return sent - connection.transport.get_write_buffer_size()
+
+
+def expire(connection: Connection, phase: Phase, age: float) -> None:
+    """End what ``connection`` has waited for ``age`` seconds."""
+    if phase in (Phase.HEAD, Phase.BODY):
+        connection.refuse(ProtocolError(408, "the request took too long to arrive"))
+    elif phase is Phase.APP:
+        if connection.current is not None:
+            connection.current.overdue(age)
+    elif phase in (Phase.FRESH, Phase.IDLE):
+        connection.transport.close()
+    else:
+        connection.abort()

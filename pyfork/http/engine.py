@@ -1,0 +1,102 @@
+"""The engine: what all connections of one worker share.
+
+Here live the settings of the hot path in the form it wants them, the set of connections, the
+cached Date line, and the two ways to end: drain and cut. No parsing, no socket.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+from pyfork.config.settings import Config
+from pyfork.http.forwarded import Proxies
+from pyfork.http.parser import Limits
+from pyfork.http.request import RequestHead
+from pyfork.ipc.scoreboard import Line
+from pyfork.log.access import AccessLog
+
+if TYPE_CHECKING:
+    from pyfork.http.connection import Connection
+    from pyfork.http.exchange import Exchange
+
+log = logging.getLogger("pyfork.error")
+
+NewExchange = Callable[["Connection", RequestHead], "Exchange"]
+Upgrade = Callable[["Connection", RequestHead, bytes], None]
+
+
+class Engine:
+    """Shared by every connection of a worker.
+
+    ``new_exchange`` makes the gateway's exchange for a request head; ``upgrade`` takes a
+    WebSocket handshake over: connection, head, and the bytes that came behind it.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        line: Line,
+        new_exchange: NewExchange,
+        upgrade: Upgrade | None = None,
+    ) -> None:
+        # For the worker's life.
+        self.config = config
+        self.loop = loop
+        self.line = line
+        self.new_exchange = new_exchange
+        self.upgrade = upgrade
+        self.limits = Limits.from_config(config)
+        self.proxies = Proxies(config.forwarded_allow_ips)
+        self.access = AccessLog.from_config(config)
+        self.server_line = b"Server: pyfork\r\n" if config.server_header else b""
+        # Changing.
+        self.connections: set[Connection] = set()
+        self.draining = False
+        self.served = 0  # requests answered by this worker
+        self.wear_after = 0  # requests after which `worn` is called; 0 = never
+        self.worn: Callable[[], None] = lambda: None
+        self.overdue: Callable[[str], None] = log.error  # a request that cannot be interrupted
+        self.connections_changed: Callable[[], None] = lambda: None
+        self.date_line = b""
+        self.tick(time.time())
+
+    def tick(self, now: float) -> None:
+        """Once a second: renew the Date line (RFC 9110 6.6.1). ``now`` is seconds since 1970."""
+        self.date_line = b"Date: " + formatdate(now, usegmt=True).encode() + b"\r\n"
+
+    def count_served(self) -> None:
+        """A request was answered."""
+        self.served += 1
+        self.line.requests = self.served
+        if self.served == self.wear_after:
+            self.worn()
+
+    def add(self, connection: "Connection") -> None:
+        """Count a new connection in."""
+        self.connections.add(connection)
+        self.line.connections = len(self.connections)
+
+    def remove(self, connection: "Connection") -> None:
+        """Count a connection out; twice does no harm."""
+        self.connections.discard(connection)
+        self.line.connections = len(self.connections)
+        self.connections_changed()
+
+    def drain(self) -> None:
+        """No request after those that run or are half read: idle connections close now."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.drain()
+
+    def cut(self) -> int:
+        """Abort what is left. Returns how many requests were lost by it."""
+        running = 0
+        for connection in list(self.connections):
+            running += connection.current is not None
+            connection.abort()
+        return running

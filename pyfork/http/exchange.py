@@ -1,0 +1,218 @@
+"""One request and its response, whichever gateway answers it.
+
+The base knows the order of things (head before body, one final response, framing kept) and
+nothing of WSGI or ASGI. A gateway implements the hooks; the connection calls them in the loop.
+"""
+
+import logging
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from pyfork.http.request import RequestHead
+from pyfork.http.response import Response, ResponseError, begin
+from pyfork.ipc.scoreboard import BUSY_SINCE, IN_FLIGHT
+from pyfork.log.access import Access
+
+if TYPE_CHECKING:
+    from pyfork.http.connection import Connection
+
+log = logging.getLogger("pyfork.error")
+
+# Whatever the application raises is its own failure: logged, answered with 500, survived.
+APP_FAILURE = (Exception, SystemExit)
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Exchange:
+    """A request that arrives and the response that leaves."""
+
+    __slots__ = (
+        "arrived",
+        "connection",
+        "finished",
+        "head",
+        "length",
+        "must_continue",
+        "received",
+        "response",
+        "started",
+    )
+
+    def __init__(self, connection: "Connection", head: RequestHead) -> None:
+        self.connection = connection
+        self.head = head
+        self.arrived = False  # the request's body is whole
+        self.received = 0  # bytes of body so far
+        self.must_continue = head.expect_continue  # the client waits for 100 before it sends
+        self.response: Response | None = None
+        self.length = 0  # bytes of content sent
+        self.finished = False
+        self.started = 0.0  # monotonic seconds; 0 until the gateway has its turn
+
+    # Hooks of a gateway.
+
+    def start(self) -> None:
+        """Its turn has come: the responses before this one have left."""
+        raise NotImplementedError
+
+    def body_received(self, data: bytes) -> None:
+        """Some of the body."""
+        raise NotImplementedError
+
+    def request_complete(self) -> None:
+        """The body is whole."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """The client's buffer drained: write on."""
+
+    def disconnected(self) -> None:
+        """The client went away, or what it sent cannot become a whole request."""
+
+    def overdue(self, seconds: float) -> None:
+        """No response began in ``--timeout``."""
+
+    def abandon(self) -> None:
+        """Give up before a response began: the connection answers in its place."""
+        self._count_out()
+
+    @property
+    def full(self) -> bool:
+        """Whether the client should stop sending for now."""
+        return False
+
+    @property
+    def blocked(self) -> bool:
+        """Whether it waits for the client outside the transport's buffer."""
+        return False
+
+    # What a gateway calls.
+
+    def count_in(self) -> None:
+        """The application begins to work on this."""
+        self.started = now = time.monotonic()
+        line = self.connection.engine.line
+        cells = line.cells
+        if not cells[IN_FLIGHT]:
+            line.times[BUSY_SINCE] = now
+        cells[IN_FLIGHT] += 1
+
+    def send_continue(self) -> None:
+        """Tell a client that waits for it to send its body (RFC 9110 10.1.1)."""
+        if self.must_continue:
+            self.must_continue = False
+            self.connection.write(CONTINUE)
+
+    def respond(
+        self,
+        status: int,
+        reason: bytes | None,
+        headers: Iterable[tuple[bytes, bytes]],
+        first: bytes = b"",
+        *,
+        length: int | None = None,
+    ) -> None:
+        """Send the head and the first piece of content in one write.
+
+        ``length`` is the content's whole length in bytes where it is known.
+        Raises ResponseError, with nothing sent, for a head that HTTP does not allow.
+        """
+        connection = self.connection
+        engine = connection.engine
+        response = begin(
+            self.head,
+            status,
+            reason,
+            headers,
+            date=engine.date_line,
+            server=engine.server_line,
+            closing=connection.closing or engine.draining or self.must_continue,
+            length=length,
+        )
+        framed = response.body(first) if first else b""
+        self.response = response
+        self.length = len(first)
+        connection.write(response.head + framed)
+
+    def send_more(self, data: bytes) -> None:
+        """Send more content. Raises ResponseError for bytes beyond Content-Length."""
+        assert self.response is not None
+        framed = self.response.body(data)
+        self.length += len(data)
+        if framed:
+            self.connection.write(framed)
+
+    def finish(self) -> None:
+        """The response is whole. Raises ResponseError if it is short of Content-Length."""
+        assert self.response is not None
+        last = self.response.end()
+        if last:
+            self.connection.write(last)
+        self.settle()
+        self.connection.exchange_done(self, close=self.response.close)
+
+    def fail(self, status: int = 500, why: str = "the application failed") -> None:
+        """End without what the application owes: a plain error, or a cut that cannot be missed."""
+        if self.finished:
+            return
+        if self.response is None and not self.connection.lost:
+            self.connection.closing = True
+            text = b"Internal Server Error\n" if status == 500 else b"Service Unavailable\n"
+            self.respond(status, None, [(b"content-type", b"text/plain")], text, length=len(text))
+            self.finish()
+            return
+        log.debug("cut a response short: %s", why)
+        self.settle()
+        self.connection.exchange_cut(self)
+
+    def refuse_response(self, error: ResponseError) -> None:
+        """The application broke HTTP: say so in the log, then fail."""
+        log.error("%s %s: %s", self.head.method, self.head.path.decode("latin-1"), error)
+        self.fail(why=str(error))
+
+    def log_failure(self) -> None:
+        """Log the exception being handled, with what it was about."""
+        path = self.head.path.decode("latin-1")
+        log.exception("error in the application at %s %s", self.head.method, path)
+
+    def settle(self) -> None:
+        """Count this out as answered, and write the access log where there is one."""
+        self._count_out()
+        engine = self.connection.engine
+        engine.count_served()
+        if engine.access is not None:
+            engine.access.write(self._access())
+
+    def _count_out(self) -> None:
+        self.finished = True
+        if self.started:
+            line = self.connection.engine.line
+            line.cells[IN_FLIGHT] -= 1
+            if not line.cells[IN_FLIGHT]:
+                line.times[BUSY_SINCE] = 0.0
+
+    def _access(self) -> Access:
+        head, response = self.head, self.response
+        return Access(
+            client=self.client_address(),
+            method=head.method,
+            target=head.target.decode("latin-1"),
+            version=head.version,
+            status=response.status if response else 0,
+            length=self.length,
+            elapsed=time.monotonic() - self.started if self.started else 0.0,
+            scheme=self.connection.scheme,
+            request_headers=head.headers,
+            response_headers=response.headers if response else (),
+            environ=self.environ_for_log(),
+        )
+
+    def client_address(self) -> str:
+        """The client's address as the application sees it."""
+        return self.connection.peer_host
+
+    def environ_for_log(self) -> "dict[str, object] | None":
+        """The WSGI environ, where there is one."""
+        return None

@@ -1,0 +1,116 @@
+"""WebSocket connections: taken over by uvicorn's own protocol class, from the handshake on.
+
+uvicorn is imported at the first handshake: an application without WebSockets does not pay.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pyfork.config.settings import Config
+from pyfork.http.asgi import AsgiApp, Scope
+from pyfork.http.request import RequestHead
+
+if TYPE_CHECKING:
+    from uvicorn import Config as UvicornConfig
+    from uvicorn.server import ServerState
+
+    from pyfork.http.connection import Connection
+
+
+def uvicorn_config(
+    config: Config, app: AsgiApp, *, lifespan: str = "off", ws: str = "none"
+) -> "UvicornConfig":
+    """uvicorn's configuration for the parts of it that pyfork runs."""
+    import uvicorn
+
+    networks = config.forwarded_allow_ips
+    trusted = "*" if networks == "*" else [str(network) for network in networks]
+    prepared = uvicorn.Config(
+        app,  # type: ignore[arg-type, unused-ignore]
+        interface="asgi3",
+        http=asyncio.Protocol,  # never made: HTTP is ours
+        ws=ws,  # type: ignore[arg-type, unused-ignore]
+        lifespan=lifespan,  # type: ignore[arg-type, unused-ignore]
+        loop="none",
+        log_config=None,
+        root_path=config.root_path,
+        proxy_headers=True,
+        forwarded_allow_ips=trusted,
+        server_header=config.server_header,
+    )
+    prepared.load()
+    return prepared
+
+
+class _Watched(set[Any]):
+    """uvicorn's set of connections, which also tells that one has gone."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__()
+        self._changed = changed
+
+    def remove(self, protocol: Any) -> None:
+        super().discard(protocol)
+        self._changed()
+
+    discard = remove
+
+
+class WebSockets:
+    """All WebSocket connections of a worker. ``changed`` is called when one ends."""
+
+    def __init__(
+        self, config: Config, app: AsgiApp, state: Scope, changed: Callable[[], None]
+    ) -> None:
+        self._config = config
+        self._app = app
+        self._state = state
+        self._changed = changed
+        self._prepared: UvicornConfig | None = None
+        self._server: ServerState | None = None
+
+    @property
+    def connections(self) -> set[Any]:
+        """uvicorn's protocols that are open now."""
+        return self._server.connections if self._server is not None else set()
+
+    def take(self, connection: "Connection", head: RequestHead, rest: bytes) -> None:
+        """Hand the transport over, with the handshake and what came behind it."""
+        if self._prepared is None or self._server is None:
+            from uvicorn.server import ServerState
+
+            self._prepared = uvicorn_config(self._config, self._app, ws="websockets-sansio")
+            self._server = ServerState()
+            self._server.connections = _Watched(self._changed)
+            self._server.default_headers = self._prepared.encoded_headers
+        make: Callable[..., Any] = self._prepared.ws_protocol_class
+        protocol = make(
+            config=self._prepared,
+            server_state=self._server,
+            app_state=self._state,
+        )
+        transport = connection.transport
+        connection.engine.remove(connection)
+        protocol.connection_made(transport)
+        transport.set_protocol(protocol)
+        protocol.data_received(_handshake(head) + rest)
+
+    def shutdown(self) -> None:
+        """Close all with 1012, service restart."""
+        for protocol in list(self.connections):
+            protocol.shutdown()
+
+    def abort(self) -> int:
+        """Abort what is left. Returns how many there were."""
+        left = list(self.connections)
+        for protocol in left:
+            protocol.transport.abort()
+        return len(left)
+
+
+def _handshake(head: RequestHead) -> bytes:
+    """The request head as bytes again, for a parser that wants its own look."""
+    lines = [b"%b %b HTTP/1.1" % (head.method.encode(), head.target)]
+    lines += [b"%b: %b" % field for field in head.headers]
+    return b"\r\n".join([*lines, b"", b""])

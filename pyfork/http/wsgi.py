@@ -1,0 +1,410 @@
+"""The WSGI gateway (PEP 3333).
+
+The application is called when its request is whole, so that a slow sender never holds it, and
+its iterable is asked for the next piece only when the client has room, so that a slow reader
+never holds it either. Application code runs in steps (`_call`, `_next`, `_close`), each followed
+by its consequence in the loop; a `Runner` decides in which thread the steps run. Every step of
+one request runs in the request's own context (contextvars), whatever runs between them.
+"""
+
+import contextvars
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pyfork.http.body import Body
+from pyfork.http.environ import Environ, FieldNames, apply_forwarded, fill, template
+from pyfork.http.exchange import APP_FAILURE, Exchange
+from pyfork.http.request import RequestHead
+from pyfork.http.response import ResponseError
+from pyfork.http.sendfile import BLOCK, FileSender, FileWrapper
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pyfork.http.connection import Connection
+
+    ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
+
+WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+
+
+class Runner(Protocol):
+    """Where application code runs."""
+
+    def run(self, step: Callable[[], None], then: Callable[[], None]) -> None:
+        """Run ``step``, somewhere, then ``then`` in the loop."""
+
+    def in_loop(self, call: Callable[[], None]) -> None:
+        """Called from a step: run ``call`` in the loop, and wait for it; raises what it raises."""
+
+
+class Inline:
+    """Application code runs in the loop's thread: one request at a time."""
+
+    def run(self, step: Callable[[], None], then: Callable[[], None]) -> None:
+        step()
+        then()
+
+    def in_loop(self, call: Callable[[], None]) -> None:
+        call()
+
+
+class WsgiGateway:
+    """What all requests of one worker share: the application and how to run it."""
+
+    def __init__(
+        self, app: WsgiApp, runner: Runner, *, multithread: bool, multiprocess: bool
+    ) -> None:
+        self.app = app
+        self.runner = runner
+        self.multithread = multithread
+        self.multiprocess = multiprocess
+        self.names = FieldNames()
+
+    def exchange(self, connection: "Connection", head: RequestHead) -> Exchange:
+        """A new exchange; the engine's ``new_exchange``."""
+        return WsgiExchange(connection, head, self)
+
+    def template(self, connection: "Connection") -> Environ:
+        """The connection's environ template, made at its first request."""
+        if connection.template is None:
+            connection.template = template(
+                connection, multithread=self.multithread, multiprocess=self.multiprocess
+            )
+        return connection.template
+
+
+class WsgiExchange(Exchange):
+    """One call of the application."""
+
+    __slots__ = (
+        "body",
+        "context",
+        "environ",
+        "error",
+        "gateway",
+        "given_up",
+        "headers",
+        "held",
+        "piece",
+        "pieces",
+        "reason",
+        "result",
+        "sender",
+        "status",
+        "turn",
+    )
+
+    def __init__(self, connection: "Connection", head: RequestHead, gateway: WsgiGateway) -> None:
+        super().__init__(connection, head)
+        self.gateway = gateway
+        self.turn = False
+        self.body: Body | None = None
+        self.environ: Environ = {}
+        self.context = contextvars.copy_context()
+        # What start_response said.
+        self.status = 0
+        self.reason = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        # The application's result, and how far it has been read.
+        self.result: Any = None
+        self.pieces: Iterator[bytes] | None = None
+        self.piece: bytes | None = None  # the next to send; None at the end
+        self.error = False  # the application raised; logged where it did
+        self.held = False  # paused until the client takes more
+        self.given_up = False  # the client has gone, or has had an answer without us
+        self.sender: FileSender | None = None
+
+    # Hooks of Exchange.
+
+    def start(self) -> None:
+        self.turn = True
+        if self.arrived:
+            self._run()
+        else:
+            self.send_continue()
+
+    def body_received(self, data: bytes) -> None:
+        if self.body is None:
+            self.body = Body()
+        try:
+            self.body.add(data)
+        except OSError:
+            self.log_failure()
+            self.given_up = True
+            self.fail(why="no room for the request's body")
+
+    def request_complete(self) -> None:
+        if self.turn:
+            self._run()
+
+    def resume(self) -> None:
+        if self.held:
+            self.held = False
+            self._advance()
+
+    def disconnected(self) -> None:
+        self.given_up = True
+        if self.sender is not None or self.held:
+            self._give_up()
+        elif not self.started and self.body is not None:
+            self.body.close()
+
+    def overdue(self, seconds: float) -> None:
+        import faulthandler
+
+        line = f"{self.head.method} {self.head.path.decode('latin-1')}"
+        faulthandler.dump_traceback()
+        self.connection.engine.overdue(f"{line} has been running for {seconds:.0f} s")
+        self.given_up = True
+        self.fail(503, "no response in time")
+
+    @property
+    def blocked(self) -> bool:
+        return self.sender is not None
+
+    def environ_for_log(self) -> Environ:
+        return self.environ
+
+    def client_address(self) -> str:
+        address: str = self.environ.get("REMOTE_ADDR", self.connection.peer_host)
+        return address
+
+    # The application's side. These run wherever the runner says.
+
+    def start_response(
+        self,
+        status: str,
+        headers: list[tuple[str, str]],
+        exc_info: "ExcInfo | None" = None,
+    ) -> Callable[[bytes], None]:
+        """PEP 3333's ``start_response``."""
+        if exc_info is not None:
+            try:
+                if self.response is not None:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # break the cycle with the traceback's frame
+        elif self.status:
+            raise AssertionError("start_response was called twice without exc_info")
+        code, _, reason = status.partition(" ")
+        if len(code) != 3 or not code.isdecimal():
+            raise ValueError(f"start_response: a status is like '200 OK', not {status!r}")
+        self.status = int(code)
+        self.reason = reason.encode("latin-1")
+        self.headers = [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers
+        ]
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """PEP 3333's ``write``: for applications of old; it cannot wait for the client."""
+        self.gateway.runner.in_loop(lambda: self._send(data))
+
+    def _call(self) -> None:
+        """Call the application and take its first piece."""
+        try:
+            self.result = self.context.run(self.gateway.app, self.environ, self.start_response)
+            if type(self.result) in (list, tuple) or isinstance(self.result, FileWrapper):
+                return
+            self.pieces = iter(self.result)
+            self._take()
+        except APP_FAILURE:
+            self._failed()
+
+    def _next(self) -> None:
+        """Take the next piece."""
+        try:
+            self._take()
+        except APP_FAILURE:
+            self._failed()
+
+    def _take(self) -> None:
+        """Set ``piece``; an empty one is as none yet, since a head waits for content."""
+        pieces = self.pieces
+        assert pieces is not None
+        piece: bytes | None = b""
+        while piece == b"":
+            piece = self.context.run(next, pieces, None)
+        self.piece = piece
+        if piece is None:
+            self._close()
+
+    def _failed(self) -> None:
+        self.error = True
+        self.log_failure()
+        self._close()
+
+    def _close(self) -> None:
+        """Call the result's ``close``, once, however its iteration ended."""
+        result, self.result = self.result, None
+        self.pieces = None
+        close = getattr(result, "close", None)
+        if close is not None:
+            try:
+                self.context.run(close)
+            except APP_FAILURE:
+                self.log_failure()
+        if self.body is not None:
+            self.body.close()
+
+    # The loop's side.
+
+    def _run(self) -> None:
+        gateway, body = self.gateway, self.body
+        if body is None:
+            body = self.body = Body()
+        environ = self.environ = gateway.template(self.connection).copy()
+        fill(environ, self.head, body.open(), len(body), gateway.names)
+        if self.connection.trusted:
+            apply_forwarded(environ, self.connection)
+        self.count_in()
+        gateway.runner.run(self._call, self._called)
+
+    def _called(self) -> None:
+        """The application returned: send what it gave."""
+        if self.given_up or self.error:
+            self._give_up() if self.given_up else self.fail()
+            return
+        result = self.result
+        try:
+            if isinstance(result, FileWrapper):
+                self._send_file(result)
+            elif self.pieces is None and type(result) in (list, tuple):
+                self._send_whole(b"".join(result))
+            else:
+                self._taken()
+        except (ResponseError, TypeError) as error:
+            self._broken(error)
+
+    def _send_whole(self, data: bytes) -> None:
+        self._require_start()
+        if self.response is None:
+            self.respond(self.status, self.reason, self.headers, data, length=len(data))
+        else:
+            self.send_more(data)
+        self.finish()
+        self._close_later()
+
+    def _taken(self) -> None:
+        """Send the piece that was taken, then go on as the client allows."""
+        if self.given_up or self.error:
+            self._give_up() if self.given_up else self.fail()
+            return
+        try:
+            if self.piece is None:
+                self._end()
+                return
+            self._send(self.piece)
+        except (ResponseError, TypeError) as error:
+            self._broken(error)
+            return
+        if self.head.method == "HEAD":
+            self.finish()
+            self._close_later()
+        elif self.connection.write_paused:
+            self.held = True
+        else:
+            # One piece a turn: it must leave before the next is asked for (PEP 3333).
+            self.connection.engine.loop.call_soon(self._advance)
+
+    def _advance(self) -> None:
+        if self.given_up:
+            self._give_up()
+        elif self.sender is None and isinstance(self.result, FileWrapper):
+            self._start_sender()
+        else:
+            self.gateway.runner.run(self._next, self._taken)
+
+    def _send(self, data: bytes) -> None:
+        if self.response is None:
+            self._require_start()
+            self.respond(self.status, self.reason, self.headers, data)
+        elif data:
+            self.send_more(data)
+
+    def _end(self) -> None:
+        if self.response is None:
+            self._require_start()
+            self.respond(self.status, self.reason, self.headers, length=0)
+        self.finish()
+
+    def _require_start(self) -> None:
+        if not self.status:
+            raise ResponseError("the application returned without calling start_response")
+
+    def _broken(self, error: Exception) -> None:
+        self.refuse_response(error)
+        self._close_later()
+
+    def _close_later(self) -> None:
+        """Close the result where application code runs."""
+        if getattr(self.result, "close", None) is not None:
+            self.gateway.runner.run(self._close, lambda: None)
+        elif self.body is not None:
+            self.body.close()
+
+    def _give_up(self) -> None:
+        """Nobody waits for the rest."""
+        if self.sender is not None:
+            self.sender.stop()
+            self.sender = None
+        self.held = False
+        self._close_later()
+        self.fail(why="the client has gone")
+
+    # Files.
+
+    def _send_file(self, wrapper: FileWrapper) -> None:
+        self._require_start()
+        region = None if self.response is not None else wrapper.region()
+        if region is None:
+            self.pieces = iter(wrapper)
+            self.gateway.runner.run(self._next, self._taken)
+            return
+        fd, offset, count = region
+        if count <= BLOCK:
+            import os
+
+            self._send_whole(os.pread(fd, count, offset))
+            return
+        self.connection.transport.set_write_buffer_limits(0)
+        self.respond(self.status, self.reason, self.headers, length=count)
+        if self.head.method == "HEAD":
+            self._file_sent(None)
+        elif self.connection.transport.get_write_buffer_size():
+            self.held = True  # until the head has left: see `sendfile`
+        else:
+            self._start_sender()
+
+    def _start_sender(self) -> None:
+        fd, offset, count = self.result.region()
+        assert self.response is not None
+        if self.response.left is not None:
+            count = min(count, self.response.left)
+        self.sender = FileSender(
+            self.connection.engine.loop,
+            self.connection.transport,
+            fd,
+            offset,
+            count,
+            progress=self._file_progress,
+            done=self._file_sent,
+        )
+
+    def _file_progress(self, sent: int) -> None:
+        assert self.response is not None
+        self.length += sent
+        self.response.sent(sent)
+
+    def _file_sent(self, error: OSError | None) -> None:
+        self.sender = None
+        self.connection.transport.set_write_buffer_limits()
+        if error is not None:
+            self.fail(why=str(error))
+        else:
+            try:
+                self.finish()
+            except ResponseError as short:
+                self.refuse_response(short)
+        self._close_later()

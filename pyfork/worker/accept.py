@@ -1,0 +1,86 @@
+"""Accepting: one connection a turn of the loop, and only while there is room for it.
+
+One at a time, because a worker that empties the kernel's queue at once takes what the others
+would have been free to serve.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable, Iterable
+
+log = logging.getLogger("pyfork.error")
+
+# The system is short of something that closing connections gives back.
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+_REST = 1.0  # seconds without accepting, then
+
+
+class Acceptor:
+    """Accepts on the shared listeners and makes a protocol for each connection."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        listeners: Iterable[socket.socket],
+        new_protocol: Callable[[], asyncio.Protocol],
+    ) -> None:
+        self._loop = loop
+        self._listeners = tuple(listeners)
+        self._new_protocol = new_protocol
+        self._reasons: set[str] = {"not started"}  # why nothing is accepted now
+        self._opening: set[asyncio.Task[object]] = set()
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self.resume("not started")
+
+    def stop(self) -> None:
+        """Accept no more, for good, and give the listeners back."""
+        self.pause("stopped")
+        for listener in self._listeners:
+            listener.close()
+
+    def pause(self, reason: str) -> None:
+        """Accept nothing until `resume` is called with the same reason."""
+        if not self._reasons:
+            for listener in self._listeners:
+                self._loop.remove_reader(listener.fileno())
+        self._reasons.add(reason)
+
+    def resume(self, reason: str) -> None:
+        """Take ``reason`` away; accept again if it was the last."""
+        if reason not in self._reasons:
+            return
+        self._reasons.discard(reason)
+        if not self._reasons:
+            for listener in self._listeners:
+                self._loop.add_reader(listener.fileno(), self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        if self._reasons:
+            return
+        try:
+            client, _ = listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return  # another worker was quicker, or the client has gone
+        except OSError as error:
+            if error.errno not in _EXHAUSTED:
+                raise
+            log.error("cannot accept: %s; trying again in %.0f s", error, _REST)
+            self.pause("exhausted")
+            self._loop.call_later(_REST, self.resume, "exhausted")
+            return
+        client.setblocking(False)
+        task = self._loop.create_task(
+            self._loop.connect_accepted_socket(self._new_protocol, client)
+        )
+        self._opening.add(task)
+        task.add_done_callback(self._opened)
+
+    def _opened(self, task: "asyncio.Task[object]") -> None:
+        self._opening.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.debug("a connection ended before it began: %s", error)

@@ -1,0 +1,61 @@
+"""The `asgi` worker: pyfork's engine for HTTP, uvicorn's classes for lifespan and WebSocket."""
+
+from typing import TYPE_CHECKING, Any
+
+from pyfork.errors import BootError
+from pyfork.http.asgi import AsgiGateway
+from pyfork.http.websocket import WebSockets, uvicorn_config
+from pyfork.ipc.birth import Birth
+from pyfork.worker.app import App
+from pyfork.worker.serving import EngineWorker
+
+if TYPE_CHECKING:
+    from uvicorn.lifespan.on import LifespanOn
+
+
+class AsgiWorker(EngineWorker):
+    """Runs an ASGI application."""
+
+    interface = "asgi"
+
+    def __init__(self, birth: Birth, app: App) -> None:
+        super().__init__(birth, app)
+        self.state: dict[str, Any] = {}  # the lifespan's, copied into each scope
+        self._lifespan: LifespanOn | None = None
+        gateway = AsgiGateway(
+            app.callable, loop=self.loop, root_path=self.config.root_path, state=self.state
+        )
+        self.websockets = WebSockets(
+            self.config, app.callable, self.state, self.connections_changed
+        )
+        self.equip(gateway, upgrade=self.websockets.take)
+
+    async def boot(self) -> None:
+        """Run the lifespan's startup. Raises BootError if the application says that it failed."""
+        if self.config.lifespan == "off":
+            return
+        from pyfork.worker.lifespan import Lifespan
+
+        lifespan = Lifespan(
+            uvicorn_config(self.config, self.app.callable, lifespan=self.config.lifespan)
+        )
+        lifespan.state = self.state
+        await lifespan.startup()
+        if lifespan.should_exit:
+            raise BootError("the application's lifespan startup failed", lifespan.failure)
+        self._lifespan = lifespan
+
+    async def stop(self) -> None:
+        """Run the lifespan's shutdown."""
+        if self._lifespan is not None:
+            await self._lifespan.shutdown()
+
+    async def drain(self) -> None:
+        self.websockets.shutdown()
+        await super().drain()
+
+    def empty(self) -> bool:
+        return super().empty() and not self.websockets.connections
+
+    def cut(self) -> int:
+        return super().cut() + self.websockets.abort()

@@ -1,0 +1,283 @@
+"""A worker's life: born, boots, serves, drains, exits.
+
+`main` is what the arbiter runs in the child. `Worker` is the life cycle that every worker class
+has; a class fills in how it boots, accepts, drains and stops. All waiting happens in one loop;
+the arbiter speaks through the channel, and its silence for good (EOF) means: drain and exit.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from importlib import import_module
+
+from pyfork.config.settings import Config
+from pyfork.errors import BootError, ExitStatus
+from pyfork.ipc.birth import Birth
+from pyfork.ipc.channel import ChannelClosed
+from pyfork.ipc.messages import Failed, Message, Ready, ReopenLogs, Retire, Worn
+from pyfork.ipc.scoreboard import State
+from pyfork.ipc.titles import show, worker_title
+from pyfork.log import setup as logs
+from pyfork.worker.app import App, enter, load
+from pyfork.worker.privileges import drop_privileges
+
+log = logging.getLogger("pyfork.error")
+
+BEAT = 1.0  # seconds between two looks at deadlines, memory and the clock
+
+CLASSES = {
+    "sync": "pyfork.worker.wsgi:WsgiWorker",
+    "thread": "pyfork.worker.wsgi:WsgiWorker",
+    "asgi": "pyfork.worker.asgi:AsgiWorker",
+    "uvicorn": "pyfork.worker.uvicorn:UvicornWorker",
+}
+
+# For outsiders and last resort: a terminal sends these to the whole group, and the arbiter alone
+# decides. A handler that does nothing, unlike SIG_IGN, is not inherited by the app's children.
+_UNHEARD = (
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGWINCH,
+)
+
+
+def main(birth: Birth) -> int:
+    """Live; the exit status is returned."""
+    try:
+        _settle_in(birth)
+        app = load_app(birth.config)
+        worker = worker_class(birth.config, app)(birth, app)
+        logs.reclaim()
+        return worker.run()
+    except BootError as error:
+        birth.channel.send(Failed(str(error), error.detail))
+        return error.status
+
+
+def load_app(config: Config) -> App:
+    """The application that ``config`` names. Raises BootError."""
+    assert config.app is not None
+    return load(config.app, factory=config.factory, interface=config.interface)
+
+
+def worker_class(config: Config, app: App) -> "type[Worker]":
+    """The class for ``-k`` and what the app speaks. Raises BootError where they do not fit."""
+    kind = config.worker_class
+    if kind == "auto":
+        kind = "asgi" if app.interface == "asgi" else "sync"
+    path = CLASSES.get(kind, kind)
+    module, _, name = path.replace(":", ".").rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BootError(f"worker class {kind!r} cannot be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, Worker)):
+        raise BootError(f"worker class {kind!r} is not a subclass of pyfork.worker.life.Worker")
+    if found.interface not in ("any", app.interface):
+        raise BootError(
+            f"worker class {kind!r} runs {found.interface.upper()} applications, and "
+            f"{config.app!r} speaks {app.interface.upper()}: leave -k out, or use -k auto"
+        )
+    return found
+
+
+def new_loop(kind: str) -> asyncio.AbstractEventLoop:
+    """An event loop: uvloop where it is wanted and installed, else asyncio's."""
+    if kind != "asyncio":
+        try:
+            import uvloop
+        except ImportError:
+            if kind == "uvloop":
+                raise BootError("--loop uvloop: uvloop is not installed") from None
+        else:
+            return uvloop.new_event_loop()
+    return asyncio.new_event_loop()
+
+
+def _settle_in(birth: Birth) -> None:
+    """Become a worker: identity, signals, environment, privileges."""
+    import faulthandler
+
+    config, line = birth.config, birth.line
+    for number in _UNHEARD:
+        signal.signal(number, lambda *_: None)
+    faulthandler.enable()  # SIGABRT from the arbiter shows what hangs, then ends the process
+    logs.identify("worker", birth.slot, birth.generation)
+    line.pid, line.slot, line.generation = os.getpid(), birth.slot, birth.generation
+    line.state = State.BOOTING
+    show(worker_title(config.name, birth.slot, birth.generation, "booting"))
+    os.environ["PYFORK_WORKER"] = str(birth.slot)
+    drop_privileges(config)
+    enter(config.chdir, config.pythonpath, config.env)
+
+
+class Worker:
+    """The life cycle. A subclass says what happens in it."""
+
+    interface = "any"  # what the app must speak: "wsgi", "asgi" or "any"
+
+    def __init__(self, birth: Birth, app: App) -> None:
+        self.birth = birth
+        self.config = birth.config
+        self.app = app
+        self.line = birth.line
+        self.loop = new_loop(birth.config.loop)
+        self.leaving = asyncio.Event()
+        self.leave_by = 0.0  # monotonic seconds; what runs then is cut
+        self.changed = asyncio.Event()  # something that drain waits for may have happened
+        self._worn = False
+
+    # What a subclass fills in.
+
+    async def boot(self) -> None:
+        """Get ready to serve. Raises BootError."""
+
+    def accept(self) -> None:
+        """Begin to accept connections."""
+        raise NotImplementedError
+
+    def beat(self, now: float) -> None:
+        """Once a second; ``now`` is monotonic seconds."""
+
+    async def drain(self) -> None:
+        """Stop accepting, and return when what runs is done or ``leave_by`` is over."""
+        raise NotImplementedError
+
+    async def stop(self) -> None:
+        """The last thing that the application hears."""
+
+    # What a subclass may call.
+
+    def wear(self, reason: str) -> None:
+        """Ask for a replacement, and serve on until it is ready."""
+        if not self._worn:
+            self._worn = True
+            log.info("asks to be replaced: %s", reason)
+            self._say(Worn(reason))
+
+    async def drained(self, done: Callable[[], bool]) -> bool:
+        """Wait until ``done()``, asked at each change, or for ``leave_by``. Whether it is."""
+        while not done():
+            left = self.leave_by - time.monotonic()
+            if left <= 0:
+                return False
+            self.changed.clear()
+            timer = self.loop.call_later(left, self.changed.set)
+            await self.changed.wait()
+            timer.cancel()
+        return True
+
+    # The life.
+
+    def run(self) -> int:
+        """Live. Returns the exit status; raises BootError."""
+        asyncio.set_event_loop(self.loop)
+        self.loop.add_reader(self.birth.channel.fileno(), self._hear)
+        self.loop.add_signal_handler(signal.SIGTERM, self.retire, self.config.graceful_timeout)
+        self.loop.add_signal_handler(signal.SIGQUIT, self.retire, 0.0)
+        return self.loop.run_until_complete(self._live())
+
+    def retire(self, grace: float) -> None:
+        """Leave: what runs has ``grace`` seconds. Asked again, the shorter time counts."""
+        leave_by = time.monotonic() + grace
+        if not self.leaving.is_set() or leave_by < self.leave_by:
+            self.leave_by = leave_by
+        self.leaving.set()
+        self.changed.set()
+
+    async def _live(self) -> int:
+        if not await self._boot():
+            return ExitStatus.OK
+        self.accept()
+        self._beat()
+        self._become(State.SERVING)
+        self._say(Ready(self.app.interface))
+        await self.leaving.wait()
+        self._become(State.DRAINING)
+        await self.drain()
+        await self._stop()
+        return ExitStatus.OK
+
+    async def _boot(self) -> bool:
+        """Boot, unless told to leave before it is done."""
+        boot = self.loop.create_task(self.boot())
+        leave = self.loop.create_task(self.leaving.wait())
+        await asyncio.wait((boot, leave), return_when=asyncio.FIRST_COMPLETED)
+        leave.cancel()
+        if boot.done():
+            boot.result()
+            return True
+        boot.cancel()
+        return False
+
+    async def _stop(self) -> None:
+        """Give the application's own shutdown the rest of the time, and a moment at least."""
+        left = max(1.0, self.leave_by - time.monotonic())
+        try:
+            await asyncio.wait_for(self.stop(), left)
+        except TimeoutError:
+            log.warning("the application's shutdown took over %.0f s and was cut", left)
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        timeout = self.config.timeout
+        # A beat may be a whole BEAT old when the loop is taken: the app gets all of its timeout.
+        self.line.deadline = now + timeout + BEAT if timeout else 0.0
+        self.beat(now)
+        self._weigh()
+        self.loop.call_later(BEAT, self._beat)
+
+    def _weigh(self) -> None:
+        """Ask for a replacement when the resident set has passed ``--max-memory``."""
+        limit = self.config.max_memory
+        if not limit or self._worn:
+            return
+        import psutil
+
+        size = psutil.Process().memory_info().rss
+        if size > limit:
+            self.wear(f"it uses {size >> 20} MiB of memory, --max-memory is {limit >> 20} MiB")
+
+    def _become(self, state: State) -> None:
+        self.line.state = state
+        slot, generation = self.birth.slot, self.birth.generation
+        show(worker_title(self.config.name, slot, generation, state.name.lower()))
+
+    def _hear(self) -> None:
+        """Read what the arbiter says."""
+        channel = self.birth.channel
+        try:
+            for received in channel.receive():
+                self._obey(received.message)
+        except ChannelClosed:
+            self.loop.remove_reader(channel.fileno())
+            log.warning("the arbiter is gone: draining")
+            self.retire(self.config.graceful_timeout)
+
+    def _obey(self, message: Message) -> None:
+        match message:
+            case Retire(grace):
+                self.retire(grace)
+            case ReopenLogs():
+                logs.reopen()
+            case _:
+                log.error("no worker understands %r", message)
+
+    def _say(self, message: Message) -> None:
+        channel = self.birth.channel
+        channel.send(message)
+        if channel.pending:
+            self.loop.add_writer(channel.fileno(), self._flush)
+
+    def _flush(self) -> None:
+        channel = self.birth.channel
+        channel.flush()
+        if not channel.pending:
+            self.loop.remove_writer(channel.fileno())

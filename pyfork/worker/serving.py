@@ -1,0 +1,79 @@
+"""What the WSGI and ASGI worker have in common: an engine, an acceptor, and how both end."""
+
+import logging
+import random
+import time
+
+from pyfork.http.asgi import AsgiGateway
+from pyfork.http.connection import Connection
+from pyfork.http.deadlines import Limits, sweep
+from pyfork.http.engine import Engine, Upgrade
+from pyfork.http.wsgi import WsgiGateway
+from pyfork.worker.accept import Acceptor
+from pyfork.worker.life import Worker
+
+log = logging.getLogger("pyfork.error")
+
+
+class EngineWorker(Worker):
+    """A worker that serves with pyfork's own engine."""
+
+    engine: Engine
+    acceptor: Acceptor
+
+    def equip(self, gateway: WsgiGateway | AsgiGateway, *, upgrade: Upgrade | None = None) -> None:
+        """Build engine and acceptor around a gateway."""
+        config = self.config
+        self.engine = Engine(
+            config,
+            loop=self.loop,
+            line=self.line,
+            new_exchange=gateway.exchange,
+            upgrade=upgrade,
+        )
+        self.engine.connections_changed = self.connections_changed
+        self.engine.overdue = self.wear
+        if config.max_requests:
+            self.engine.wear_after = config.max_requests + random.randint(
+                0, config.max_requests_jitter
+            )
+            self.engine.worn = self._worn_out
+        self.acceptor = Acceptor(self.loop, self.birth.listeners, self.new_connection)
+        self._limits = Limits.from_config(config)
+
+    def new_connection(self) -> Connection:
+        """The protocol of a connection that was just accepted."""
+        if len(self.engine.connections) + 1 >= self.config.worker_connections:
+            self.acceptor.pause("too many connections")
+        return Connection(self.engine)
+
+    def connections_changed(self) -> None:
+        """A connection ended."""
+        self.acceptor.resume("too many connections")
+        self.changed.set()
+
+    def accept(self) -> None:
+        self.acceptor.start()
+
+    def beat(self, now: float) -> None:
+        self.engine.tick(time.time())
+        sweep(self.engine, self._limits, now)
+
+    async def drain(self) -> None:
+        self.acceptor.stop()
+        self.engine.drain()
+        if not await self.drained(self.empty):
+            lost = self.cut()
+            if lost:
+                log.warning("cut %d requests that were still running", lost)
+
+    def empty(self) -> bool:
+        """Whether no connection is left."""
+        return not self.engine.connections
+
+    def cut(self) -> int:
+        """End what is left; how many requests that loses."""
+        return self.engine.cut()
+
+    def _worn_out(self) -> None:
+        self.wear(f"it has answered {self.engine.served} requests")
