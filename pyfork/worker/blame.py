@@ -1,0 +1,64 @@
+"""Whose fault it was: an exception reduced to the application's own part of it."""
+
+import importlib
+import os
+import traceback
+from collections.abc import Iterable
+from types import FrameType
+
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_IMPORTLIB = os.path.dirname(os.path.abspath(importlib.__file__)) + os.sep
+
+
+def summary(error: BaseException) -> str:
+    """Type and message in one line, as at the end of a traceback."""
+    text = " ".join(str(error).split())
+    name = type(error).__qualname__
+    return f"{name}: {text}" if text else name
+
+
+def frames(error: BaseException) -> bool:
+    """Some code of the application took part."""
+    return any(not _is_machinery(frame) for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def detail(error: BaseException) -> str:
+    """The traceback without the frames of pyfork and the import machinery; no line end."""
+    report = traceback.TracebackException.from_exception(error)
+    _strip(report, error, set())
+    return "".join(report.format()).rstrip("\n")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """ "; did you mean ...?" for the nearest of ``known``, or nothing."""
+    import difflib
+
+    found = difflib.get_close_matches(name, [one for one in known if not one.startswith("_")], 3)
+    return f"; did you mean {' or '.join(found)}?" if found else ""
+
+
+def kind(value: object) -> str:
+    """What a thing is, for a message: "a module", "None", "an int"."""
+    if value is None:
+        return "None"
+    name = type(value).__qualname__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _strip(report: traceback.TracebackException, error: BaseException, seen: set[int]) -> None:
+    """Drop machinery frames here, and in the exceptions that led to this one."""
+    if id(error) in seen:
+        return
+    seen.add(id(error))
+    walked = zip(report.stack, traceback.walk_tb(error.__traceback__), strict=False)
+    kept = [entry for entry, (frame, _) in walked if not _is_machinery(frame)]
+    report.stack = traceback.StackSummary.from_list(kept)
+    if report.__cause__ is not None and error.__cause__ is not None:
+        _strip(report.__cause__, error.__cause__, seen)
+    if report.__context__ is not None and error.__context__ is not None:
+        _strip(report.__context__, error.__context__, seen)
+
+
+def _is_machinery(frame: FrameType) -> bool:
+    path = frame.f_code.co_filename
+    return path.startswith((_HERE, _IMPORTLIB, "<frozen importlib"))

@@ -1,0 +1,400 @@
+"""Loading applications from real modules: every form, every interface, every way to fail."""
+
+import functools
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyfork.errors import BootError
+from pyfork.worker import detection
+from pyfork.worker.app import App, enter, load
+
+Write = Callable[..., None]
+
+WSGI = "def {}(environ, start_response): return []\n"
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """Writes modules into the current directory, which is on the path; forgets them afterwards."""
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.chdir(tmp_path)
+    enter(None, ())
+
+    def start(name: str, text: str) -> None:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+
+    yield start
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def refusal(spec: str, **options: Any) -> BootError:
+    with pytest.raises(BootError) as refused:
+        load(spec, **options)
+    message = str(refused.value)
+    assert message.startswith(f"cannot load {spec}: ")
+    assert "\n" not in message
+    return refused.value
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["forms", "forms:app", "forms:holder.app", "forms:make()", "forms:make_with('x', debug=True)"],
+)
+def test_each_form(write: Write, spec: str) -> None:
+    write(
+        "forms.py",
+        WSGI.format("app")
+        + "class holder: pass\nholder.app = app\n"
+        + "def make(): return app\n"
+        + "def make_with(name, *, debug): return app if (name, debug) == ('x', True) else None\n",
+    )
+    app = load(spec)
+    assert app == App(sys.modules["forms"].app, "wsgi")
+
+
+def test_application_comes_before_app(write: Write) -> None:
+    write("both.py", WSGI.format("app") + WSGI.format("application"))
+    assert load("both").callable.__name__ == "application"
+
+
+def test_package_and_factory_option(write: Write) -> None:
+    write("shop/__init__.py", "")
+    write("shop/web.py", WSGI.format("app") + "def create_app(): return app\n")
+    assert load("shop.web:create_app", factory=True).callable is sys.modules["shop.web"].app
+
+
+async def function(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+async def with_extra(extra: Any, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+def sync_three(scope: Any, receive: Any, send: Any) -> Any: ...
+
+
+def annotated(*args: Any) -> Awaitable[None]: ...  # type: ignore[empty-body]
+
+
+def annotated_text(*args: Any) -> "Awaitable[None]": ...  # type: ignore[empty-body]
+
+
+@functools.wraps(function)
+def wrapped(*args: Any) -> Any: ...
+
+
+def double(scope: Any) -> Any:
+    async def inner(receive: Any, send: Any) -> None: ...
+
+    return inner
+
+
+class Caller:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+    async def method(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+    def wsgi(self, environ: Any, start_response: Any) -> Any: ...
+
+
+class Double:
+    def __init__(self, scope: Any) -> None: ...
+
+    async def __call__(self, receive: Any, send: Any) -> None: ...
+
+
+class Endpoint:
+    def __init__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+    def __await__(self) -> Any: ...
+
+
+class Iterated:
+    def __init__(self, environ: Any, start_response: Any) -> None: ...
+
+
+class SubCaller(Caller):
+    pass
+
+
+def wsgi(environ: Any, start_response: Any, more: Any = None) -> Any: ...
+
+
+def loose(*args: Any, **keywords: Any) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("app", "interface"),
+    [
+        (function, "asgi"),
+        (functools.partial(with_extra, 1), "asgi"),
+        (functools.partial(functools.partial(with_extra), 1), "asgi"),
+        (sync_three, "asgi"),
+        (annotated, "asgi"),
+        (annotated_text, "asgi"),
+        (wrapped, "asgi"),
+        (Caller(), "asgi"),
+        (SubCaller(), "asgi"),
+        (functools.partial(Caller()), "asgi"),
+        (Caller().method, "asgi"),
+        (Caller().__call__, "asgi"),
+        (Endpoint, "asgi"),
+        (double, "asgi2"),
+        (Double, "asgi2"),
+        (wsgi, "wsgi"),
+        (loose, "wsgi"),
+        (Caller().wsgi, "wsgi"),
+        (functools.partial(wsgi, more=1), "wsgi"),
+        (Iterated, "wsgi"),
+        (Caller, None),
+        (lambda: wsgi, None),
+        (lambda environ: [], None),
+    ],
+)
+def test_interface_is_detected(app: Any, interface: str | None) -> None:
+    assert detection.interface_of(app) == interface
+
+
+FRAMEWORKS = {
+    "flask": ("from flask import Flask\napp = Flask(__name__)", "wsgi"),
+    "starlette": ("from starlette.applications import Starlette\napp = Starlette()", "asgi"),
+    "fastapi": ("from fastapi import FastAPI\napp = FastAPI()", "asgi"),
+    "endpoint": ("from starlette.endpoints import HTTPEndpoint as app", "asgi"),
+    "django_asgi": ("from django.core.handlers.asgi import ASGIHandler\napp = ASGIHandler", "asgi"),
+    "django_wsgi": ("from django.core.handlers.wsgi import WSGIHandler\napp = WSGIHandler", "wsgi"),
+    "wsgiref": ("from wsgiref.simple_server import demo_app\nfrom wsgiref.validate import "
+                "validator\napp = validator(demo_app)", "wsgi"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_interface_of_frameworks(write: Write, name: str) -> None:
+    text, interface = FRAMEWORKS[name]
+    if name.startswith("django"):
+        text = f"from django.conf import settings\nsettings.configure()\n{text}()\n"
+    write(f"with_{name}.py", text)
+    script = "from pyfork.worker.app import enter, load\nenter(None, ())\n"
+    script += f"print(load('with_{name}:app').interface)"
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environ
+    )
+    assert done.stdout.strip() == interface, done.stderr
+
+
+def test_interface_setting_overrules(write: Write) -> None:
+    write("over.py", WSGI.format("app") + "def odd(a): return []\n")
+    assert load("over:app", interface="asgi").interface == "asgi"
+    assert load("over:odd", interface="wsgi").interface == "wsgi"
+
+
+def test_asgi2_is_wrapped(write: Write) -> None:
+    write(
+        "two.py",
+        """
+        class app:
+            def __init__(self, scope): self.scope = scope
+            async def __call__(self, receive, send): send.append((self.scope, receive))
+        """,
+    )
+    app = load("two:app")
+    sent: list[object] = []
+    with pytest.raises(StopIteration):
+        app.callable("scope", "receive", sent).send(None)
+    assert app.interface == "asgi"
+    assert sent == [("scope", "receive")]
+
+
+@pytest.mark.parametrize(
+    ("spec", "advice"),
+    [
+        ("myapp.py", "name instead: myapp"),
+        ("./myapp.py:app", "name instead: myapp:app"),
+        ("dir/mod", "name instead: dir.mod"),
+        ("dir/mod.py:make()", "name instead: dir.mod:make()"),
+        ("/srv/shop/web.py:app", "write --chdir /srv/shop web:app"),
+        ("../shop/web.py", "write --chdir ../shop web"),
+        ("", "write module:name"),
+        (":app", "write module:name"),
+        ("my-app:app", "write module:name"),
+        ("myapp:", "write module:name"),
+        ("myapp:app:app", "write module:name"),
+        ("myapp:app[0]", "write module:name"),
+        ("myapp:a.b()()", "write module:name"),
+        ("myapp:make(os.environ)", "only be literals"),
+        ("myapp:make(**{})", "only be literals"),
+    ],
+)
+def test_bad_spelling(spec: str, advice: str) -> None:
+    assert advice in str(refusal(spec))
+
+
+def test_no_such_module(write: Write) -> None:
+    write("myapp.py", "")
+    write("pack/__init__.py", "")
+    write("pack/web.py", "")
+    error = refusal("myap:app")
+    assert f"no module 'myap' in {os.getcwd()}" in str(error)
+    assert "did you mean myapp?" in str(error)
+    assert error.detail == ""
+    assert "no module 'pack.wep'" in str(refusal("pack.wep"))
+    assert "did you mean web?" in str(refusal("pack.wep"))
+    assert "--chdir" in str(refusal("nothing_like_it"))
+    assert "'myapp' is not a package" in str(refusal("myapp.web:app"))
+
+
+def test_module_that_the_app_needs_is_missing(write: Write) -> None:
+    write("needy.py", "def helper():\n    import not_there.sub\nhelper()\n")
+    error = refusal("needy:app")
+    assert "needy was found, but needs module 'not_there'" in str(error)
+    assert sys.prefix in str(error)
+    assert error.detail.splitlines()[0] == "Traceback (most recent call last):"
+    assert error.detail.splitlines()[-1] == "ModuleNotFoundError: No module named 'not_there'"
+    assert "importlib" not in error.detail
+    assert "pyfork/worker" not in error.detail
+    assert error.detail.count('File "') == 2
+
+
+def test_own_submodule_is_missing(write: Write) -> None:
+    write("pack2/__init__.py", "from . import gone\nimport pack2.gone\n")
+    assert "raised ImportError: cannot import name 'gone'" in str(refusal("pack2"))
+    write("pack3/__init__.py", "import pack3.gone\n")
+    assert "needs module 'pack3.gone', which does not exist" in str(refusal("pack3.web"))
+    write("pack4/__init__.py", "import pack4.web\n")
+    assert "raised ModuleNotFoundError" in str(refusal("pack4.web:app"))
+
+
+def test_syntax_error(write: Write) -> None:
+    write("broken.py", "x = 1\ndef f(:\n")
+    error = refusal("broken:app")
+    assert f"syntax error in {os.getcwd()}/broken.py, line 2: invalid syntax" in str(error)
+    assert "def f(:" in error.detail
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("1 / 0", "raised ZeroDivisionError: division by zero"),
+        ("from os import nothing", "raised ImportError: cannot import name 'nothing' from 'os'"),
+        ("raise KeyboardInterrupt", "raised KeyboardInterrupt"),
+        ("raise ValueError('a\\nb')", "raised ValueError: a b"),
+        ("import sys; sys.exit('bye')", "ended the program (SystemExit: bye)"),
+        ("class Odd(BaseException): pass\nraise Odd", "raised Odd"),
+    ],
+)
+def test_import_that_raises(write: Write, text: str, why: str) -> None:
+    write("raises.py", text)
+    error = refusal("raises:app")
+    assert why in str(error)
+    assert error.detail.count('File "') == 1
+    assert f'File "{os.getcwd()}/raises.py"' in error.detail
+
+
+def test_detail_keeps_the_chain_of_causes(write: Write) -> None:
+    write("inner.py", "1 / 0")
+    write(
+        "outer.py",
+        """
+        try:
+            import inner
+        except ArithmeticError as error:
+            raise RuntimeError("no config") from error
+        """,
+    )
+    detail = refusal("outer").detail
+    assert detail.index("inner.py") < detail.index("direct cause") < detail.index("no config")
+    assert detail.count('File "') == 3
+    assert "importlib" not in detail
+
+
+def test_no_such_attribute(write: Write) -> None:
+    write(
+        "attrs.py",
+        "from os.path import join\nimport json\n"
+        + WSGI.format("service")
+        + WSGI.format("_hidden")
+        + "class config:\n    debug = True\n"
+        + "class Asks:\n    @property\n    def app(self): return self.missing\nasks = Asks()\n",
+    )
+    assert "attrs has no 'servise'; did you mean service?" in str(refusal("attrs:servise"))
+    other = str(refusal("attrs:wholly_different"))
+    assert other.endswith("has no 'wholly_different'; callables there are Asks, config, service")
+    assert "attrs.config has no 'debut'; did you mean debug?" in str(refusal("attrs:config.debut"))
+    assert "neither 'application' nor 'app'" in str(refusal("attrs"))
+    assert "looking up 'app' raised AttributeError: 'Asks'" in str(refusal("attrs:asks.app"))
+
+
+def test_not_callable(write: Write) -> None:
+    write("things.py", "import os\nnumber = 1\nnothing = None\n")
+    assert "it is an int, not a WSGI or ASGI application" in str(refusal("things:number"))
+    assert "it is a module" in str(refusal("things:os"))
+    assert "it is None" in str(refusal("things:nothing"))
+    assert "number is an int and cannot be called" in str(refusal("things:number()"))
+
+
+def test_callable_that_is_no_application(write: Write) -> None:
+    write("calls.py", "def create_app(): pass\ndef one(request): pass\n")
+    error = str(refusal("calls:create_app"))
+    assert "but create_app()" in error
+    assert "if that is a factory, write calls:create_app() or add --factory" in error
+    assert "factory" not in str(refusal("calls:one"))
+
+
+def test_factory_that_fails(write: Write) -> None:
+    write(
+        "fails.py",
+        """
+        import functools, sys
+        def deep(): raise LookupError("no database")
+        def make(): deep()
+        def needs(name): return None
+        def nothing(): pass
+        async def asynchronous(): pass
+        def wrong(): return 7
+        def leaves(): sys.exit(4)
+        def bad_call(): deep(1)
+        """,
+    )
+    error = refusal("fails:make()")
+    assert "factory make raised LookupError: no database" in str(error)
+    assert error.detail.count('File "') == 2
+    assert "does not take these arguments: needs() missing 1" in str(refusal("fails:needs()"))
+    assert "does not take" in str(refusal("fails:needs", factory=True))
+    assert "raised TypeError: deep() takes 0" in str(refusal("fails:bad_call()"))
+    assert "returned None" in str(refusal("fails:nothing()"))
+    assert "is a coroutine function" in str(refusal("fails:asynchronous()"))
+    assert "it is an int" in str(refusal("fails:wrong()"))
+    assert "raised SystemExit: 4" in str(refusal("fails:leaves()"))
+
+
+def test_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", ["/first", str(tmp_path)])
+    monkeypatch.setenv("PYFORK_TEST_ENTER", "before")
+    monkeypatch.chdir("/")
+    (tmp_path / "lib").mkdir()
+    enter(str(tmp_path), ["lib", "/other"], [("PYFORK_TEST_ENTER", "after")])
+    assert Path.cwd() == tmp_path
+    assert sys.path == [str(tmp_path / "lib"), "/other", str(tmp_path), "/first"]
+    assert os.environ["PYFORK_TEST_ENTER"] == "after"
+    with pytest.raises(BootError, match=r"cannot change to directory /nowhere: No such file"):
+        enter("/nowhere", ())
+
+
+def test_log_is_heard_after_the_application_set_its_own_up(write: Write) -> None:
+    import logging
+
+    write("quiet.py", "import logging.config\nlogging.config.dictConfig({'version': 1})\n1 / 0")
+    ours = logging.getLogger("pyfork.error")
+    refusal("quiet")
+    assert not ours.disabled
