@@ -1,0 +1,414 @@
+"""Histories: what happens at which second, and what the supervisor orders then.
+
+A line is (time, facts, orders). Orders that a line does not name must not be given.
+"""
+
+import pytest
+
+from pyfork.arbiter.actions import Abandon, Abort, Action, Adopt, Finish, Kill, Retire, Spawn
+from pyfork.arbiter.facts import (
+    Asked,
+    Exited,
+    Fact,
+    Failed,
+    Policy,
+    Promised,
+    Ready,
+    Reload,
+    Wish,
+    Worn,
+)
+from pyfork.arbiter.supervisor import NOT_NEEDED, STOPPING, Supervisor
+from pyfork.errors import ExitStatus
+
+ONE = Policy(workers=1, boot_timeout=60, graceful_timeout=30, timeout=30)
+TWO = Policy(workers=2, boot_timeout=60, graceful_timeout=30, timeout=30)
+STOP, QUIT, FORCE = Asked(Wish.STOP), Asked(Wish.QUIT), Asked(Wish.FORCE)
+UP, DOWN, ALL = Asked(Wish.SCALE_UP), Asked(Wish.SCALE_DOWN), Asked(Wish.RETIRE_ALL)
+
+Line = tuple[float, list[Fact], list[Action]]
+
+START_ONE: list[Line] = [
+    (0, [], [Spawn(1, 0, 1)]),
+    (1, [Ready(1)], [Adopt(1)]),
+]
+START_TWO: list[Line] = [
+    (0, [], [Spawn(1, 0, 1), Spawn(2, 1, 1)]),
+    (1, [Ready(2)], []),
+    (2, [Ready(1)], [Adopt(1)]),
+]
+HUNG = "hangs: gave no sign of life for 30 s"
+LATE = "not ready within 60 s"
+STUCK = "did not drain in time"
+
+HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
+    "a graceful stop waits for everyone": (
+        TWO,
+        [
+            *START_TWO,
+            (10, [STOP], [Retire(1, 30), Retire(2, 30)]),
+            (11, [Exited(1, "exit status 0")], []),
+            (12, [Exited(2, "exit status 0")], [Finish(ExitStatus.OK)]),
+            (13, [STOP, Exited(2, "exit status 0")], []),
+        ],
+    ),
+    "who does not drain is killed a little after its grace": (
+        ONE,
+        [
+            *START_ONE,
+            (10, [STOP], [Retire(1, 30)]),
+            (40, [], []),
+            (41, [], [Kill(1, STUCK)]),
+            (41.1, [Exited(1, "killed by SIGKILL")], [Finish(ExitStatus.OK)]),
+        ],
+    ),
+    "who cannot even be killed is forgotten": (
+        ONE,
+        [
+            *START_ONE,
+            (10, [QUIT], [Retire(1, 0)]),
+            (12, [], [Kill(1, STUCK)]),
+            (17, [], [Finish(ExitStatus.OK)]),
+        ],
+    ),
+    "a second TERM is impatient": (
+        ONE,
+        [
+            *START_ONE,
+            (10, [STOP], [Retire(1, 30)]),
+            (15, [STOP], [Retire(1, 0)]),
+            (16, [STOP], []),
+            (17, [], [Kill(1, STUCK)]),
+        ],
+    ),
+    "INT after TERM hurries, a second INT forces": (
+        ONE,
+        [
+            *START_ONE,
+            (10, [STOP], [Retire(1, 30)]),
+            (11, [QUIT], [Retire(1, 0)]),
+            (11.5, [QUIT], [Kill(1, STOPPING)]),
+            (11.6, [Exited(1, "killed by SIGKILL")], [Finish(ExitStatus.OK)]),
+        ],
+    ),
+    "force kills everyone at once, once": (
+        TWO,
+        [
+            (0, [], [Spawn(1, 0, 1), Spawn(2, 1, 1)]),
+            (1, [Ready(1)], []),
+            (2, [FORCE, FORCE], [Kill(1, STOPPING), Kill(2, STOPPING)]),
+            (2.1, [FORCE], []),
+        ],
+    ),
+    "a stop during boot kills who is not ready, and drains who is": (
+        TWO,
+        [
+            (0, [], [Spawn(1, 0, 1), Spawn(2, 1, 1)]),
+            (1, [Ready(1)], []),
+            (2, [STOP], [Retire(1, 30), Kill(2, STOPPING)]),
+            (2, [Ready(2)], []),
+            (3, [Exited(2, "killed by SIGKILL"), Failed(1, "late")], []),
+            (4, [Exited(1, "exit status 0")], [Finish(ExitStatus.OK)]),
+        ],
+    ),
+    "a stop before the first worker": (ONE, [(0, [STOP], [Finish(ExitStatus.OK)])]),
+    "an application that does not load ends everything": (
+        TWO,
+        [
+            (0, [], [Spawn(1, 0, 1), Spawn(2, 1, 1)]),
+            (1, [Failed(1, "no module named shop", "Traceback")], [Kill(2, STOPPING)]),
+            (2, [Exited(1, "exit status 3")], []),
+            (3, [Exited(2, "x")], [Finish(ExitStatus.BOOT, "no module named shop")]),
+        ],
+    ),
+    "who failed but does not exit is killed": (
+        ONE,
+        [
+            (0, [], [Spawn(1, 0, 1)]),
+            (1, [Failed(1, "broken")], []),
+            (2.5, [], [Kill(1, "did not exit")]),
+            (3, [Exited(1, "killed by SIGKILL")], [Finish(ExitStatus.BOOT, "broken")]),
+        ],
+    ),
+    "a first boot that takes too long": (
+        ONE,
+        [
+            (0, [], [Spawn(1, 0, 1)]),
+            (60, [], [Kill(1, LATE)]),
+            (61, [Exited(1, "killed by SIGKILL")], [Finish(ExitStatus.BOOT, LATE)]),
+        ],
+    ),
+    "five deaths at boot and nobody ever ready": (
+        ONE,
+        [
+            (0, [], [Spawn(1, 0, 1)]),
+            (1, [Exited(1, "killed by SIGSEGV")], [Spawn(2, 0, 1)]),
+            (2, [Exited(2, "killed by SIGSEGV")], []),
+            (2.5, [], [Spawn(3, 0, 1)]),
+            (3, [Exited(3, "killed by SIGSEGV")], []),
+            (4, [], [Spawn(4, 0, 1)]),
+            (5, [Exited(4, "killed by SIGSEGV")], []),
+            (7, [], [Spawn(5, 0, 1)]),
+            (8, [Exited(5, "killed by SIGSEGV")], [Finish(ExitStatus.BOOT, "killed by SIGSEGV")]),
+        ],
+    ),
+    "crashes at boot are survived once one was ready": (
+        TWO,
+        [
+            (0, [], [Spawn(1, 0, 1), Spawn(2, 1, 1)]),
+            (1, [Ready(1)], []),
+            (30, [Exited(2, "exit status 1")], [Spawn(3, 1, 1)]),
+            (31, [Exited(3, "exit status 1")], []),
+            (31.5, [], [Spawn(4, 1, 1)]),
+            (32, [Ready(4)], [Adopt(1)]),
+        ],
+    ),
+    "a dead worker is replaced at once, one that keeps dying is waited for": (
+        ONE,
+        [
+            *START_ONE,
+            (100, [Exited(1, "killed by SIGSEGV")], [Spawn(2, 0, 1)]),
+            (101, [Ready(2)], []),
+            (102, [Exited(2, "killed by SIGSEGV")], [Spawn(3, 0, 1)]),
+            (103, [Exited(3, "exit status 3")], []),
+            (103.5, [], [Spawn(4, 0, 1)]),
+            (104, [Failed(4, "gone", "Traceback")], []),
+            (105, [Exited(4, "exit status 3")], [Spawn(5, 0, 1)]),
+            (106, [Ready(5)], []),
+            (200, [Exited(5, "killed by SIGKILL")], [Spawn(6, 0, 1)]),
+        ],
+    ),
+    "a late boot of a replacement ends nothing but itself": (
+        ONE,
+        [
+            *START_ONE,
+            (100, [Exited(1, "killed by SIGSEGV")], [Spawn(2, 0, 1)]),
+            (160, [], [Kill(2, LATE), Spawn(3, 0, 1)]),
+        ],
+    ),
+    "a reload retires the old when all the new are ready": (
+        TWO,
+        [
+            *START_TWO,
+            (10, [Asked(Reload(2, TWO))], [Spawn(3, 0, 2)]),
+            (11, [Ready(3)], [Spawn(4, 1, 2)]),
+            (12, [Ready(4)], [Adopt(2), Retire(1, 30), Retire(2, 30)]),
+            (13, [Exited(1, "exit status 0"), Exited(2, "exit status 0")], []),
+        ],
+    ),
+    "a reload may boot several at a time, and change how many there are": (
+        ONE,
+        [
+            *START_ONE,
+            (
+                10,
+                [Asked(Reload(2, Policy(workers=3, reload_parallel=2)))],
+                [Spawn(2, 0, 2), Spawn(3, 1, 2)],
+            ),
+            (11, [Ready(3)], [Spawn(4, 2, 2)]),
+            (12, [Ready(4)], []),
+            (13, [Ready(2)], [Adopt(2), Retire(1, 30)]),
+        ],
+    ),
+    "a reload that fails leaves the old ones alone": (
+        TWO,
+        [
+            *START_TWO,
+            (10, [Asked(Reload(2, TWO))], [Spawn(3, 0, 2)]),
+            (11, [Ready(3)], [Spawn(4, 1, 2)]),
+            (
+                12,
+                [Failed(4, "no module named shop", "Traceback")],
+                [Abandon(2, "no module named shop", "Traceback"), Retire(3, 30)],
+            ),
+            (13, [Exited(4, "exit status 3"), Exited(3, "exit status 0")], []),
+            (14, [Asked(Reload(3, TWO))], [Spawn(5, 0, 3)]),
+        ],
+    ),
+    "a reload whose worker dies is abandoned": (
+        ONE,
+        [
+            *START_ONE,
+            (10, [Asked(Reload(2, ONE))], [Spawn(2, 0, 2)]),
+            (11, [Exited(2, "killed by SIGSEGV")], [Abandon(2, "killed by SIGSEGV")]),
+        ],
+    ),
+    "a reload that takes too long is abandoned": (
+        ONE,
+        [
+            *START_ONE,
+            (10, [Asked(Reload(2, ONE))], [Spawn(2, 0, 2)]),
+            (70, [], [Kill(2, LATE), Abandon(2, LATE)]),
+        ],
+    ),
+    "a newer reload takes the place of one under way": (
+        TWO,
+        [
+            *START_TWO,
+            (10, [Asked(Reload(2, TWO))], [Spawn(3, 0, 2)]),
+            (11, [Ready(3)], [Spawn(4, 1, 2)]),
+            (
+                12,
+                [Asked(Reload(3, TWO)), Asked(Reload(3, TWO)), Asked(Reload(2, TWO))],
+                [
+                    Abandon(2, "a newer reload was asked for"),
+                    Retire(3, 30),
+                    Kill(4, NOT_NEEDED),
+                    Spawn(5, 0, 3),
+                ],
+            ),
+            (13, [Ready(4), Ready(5)], [Spawn(6, 1, 3)]),
+        ],
+    ),
+    "an old worker that crashes during a reload is replaced": (
+        ONE,
+        [
+            *START_ONE,
+            (10, [Asked(Reload(2, ONE))], [Spawn(2, 0, 2)]),
+            (11, [Exited(1, "killed by SIGSEGV")], [Spawn(3, 0, 1)]),
+            (12, [Ready(3)], []),
+            (13, [Ready(2)], [Adopt(2), Retire(3, 30)]),
+        ],
+    ),
+    "a stop wins over a reload": (
+        ONE,
+        [
+            *START_ONE,
+            (10, [Asked(Reload(2, ONE))], [Spawn(2, 0, 2)]),
+            (11, [STOP], [Abandon(2, STOPPING), Retire(1, 30), Kill(2, STOPPING)]),
+            (12, [Asked(Reload(3, ONE))], [Abandon(3, STOPPING)]),
+        ],
+    ),
+    "a worn worker leaves after its successor is there, one at a time": (
+        TWO,
+        [
+            *START_TWO,
+            (10, [Worn(1, "max-requests"), Worn(2, "max-requests")], [Spawn(3, 0, 1)]),
+            (11, [Worn(1, "again")], []),
+            (12, [Ready(3)], [Retire(1, 30), Spawn(4, 1, 1)]),
+            (13, [Ready(4)], [Retire(2, 30)]),
+        ],
+    ),
+    "a worn worker that dies early had its successor on the way": (
+        ONE,
+        [
+            *START_ONE,
+            (10, [Worn(1, "max-requests")], [Spawn(2, 0, 1)]),
+            (11, [Exited(1, "exit status 1")], []),
+            (12, [Ready(2)], []),
+        ],
+    ),
+    "scaling": (
+        TWO,
+        [
+            *START_TWO,
+            (10, [UP], [Spawn(3, 2, 1)]),
+            (11, [Ready(3)], []),
+            (12, [DOWN, DOWN, DOWN, DOWN], [Retire(2, 30), Retire(3, 30)]),
+            (13, [UP], [Spawn(4, 1, 1)]),
+            (14, [DOWN], [Kill(4, NOT_NEEDED)]),
+        ],
+    ),
+    "scaling during a reload counts for both": (
+        ONE,
+        [
+            *START_ONE,
+            (10, [Asked(Reload(2, ONE))], [Spawn(2, 0, 2)]),
+            (11, [UP], [Spawn(3, 1, 1)]),
+            (12, [Ready(2)], [Spawn(4, 1, 2)]),
+            (13, [Ready(4)], [Adopt(2), Retire(1, 30), Kill(3, NOT_NEEDED)]),
+        ],
+    ),
+    "all retired, until a reload": (
+        ONE,
+        [
+            *START_ONE,
+            (10, [ALL], [Retire(1, 30)]),
+            (11, [Exited(1, "exit status 0"), UP], []),
+            (20, [Asked(Reload(2, ONE))], [Spawn(2, 0, 2)]),
+            (21, [ALL], [Abandon(2, "all workers are being retired"), Kill(2, NOT_NEEDED)]),
+            (30, [Asked(Reload(3, ONE))], [Spawn(3, 0, 3)]),
+            (31, [Ready(3)], [Adopt(3)]),
+        ],
+    ),
+    "a worker that hangs is aborted, then killed, and replaced at once": (
+        ONE,
+        [
+            *START_ONE,
+            (2, [Promised(1, 32)], []),
+            (31, [Promised(1, 60)], []),
+            (60, [], [Abort(1, HUNG), Spawn(2, 0, 1)]),
+            (60.5, [Promised(1, 90)], []),
+            (61.5, [], [Kill(1, "did not exit")]),
+        ],
+    ),
+    "when the machine slept, each worker gets a moment to renew its promise": (
+        TWO,
+        [
+            *START_TWO,
+            (3, [Promised(1, 32), Promised(2, 32)], []),
+            (100, [], []),
+            (101, [Promised(1, 130)], [Abort(2, HUNG), Spawn(3, 1, 1)]),
+        ],
+    ),
+    "a worker without a promise does not hang": (ONE, [*START_ONE, (31, [], []), (61, [], [])]),
+}
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_history(name: str) -> None:
+    policy, lines = HISTORIES[name]
+    supervisor = Supervisor(policy)
+    for now, facts, expected in lines:
+        for fact in facts:
+            supervisor.feed(fact, now)
+        assert supervisor.actions(now) == expected, f"at {now}"
+        assert supervisor.actions(now) == [], f"asked twice at {now}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "deadline"),
+    [
+        (START_ONE[:1], 60),  # the boot timeout
+        (START_ONE, 31),  # no promise yet: look again
+        ([*START_ONE, (2, [Promised(1, 5)], [])], 5),
+        ([*START_ONE, (2, [STOP], [])], 33),
+        ([*START_ONE, (2, [Exited(1, "x")], []), (3, [Exited(2, "x")], [])], 3.5),  # back-off
+        ([(0, [STOP], [])], None),
+    ],
+)
+def test_deadline(lines: list[Line], deadline: float | None) -> None:
+    supervisor = Supervisor(ONE)
+    for now, facts, _ in lines:
+        for fact in facts:
+            supervisor.feed(fact, now)
+        supervisor.actions(now)
+    assert supervisor.deadline() == deadline
+
+
+def test_limits_that_are_off() -> None:
+    supervisor = Supervisor(Policy(workers=1, timeout=0, boot_timeout=0))
+    supervisor.actions(0)
+    assert supervisor.deadline() is None
+    supervisor.feed(Ready(1), 1000)
+    assert supervisor.actions(1000) == [Adopt(1)]
+    assert supervisor.deadline() is None
+
+
+def test_backoff_doubles_up_to_a_limit() -> None:
+    supervisor = Supervisor(TWO)
+    for now, facts, _ in START_TWO:
+        for fact in facts:
+            supervisor.feed(fact, now)
+        supervisor.actions(now)
+    waits, now, serial = [], 100.0, 2
+    while len(waits) < 10:
+        supervisor.feed(Exited(serial, "exit status 1"), now)
+        born = now
+        while not (orders := supervisor.actions(born)):
+            born = supervisor.serving.backoff(1).not_before
+        assert isinstance(orders[0], Spawn)
+        serial = orders[0].worker
+        waits.append(born - now)
+        now = born
+    assert waits == [0, 0, 0.5, 1, 2, 4, 8, 16, 30, 30]

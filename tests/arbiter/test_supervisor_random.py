@@ -1,0 +1,266 @@
+"""Random histories: a simulated world plays with the supervisor, which must keep its promises.
+
+The world knows the truth by itself (who booted, who was told to go, who is dead) and compares.
+"""
+
+from dataclasses import dataclass
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from pyfork.arbiter import actions as do
+from pyfork.arbiter.facts import (
+    Asked,
+    Exited,
+    Fact,
+    Failed,
+    Policy,
+    Promised,
+    Ready,
+    Reload,
+    Wish,
+    Worn,
+)
+from pyfork.arbiter.roster import State
+from pyfork.arbiter.supervisor import LOST_LIMIT, MARGIN, Supervisor
+
+GRACE = 20.0
+POLICIES = st.builds(
+    Policy,
+    workers=st.integers(1, 4),
+    timeout=st.sampled_from([0.0, 30.0]),
+    boot_timeout=st.sampled_from([0.0, 60.0]),
+    graceful_timeout=st.just(GRACE),
+    reload_parallel=st.integers(1, 3),
+)
+
+
+@dataclass(eq=False)
+class Simulated:
+    """A worker process as it really is."""
+
+    serial: int
+    slot: int
+    generation: int
+    ready: bool = False
+    told: bool = False  # to retire
+    doomed: bool = False  # aborted or killed, or it said that it failed
+    gone: bool = False
+
+    @property
+    def serves(self) -> bool:
+        """Whether it takes new connections."""
+        return self.ready and not (self.told or self.doomed or self.gone)
+
+
+class World(RuleBasedStateMachine):
+    """Feeds facts, performs actions, and checks every promise after each."""
+
+    @initialize(policy=POLICIES)
+    def start(self, policy: Policy) -> None:
+        self.now = 1000.0
+        self.workers: list[Simulated] = []
+        self.supervisor = Supervisor(policy)
+        self.generation = 1
+        self.open_reloads: set[int] = set()
+        self.abandoned: set[int] = set()
+        self.stop_asked: float | None = None
+        self.finished: do.Finish | None = None
+        self.past: list[Fact] = []
+        self.act()
+
+    def tell(self, fact: Fact) -> None:
+        self.past.append(fact)
+        self.supervisor.feed(fact, self.now)
+        self.act()
+
+    def act(self) -> None:
+        orders = self.supervisor.actions(self.now)
+        for order in orders:
+            self.perform(order)
+        self.check()
+
+    def perform(self, order: do.Action) -> None:
+        assert self.finished is None, "Finish is the last word"
+        match order:
+            case do.Spawn(worker=serial, slot=slot, generation=generation):
+                assert not self.supervisor.stopping
+                assert generation not in self.abandoned
+                assert all(serial > worker.serial for worker in self.workers)
+                self.workers.append(Simulated(serial, slot, generation))
+            case do.Adopt(generation=generation):
+                self.open_reloads.discard(generation)
+            case do.Abandon(generation=generation, reason=reason):
+                assert reason
+                self.open_reloads.remove(generation)
+                self.abandoned.add(generation)
+            case do.Finish():
+                self.finished = order
+            case do.Retire(worker=serial):
+                worker = self.worker(serial)
+                assert worker.ready
+                self.check_may_go(worker)
+                worker.told = True
+            case do.Abort(worker=serial) | do.Kill(worker=serial):
+                worker = self.worker(serial)
+                if isinstance(order, do.Kill) and worker.serves:
+                    assert self.supervisor.stopping, "a serving worker is retired, never killed"
+                worker.doomed = True
+
+    def worker(self, serial: int) -> Simulated:
+        return next(worker for worker in self.workers if worker.serial == serial)
+
+    def check_may_go(self, worker: Simulated) -> None:
+        """Nobody who serves is told to go before a successor serves in the same slot."""
+        successor = any(
+            other.serves and other.slot == worker.slot and other.serial > worker.serial
+            for other in self.workers
+        )
+        assert (
+            successor
+            or self.supervisor.stopping
+            or worker.generation in self.abandoned
+            or worker.slot >= self.supervisor.serving.size  # scaled down, or all are retired
+        )
+
+    def check(self) -> None:
+        supervisor = self.supervisor
+        assert supervisor.actions(self.now) == [], "asked twice, it gives nothing"
+        deadline = supervisor.deadline()
+        assert deadline is None or deadline > self.now
+        if supervisor.stopping:
+            return
+        serving = {w.serial for w in supervisor.workers if w.state is State.SERVING}
+        assert serving <= {worker.serial for worker in self.workers if worker.serves}
+        self.check_slots()
+        candidate = supervisor.candidate
+        if candidate:
+            booting = [w for w in supervisor.workers if w.state is State.BOOTING]
+            fresh = sum(w.generation is candidate for w in booting)
+            assert fresh <= candidate.policy.reload_parallel
+
+    def check_slots(self) -> None:
+        """Each slot has one who serves, and beside it at most one slot has who boots for it."""
+        generation = self.supervisor.serving
+        crew = [w for w in self.supervisor.workers if w.generation is generation]
+        serving = [worker.slot for worker in crew if worker.state is State.SERVING]
+        booting = [worker.slot for worker in crew if worker.state is State.BOOTING]
+        assert len(serving) == len(set(serving))
+        assert len(booting) == len(set(booting))
+        assert set(serving) | set(booting) <= set(range(generation.size))
+        assert len(set(serving) & set(booting)) <= 1, "worn workers are replaced one at a time"
+        for slot in set(range(generation.size)).difference(serving, booting):
+            assert generation.backoff(slot).not_before > self.now, f"slot {slot} is forgotten"
+
+    # What workers do.
+
+    def choose(self, data: st.DataObject, among: list[Simulated]) -> Simulated | None:
+        return data.draw(st.sampled_from(among)) if among else None
+
+    @rule(data=st.data())
+    def boot(self, data: st.DataObject) -> None:
+        booting = [w for w in self.workers if not (w.ready or w.doomed or w.gone)]
+        if worker := self.choose(data, booting):
+            worker.ready = True
+            self.tell(Ready(worker.serial))
+
+    @rule(data=st.data(), failed=st.booleans())
+    def fail(self, data: st.DataObject, failed: bool) -> None:
+        booting = [w for w in self.workers if not (w.ready or w.doomed or w.gone)]
+        if worker := self.choose(data, booting):
+            if failed:
+                worker.doomed = True
+                self.tell(Failed(worker.serial, "no such module", "Traceback"))
+            else:
+                worker.gone = True
+                self.tell(Exited(worker.serial, "exit status 1"))
+
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        """Who was told to go goes (others take their time)."""
+        if worker := self.choose(
+            data, [w for w in self.workers if (w.told or w.doomed) and not w.gone]
+        ):
+            worker.gone = True
+            self.tell(Exited(worker.serial, "exit status 0"))
+
+    @rule(data=st.data())
+    def crash(self, data: st.DataObject) -> None:
+        if worker := self.choose(data, [w for w in self.workers if not w.gone]):
+            worker.gone = True
+            self.tell(Exited(worker.serial, "killed by SIGSEGV"))
+
+    @rule(data=st.data(), ahead=st.sampled_from([-40.0, -0.1, 0.5, 30.0]))
+    def promise(self, data: st.DataObject, ahead: float) -> None:
+        if worker := self.choose(data, [w for w in self.workers if w.ready and not w.gone]):
+            self.tell(Promised(worker.serial, self.now + ahead))
+
+    @rule(data=st.data())
+    def wear_out(self, data: st.DataObject) -> None:
+        if worker := self.choose(data, [w for w in self.workers if w.ready and not w.gone]):
+            self.tell(Worn(worker.serial, "max-requests"))
+
+    @rule(data=st.data())
+    def echo(self, data: st.DataObject) -> None:
+        """A fact comes twice, or about someone long dead."""
+        past = [fact for fact in self.past if not isinstance(fact, Asked)]
+        if past:
+            fact = data.draw(st.sampled_from(past))
+            worker = self.worker(fact.worker)
+            if not isinstance(fact, Exited | Promised) or worker.gone:
+                self.tell(fact)
+
+    # What time and operators do.
+
+    @rule(seconds=st.sampled_from([0.01, 0.3, 1.0, 4.0, 11.0, 100.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.act()
+
+    @rule()
+    def pass_time_to_deadline(self) -> None:
+        if deadline := self.supervisor.deadline():
+            self.now = max(self.now, deadline)
+            self.act()
+
+    @rule(policy=POLICIES)
+    def reload(self, policy: Policy) -> None:
+        if self.finished is None:
+            self.generation += 1
+            self.open_reloads.add(self.generation)
+            self.tell(Asked(Reload(self.generation, policy)))
+
+    @rule(wish=st.sampled_from([Wish.SCALE_UP, Wish.SCALE_DOWN, Wish.RETIRE_ALL]))
+    def scale(self, wish: Wish) -> None:
+        before = self.supervisor.serving.size
+        self.tell(Asked(wish))
+        if wish is not Wish.RETIRE_ALL:
+            assert (self.supervisor.serving.size > 0) == (before > 0)
+
+    @precondition(lambda self: len(self.workers) > 6)
+    @rule(wish=st.sampled_from([Wish.STOP, Wish.QUIT, Wish.FORCE]))
+    def stop(self, wish: Wish) -> None:
+        if self.stop_asked is None:
+            self.stop_asked = self.now
+        self.tell(Asked(wish))
+        assert self.supervisor.stopping
+
+    def teardown(self) -> None:
+        """Whatever has been: a stop ends, in bounded time, even if nobody cooperates."""
+        if not hasattr(self, "supervisor"):
+            return
+        self.tell(Asked(Wish.STOP))
+        asked = self.now
+        while self.finished is None:
+            deadline = self.supervisor.deadline()
+            assert deadline is not None
+            self.now = deadline
+            self.act()
+        assert self.now <= asked + GRACE + MARGIN + LOST_LIMIT
+        assert self.supervisor.deadline() is None
+        assert not self.open_reloads, "each reload was answered"
+
+
+World.TestCase.settings = settings(max_examples=300, stateful_step_count=60, deadline=None)
+TestWorld = World.TestCase

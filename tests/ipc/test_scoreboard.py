@@ -1,0 +1,55 @@
+"""The scoreboard, seen from two processes."""
+
+import os
+
+import pytest
+
+from pyfork.ipc.scoreboard import DEADLINE, DOING_BYTES, REQUESTS, Scoreboard, State
+
+
+def test_what_a_child_writes_its_parent_reads() -> None:
+    board = Scoreboard(3)
+    pid = os.fork()
+    if pid == 0:
+        line = board.line(1)
+        line.pid, line.slot, line.generation, line.state = 4711, 2, 5, State.SERVING
+        line.connections, line.in_flight, line.busy_since, line.deadline = 3, 1, 1.25, 2.5
+        line.cells[REQUESTS] += 7
+        line.doing = "GET /caf\u00e9"
+        os._exit(0)
+    os.waitpid(pid, 0)
+    line = board.line(1)
+    assert (line.pid, line.slot, line.generation) == (4711, 2, 5)
+    assert line.state is State.SERVING
+    assert (line.connections, line.in_flight, line.requests) == (3, 1, 7)
+    assert (line.busy_since, line.deadline) == (1.25, 2.5)
+    assert line.times[DEADLINE] == 2.5
+    assert line.doing == "GET /caf\u00e9"
+    for other in (board.line(0), board.line(2)):
+        assert not any(other.cells)
+        assert other.doing == ""
+
+
+def test_clear_frees_a_line() -> None:
+    line = Scoreboard(1).line(0)
+    line.requests, line.deadline, line.doing, line.state = 1, 2.5, "GET /", State.DRAINING
+    line.clear()
+    assert not any(line.cells)
+    assert line.doing == ""
+    assert line.state is State.FREE
+
+
+def test_text_is_cut_to_its_place_and_replaced_whole() -> None:
+    board = Scoreboard(2)
+    line = board.line(0)
+    line.doing = "GET /" + "\u00e9" * 200
+    assert len(line.doing.encode()) <= DOING_BYTES + 2  # the last letter may have been halved
+    assert board.line(1).pid == 0
+    line.doing = "PUT /x"
+    assert line.doing == "PUT /x"
+
+
+@pytest.mark.parametrize("index", [-1, 2])
+def test_there_are_no_other_lines(index: int) -> None:
+    with pytest.raises(IndexError):
+        Scoreboard(2).line(index)

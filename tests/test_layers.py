@@ -1,0 +1,95 @@
+"""The table of rooms in docs/design.md, enforced over the import statements."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(ROOT.glob("pyfork/**/*.py"))
+
+GROUND, TOOLS, CHILD, CLUSTER, PARENT, DOOR = range(6)
+
+# The longest prefix that fits says which layer a module is in.
+LAYERS = {
+    "pyfork": GROUND,  # its version
+    "pyfork.errors": GROUND,
+    "pyfork.ipc.messages": GROUND,
+    "pyfork.net.address": GROUND,
+    "pyfork.arbiter.facts": GROUND,
+    "pyfork.arbiter.actions": GROUND,
+    "pyfork.arbiter.backoff": GROUND,
+    "pyfork.arbiter.roster": GROUND,
+    "pyfork.arbiter.supervisor": GROUND,
+    "pyfork.config": TOOLS,
+    "pyfork.log": TOOLS,
+    "pyfork.ipc": TOOLS,
+    "pyfork.net": TOOLS,
+    "pyfork.http": CHILD,
+    "pyfork.worker": CHILD,
+    "pyfork.dev": CHILD,
+    "pyfork.cluster": CLUSTER,
+    "pyfork.arbiter": PARENT,
+    "pyfork.control": PARENT,
+    "pyfork.metrics": PARENT,
+    "pyfork.cli": DOOR,
+    "pyfork.__main__": DOOR,
+}
+STRANGERS = {PARENT: {CHILD}}  # layers above that are out of bounds all the same
+
+# What the supervisor must never see: it decides, and does nothing.
+WORLD = {"os", "signal", "socket", "time", "logging", "select", "selectors", "threading", "asyncio"}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def layer(module: str) -> int:
+    fits = [prefix for prefix in LAYERS if f"{module}.".startswith(f"{prefix}.")]
+    prefix = max(fits, key=len)
+    assert prefix != "pyfork" or module == "pyfork", f"{module} is in no room of the table"
+    return LAYERS[prefix]
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            assert node.module
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = {name for name in names if is_module(name)}
+            found |= modules if len(modules) == len(names) else modules | {node.module}
+    return found
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_imports_only_from_its_own_layer_and_above(path: Path) -> None:
+    own = layer(name_of(path))
+    for imported in imports(path):
+        if imported.partition(".")[0] == "pyfork":
+            theirs = layer(imported)
+            assert theirs <= own, f"imports {imported}, from a layer below"
+            assert theirs not in STRANGERS.get(own, ()), f"imports {imported}"
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if layer(name_of(path)) == GROUND], ids=name_of
+)
+def test_the_ground_is_pure(path: Path) -> None:
+    assert not imports(path) & WORLD
+
+
+def test_every_prefix_of_the_table_is_needed() -> None:
+    names = {name_of(path) for path in MODULES}
+    later = {"pyfork.dev", "pyfork.cluster", "pyfork.control", "pyfork.metrics", "pyfork.http"}
+    assert set(LAYERS) - later <= names
