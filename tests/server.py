@@ -1,0 +1,249 @@
+"""The real command in a process of its own, for the tests that need one.
+
+    with Server("tests.apps.wsgi:app", "-w", "2", directory=tmp_path) as server:
+        assert server.get("/").status == 200
+
+Its log is printed when it ends, which pytest shows for a test that fails. When the block is left
+nothing of it runs any more, and that it left of its own accord has been checked.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPMessage
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import psutil
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).parents[1]
+PATIENCE = 15.0  # seconds that anything may take on a busy machine
+
+_START = re.compile(r"pyfork \S+ \(pid \d+\) serves .* on (.+) with (\d+) worker")
+_READY = re.compile(r"worker \d+ \(generation \d+, pid (\d+)\) is ready")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response, read whole."""
+
+    status: int
+    headers: HTTPMessage
+    body: bytes
+
+
+class Server:
+    """``python -m pyfork APP OPTIONS``, with everything that it starts.
+
+    Args:
+        app: as on the command line.
+        options: more of the command line; without -b the port is one that is free.
+        directory: where its log goes, ``server.log``, next to its stdout, ``out.log``.
+        ready: wait until every worker of the first generation is ready.
+        clean: that TERM ends it with status 0 is checked at the end.
+    """
+
+    def __init__(
+        self,
+        app: str,
+        *options: str,
+        directory: Path,
+        cwd: Path = ROOT,
+        env: dict[str, str] | None = None,
+        ready: bool = True,
+        clean: bool = True,
+    ) -> None:
+        self.directory = directory
+        self.ready = ready
+        self.clean = clean
+        bind = () if {"-b", "--bind"} & set(options) else ("-b", "127.0.0.1:0")
+        self._command = [sys.executable, "-m", "pyfork", *bind, *options, app]
+        self._cwd = cwd
+        self._environ = _environment() | (env or {})
+        self._process: subprocess.Popen[bytes]
+
+    def __enter__(self) -> "Server":
+        with (
+            open(self.directory / "server.log", "ab") as log,
+            open(self.directory / "out.log", "ab") as out,
+        ):
+            # A session of its own: by it all that it starts is found, and a ^C stays with pytest.
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=self._cwd,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            if self.ready:
+                self.wait_ready()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        running = self._process.poll() is None
+        left = self._end()
+        if kind is None:
+            assert not left, f"still there after {PATIENCE:.0f} s: {left}"
+            assert not (running and self.clean) or self._process.returncode == 0
+
+    # What it is.
+
+    @property
+    def pid(self) -> int:
+        """The arbiter's."""
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """Its error log so far."""
+        return (self.directory / "server.log").read_text(errors="replace")
+
+    @property
+    def out(self) -> str:
+        """Its stdout so far."""
+        return (self.directory / "out.log").read_text(errors="replace")
+
+    @property
+    def urls(self) -> list[str]:
+        """The addresses that it says it serves on."""
+        found = _START.search(self.log)
+        assert found, "it has not started"
+        return found[1].split(", ")
+
+    @property
+    def port(self) -> int:
+        """The port of the first address."""
+        return int(self.urls[0].rpartition(":")[2])
+
+    def workers(self) -> list[psutil.Process]:
+        """The arbiter's children that live, eldest first."""
+        try:
+            children = psutil.Process(self.pid).children()
+        except psutil.NoSuchProcess:
+            return []
+        return sorted(filter(_alive, children), key=lambda one: (one.create_time(), one.pid))
+
+    def processes(self) -> list[psutil.Process]:
+        """All that it started and that lives, also those whose parent has died."""
+        return [each for each in psutil.process_iter() if _session(each) == self.pid]
+
+    # What is done to it.
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the arbiter; nothing happens if it has ended."""
+        self._process.send_signal(number)
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """Wait for the arbiter's end; its exit status."""
+        return self._process.wait(timeout)
+
+    def wait_ready(self) -> None:
+        """Wait until all workers that it starts with are ready."""
+
+        def ready() -> bool:
+            assert self._process.poll() is None, f"it ended with {self._process.returncode}"
+            start = _START.search(self.log)
+            return bool(start) and len(set(_READY.findall(self.log))) >= int(start[2])  # type: ignore[index]
+
+        self.until(ready, "all workers are ready")
+
+    def wait_log(self, text: str, count: int = 1) -> None:
+        """Wait until ``text`` stands in the log, so many times."""
+        self.until(lambda: self.log.count(text) >= count, f"the log says {text!r}")
+
+    def until(self, found: Callable[[], T], what: str, timeout: float = PATIENCE) -> T:
+        """Wait until ``found()`` is true, and return what it is."""
+        deadline = time.monotonic() + timeout
+        while not (value := found()):
+            assert time.monotonic() < deadline, f"after {timeout:.0f} s it is not true that {what}"
+            time.sleep(0.01)
+        return value
+
+    # What it is asked.
+
+    def connect(self) -> HTTPConnection:
+        """A connection to the first address; it is made when it is used."""
+        host = self.urls[0].removeprefix("http://").rpartition(":")[0].strip("[]")
+        return HTTPConnection(host, self.port, timeout=PATIENCE)
+
+    def get(self, target: str, **headers: str) -> Answer:
+        """GET on a connection of its own."""
+        return self.request("GET", target, headers=headers)
+
+    def request(
+        self, method: str, target: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        """Any request on a connection of its own. Bodies are what http.client takes."""
+        connection = self.connect()
+        try:
+            return exchange(connection, method, target, body, headers)
+        finally:
+            connection.close()
+
+    def _end(self) -> list[psutil.Process]:
+        """Stop it and wait for all its processes; those that do not go are killed, and returned."""
+        self.signal(signal.SIGTERM)
+        deadline = time.monotonic() + PATIENCE
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(PATIENCE)
+        while (left := self.processes()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._process.wait(PATIENCE)
+        print(f"--- {' '.join(self._command)}: {self._process.returncode}")
+        print(self.log, self.out, sep="--- stdout\n")
+        return left
+
+
+def exchange(
+    connection: HTTPConnection,
+    method: str,
+    target: str,
+    body: object = None,
+    headers: dict[str, str] | None = None,
+) -> Answer:
+    """One request and its response on an open connection."""
+    connection.request(method, target, body, headers or {})  # type: ignore[arg-type]
+    response = connection.getresponse()
+    return Answer(response.status, response.headers, response.read())
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would set pyfork up."""
+    settings = ("PYFORK_", "WEB_CONCURRENCY", "PORT")
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(settings)}
+    return kept | {"PYTHONPATH": str(ROOT)}
+
+
+def _alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def _session(process: psutil.Process) -> int | None:
+    with suppress(ProcessLookupError, psutil.NoSuchProcess):
+        return os.getsid(process.pid) if _alive(process) else None
+    return None
