@@ -65,6 +65,12 @@ def obey(command: bytes, birth: Birth) -> None:
     elif command == b"deaf":
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGABRT])
         time.sleep(1000)
+    elif command == b"orphan":
+        if os.fork() == 0:
+            if os.fork() == 0:
+                time.sleep(0.05)  # its parent is gone by then
+            os._exit(0)
+        os.wait()
     elif command == b"worn":
         birth.channel.send(Worn("it has served enough"))
 
@@ -108,6 +114,14 @@ def config(text: str) -> Config:
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGINT):  # as pyfork.__main__ does
+        signal.signal(number, lambda *_: os._exit(0))
+    if "subreaper" in sys.argv:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+    print("the process is up", flush=True)
+
     from pyfork.arbiter.loop import Arbiter
     from pyfork.errors import PyforkError
 

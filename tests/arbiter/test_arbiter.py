@@ -1,0 +1,368 @@
+"""The whole arbiter: real processes, real signals. Its log is what the tests read."""
+
+import os
+import re
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.arbiter.conftest import Start
+from tests.arbiter.server import Server, wait_until
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+# From start to stop.
+
+
+def test_start_and_graceful_stop(start: Start, tmp_path: Path) -> None:
+    pidfile, path = tmp_path / "pid", tmp_path / "socket"
+    server = start(workers=2, bind=("127.0.0.1:0", f"unix:{path}"), pid=str(pidfile), name="shop")
+    server.wait_ready(2)
+    assert server.wait_for(r"pyfork \S+ \(pid (\d+)\) serves serving on http://\S+, unix:/\S+ with")
+    assert int(pidfile.read_text()) == server.pid
+    assert path.is_socket()
+    assert {server.ask().pid for _ in range(50)} <= server.workers
+    port = server.port
+    assert server.stop() == 0
+    assert len(re.findall(r"worker [01] \(generation 1, pid \d+\) left", server.log)) == 2
+    assert not pidfile.exists()
+    assert not path.exists()
+    assert is_free(port)
+
+
+@linux
+def test_process_titles(start: Start) -> None:
+    server = start(workers=1, name="shop")
+    server.wait_ready(1)
+    (worker,) = server.workers
+    titles = [Path(f"/proc/{pid}/cmdline").read_text().strip("\0 ") for pid in (server.pid, worker)]
+    assert titles == [
+        "pyfork: arbiter [shop] serving",
+        "pyfork: worker [shop] slot 0 gen 1 booting",
+    ]
+
+
+@linux
+def test_a_worker_holds_nothing_that_is_the_arbiters(start: Start) -> None:
+    server = start(workers=3)
+    server.wait_ready(3)
+    for pid in server.workers:
+        links = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+        assert sum(link.startswith("socket:") for link in links) == 2, "listener and channel"
+        assert not [link for link in links if "eventpoll" in link]
+
+
+def test_one_listening_socket_is_shared_by_all(start: Start) -> None:
+    server = start(workers=2)
+    server.wait_ready(2)
+    for pid in (server.pid, *server.workers):
+        listening = [
+            each.laddr.port
+            for each in psutil.Process(pid).net_connections()
+            if each.status == psutil.CONN_LISTEN
+        ]
+        assert listening == [server.port]
+
+
+@pytest.mark.parametrize("delay", [n / 100 for n in range(0, 24, 2)])
+def test_a_stop_at_any_moment_of_start_up(start: Start, delay: float) -> None:
+    server = start(workers=3)
+    server.wait_for("the process is up")
+    time.sleep(delay)
+    assert server.stop() == 0
+
+
+def test_int_cuts_and_a_second_int_kills(start: Start) -> None:
+    server = start(workers=1, graceful_timeout=60)
+    server.wait_ready(1)
+    server.ask(b"deaf")
+    began = time.monotonic()
+    server.send(signal.SIGINT)
+    server.wait_for("SIGINT: quick stop")
+    server.send(signal.SIGINT)
+    assert server.wait_exit() == 0
+    assert time.monotonic() - began < 2, "it did not wait for the end of the quick stop"
+
+
+def test_a_second_term_does_not_wait_for_the_grace(start: Start) -> None:
+    server = start(workers=1, graceful_timeout=60)
+    server.wait_ready(1)
+    server.ask(b"deaf")
+    server.send(signal.SIGTERM)
+    server.wait_for("SIGTERM: graceful stop")
+    assert server.stop() == 0
+    assert "killed by SIGKILL, by pyfork: did not drain in time" in server.log
+
+
+# What can go wrong before anything is served.
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_an_application_that_does_not_load(start: Start, workers: int) -> None:
+    server = start(app="fail", workers=workers)
+    assert server.wait_exit() == 3
+    assert server.log.count("BOOM") == 1, "its traceback, once"
+    assert "pyfork gives up: no module named shop" in server.log
+    assert is_free(server.port)
+
+
+def test_workers_that_all_die_at_boot(start: Start) -> None:
+    server = start(app="die", workers=5)
+    assert server.wait_exit() == 3
+    assert "killed by SIGKILL (was it out of memory?" in server.log
+
+
+def test_a_boot_that_takes_too_long(start: Start) -> None:
+    server = start(app="slow", workers=2, boot_timeout=0.2)
+    assert server.wait_exit() == 3
+    assert "pyfork gives up: not ready within 0.2 s" in server.log
+
+
+def test_an_address_in_use(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        server = start(bind=(f"127.0.0.1:{holder.getsockname()[1]}",))
+        assert server.wait_exit() == 4
+
+
+def test_a_pid_file_of_a_living_process(start: Start, tmp_path: Path) -> None:
+    pidfile = tmp_path / "pid"
+    pidfile.write_text(f"{os.getpid()}\n")
+    server = start(pid=str(pidfile))
+    assert server.wait_exit() == 1
+    assert f"process {os.getpid()} is alive" in server.log
+    assert int(pidfile.read_text()) == os.getpid()
+
+
+def test_a_stale_pid_file_and_one_that_was_taken_over(start: Start, tmp_path: Path) -> None:
+    pidfile = tmp_path / "pid"
+    pidfile.write_text("999999999\n")
+    server = start(pid=str(pidfile))
+    server.wait_ready(1)
+    assert int(pidfile.read_text()) == server.pid
+    pidfile.write_text("1\n")
+    assert server.stop() == 0
+    assert pidfile.read_text() == "1\n"
+
+
+# Deaths.
+
+
+def test_a_killed_worker_is_replaced(start: Start) -> None:
+    server = start(workers=2)
+    server.wait_ready(2)
+    victim = server.ask()
+    os.kill(victim.pid, signal.SIGKILL)
+    server.wait_ready(3)
+    assert server.wait_for(
+        rf"worker {victim.slot} \(generation 1, pid {victim.pid}\) died after .* killed by SIGKILL "
+        r"\(was it out of memory\?.*no request in flight"
+    )
+    assert len(server.workers) == 2
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("app", "record"),
+    [("leave", "exit status 7"), ("wrong", "RuntimeError: unheard of(?s:.)*exit status 1")],
+)
+def test_ways_to_end_that_nobody_asked_for(start: Start, app: str, record: str) -> None:
+    server = start(app=app, workers=5)
+    assert server.wait_exit() == 3
+    assert server.wait_for(rf"{record}")
+
+
+def test_when_the_arbiter_is_killed_nothing_is_left(start: Start) -> None:
+    server = start(workers=3)
+    server.wait_ready(3)
+    port = server.port
+    server.process.kill()
+    server.wait_exit()
+    wait_until("no worker is left", lambda: not server.everyone())
+    assert is_free(port)
+
+
+def test_a_worker_that_hangs_shows_its_stacks(start: Start) -> None:
+    server = start(workers=1, timeout=0.5)
+    server.wait_ready(1)
+    victim = server.ask(b"hang")
+    server.wait_ready(2)
+    assert server.wait_for(r"hangs: gave no sign of life for 0.5 s; 1 request in flight, last GET")
+    assert server.wait_for(rf"pid {victim.pid}\) died .* killed by SIGABRT, by pyfork: hangs")
+    assert server.wait_for(r'(?s)File ".*tiny.py", line \d+ in obey')
+    assert server.ask().pid != victim.pid
+    assert server.stop() == 0
+
+
+def test_a_worker_that_hangs_and_ignores_it_is_killed(start: Start) -> None:
+    server = start(workers=1, timeout=0.5)
+    server.wait_ready(1)
+    victim = server.ask(b"deaf")
+    assert server.wait_for(rf"pid {victim.pid}\) died .* killed by SIGKILL, by pyfork: hangs")
+
+
+def test_a_worn_worker_leaves_after_its_successor_is_ready(start: Start) -> None:
+    server = start(workers=1)
+    server.wait_ready(1)
+    worn = server.ask(b"worn")
+    server.wait_for(rf"pid {worn.pid}\) left")
+    log = server.log
+    assert log.index("is to be replaced: it has served enough") < log.rindex("is ready")
+    assert log.rindex("is ready") < log.index(") left")
+
+
+@linux
+def test_strangers_are_reaped(start: Start) -> None:
+    server = start("subreaper", workers=1, log_level="debug")
+    server.wait_ready(1)
+    server.ask(b"orphan")
+    server.wait_for("reaped process .*, no worker: exit status 0")
+    assert server.stop() == 0
+
+
+# Reloads.
+
+
+def test_reload(start: Start) -> None:
+    server = start(workers=2)
+    server.wait_ready(2)
+    old = server.workers
+    server.configure(workers=3)
+    server.send(signal.SIGHUP)
+    server.wait_for("reload: generation 2 serves")
+    wait_until("the old ones have left", lambda: not server.workers & old)
+    assert server.ask().generation == 2
+    assert len(server.workers) == 3
+    assert server.stop() == 0
+
+
+def test_a_reload_that_fails_changes_nothing(start: Start) -> None:
+    server = start(workers=2)
+    server.wait_ready(2)
+    old = server.workers
+    port = free_port()
+    server.configure(app="fail", bind=("127.0.0.1:0", f"127.0.0.1:{port}"))
+    server.send(signal.SIGHUP)
+    server.wait_for("generation 2 is abandoned, generation 1 serves on: no module named shop")
+    server.wait_for("BOOM")
+    assert server.workers == old
+    assert {server.ask().generation for _ in range(10)} == {1}
+    assert is_free(port)
+    server.configure(app="serving")
+    server.send(signal.SIGHUP)
+    server.wait_for("reload: generation 3 serves")
+    assert server.log.count("BOOM") == 1
+    assert server.ask(port=port).generation == 3
+
+
+def test_a_reload_with_a_bad_configuration_is_refused(start: Start) -> None:
+    server = start(workers=1)
+    server.wait_ready(1)
+    old = server.workers
+    server.configure(bind=("127.0.0.1:0", "ftp://nowhere"))
+    server.send(signal.SIGHUP)
+    server.wait_for("reload refused, all stays as it was: .*ftp://nowhere")
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        server.configure(bind=("127.0.0.1:0", f"127.0.0.1:{holder.getsockname()[1]}"))
+        server.send(signal.SIGHUP)
+        server.wait_for("reload refused", 2)
+    assert server.workers == old
+    assert server.ask().generation == 1
+
+
+def test_a_reload_moves_to_another_port(start: Start) -> None:
+    server = start(workers=1)
+    server.wait_ready(1)
+    old, port = server.port, free_port()
+    server.configure(bind=(f"127.0.0.1:{port}",))
+    server.send(signal.SIGHUP)
+    server.wait_for(r"generation 1, pid \d+\) left")
+    assert server.ask(port=port).generation == 2
+    assert is_free(old), "no worker of the new generation holds it"
+
+
+def test_a_stop_in_the_middle_of_a_slow_reload(start: Start) -> None:
+    server = start(workers=2)
+    server.wait_ready(2)
+    server.configure(app="slow")
+    server.send(signal.SIGHUP)
+    server.wait_for("reload: generation 2 boots")
+    began = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - began < 5
+    assert "generation 2 is abandoned, generation 1 serves on: the server is stopping" in server.log
+
+
+def test_reload_after_reload(start: Start) -> None:
+    server = start(workers=2)
+    server.wait_ready(2)
+    for _ in range(10):
+        server.send(signal.SIGHUP)
+        server.ask()
+    server.wait_for("reload: generation")
+    last = wait_until("the last reload is through", lambda: settled_generation(server))
+    assert {server.ask().generation for _ in range(5)} == {last}
+    assert server.stop() == 0
+
+
+def settled_generation(server: Server) -> int | None:
+    """The newest generation, if it serves and everyone else has left."""
+    newest = int(re.findall(r"reload: generation (\d+) boots", server.log)[-1])
+    serves = f"reload: generation {newest} serves" in server.log
+    return newest if serves and len(server.workers) == 2 else None
+
+
+# Other signals.
+
+
+def test_one_more_and_one_less(start: Start) -> None:
+    server = start(workers=1)
+    server.wait_ready(1)
+    server.send(signal.SIGTTIN)
+    server.wait_ready(2)
+    assert len(server.workers) == 2
+    for count in (1, 2):
+        server.send(signal.SIGTTOU)
+        server.wait_for("SIGTTOU: one worker less", count)
+    server.wait_for(r"worker 1 \(generation 1, pid \d+\) left")
+    assert len(server.workers) == 1
+
+
+def test_all_are_retired_until_a_reload(start: Start) -> None:
+    server = start(workers=2)
+    server.wait_ready(2)
+    server.send(signal.SIGWINCH)
+    wait_until("no worker is left", lambda: not server.workers)
+    assert not is_free(server.port)
+    server.send(signal.SIGHUP)
+    assert server.ask().generation == 2
+    assert server.stop() == 0
+
+
+def test_log_files_are_opened_anew(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "error.log"
+    server = start(workers=1, error_logfile=str(path))
+    wait_until("the worker is ready", lambda: path.exists() and "is ready" in path.read_text())
+    path.rename(tmp_path / "error.log.1")
+    server.send(signal.SIGUSR1)
+    wait_until("there is a new file", lambda: path.exists() and path.read_text())
+    assert "SIGUSR1: log files are open anew" in path.read_text()
+    assert server.stop() == 0

@@ -1,0 +1,54 @@
+"""The table of signals, its page, and the inbox."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from pyfork.arbiter.facts import Wish
+from pyfork.arbiter.signals import MEANINGS, page
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_the_page_is_what_the_table_says() -> None:
+    assert (ROOT / "docs" / "signals.md").read_text() == page()
+
+
+def test_each_signal_has_one_meaning_and_each_wish_but_force_a_signal() -> None:
+    numbers = [meaning.number for meaning in MEANINGS]
+    assert len(numbers) == len(set(numbers))
+    assert {meaning.asks for meaning in MEANINGS} >= set(Wish) - {Wish.FORCE}
+
+
+def test_the_inbox_keeps_signals_in_order_until_they_are_read() -> None:
+    """In a process of its own: handlers are for the whole process."""
+    program = """
+import os, select, signal
+from pyfork.arbiter.signals import Inbox
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+inbox = Inbox()
+assert inbox.read() == []
+for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
+    os.kill(os.getpid(), number)
+    select.select([inbox], [], [])
+signal.signal(signal.SIGUSR2, lambda *_: None)
+os.kill(os.getpid(), signal.SIGUSR2)
+print(*[meaning.number.name for meaning in inbox.read()])
+inbox.close()
+os.kill(os.getpid(), signal.SIGTERM)
+print("alive")
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("SIGTERM SIGHUP SIGTERM\nalive\n", "")
+    assert done.returncode == 0
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL, "nothing happened to this process"
