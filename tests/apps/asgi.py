@@ -50,7 +50,7 @@ class Exchange:
                 await self.respond(200, b"hello from asgi")
             case "POST", "/form":
                 body = b"".join([chunk async for chunk in self.body()])
-                await self.respond(200, parse_qs(body)[b"name"][0])
+                await self.respond(200, parse_qs(body.decode())["name"][0].encode())
             case "POST", "/upload":
                 await self.upload()
             case "GET", "/stream":

@@ -12,7 +12,7 @@ from tests.apps.starlette_app import echo
 from tests.apps.wsgi import chunks
 
 app = FastAPI(default_response_class=PlainTextResponse)
-app.add_websocket_route("/ws", echo)
+app.websocket("/ws")(echo)
 
 
 @app.api_route("/", methods=["GET", "HEAD"])

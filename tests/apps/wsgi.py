@@ -29,7 +29,8 @@ def hello(environ: Environ) -> Answer:
 
 def form(environ: Environ) -> Answer:
     length = int(environ["CONTENT_LENGTH"])
-    return "200 OK", [parse_qs(environ["wsgi.input"].read(length))[b"name"][0]]
+    fields = parse_qs(environ["wsgi.input"].read(length).decode())
+    return "200 OK", [fields["name"][0].encode()]
 
 
 def upload(environ: Environ) -> Answer:
