@@ -1,0 +1,89 @@
+"""A head that arrives in pieces, or that needs to be told what is wrong with it.
+
+`Parser` reads a head that is whole and good in one go and hands every other one to this: line
+by line as the lines become complete, so that what is wrong is refused at its own byte, and what
+is too long as soon as it is too long, whatever the size of the pieces.
+"""
+
+import re
+
+from pyfork.errors import ProtocolError
+from pyfork.http.limits import Limits
+from pyfork.http.request import FIELD_LINE, REQUEST_LINE, TOKEN, RequestHead, begin_head
+
+_START = re.compile(rb"%b|\r\n?" % TOKEN)  # what a request line, or an empty one, begins with
+
+
+class PartialHead:
+    """Gathers one head."""
+
+    __slots__ = ("_blank", "_block", "_buffer", "_fields", "_limits", "_line", "_searched", "head")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._buffer = bytearray()
+        self._line = 0  # where the line that is arriving begins
+        self._searched = 0  # no line end before this
+        self._blank = False  # an empty line came before the request line
+        self._block = 0  # where the field lines begin
+        self._fields = 0  # field lines so far
+        self.head: RequestHead | None = None  # once its request line is complete
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of a request line has come."""
+        return self._line == len(self._buffer) and self.head is None
+
+    def add(self, data: bytes, start: int) -> tuple[bytes | None, int]:
+        """Take ``data`` from ``start`` on.
+
+        Returns the field lines, with the empty one behind them, and where the head ended in
+        ``data``; or None and its length, when more must come. Raises ProtocolError.
+        """
+        buffer = self._buffer
+        buffer += memoryview(data)[start:]
+        while True:
+            newline = buffer.find(b"\n", self._searched)
+            if newline < 0:
+                self._searched = len(buffer)
+                self._check(buffer[self._line :])
+                return None, len(data)
+            begin, end = self._line, newline + 1
+            line = bytes(buffer[begin:end])
+            self._line = self._searched = end
+            self._check(line)
+            if self.head is None:
+                self._request_line(line)
+                self._block = end
+            elif line == b"\r\n":
+                return bytes(buffer[self._block : end]), len(data) - (len(buffer) - end)
+            elif not FIELD_LINE.fullmatch(line):
+                raise ProtocolError(400, "invalid field line")
+            else:
+                self._fields += 1
+
+    def _request_line(self, line: bytes) -> None:
+        if line == b"\r\n" and not self._blank:
+            self._blank = True  # one, of clients that end content with it, is ignored (2.2)
+            return
+        match = REQUEST_LINE.fullmatch(line)
+        if match is None:
+            raise ProtocolError(400, "invalid request line")
+        self.head = begin_head(match)
+
+    def _check(self, line: bytes | bytearray) -> None:
+        """Hold the limits against a line, complete or not."""
+        limits = self._limits
+        size = len(line) - (line[-1:] == b"\n")
+        size -= line[size - 1 : size] == b"\r"
+        if self.head is None:
+            if line and not _START.match(line):
+                raise ProtocolError(400, "invalid request line")
+            if size > limits.line:
+                raise ProtocolError(414, "the request line is too long")
+        elif size and (
+            size > limits.field
+            or self._fields >= limits.fields
+            or self._line + size - self._block > limits.head
+        ):
+            raise ProtocolError(431, "the header fields are too large")

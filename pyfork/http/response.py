@@ -1,0 +1,258 @@
+"""The head of a response and the framing of its content. Pure: bytes out, no socket, no clock.
+
+What an application says is checked whole before a byte of it leaves (RFC 9110 2.2), and the
+fields that belong to the connection are the server's own: Connection, Transfer-Encoding and their
+kin are never passed through. Rules are of RFC 9110 unless said otherwise.
+"""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from pyfork.http.request import Fields, RequestHead, members
+
+_TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))  # 5.5
+
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+_LINES = {
+    status: b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, b""))
+    for status in range(200, 600)
+}
+
+# 6.4.1 and 15.3.6: what follows such a head is the next response, whatever the head says.
+_NO_CONTENT = frozenset((204, 205, 304))
+
+# Fields that are not simply passed on: Connection and its kin are ours alone to send, and
+# Content-Length is written once, by us.
+_SPECIAL = frozenset(
+    (
+        b"connection",
+        b"content-length",
+        b"date",
+        b"keep-alive",
+        b"proxy-connection",
+        b"server",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+_KEPT = frozenset((b"date", b"server", b"upgrade"))
+
+
+class ResponseError(Exception):
+    """The application broke HTTP. Where `begin` raises it, nothing was made of its response."""
+
+
+class Response:
+    """A response whose head is made: frames its content."""
+
+    __slots__ = ("_content", "chunked", "close", "head", "left", "status")
+
+    def __init__(
+        self, status: int, head: bytes, close: bool, content: bool, chunked: bool, left: int | None
+    ) -> None:
+        self.status = status
+        self.head = head  # to be sent first
+        self.close = close  # the connection ends behind this response
+        self.chunked = chunked
+        self.left = left  # bytes of content owed; None where no number says it
+        self._content = content  # whether anything may follow the head
+
+    @property
+    def headers(self) -> Fields:
+        """The fields as they are sent."""
+        lines = self.head.split(b"\r\n")[1:-2]
+        return [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
+
+    def body(self, data: bytes) -> bytes:
+        """Frame some content. Raises ResponseError beyond the Content-Length (8.6)."""
+        if type(data) is not bytes:
+            data = bytes(memoryview(data))  # TypeError for what is not bytes at all
+        if not self._content:
+            return b""
+        if self.chunked:
+            return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+        self.sent(len(data))
+        return data
+
+    def sent(self, count: int) -> None:
+        """Count bytes of content that reach the client past `body`, as a file's do.
+
+        Raises ResponseError beyond the Content-Length.
+        """
+        if self.left is not None and self._content:
+            if count > self.left:
+                raise ResponseError("more content than the Content-Length says")
+            self.left -= count
+
+    def end(self) -> bytes:
+        """What ends the content. Raises ResponseError short of the Content-Length."""
+        if self.left:
+            raise ResponseError(f"content is {self.left} bytes short of the Content-Length")
+        return b"0\r\n\r\n" if self.chunked else b""
+
+
+def begin(
+    request: RequestHead | None,
+    status: int,
+    reason: bytes | None,
+    headers: Iterable[tuple[bytes, bytes]],
+    *,
+    date: bytes = b"",
+    server: bytes = b"",
+    closing: bool = False,
+    length: int | None = None,
+) -> Response:
+    """Make the head of a final response, and choose its framing.
+
+    ``request`` is None where none could be read. ``reason`` None stands for the usual one.
+    ``date`` and ``server`` are ready lines, each left out where the application has its own.
+    ``closing``: the connection ends behind this. ``length`` is the content's, in bytes, where it
+    is known; an application's Content-Length that promises more is refused, and content beyond
+    one that promises less is refused by `Response.body`.
+
+    Raises ResponseError, with nothing made, for what HTTP does not allow.
+    """
+    line = _status_line(status, reason)
+    fields, names = _checked(headers)
+    own = None if _SPECIAL.isdisjoint(names) else _Own(fields, names)
+    if own is not None:
+        fields = own.fields
+        closing = closing or own.close
+        date = b"" if own.date else date
+        server = b"" if own.server else server
+    content = status not in _NO_CONTENT and (request is None or request.method != "HEAD")
+    said = own.length if own is not None else None
+    if content:
+        framing, left, chunked = _framing(request, said, length)
+        closing = closing or (left is None and not chunked)
+    else:
+        framing, left, chunked = _no_content(status, said, length), 0, False
+    closing = closing or (request is not None and not request.keep_alive)
+    connection = b""
+    if closing or own is not None or (request is not None and request.version == "1.0"):
+        connection = _connection(request, closing, own is not None and own.upgrade)
+    passed = [b"%b: %b\r\n" % field for field in fields]
+    head = b"".join((line, date, server, *passed, framing, connection, b"\r\n"))
+    return Response(status, head, closing, content, chunked, left)
+
+
+def plain_error(status: int, text: str, *, date: bytes = b"", server: bytes = b"") -> bytes:
+    """A whole response that says why a request was refused, and that the connection ends."""
+    content = text.encode() + b"\n"
+    fields = [(b"Content-Type", b"text/plain; charset=utf-8")]
+    response = begin(
+        None, status, None, fields, date=date, server=server, closing=True, length=len(content)
+    )
+    return response.head + response.body(content)
+
+
+def _status_line(status: int, reason: bytes | None) -> bytes:
+    line = _LINES.get(status)
+    if line is None:
+        raise ResponseError(f"{status!r} is not a final status")
+    if reason is None or reason == _REASONS.get(status):
+        return line
+    if reason.translate(None, _TEXT):
+        raise ResponseError("invalid reason phrase")
+    return b"HTTP/1.1 %d %b\r\n" % (status, reason.strip(b" \t"))
+
+
+def _checked(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Fields, list[bytes]]:
+    """The fields, without blanks around their values, and their names in lower case (5.1, 5.5)."""
+    try:
+        fields = [(name, value.strip(b" \t")) for name, value in headers]
+        names = [name.lower() for name, _ in fields]
+        bad_names = b"" in names or b"".join(names).translate(None, _TOKEN)
+        bad_values = b"".join([value for _, value in fields]).translate(None, _TEXT)
+    except (TypeError, ValueError, AttributeError):
+        raise ResponseError("header fields are pairs of bytes") from None
+    if bad_names or bad_values:
+        for name, value in fields:
+            if not name or name.translate(None, _TOKEN):
+                raise ResponseError(f"invalid header name {name!r}")
+            if value.translate(None, _TEXT):
+                raise ResponseError(f"invalid value of header {name!r}")
+    return fields, names
+
+
+class _Own:
+    """What an application said in fields that are not simply passed on."""
+
+    __slots__ = ("chunked", "close", "date", "fields", "length", "server", "upgrade")
+
+    def __init__(self, fields: Fields, names: list[bytes]) -> None:
+        self.fields: Fields = []  # those to be passed on
+        self.length: int | None = None
+        self.date = b"date" in names
+        self.server = b"server" in names
+        self.upgrade = b"upgrade" in names
+        self.close = self.chunked = False
+        for name, field in zip(names, fields, strict=True):
+            if name not in _SPECIAL or name in _KEPT:
+                self.fields.append(field)
+            elif name == b"content-length":
+                self._content_length(field[1])
+            elif name == b"connection":
+                self.close = self.close or b"close" in members(field[1])
+            elif name == b"transfer-encoding":
+                self._transfer_encoding(field[1])
+        if self.chunked and self.length is not None:
+            raise ResponseError("both Transfer-Encoding and Content-Length")
+
+    def _content_length(self, value: bytes) -> None:
+        if self.length is not None:
+            raise ResponseError("Content-Length came twice")
+        if not value.isdigit() or len(value) > 18:
+            raise ResponseError(f"invalid Content-Length {value!r}")
+        self.length = int(value)
+
+    def _transfer_encoding(self, value: bytes) -> None:
+        """ASGI lets an application say "chunked", and the server frame as it sees fit."""
+        if self.chunked or members(value) != [b"chunked"]:
+            raise ResponseError(f"Transfer-Encoding {value!r} is not an application's to choose")
+        self.chunked = True
+
+
+def _no_content(status: int, said: int | None, length: int | None) -> bytes:
+    """The framing of HEAD, 204, 205 and 304.
+
+    204 has no length (8.6), 205 has the length 0 (15.3.6), and the others that of the response to
+    a GET: what was said, or the length of content that is made in spite of HEAD.
+    """
+    if status == 204:
+        return b""
+    if status == 205:
+        return b"Content-Length: 0\r\n"
+    if said is None and status != 304:
+        said = length or None
+    return b"" if said is None else b"Content-Length: %d\r\n" % said
+
+
+def _framing(
+    request: RequestHead | None, said: int | None, length: int | None
+) -> tuple[bytes, int | None, bool]:
+    """The framing line, the bytes owed, and whether content is chunked (RFC 9112 6)."""
+    if said is None:
+        said = length
+    elif length is not None and length < said:
+        raise ResponseError(f"content is {said - length} bytes short of its Content-Length")
+    if said is not None:
+        return b"Content-Length: %d\r\n" % said, said, False
+    if request is not None and request.version == "1.0":
+        return b"", None, False
+    return b"Transfer-Encoding: chunked\r\n", None, True
+
+
+def _connection(request: RequestHead | None, closing: bool, upgrade: bool) -> bytes:
+    """The Connection line (7.8; RFC 9112 9.3, 9.6, C.2.2)."""
+    options = []
+    if upgrade:
+        options.append(b"upgrade")
+    if closing:
+        options.append(b"close")
+    elif request is not None and request.version == "1.0":
+        options.append(b"keep-alive")
+    return b"Connection: %b\r\n" % b", ".join(options) if options else b""
