@@ -47,7 +47,8 @@ class Server:
     Args:
         app: as on the command line.
         options: more of the command line; without -b the port is one that is free.
-        directory: where its log goes, ``server.log``, next to its stdout, ``out.log``.
+        directory: where its stderr goes, ``server.log``, and its stdout, ``out.log``.
+        log: the file that the options make its log, if that is not stderr.
         ready: wait until every worker of the first generation is ready.
         clean: that TERM ends it with status 0 is checked at the end.
     """
@@ -57,12 +58,14 @@ class Server:
         app: str,
         *options: str,
         directory: Path,
+        log: Path | None = None,
         cwd: Path = ROOT,
         env: dict[str, str] | None = None,
         ready: bool = True,
         clean: bool = True,
     ) -> None:
         self.directory = directory
+        self._log = log or directory / "server.log"
         self.ready = ready
         self.clean = clean
         bind = () if {"-b", "--bind"} & set(options) else ("-b", "127.0.0.1:0")
@@ -116,7 +119,7 @@ class Server:
     @property
     def log(self) -> str:
         """Its error log so far."""
-        return (self.directory / "server.log").read_text(errors="replace")
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     @property
     def out(self) -> str:

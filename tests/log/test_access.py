@@ -119,6 +119,11 @@ def test_client_cannot_forge_a_line() -> None:
     assert line == rf'"{escaped}" "GET {escaped} HTTP/1.1" {escaped}'
 
 
+@pytest.mark.parametrize(("sent", "logged"), [('"', '\\"'), ("\\", "\\\\"), ("\t", "\\x09")])
+def test_each_dangerous_character_alone(sent: str, logged: str) -> None:
+    assert compile_format("%(U)s")(replace(ENTRY, target=sent)) == logged
+
+
 @given(st.binary(), st.text())
 def test_no_input_leaves_anything_but_printable_ascii(value: bytes, target: str) -> None:
     entry = replace(ENTRY, target=target, client=target, request_headers=[(b"user-agent", value)])

@@ -191,19 +191,21 @@ def test_lines_of_many_processes_do_not_mix(tmp_path: Path) -> None:
     assert all(re.search(r"\] (a{3000}|b{3000}|c{3000}|d{3000})$", line) for line in lines)
 
 
-def test_full_pipe_that_does_not_block_loses_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("length", [3000, 5000])  # up to PIPE_BUF a write is all or nothing
+def test_full_pipe_that_does_not_block_loses_nothing(length: int) -> None:
     script = textwrap.dedent("""
-        import logging, os
+        import logging, os, sys
         from pyfork.config.settings import Config
         from pyfork.log import setup
         os.set_blocking(2, False)
         setup.configure(Config())
-        for number in range(100):
-            logging.getLogger("pyfork.error").info("x" * 5000)
+        for number in range(500):
+            logging.getLogger("pyfork.error").info("x" * int(sys.argv[1]))
     """)
-    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE) as writer:
+    command = [sys.executable, "-c", script, str(length)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as writer:
         assert writer.stderr is not None
-        assert writer.stderr.read().count(b"x" * 5000 + b"\n") == 100
+        assert writer.stderr.read().count(b"] " + b"x" * length + b"\n") == 500
 
 
 INI = """
