@@ -15,10 +15,11 @@ from pyfork.arbiter import process
 from pyfork.arbiter.actions import Spawn
 from pyfork.arbiter.ports import Ports
 from pyfork.config.settings import Config
+from pyfork.errors import ConfigError
 from pyfork.ipc import titles
 from pyfork.ipc.birth import Birth, WorkerMain
 from pyfork.ipc.channel import Channel, ChannelClosed, pair
-from pyfork.ipc.messages import Message
+from pyfork.ipc.messages import Failed, Message
 from pyfork.ipc.scoreboard import Line, Scoreboard, State
 from pyfork.log import setup
 
@@ -97,8 +98,10 @@ class Crew:
         """The member with this process id; None for a stranger."""
         return next((member for member in self if member.pid == pid), None)
 
-    def spawn(self, order: Spawn, config: Config, ports: Ports, now: float) -> Member:
-        """Fork a worker.
+    def spawn(
+        self, order: Spawn, config: Config, ports: Ports, now: float, *, own_log: bool
+    ) -> Member:
+        """Fork a worker. ``own_log``: its log is not the arbiter's, but what ``config`` says.
 
         Raises:
             OSError: the system does not give what it takes.
@@ -121,7 +124,7 @@ class Crew:
         siblings = [member.channel.close for member in self]
         try:
             pid = process.fork(
-                lambda: _live(self.worker_main, birth),
+                lambda: _live(self.worker_main, birth, own_log=own_log),
                 disown=[*self.disown(), *strange, *siblings, ours.close],
             )
         except BaseException:
@@ -151,10 +154,16 @@ class Crew:
         self._free_lines.append(member.index)
 
 
-def _live(worker_main: str, birth: Birth) -> int:
+def _live(worker_main: str, birth: Birth, *, own_log: bool) -> int:
     """The child's life."""
-    setup.identify("worker", birth.slot, birth.generation)
     line, config = birth.line, birth.config
+    setup.identify("worker", birth.slot, birth.generation)
+    if own_log:
+        try:
+            setup.configure(config)
+        except ConfigError as error:
+            birth.channel.send(Failed(str(error), ""))
+            return error.status
     line.pid, line.slot, line.generation = os.getpid(), birth.slot, birth.generation
     line.state = State.BOOTING
     titles.show(titles.worker_title(config.name, birth.slot, birth.generation, "booting"))

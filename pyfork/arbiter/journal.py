@@ -21,6 +21,11 @@ def doing(member: Member, now: float) -> str:
     return text
 
 
+def distress(member: Member, reason: str, now: float) -> str:
+    """The record of a worker that will now write its stacks and die."""
+    return f"{who(member)} {reason}; {doing(member, now)}; its stacks:"
+
+
 def departure(member: Member, now: float) -> str:
     """The record of a worker that left when it was told to."""
     return f"{who(member)} left after {_age(member, now)}"

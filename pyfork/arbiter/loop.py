@@ -278,16 +278,20 @@ class Arbiter:
                 member.retire(messages.Retire(grace), deaf=deaf)
                 self._watch(member)
             case actions.Abort(reason=reason):
-                now = time.monotonic()
-                log.error("%s %s; %s", journal.who(member), reason, journal.doing(member, now))
+                log.error(journal.distress(member, reason, time.monotonic()))
                 member.signal(signal.SIGABRT, doom=reason)
             case actions.Kill(reason=reason):
                 member.signal(signal.SIGKILL, doom=reason)
 
     def _spawn(self, order: actions.Spawn) -> None:
-        config = self._configs[order.generation]
         try:
-            member = self._crew.spawn(order, config, self._ports, time.monotonic())
+            member = self._crew.spawn(
+                order,
+                self._configs[order.generation],
+                self._ports,
+                time.monotonic(),
+                own_log=order.generation != self._supervisor.serving.number,
+            )
         except OSError as error:
             log.error("cannot fork worker %d: %s", order.slot, error)
             self._feed(facts.Exited(order.worker, f"it could not be forked: {error}"))

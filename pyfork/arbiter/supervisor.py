@@ -38,8 +38,7 @@ from pyfork.arbiter.facts import (
 from pyfork.arbiter.roster import Failure, Generation, State, Worker
 from pyfork.errors import ExitStatus
 
-MARGIN = 1.0  # seconds that a worker gets beyond its grace, to make its own cut
-QUIT_LIMIT = 2.0  # seconds from a Retire without grace to the kill
+MARGIN = 2.0  # seconds that a worker gets beyond its grace, for its own cut and shutdown
 DYING_LIMIT = 1.5  # seconds to write stacks, or to exit after a failure
 LOST_LIMIT = 5.0  # seconds after which a killed process that is stuck in the kernel is forgotten
 OVERSLEPT = 1.0  # seconds; see _expire_serving
@@ -195,7 +194,7 @@ class Supervisor:
             match worker.state:
                 case State.BOOTING:
                     why = f"not ready within {worker.policy.boot_timeout:g} s"
-                    yield self._kill(worker, now, why)
+                    yield self._abort(worker, now, why)
                     self._record_loss(worker, now, Failure(why), fatal=True)
                 case State.SERVING:
                     yield from self._expire_serving(worker, worker.due, now)
@@ -219,9 +218,8 @@ class Supervisor:
             worker.due = now + OVERSLEPT
         else:
             why = f"hangs: gave no sign of life for {worker.policy.timeout:g} s"
-            worker.become(State.DYING, now + DYING_LIMIT)
+            yield self._abort(worker, now, why)
             self._record_loss(worker, now, Failure(why))
-            yield Abort(worker.serial, why)
 
     def _choose_generation(self) -> Iterator[Action]:
         """Begin the reloads that were asked for; end the one that is under way, if it can be."""
@@ -247,9 +245,8 @@ class Supervisor:
     def _wind_down(self, now: float) -> Iterator[Action]:
         """Everybody out; who is leaving already may be told to make haste."""
         for worker in self.workers:
-            graceful = self._haste is Haste.GRACEFUL
-            grace = worker.policy.graceful_timeout if graceful else 0.0
-            cut = self._asked_at + (grace + MARGIN if graceful else QUIT_LIMIT)
+            grace = worker.policy.graceful_timeout if self._haste is Haste.GRACEFUL else 0.0
+            cut = self._asked_at + grace + MARGIN
             forced = self._haste is Haste.FORCED and worker.state is not State.KILLED
             late = worker.state is State.RETIRING and worker.due is not None and worker.due > cut
             if forced or worker.state is State.BOOTING:
@@ -336,6 +333,10 @@ class Supervisor:
     def _retire(self, worker: Worker, grace: float, cut: float) -> Action:
         worker.become(State.RETIRING, cut)
         return Retire(worker.serial, grace)
+
+    def _abort(self, worker: Worker, now: float, reason: str) -> Action:
+        worker.become(State.DYING, now + DYING_LIMIT)
+        return Abort(worker.serial, reason)
 
     def _kill(self, worker: Worker, now: float, reason: str) -> Action:
         worker.become(State.KILLED, now + LOST_LIMIT)

@@ -76,13 +76,14 @@ class Channel:
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Send, or keep for `flush`. The caller may close its ``fds`` as soon as this returns.
 
-        Raises ValueError for a message over MAX_BODY bytes or with over MAX_FDS fds.
+        Raises ValueError for a message over MAX_BODY bytes or with over MAX_FDS fds, OSError when
+        this process may not open that many more.
         """
         body = encode(message)
         if len(body) > MAX_BODY or len(fds) > MAX_FDS:
             raise ValueError(f"too large for a channel: {type(message).__name__}")
         frame = memoryview(_HEADER.pack(len(body), len(fds)) + body)
-        self._outgoing.append((frame, tuple(os.dup(fd) for fd in fds)))
+        self._outgoing.append((frame, _duplicate(fds)))
         self.flush()
 
     def flush(self) -> None:
@@ -167,6 +168,17 @@ class Channel:
     def _drop_outgoing(self) -> None:
         while self._outgoing:
             _close_all(self._outgoing.popleft()[1])
+
+
+def _duplicate(fds: Sequence[int]) -> tuple[int, ...]:
+    copies: list[int] = []
+    try:
+        for fd in fds:
+            copies.append(os.dup(fd))  # noqa: PERF401 those made so far are closed on failure
+    except OSError:
+        _close_all(copies)
+        raise
+    return tuple(copies)
 
 
 def _own(ancillary: list[tuple[int, int, bytes]], *, whole: bool) -> tuple[int, ...]:

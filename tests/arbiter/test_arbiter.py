@@ -135,6 +135,7 @@ def test_a_boot_that_takes_too_long(start: Start) -> None:
     server = start(app="slow", workers=2, boot_timeout=0.2)
     assert server.wait_exit() == 3
     assert "pyfork gives up: not ready within 0.2 s" in server.log
+    assert re.search(r'File ".*tiny.py", line \d+ in slow', server.log), "where it hangs"
 
 
 def test_an_address_in_use(start: Start) -> None:
@@ -297,6 +298,20 @@ def test_a_reload_moves_to_another_port(start: Start) -> None:
     server.wait_for(r"generation 1, pid \d+\) left")
     assert server.ask(port=port).generation == 2
     assert is_free(old), "no worker of the new generation holds it"
+
+
+def test_a_reload_moves_the_log(start: Start, tmp_path: Path) -> None:
+    server = start(workers=1)
+    server.wait_ready(1)
+    path = tmp_path / "new.log"
+    server.configure(error_logfile=str(path), app="serving.told")
+    server.send(signal.SIGHUP)
+    wait_until("the reload is through", lambda: path.exists() and "left" in path.read_text())
+    assert "[worker 0 gen 2] a worker speaks" in path.read_text()
+    server.configure(error_logfile=str(tmp_path / "no" / "such" / "directory"))
+    server.send(signal.SIGHUP)
+    wait_until("the next is not", lambda: "generation 3 is abandoned" in path.read_text())
+    assert server.ask().generation == 2
 
 
 def test_a_stop_in_the_middle_of_a_slow_reload(start: Start) -> None:

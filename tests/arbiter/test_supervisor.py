@@ -58,8 +58,8 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             *START_ONE,
             (10, [STOP], [Retire(1, 30)]),
             (40, [], []),
-            (41, [], [Kill(1, STUCK)]),
-            (41.1, [Exited(1, "killed by SIGKILL")], [Finish(ExitStatus.OK)]),
+            (42, [], [Kill(1, STUCK)]),
+            (42.1, [Exited(1, "killed by SIGKILL")], [Finish(ExitStatus.OK)]),
         ],
     ),
     "who cannot even be killed is forgotten": (
@@ -134,7 +134,7 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
         ONE,
         [
             (0, [], [Spawn(1, 0, 1)]),
-            (60, [], [Kill(1, LATE)]),
+            (60, [], [Abort(1, LATE)]),
             (61, [Exited(1, "killed by SIGKILL")], [Finish(ExitStatus.BOOT, LATE)]),
         ],
     ),
@@ -183,7 +183,7 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
         [
             *START_ONE,
             (100, [Exited(1, "killed by SIGSEGV")], [Spawn(2, 0, 1)]),
-            (160, [], [Kill(2, LATE), Spawn(3, 0, 1)]),
+            (160, [], [Abort(2, LATE), Spawn(3, 0, 1)]),
         ],
     ),
     "a reload retires the old when all the new are ready": (
@@ -238,7 +238,7 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
         [
             *START_ONE,
             (10, [Asked(Reload(2, ONE))], [Spawn(2, 0, 2)]),
-            (70, [], [Kill(2, LATE), Abandon(2, LATE)]),
+            (70, [], [Abort(2, LATE), Abandon(2, LATE)]),
         ],
     ),
     "a newer reload takes the place of one under way": (
@@ -372,7 +372,7 @@ def test_history(name: str) -> None:
         (START_ONE[:1], 60),  # the boot timeout
         (START_ONE, 31),  # no promise yet: look again
         ([*START_ONE, (2, [Promised(1, 5)], [])], 5),
-        ([*START_ONE, (2, [STOP], [])], 33),
+        ([*START_ONE, (2, [STOP], [])], 34),
         ([*START_ONE, (2, [Exited(1, "x")], []), (3, [Exited(2, "x")], [])], 3.5),  # back-off
         ([(0, [STOP], [])], None),
     ],

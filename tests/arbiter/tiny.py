@@ -4,6 +4,7 @@ What it does is in the app's name: words joined by dots, each a step of its life
 may be read from a file, so that a reload finds something else: ``@PATH``.
 """
 
+import logging
 import os
 import select
 import signal
@@ -105,7 +106,12 @@ def serving(birth: Birth) -> None:
     """Nothing special."""
 
 
-STEPS = {each.__name__: each for each in (fail, slow, die, leave, wrong, serving)}
+def told(birth: Birth) -> None:
+    """The application writes to the log."""
+    logging.getLogger("pyfork.error").warning("a worker speaks")
+
+
+STEPS = {each.__name__: each for each in (told, fail, slow, die, leave, wrong, serving)}
 
 
 def config(text: str) -> Config:

@@ -1,0 +1,94 @@
+"""The fork, in a process of its own: what a child is, and how it may end."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pyfork.arbiter.process import describe
+
+ROOT = Path(__file__).parent.parent.parent
+
+PROLOGUE = """
+import atexit, logging, os, signal, sys
+from pyfork.arbiter.process import describe, fork
+from pyfork.arbiter.signals import Inbox
+
+inbox = Inbox()
+atexit.register(print, "the parent's exit function")
+
+def outcome(run, disown=()):
+    _, status = os.waitpid(fork(run, disown=disown), 0)
+    return describe(status)
+"""
+
+
+def output_of(program: str) -> tuple[list[str], str]:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROLOGUE + program],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("the parent's exit function") == 1, "children do not run it"
+    return done.stdout.splitlines()[:-1], done.stderr
+
+
+def test_a_signal_in_the_moment_of_birth_is_not_lost() -> None:
+    lines, _ = output_of(
+        """
+os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
+print(outcome(lambda: 0))
+print(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+"""
+    )
+    assert lines == ["killed by SIGTERM", "set()"]
+
+
+def test_what_the_child_is_before_it_runs() -> None:
+    lines, _ = output_of(
+        """
+def look():
+    default = signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    print(default, signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.set_wakeup_fd(-1))
+    try:
+        os.fstat(fd)
+    except OSError:
+        return 42
+fd = os.dup(1)
+print("a line in the buffer", end=" ")
+print(outcome(look, [inbox.disown, lambda: os.close(fd)]))
+"""
+    )
+    assert lines == ["a line in the buffer True set() -1", "exit status 42"]
+
+
+@pytest.mark.parametrize(
+    ("run", "ending", "told"),
+    [
+        ("lambda: 3", "exit status 3", ""),
+        ("sys.exit", "exit status 0", ""),
+        ("lambda: sys.exit(7)", "exit status 7", ""),
+        ("lambda: sys.exit('gone home')", "exit status 1", "gone home"),
+        ("lambda: 1 / 0", "exit status 1", "ZeroDivisionError"),
+        ("lambda: signal.raise_signal(signal.SIGINT)", "killed by SIGINT", ""),
+        ("lambda: print('left in the buffer', end='; ') or 0", "left in the buffer; exit stat", ""),
+        ("lambda: atexit.register(print, 'own') and 0", "own", ""),
+    ],
+)
+def test_how_a_child_ends(run: str, ending: str, told: str) -> None:
+    lines, errors = output_of(f"print(outcome({run}))")
+    assert lines[0].startswith(ending)
+    assert told in errors
+
+
+def test_endings_have_names() -> None:
+    assert describe(0) == "exit status 0"
+    assert describe(3 << 8) == "exit status 3"
+    assert describe(9) == "killed by SIGKILL"
+    assert describe(63) == "killed by signal 63"
