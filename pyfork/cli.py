@@ -15,7 +15,8 @@ from pyfork.config.load import Loaded, load, table
 from pyfork.config.settings import Config
 from pyfork.errors import BootError, ConfigError, ExitStatus, PyforkError
 
-_ENGINE = "pyfork.worker.life"
+_WORKER = "pyfork.worker.life"
+_ENGINE = (_WORKER, "pyfork.worker.wsgi", "pyfork.worker.asgi")
 _LOADING = "pyfork.worker.app"
 
 
@@ -63,10 +64,12 @@ def _reader(arguments: Arguments) -> Callable[[], Loaded]:
 def _run(config: Config, reread: Callable[[], Config]) -> int:
     from pyfork.arbiter.loop import Arbiter
 
-    # Imported here, before any fork, so that the workers share its memory pages and start at once;
-    # by name, since the arbiter must not know what its workers run.
-    importlib.import_module(_ENGINE)
-    return Arbiter(config, reread=reread, worker_main=f"{_ENGINE}:main").run()
+    # Imported here, once and before any fork, so that the workers share its memory pages and start
+    # at once; by name, since only workers use it. What serves is not known before the app is, so
+    # both gateways are; they have nearly everything in common.
+    for name in _ENGINE:
+        importlib.import_module(name)
+    return Arbiter(config, reread=reread, worker_main=f"{_WORKER}:main").run()
 
 
 def _check(config: Config) -> int:
