@@ -264,6 +264,11 @@ class Connection(asyncio.Protocol):
         return Phase.APP if current.response is None else Phase.STREAM
 
     @property
+    def ends_here(self) -> bool:
+        """Whether the response of the current exchange is the last one."""
+        return (self.closing or self.engine.draining) and not self.waiting
+
+    @property
     def closing_input(self) -> bool:
         """Whether nothing that still comes will be looked at."""
         return self.lingering or self.refusal is not None

@@ -128,7 +128,7 @@ class Exchange:
             headers,
             date=engine.date_line,
             server=engine.server_line,
-            closing=connection.closing or engine.draining or self.must_continue,
+            closing=self.must_continue or connection.ends_here,
             length=length,
         )
         framed = response.body(first) if first else b""
@@ -167,7 +167,7 @@ class Exchange:
         self.settle()
         self.connection.exchange_cut(self)
 
-    def refuse_response(self, error: ResponseError) -> None:
+    def refuse_response(self, error: Exception) -> None:
         """The application broke HTTP: say so in the log, then fail."""
         log.error("%s %s: %s", self.head.method, self.head.path.decode("latin-1"), error)
         self.fail(why=str(error))

@@ -84,7 +84,7 @@ class WebSockets:
             self._server = ServerState()
             self._server.connections = _Watched(self._changed)
             self._server.default_headers = self._prepared.encoded_headers
-        make: Callable[..., Any] = self._prepared.ws_protocol_class
+        make: Any = self._prepared.ws_protocol_class
         protocol = make(
             config=self._prepared,
             server_state=self._server,

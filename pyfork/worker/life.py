@@ -102,17 +102,10 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
 
 
 def _settle_in(birth: Birth) -> None:
-    """Become a worker: identity, signals, environment, privileges."""
-    import faulthandler
-
-    config, line = birth.config, birth.line
+    """Become a worker: signals, environment, privileges."""
+    config = birth.config
     for number in _UNHEARD:
         signal.signal(number, lambda *_: None)
-    faulthandler.enable()  # SIGABRT from the arbiter shows what hangs, then ends the process
-    logs.identify("worker", birth.slot, birth.generation)
-    line.pid, line.slot, line.generation = os.getpid(), birth.slot, birth.generation
-    line.state = State.BOOTING
-    show(worker_title(config.name, birth.slot, birth.generation, "booting"))
     os.environ["PYFORK_WORKER"] = str(birth.slot)
     drop_privileges(config)
     enter(config.chdir, config.pythonpath, config.env)
@@ -159,7 +152,6 @@ class Worker:
         """Ask for a replacement, and serve on until it is ready."""
         if not self._worn:
             self._worn = True
-            log.info("asks to be replaced: %s", reason)
             self._say(Worn(reason))
 
     async def drained(self, done: Callable[[], bool]) -> bool:
