@@ -48,10 +48,10 @@ class PartialHead:
                 self._searched = len(buffer)
                 self._check(buffer[self._line :])
                 return None, len(data)
-            begin, end = self._line, newline + 1
-            line = bytes(buffer[begin:end])
-            self._line = self._searched = end
+            end = newline + 1
+            line = bytes(buffer[self._line : end])
             self._check(line)
+            self._line = self._searched = end
             if self.head is None:
                 self._request_line(line)
                 self._block = end

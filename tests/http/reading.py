@@ -1,0 +1,96 @@
+"""Feeds raw bytes to a parser in pieces, and says what came of it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from pyfork.errors import ProtocolError
+from pyfork.http.limits import Limits
+from pyfork.http.parser import Parser, make_parser
+from pyfork.http.request import RequestHead
+
+KINDS = ("httptools", "h11")
+SIZES = (0, 1, 7)  # of the pieces: all in one, byte by byte, across every token
+
+
+@dataclass
+class Request:
+    """One request as a sink sees it."""
+
+    head: RequestHead
+    body: bytes = b""
+    whole: bool = False
+
+
+@dataclass
+class Outcome:
+    """What a connection's bytes led to."""
+
+    requests: list[Request] = field(default_factory=list)
+    status: int | None = None  # of the refusal
+    rest: bytes = b""  # behind a handshake
+    fed: int = 0  # bytes that were taken before the refusal
+
+    # The sink.
+
+    def head_received(self, head: RequestHead) -> None:
+        assert not self.requests or self.requests[-1].whole
+        self.requests.append(Request(head))
+
+    def body_received(self, data: bytes) -> None:
+        assert data
+        assert not self.requests[-1].whole
+        self.requests[-1].body += data
+
+    def request_complete(self) -> None:
+        assert not self.requests[-1].whole
+        self.requests[-1].whole = True
+
+    # For tests.
+
+    @property
+    def complete(self) -> list[Request]:
+        """The requests that arrived whole."""
+        return [request for request in self.requests if request.whole]
+
+    def summary(self) -> object:
+        """All of it that must not depend on the parser or on the pieces."""
+        heads = [
+            tuple(getattr(request.head, name) for name in RequestHead.__slots__)
+            for request in self.requests
+        ]
+        return heads, [request.body for request in self.complete], self.status, self.rest
+
+
+def pieces(raw: bytes, size: int) -> Iterator[bytes]:
+    """``raw`` in pieces of ``size`` bytes; 0 means in one."""
+    for start in range(0, len(raw), size or max(len(raw), 1)):
+        yield raw[start : start + (size or len(raw))]
+
+
+def read(raw: bytes | Iterable[bytes], kind: str, size: int = 0, **limits: int) -> Outcome:
+    """Feed ``raw`` to a new parser until it refuses or a handshake stops it."""
+    outcome = Outcome()
+    parser: Parser = make_parser(kind, outcome, Limits(**limits))
+    stream = pieces(raw, size) if isinstance(raw, bytes) else iter(raw)
+    for piece in stream:
+        outcome.fed += len(piece)
+        try:
+            rest = parser.feed(piece)
+        except ProtocolError as error:
+            outcome.status = error.status
+            break
+        if outcome.requests and outcome.requests[-1].head.upgrade == b"websocket":
+            outcome.rest = rest + b"".join(stream)
+            break
+        assert rest == b""
+    return outcome
+
+
+def read_everyhow(raw: bytes, **limits: int) -> Outcome:
+    """Read with each parser and in pieces of each size: the outcome must be the same."""
+    outcome = read(raw, KINDS[0], **limits)
+    for kind in KINDS:
+        for size in SIZES:
+            other = read(raw, kind, size, **limits)
+            assert other.summary() == outcome.summary(), (kind, size)
+    return outcome

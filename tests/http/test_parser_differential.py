@@ -1,0 +1,150 @@
+"""Two parsers, any pieces, any bytes: one outcome; and what is served, others read alike.
+
+The inputs are requests with nasty parts put in, since smuggling is two parsers that disagree.
+"""
+
+from contextlib import suppress
+from typing import Any
+
+import h11
+import httptools
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.http.reading import KINDS, read
+
+NASTY = [
+    *(
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b" ",
+        b"\t",
+        b"\0",
+        b":",
+        b",",
+        b";",
+        b"\x80",
+        b"\x0b",
+        b"-",
+        b"_",
+        b"",
+    ),
+    *(b"0", b"5", b"+5", b"0x5", b"fffffffffffffffff", b"hello", b"\r\n\r\n", b"0\r\n\r\n"),
+    *(b"5\r\nhello\r\n", b'5;a="b"\r\nhello\r\n', b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    *(b"Content-Length: 5\r\n", b"content-length:5\r\n", b"-Content-Length: 5\r\n"),
+    *(b"Transfer-Encoding: chunked\r\n", b"transfer-encoding: Chunked \r\n", b"gzip, "),
+    *(
+        b"Connection: close\r\n",
+        b"Connection: Upgrade\r\nUpgrade: x\r\n",
+        b"Expect: 100-continue\r\n",
+    ),
+    *(
+        b"Host: b\r\n",
+        b"Cookie: a=b\r\n",
+        b" folded\r\n",
+        b"HTTP/1.0",
+        b"http://b",
+        b"*",
+        b"#",
+        b"?",
+    ),
+]
+LINES = [b"GET / HTTP/1.1", b"POST /x?y HTTP/1.1", b"GET http://c/ HTTP/1.1", b"HEAD / HTTP/1.0"]
+BODIES = [b"", b"hello", b"5\r\nhello\r\n0\r\n\r\n", b"0\r\nName: x\r\n\r\n"]
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> bytes:
+    """A request that is nearly valid."""
+    fields = draw(
+        st.lists(st.sampled_from([part for part in NASTY if part[-1:] == b"\n"]), max_size=4)
+    )
+    raw = draw(st.sampled_from(LINES)) + b"\r\nHost: a\r\n" + b"".join(fields) + b"\r\n"
+    raw += draw(st.sampled_from(BODIES))
+    for _ in range(draw(st.integers(0, 2))):
+        at = draw(st.integers(0, len(raw)))
+        raw = raw[:at] + draw(st.sampled_from(NASTY)) + raw[at + draw(st.integers(0, 2)) :]
+    return raw
+
+
+STREAMS = st.lists(requests(), min_size=1, max_size=3).map(b"".join)
+
+
+@given(raw=STREAMS, size=st.integers(1, 40))
+@example(
+    raw=b"GET / HTTP/1.1\r\nHost: a\r\n-Content-Length: 5\r\n--content-length: 6\r\n\r\n", size=3
+)
+def test_one_outcome(raw: bytes, size: int) -> None:
+    expected = read(raw, KINDS[0]).summary()
+    for kind in KINDS:
+        assert read(raw, kind).summary() == expected
+        assert read(raw, kind, size).summary() == expected
+        assert read(raw, kind, 1).summary() == expected
+
+
+@given(raw=st.binary(max_size=200), size=st.integers(1, 40))
+def test_one_outcome_of_noise(raw: bytes, size: int) -> None:
+    assert read(raw, "httptools").summary() == read(raw, "h11", size).summary()
+
+
+@given(raw=STREAMS)
+@settings(max_examples=300)
+def test_llhttp_reads_what_is_served_alike(raw: bytes) -> None:
+    outcome = read(raw, "httptools")
+    ours = [(request.head.target, request.body) for request in outcome.complete]
+    assert by_llhttp(raw)[: len(ours)] == ours
+
+
+@given(raw=STREAMS)
+@settings(max_examples=300)
+def test_h11_reads_what_is_served_alike(raw: bytes) -> None:
+    outcome = read(raw, "h11")
+    ours = [(request.head.target, request.body) for request in outcome.complete]
+    assert by_h11(raw, len(ours)) == ours
+
+
+def by_llhttp(raw: bytes) -> list[tuple[bytes, bytes]]:
+    """Target and body of each request, as llhttp sees them all by itself."""
+    seen: list[tuple[bytes, bytes]] = []
+
+    class Sink:
+        def on_message_begin(self) -> None:
+            self.target = self.body = b""
+
+        def on_url(self, url: bytes) -> None:
+            self.target += url
+
+        def on_body(self, data: bytes) -> None:
+            self.body += data
+
+        def on_message_complete(self) -> None:
+            seen.append((self.target, self.body))
+
+    parser = httptools.HttpRequestParser(Sink())
+    # httptools gives no body to a request that asks for an upgrade: it is asked to forget that.
+    raw = raw.replace(b"Upgrade:", b"Upgraded:")
+    with suppress(httptools.HttpParserError):
+        parser.feed_data(raw)
+    return seen
+
+
+def by_h11(raw: bytes, count: int) -> list[tuple[bytes, bytes]]:
+    """The same for h11, of the first ``count``."""
+    seen: list[tuple[bytes, bytes]] = []
+    left = raw
+    for _ in range(count):
+        reader = h11.Connection(h11.SERVER)
+        reader.receive_data(left.removeprefix(b"\r\n"))  # an empty line: h11 takes none
+        target: Any = None
+        body = b""
+        while not isinstance(event := reader.next_event(), h11.EndOfMessage):
+            if isinstance(event, h11.Request):
+                target = event.target
+            elif isinstance(event, h11.Data):
+                body += event.data
+            else:
+                raise AssertionError(event)
+        seen.append((target, body))
+        left = reader.trailing_data[0]
+    return seen

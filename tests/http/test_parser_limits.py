@@ -1,0 +1,84 @@
+"""Each part of a request has a limit, which holds at its very byte and without buffering first."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from pyfork.config.settings import Config
+from pyfork.http.limits import Limits
+from pyfork.http.parser import make_parser
+from tests.http.reading import KINDS, Outcome, read, read_everyhow
+from tests.http.test_parser import CHUNKED, get
+
+
+def endless(start: bytes, piece: bytes) -> Iterator[bytes]:
+    yield start
+    while True:
+        yield piece
+
+
+SMALL = {"line": 100, "field": 200, "fields": 10, "head": 1000, "body": 500}
+ENDLESS = [
+    # status, what begins, what never ends, and the bytes that may be taken before the refusal
+    (414, b"GET /", b"a", 101),
+    (414, b"", b"A", 101),
+    (431, b"GET / HTTP/1.1\r\n", b"a", 16 + 201),
+    (431, b"GET / HTTP/1.1\r\nHost: ", b"a", 16 + 201),
+    (431, b"GET / HTTP/1.1\r\n", b"a:\r\n", 16 + 44),
+    (431, b"GET / HTTP/1.1\r\n", b"a:" + b"b" * 100 + b"\r\n", 16 + 1040),
+    (413, CHUNKED, b"1\r\nx\r\n", len(CHUNKED) + 3006),
+    (400, CHUNKED, b"0", len(CHUNKED) + 1025),
+    (400, CHUNKED + b"1;a=", b"a", len(CHUNKED) + 1025),
+    (400, CHUNKED, b"1;" + b"a" * 99 + b"\r\nx\r\n", len(CHUNKED) + 18000),
+    (400, CHUNKED + b"0\r\n", b"a", len(CHUNKED) + 3 + 201),
+    (400, CHUNKED + b"0\r\n", b"a:\r\n", len(CHUNKED) + 3 + 44),
+    (400, CHUNKED + b"0\r\n", b"a:" + b"b" * 100 + b"\r\n", len(CHUNKED) + 3 + 1040),
+]
+
+
+@pytest.mark.parametrize("many", [1, 1000])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("status", "start", "piece", "most"), ENDLESS)
+def test_nothing_is_endless(
+    status: int, start: bytes, piece: bytes, most: int, many: int, kind: str
+) -> None:
+    """What has no end is refused as soon as its limit is passed."""
+    outcome = read(endless(start, piece * many), kind, **SMALL)
+    assert outcome.status == status
+    assert outcome.complete == []
+    if many == 1:
+        assert outcome.fed <= most
+
+
+def test_limits_are_the_last_size_that_is_served() -> None:
+    head = b"GET /%b HTTP/1.1\r\nHost: a\r\nA: %b\r\n%b\r\n"
+    line, field, fields = 100 - len(b"GET / HTTP/1.1"), 200 - len(b"A: "), b"B: x\r\n"
+    good = head % (b"x" * line, b"y" * field, fields * 8)
+    assert read_everyhow(good, **SMALL).status is None
+    assert read_everyhow(head % (b"x" * (line + 1), b"", b""), **SMALL).status == 414
+    assert read_everyhow(head % (b"", b"y" * (field + 1), b""), **SMALL).status == 431
+    assert read_everyhow(head % (b"", b"", fields * 9), **SMALL).status == 431
+    rest = b"C: " + b"z" * (1000 - len(b"Host: a\r\nA: \r\n") - 5 * 190 - 3)
+    long = b"C: " + b"z" * 185 + b"\r\n"
+    assert read_everyhow(head % (b"", b"", long * 5 + rest + b"\r\n"), **SMALL).status is None
+    assert read_everyhow(head % (b"", b"", long * 5 + rest + b"z\r\n"), **SMALL).status == 431
+
+
+def test_a_body_is_refused_by_its_announcement() -> None:
+    line = b"POST / HTTP/1.1"
+    exact = get(b"Content-Length: 500\r\n", line) + b"x" * 500
+    assert read_everyhow(exact, **SMALL).complete[0].body == b"x" * 500
+    announced = read_everyhow(get(b"Content-Length: 501\r\n", line), **SMALL)
+    assert (announced.status, announced.requests) == (413, [])
+    chunks = CHUNKED + b"1f4\r\n" + b"x" * 500 + b"\r\n"
+    assert read_everyhow(chunks + b"0\r\n\r\n", **SMALL).complete[0].body == b"x" * 500
+    assert read_everyhow(chunks + b"1\r\n", **SMALL).status == 413
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_zero_in_the_configuration_is_no_limit(kind: str) -> None:
+    limits = Limits.from_config(Config(limit_request_body=0, limit_request_line=0))
+    outcome = Outcome()
+    parser = make_parser(kind, outcome, limits)
+    parser.feed(get(b"Content-Length: 99999999999999\r\n", b"GET /" + b"a" * 9000 + b" HTTP/1.1"))
+    assert outcome.requests[0].head.content_length == 99999999999999
