@@ -138,7 +138,10 @@ def _environ_getter(name: str) -> Getter:
 
 def _user(access: Access) -> str:
     """The user name of Basic authentication (RFC 7617); its password is never looked at."""
-    scheme, _, token = (header(access.request_headers, b"authorization") or "").partition(" ")
+    credentials = header(access.request_headers, b"authorization")
+    if credentials is None:
+        return "-"
+    scheme, _, token = credentials.partition(" ")
     if scheme.lower() != "basic":
         return "-"
     try:

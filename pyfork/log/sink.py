@@ -29,6 +29,7 @@ class Sink:
         """
         self.path = None if path == "-" else os.path.abspath(path)
         self.fd = stream if self.path is None else os.open(self.path, _FLAGS, 0o644)
+        self._owner: tuple[int, int] | None = None
         self._failing = False
 
     def write(self, line: str) -> None:
@@ -46,7 +47,11 @@ class Sink:
             self._failing = False
 
     def give_to(self, uid: int, gid: int) -> None:
-        """Let workers that run as another user open it again; -1 leaves one as it is."""
+        """Let workers that run as another user open it again; -1 leaves one as it is.
+
+        Only root may do that. It holds for what `reopen` makes, too.
+        """
+        self._owner = (uid, gid)
         if self.path is not None:
             os.fchown(self.fd, uid, gid)
 
@@ -58,6 +63,8 @@ class Sink:
         """
         if self.path is not None:
             fresh = os.open(self.path, _FLAGS, 0o644)
+            if self._owner is not None and os.geteuid() == 0:  # not where root was given up since
+                os.fchown(fresh, *self._owner)
             # In place: a thread in the middle of a write has the number, and it stays valid.
             os.dup2(fresh, self.fd, inheritable=False)
             os.close(fresh)

@@ -157,6 +157,22 @@ def test_file_that_cannot_be_opened(tmp_path: Path, setting: str) -> None:
     assert "in force" in path.read_text()
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give a file away")
+def test_rotated_file_belongs_to_the_workers_user_again(tmp_path: Path) -> None:
+    path = to_file(tmp_path, user="12345", group="54321")
+    for turn in range(2):
+        found = path.stat()
+        assert (found.st_uid, found.st_gid) == (12345, 54321)
+        path.rename(tmp_path / f"old.{turn}")
+        setup.reopen()
+
+
+@pytest.mark.parametrize("setting", ["user", "group"])
+def test_unknown_owner_of_the_log(tmp_path: Path, setting: str) -> None:
+    with pytest.raises(ConfigError, match=f"--{setting}: {setting} 'nobody-such' is not known"):
+        to_file(tmp_path, **{setting: "nobody-such"})
+
+
 def test_full_disk_is_told_once_and_raises_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     setup.configure(Config(error_logfile="/dev/full"))
     error_log.info("one")
