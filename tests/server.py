@@ -73,6 +73,7 @@ class Server:
         self._cwd = cwd
         self._environ = _environment() | (env or {})
         self._process: subprocess.Popen[bytes]
+        self._urls: list[str] = []
 
     def __enter__(self) -> "Server":
         with (
@@ -128,10 +129,12 @@ class Server:
 
     @property
     def urls(self) -> list[str]:
-        """The addresses that it says it serves on."""
-        found = _START.search(self.log)
-        assert found, "it has not started"
-        return found[1].split(", ")
+        """The addresses that it said it serves on; the log may have been rotated since."""
+        if not self._urls:
+            found = _START.search(self.log)
+            assert found, "it has not started"
+            self._urls = found[1].split(", ")
+        return self._urls
 
     @property
     def port(self) -> int:
@@ -169,6 +172,7 @@ class Server:
             return bool(start) and len(set(_READY.findall(self.log))) >= int(start[2])  # type: ignore[index]
 
         self.until(ready, "all workers are ready")
+        assert self.urls
 
     def wait_log(self, text: str, count: int = 1) -> None:
         """Wait until ``text`` stands in the log, so many times."""

@@ -99,8 +99,7 @@ def _missing(spec: Spec, error: ModuleNotFoundError) -> BootError:
     """The application's module is missing; or it is there, and imports one that is."""
     name = error.name or ""
     if name != spec.module and not spec.module.startswith(f"{name}."):
-        own = name.partition(".")[0] == spec.module.partition(".")[0]
-        where = "does not exist" if own else f"is not installed in {sys.prefix}"
+        where = _absence(name.partition(".")[0], spec.module.partition(".")[0])
         return BootError(
             f"cannot load {spec}: {spec.module} was found, but needs module {name!r}, which "
             f"{where}",
@@ -118,6 +117,15 @@ def _missing(spec: Spec, error: ModuleNotFoundError) -> BootError:
         f"cannot load {spec}: there is no module {name!r} in {os.getcwd()} or on PYTHONPATH"
         f"{near or '; name its directory with --chdir or --pythonpath'}"
     )
+
+
+def _absence(top: str, own: str) -> str:
+    """Why a package is not there, as far as can be told."""
+    if top == own:
+        return "does not exist"
+    if top in sys.stdlib_module_names:
+        return f"is Python's own: user {os.geteuid()} may not read {sys.base_prefix}, it seems"
+    return f"is not installed in {sys.prefix}"
 
 
 def _modules_beside(name: str) -> list[str]:

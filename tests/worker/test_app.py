@@ -266,6 +266,14 @@ def test_module_that_the_app_needs_is_missing(write: Write) -> None:
     assert error.detail.count('File "') == 2
 
 
+def test_module_of_python_itself_is_missing(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("stdlib.py", "import wave\n")
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
+    monkeypatch.setattr(sys, "path", [os.getcwd()])
+    error = str(refusal("stdlib"))
+    assert f"which is Python's own: user {os.geteuid()} may not read {sys.base_prefix}" in error
+
+
 def test_own_submodule_is_missing(write: Write) -> None:
     write("pack2/__init__.py", "from . import gone\nimport pack2.gone\n")
     assert "raised ImportError: cannot import name 'gone'" in str(refusal("pack2"))
