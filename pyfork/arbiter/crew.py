@@ -42,6 +42,7 @@ class Member:
     born: float
     ready_at: float | None = None
     retiring: bool = False
+    failed: bool = False  # it said why it cannot boot
     doom: str = ""  # why it was sent a deadly signal, if it was
 
     def send(self, message: Message) -> None:

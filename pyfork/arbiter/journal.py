@@ -23,7 +23,8 @@ def doing(member: Member, now: float) -> str:
 
 def distress(member: Member, reason: str, now: float) -> str:
     """The record of a worker that will now write its stacks and die."""
-    return f"{who(member)} {reason}; {doing(member, now)}; its stacks:"
+    busy = f"; {doing(member, now)}" if member.ready_at is not None else ""
+    return f"{who(member)} {reason}{busy}; its stacks:"
 
 
 def departure(member: Member, now: float) -> str:
@@ -38,7 +39,9 @@ def death(member: Member, how: str, now: float) -> str:
         cause += f", by pyfork: {member.doom}"
     elif how == "killed by SIGKILL":
         cause += " (was it out of memory? the kernel's log would tell)"
-    return f"{who(member)} died after {_age(member, now)}: {cause}; {doing(member, now)}"
+    if member.ready_at is not None:
+        cause += f"; {doing(member, now)}"
+    return f"{who(member)} died after {_age(member, now)}: {cause}"
 
 
 def _age(member: Member, now: float) -> str:

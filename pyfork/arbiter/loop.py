@@ -158,6 +158,7 @@ class Arbiter:
                 log.info("%s is ready after %.0f ms (%s)", journal.who(member), took, interface)
                 self._feed(facts.Ready(worker))
             case messages.Failed(reason=reason, detail=detail):
+                member.failed = True
                 self._tell_failure(member, reason, detail)
                 self._feed(facts.Failed(worker, reason, detail))
             case messages.Worn(reason=reason):
@@ -174,10 +175,10 @@ class Arbiter:
         candidate = self._supervisor.candidate
         if candidate and candidate.number == member.generation:
             return
-        log.error("%s could not boot: %s", journal.who(member), reason)
-        if detail and (member.generation, detail) not in self._told:
-            self._told.add((member.generation, detail))
-            log.error("%s", detail.rstrip())
+        if (member.generation, detail) in self._told:
+            detail = ""
+        self._told.add((member.generation, detail))
+        log.error(_with_detail(f"{journal.who(member)} could not boot: {reason}", detail))
 
     def _obey(self, meaning: Meaning) -> None:
         """What a signal asks for."""
@@ -236,8 +237,7 @@ class Arbiter:
         if member.retiring and how == "exit status 0":
             log.info(journal.departure(member, now))
         else:
-            level = logging.INFO if member.doom in BLAMELESS else logging.ERROR
-            log.log(level, journal.death(member, how, now))
+            log.log(_gravity(member), journal.death(member, how, now))
         if member.channel in self._selector.get_map():
             self._selector.unregister(member.channel)
         self._crew.bury(member)
@@ -316,14 +316,11 @@ class Arbiter:
         self._configs.pop(order.generation, None)
         self._ports.release(order.generation)
         serving = self._supervisor.serving.number
-        log.error(
-            "reload failed: generation %d is abandoned, generation %d serves on: %s",
-            order.generation,
-            serving,
-            order.reason,
+        text = (
+            f"reload failed: generation {order.generation} is abandoned, "
+            f"generation {serving} serves on: {order.reason}"
         )
-        if order.detail:
-            log.error("%s", order.detail.rstrip())
+        log.error(_with_detail(text, order.detail))
 
 
 def _policy(config: Config) -> facts.Policy:
@@ -333,6 +330,18 @@ def _policy(config: Config) -> facts.Policy:
         boot_timeout=config.boot_timeout,
         graceful_timeout=config.graceful_timeout,
     )
+
+
+def _gravity(member: Member) -> int:
+    """How much an operator cares about a death: why a boot failed is in the log already."""
+    if member.failed or (member.doom in BLAMELESS and member.ready_at is None):
+        return logging.DEBUG
+    return logging.INFO if member.doom in BLAMELESS else logging.ERROR
+
+
+def _with_detail(text: str, detail: str) -> str:
+    """One record for what happened and the application's traceback."""
+    return f"{text}\n{detail.rstrip()}" if detail else text
 
 
 def _allow_many_files() -> None:

@@ -86,7 +86,7 @@ class Server:
     def workers(self) -> set[int]:
         """Process ids of the living children of the arbiter."""
         children = psutil.Process(self.pid).children()
-        return {each.pid for each in children if each.status() != psutil.STATUS_ZOMBIE}
+        return {each.pid for each in children if _belongs(each.pid, self.pid)}
 
     def ask(self, command: bytes = b"who", port: int | None = None) -> Answer:
         """Connect, say ``command``, and hear who took the connection."""

@@ -282,9 +282,11 @@ def test_a_reload_with_a_bad_configuration_is_refused(start: Start) -> None:
     server.send(signal.SIGHUP)
     server.wait_for("reload refused, all stays as it was: .*ftp://nowhere")
     with socket.create_server(("127.0.0.1", 0)) as holder:
-        server.configure(bind=("127.0.0.1:0", f"127.0.0.1:{holder.getsockname()[1]}"))
+        ports = free_port(), holder.getsockname()[1]
+        server.configure(bind=("127.0.0.1:0", *(f"127.0.0.1:{port}" for port in ports)))
         server.send(signal.SIGHUP)
         server.wait_for("reload refused", 2)
+    assert is_free(ports[0]), "it could have been had, but not with the other"
     assert server.workers == old
     assert server.ask().generation == 1
 
