@@ -3,6 +3,7 @@
 import re
 import socket
 
+_USUAL = re.compile(rb"[A-Za-z0-9\-.]*+(?::[0-9]{0,4})?")
 _NAME = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*+(?::([0-9]{0,5}))?")
 _LITERAL = re.compile(rb"\[([0-9A-Fa-f:.]{2,45})\](?::([0-9]{0,5}))?")
 
@@ -12,6 +13,8 @@ def is_authority(text: bytes) -> bool:
 
     No user information, and no IPvFuture: nothing is addressed by it.
     """
+    if _USUAL.fullmatch(text):
+        return True
     match = _NAME.fullmatch(text)
     if match is not None:
         port = match[1]

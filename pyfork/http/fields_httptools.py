@@ -16,7 +16,7 @@ class HttptoolsFields:
     __slots__ = ("_fields", "_fresh", "_parser")
 
     def __init__(self) -> None:
-        self._fields: Fields = []
+        self._fields: Fields = []  # of the head being split
         self._fresh = False  # whether llhttp waits for a head, and not for content
         self._parser: HttpRequestParser
 
@@ -25,8 +25,7 @@ class HttptoolsFields:
 
         Raises ProtocolError where llhttp cannot read them.
         """
-        fields: Fields = []
-        self._fields = fields
+        fields = self._fields
         if not self._fresh:
             self._parser = HttpRequestParser(self)
             self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
@@ -40,6 +39,7 @@ class HttptoolsFields:
             # in `request`, more strictly and with the right status.
             if len(fields) != block.count(b"\n") - 1:
                 raise ProtocolError(400, "invalid header fields") from None
+        self._fields = []
         if b" \r\n" in block or b"\t\r\n" in block:
             return [(name, value.rstrip(b" \t")) for name, value in fields]
         return fields

@@ -13,14 +13,7 @@ from pyfork.errors import ProtocolError
 from pyfork.http.chunked import Chunked
 from pyfork.http.limits import Limits as Limits
 from pyfork.http.partial_head import PartialHead
-from pyfork.http.request import (
-    FIELD_BLOCK,
-    REQUEST_LINE,
-    Fields,
-    RequestHead,
-    begin_head,
-    complete,
-)
+from pyfork.http.request import HEAD, Fields, RequestHead, begin_head, complete
 
 
 class Events(Protocol):
@@ -116,17 +109,16 @@ class Parser:
     def _head(self, data: bytes, at: int) -> int:
         """Read a head, or some of one; the way of one that is whole, good and small."""
         if self._partial is None:
-            line = REQUEST_LINE.match(data, at)
-            if line is not None and (fields := line.end()) - at - 2 <= self._limits.line:
-                end = data.find(b"\r\n\r\n", fields - 2) + 4
-                block = data[fields:end]
+            match = HEAD.match(data, at)
+            if match is not None:
+                fields, end = match.span(4)
+                block = match[4]
                 if (
-                    end > 3
+                    fields - at - 2 <= self._limits.line
                     and len(block) - 4 <= self._small
                     and block.count(b"\n") - 1 <= self._limits.fields
-                    and FIELD_BLOCK.fullmatch(block)
                 ):
-                    self._begin(begin_head(line), block)
+                    self._begin(begin_head(match), block)
                     return end
             self._partial = PartialHead(self._limits)
         partial = self._partial

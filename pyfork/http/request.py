@@ -21,7 +21,7 @@ _VALUE = rb"[\t\x20-\x7e\x80-\xff]"  # RFC 9110 5.5, obs-text included
 # A target is any visible ASCII: browsers send more than RFC 3986 has. No fragment, though (3.2).
 REQUEST_LINE = re.compile(rb"(%b++) ([!\"$-~]++) HTTP/([0-9]\.[0-9])\r\n" % TOKEN)
 FIELD_LINE = re.compile(rb"%b++:%b*+\r\n" % (TOKEN, _VALUE))
-FIELD_BLOCK = re.compile(rb"(?:%b++:%b*+\r\n)*+\r\n" % (TOKEN, _VALUE))
+HEAD = re.compile(rb"%b((?:%b)*+\r\n)" % (REQUEST_LINE.pattern, FIELD_LINE.pattern))
 
 # IANA's registry of methods, and PURGE. What is not here gets 501 (RFC 9110 9.1), and so do
 # CONNECT and PRI, which are for proxies and for HTTP/2. Methods are case-sensitive.
@@ -88,11 +88,11 @@ class RequestHead:
 
 
 def begin_head(line: "re.Match[bytes]") -> RequestHead:
-    """The head that a match of `REQUEST_LINE` begins.
+    """The head that a match of `REQUEST_LINE`, or `HEAD`, begins.
 
     Raises ProtocolError: 505 for a version, 501 for a method, 400 for a target that is not served.
     """
-    name, target, number = line.groups()
+    name, target, number = line.group(1, 2, 3)
     if number == b"1.1":
         version = "1.1"
     elif number == b"1.0":
@@ -134,7 +134,7 @@ def _special_target(head: RequestHead) -> None:
 def complete(head: RequestHead, fields: Fields, limits: Limits) -> None:
     """Add the fields to ``head``, and what they mean.
 
-    ``fields`` have names in lower case and keep to the grammar of `FIELD_BLOCK`.
+    ``fields`` have names in lower case and keep to the grammar of `FIELD_LINE`.
     Raises ProtocolError.
     """
     head.headers = fields

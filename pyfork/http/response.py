@@ -22,23 +22,18 @@ _LINES = {
 # 6.4.1 and 15.3.6: what follows such a head is the next response, whatever the head says.
 _NO_CONTENT = frozenset((204, 205, 304))
 
-# Fields that are not simply passed on: Connection and its kin are ours alone to send, and
-# Content-Length is written once, by us.
-_SPECIAL = frozenset(
+# Fields of the connection, which are ours alone to send (7.6.1, and RFC 9112).
+_DROPPED = frozenset(
     (
         b"connection",
-        b"content-length",
-        b"date",
         b"keep-alive",
         b"proxy-connection",
-        b"server",
         b"te",
         b"trailer",
         b"transfer-encoding",
-        b"upgrade",
     )
 )
-_KEPT = frozenset((b"date", b"server", b"upgrade"))
+_SPECIAL = _DROPPED | {b"date", b"server", b"upgrade"}
 
 
 class ResponseError(Exception):
@@ -117,25 +112,27 @@ def begin(
     """
     line = _status_line(status, reason)
     fields, names = _checked(headers)
-    own = None if _SPECIAL.isdisjoint(names) else _Own(fields, names)
-    if own is not None:
-        fields = own.fields
-        closing = closing or own.close
-        date = b"" if own.date else date
-        server = b"" if own.server else server
+    said = _said_length(fields, names) if b"content-length" in names else None
+    options: list[bytes] = []
+    if not _SPECIAL.isdisjoint(names):
+        date = b"" if b"date" in names else date
+        server = b"" if b"server" in names else server
+        fields, options = _sort_out(fields, names, said)
+        closing = closing or b"close" in options
     content = status not in _NO_CONTENT and (request is None or request.method != "HEAD")
-    said = own.length if own is not None else None
     if content:
         framing, left, chunked = _framing(request, said, length)
         closing = closing or (left is None and not chunked)
     else:
         framing, left, chunked = _no_content(status, said, length), 0, False
-    closing = closing or (request is not None and not request.keep_alive)
-    connection = b""
-    if closing or own is not None or (request is not None and request.version == "1.0"):
-        connection = _connection(request, closing, own is not None and own.upgrade)
+        if said is not None and status in (204, 205):
+            fields = [field for field in fields if field[0].lower() != b"content-length"]
+    if request is not None:
+        closing = closing or not request.keep_alive
+    if closing or options or (request is not None and request.version == "1.0"):
+        framing += _connection(closing, upgrade=b"upgrade" in options)
     passed = [b"%b: %b\r\n" % field for field in fields]
-    head = b"".join((line, date, server, *passed, framing, connection, b"\r\n"))
+    head = b"".join((line, date, server, *passed, framing, b"\r\n"))
     return Response(status, head, closing, content, chunked, left)
 
 
@@ -178,81 +175,65 @@ def _checked(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Fields, list[bytes
     return fields, names
 
 
-class _Own:
-    """What an application said in fields that are not simply passed on."""
+def _said_length(fields: Fields, names: list[bytes]) -> int:
+    """The application's Content-Length (8.6)."""
+    value = fields[names.index(b"content-length")][1]
+    if names.count(b"content-length") > 1:
+        raise ResponseError("Content-Length came twice")
+    if not value.isdigit() or len(value) > 18:
+        raise ResponseError(f"invalid Content-Length {value!r}")
+    return int(value)
 
-    __slots__ = ("chunked", "close", "date", "fields", "length", "server", "upgrade")
 
-    def __init__(self, fields: Fields, names: list[bytes]) -> None:
-        self.fields: Fields = []  # those to be passed on
-        self.length: int | None = None
-        self.date = b"date" in names
-        self.server = b"server" in names
-        self.upgrade = b"upgrade" in names
-        self.close = self.chunked = False
-        for name, field in zip(names, fields, strict=True):
-            if name not in _SPECIAL or name in _KEPT:
-                self.fields.append(field)
-            elif name == b"content-length":
-                self._content_length(field[1])
-            elif name == b"connection":
-                self.close = self.close or b"close" in members(field[1])
-            elif name == b"transfer-encoding":
-                self._transfer_encoding(field[1])
-        if self.chunked and self.length is not None:
-            raise ResponseError("both Transfer-Encoding and Content-Length")
+def _sort_out(fields: Fields, names: list[bytes], length: int | None) -> tuple[Fields, list[bytes]]:
+    """The fields to be passed on, and which of the options "close" and "upgrade" are to be sent.
 
-    def _content_length(self, value: bytes) -> None:
-        if self.length is not None:
-            raise ResponseError("Content-Length came twice")
-        if not value.isdigit() or len(value) > 18:
-            raise ResponseError(f"invalid Content-Length {value!r}")
-        self.length = int(value)
-
-    def _transfer_encoding(self, value: bytes) -> None:
-        """ASGI lets an application say "chunked", and the server frame as it sees fit."""
-        if self.chunked or members(value) != [b"chunked"]:
-            raise ResponseError(f"Transfer-Encoding {value!r} is not an application's to choose")
-        self.chunked = True
+    ASGI lets an application say "chunked", and the server frame as it sees fit.
+    """
+    kept: Fields = []
+    options = [b"upgrade"] if b"upgrade" in names else []
+    for name, field in zip(names, fields, strict=True):
+        if name not in _DROPPED:
+            kept.append(field)
+        elif name == b"connection" and b"close" in members(field[1]):
+            options.append(b"close")
+        elif name == b"transfer-encoding" and (
+            length is not None or members(field[1]) != [b"chunked"]
+        ):
+            raise ResponseError("Transfer-Encoding is not the application's to choose")
+    return kept, options
 
 
 def _no_content(status: int, said: int | None, length: int | None) -> bytes:
-    """The framing of HEAD, 204, 205 and 304.
+    """The framing line of HEAD, 204, 205 and 304, beside what the application said itself.
 
-    204 has no length (8.6), 205 has the length 0 (15.3.6), and the others that of the response to
-    a GET: what was said, or the length of content that is made in spite of HEAD.
+    204 has no length (8.6), 205 has the length 0 (15.3.6), 304 only what was said, and HEAD that
+    of the content which was made in spite of it.
     """
-    if status == 204:
-        return b""
     if status == 205:
         return b"Content-Length: 0\r\n"
-    if said is None and status != 304:
-        said = length or None
-    return b"" if said is None else b"Content-Length: %d\r\n" % said
+    if status in _NO_CONTENT or said is not None or not length:
+        return b""
+    return b"Content-Length: %d\r\n" % length
 
 
 def _framing(
     request: RequestHead | None, said: int | None, length: int | None
 ) -> tuple[bytes, int | None, bool]:
-    """The framing line, the bytes owed, and whether content is chunked (RFC 9112 6)."""
-    if said is None:
-        said = length
-    elif length is not None and length < said:
-        raise ResponseError(f"content is {said - length} bytes short of its Content-Length")
+    """The framing line, unless the application said it; bytes owed; whether chunked (9112 6)."""
     if said is not None:
-        return b"Content-Length: %d\r\n" % said, said, False
+        if length is not None and length < said:
+            raise ResponseError(f"content is {said - length} bytes short of the Content-Length")
+        return b"", said, False
+    if length is not None:
+        return b"Content-Length: %d\r\n" % length, length, False
     if request is not None and request.version == "1.0":
         return b"", None, False
     return b"Transfer-Encoding: chunked\r\n", None, True
 
 
-def _connection(request: RequestHead | None, closing: bool, upgrade: bool) -> bytes:
-    """The Connection line (7.8; RFC 9112 9.3, 9.6, C.2.2)."""
-    options = []
-    if upgrade:
-        options.append(b"upgrade")
+def _connection(closing: bool, *, upgrade: bool) -> bytes:
+    """The Connection line (7.8; RFC 9112 9.3, 9.6): keep-alive is for HTTP/1.0."""
     if closing:
-        options.append(b"close")
-    elif request is not None and request.version == "1.0":
-        options.append(b"keep-alive")
-    return b"Connection: %b\r\n" % b", ".join(options) if options else b""
+        return b"Connection: upgrade, close\r\n" if upgrade else b"Connection: close\r\n"
+    return b"Connection: upgrade\r\n" if upgrade else b"Connection: keep-alive\r\n"
