@@ -8,7 +8,7 @@ import logging
 import os
 import pkgutil
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pyfork.arbiter import process
@@ -18,7 +18,7 @@ from pyfork.config.settings import Config
 from pyfork.errors import ConfigError
 from pyfork.ipc import titles
 from pyfork.ipc.birth import Birth, WorkerMain
-from pyfork.ipc.channel import Channel, ChannelClosed, pair
+from pyfork.ipc.channel import Channel, ChannelClosed, Received, pair
 from pyfork.ipc.messages import Failed, Message
 from pyfork.ipc.scoreboard import Line, Scoreboard, State
 from pyfork.log import setup
@@ -45,9 +45,14 @@ class Member:
     failed: bool = False  # it said why it cannot boot
     doom: str = ""  # why it was sent a deadly signal, if it was
 
-    def send(self, message: Message) -> None:
+    @property
+    def on_duty(self) -> bool:
+        """Whether it serves and will go on to."""
+        return self.ready_at is not None and not self.retiring and not self.doom
+
+    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Send a message; a worker that hears no more is lost in another way."""
-        self.channel.send(message)
+        self.channel.send(message, fds)
 
     def retire(self, message: Message, *, deaf: bool) -> None:
         """Tell it to leave; by TERM if its channel is broken."""
@@ -62,20 +67,11 @@ class Member:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
-    def listen(self) -> list[Message]:
-        """What it said. Raises ChannelClosed when there is no more and never will be."""
-        messages: list[Message] = []
-        for received in self.channel.receive():
-            messages.append(received.message)
-            for fd in received.fds:  # no message to the arbiter has any: nobody would claim them
-                os.close(fd)
-        return messages
-
-    def last_words(self) -> Iterator[Message]:
+    def last_words(self) -> Iterator[Received]:
         """What a dead worker had said before it died."""
         with contextlib.suppress(ChannelClosed):
-            while messages := self.listen():
-                yield from messages
+            while said := self.channel.receive():
+                yield from said
 
 
 @dataclass(slots=True, eq=False)

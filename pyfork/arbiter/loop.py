@@ -15,11 +15,12 @@ import resource
 import selectors
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pyfork import __version__
 from pyfork.arbiter import actions, facts, journal, process
 from pyfork.arbiter.crew import Crew, Member
+from pyfork.arbiter.handoffs import Handoffs
 from pyfork.arbiter.pidfile import PidFile
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.signals import Errand, Inbox, Meaning
@@ -52,6 +53,7 @@ class Arbiter:
         self._selector = selectors.DefaultSelector()
         self._ports = Ports()
         self._crew = Crew(worker_main, self._what_a_child_closes)
+        self._handoffs = Handoffs(self._send)
         self._inbox: Inbox
         self._pidfile: PidFile | None = None
 
@@ -134,8 +136,8 @@ class Arbiter:
         try:
             if mask & selectors.EVENT_WRITE:
                 member.channel.flush()
-            for message in member.listen():
-                self._take(member, message)
+            for received in member.channel.receive():
+                self._take(member, received.message, received.fds)
         except ChannelClosed as closed:
             log.debug("%s closed its channel: %s", journal.who(member), closed)
             self._selector.unregister(member.channel)
@@ -148,8 +150,8 @@ class Arbiter:
             pending = selectors.EVENT_WRITE if member.channel.pending else 0
             self._selector.modify(member.channel, selectors.EVENT_READ | pending, member)
 
-    def _take(self, member: Member, message: messages.Message) -> None:
-        """Turn a worker's message into a fact."""
+    def _take(self, member: Member, message: messages.Message, fds: Sequence[int] = ()) -> None:
+        """Turn a worker's message into a fact, or pass it on."""
         worker = member.worker
         match message:
             case messages.Ready(interface=interface):
@@ -164,8 +166,20 @@ class Arbiter:
             case messages.Worn(reason=reason):
                 log.info("%s is to be replaced: %s", journal.who(member), reason)
                 self._feed(facts.Worn(worker, reason))
+            case messages.Offered(connection=connection):
+                self._handoffs.offer(member, connection, fds, self._crew)
+            case messages.Taken(ticket=ticket):
+                self._handoffs.settle(ticket, taken=True)
+            case messages.Declined(ticket=ticket):
+                self._handoffs.settle(ticket, taken=False)
             case _:
                 log.error("%s sent what only the arbiter says: %s", journal.who(member), message)
+        for fd in fds:  # whoever they are for has copies
+            os.close(fd)
+
+    def _send(self, member: Member, message: messages.Message, fds: Sequence[int] = ()) -> None:
+        member.send(message, fds)
+        self._watch(member)
 
     def _tell_failure(self, member: Member, reason: str, detail: str) -> None:
         """Workers of one generation fail alike: the log gets the traceback once.
@@ -191,8 +205,7 @@ class Arbiter:
             case Errand.REOPEN_LOGS:
                 setup.reopen()
                 for member in self._crew:
-                    member.send(messages.ReopenLogs())
-                    self._watch(member)
+                    self._send(member, messages.ReopenLogs())
                 log.info("%s: log files are open anew", name)
             case facts.Wish.RETIRE_ALL if _in_terminal():
                 log.debug("%s: the window has changed", name)
@@ -231,8 +244,8 @@ class Arbiter:
                 log.debug("reaped process %d, no worker: %s", pid, process.describe(status))
 
     def _bury(self, member: Member, how: str) -> None:
-        for message in member.last_words():
-            self._take(member, message)
+        for received in member.last_words():
+            self._take(member, received.message, received.fds)
         now = time.monotonic()
         if member.retiring and how == "exit status 0":
             log.info(journal.departure(member, now))
@@ -241,6 +254,7 @@ class Arbiter:
         if member.channel in self._selector.get_map():
             self._selector.unregister(member.channel)
         self._crew.bury(member)
+        self._handoffs.forget(member)
         self._feed(facts.Exited(member.worker, how))
 
     # Actions: what the supervisor orders, done.
@@ -275,7 +289,8 @@ class Arbiter:
         match order:
             case actions.Retire(grace=grace):
                 deaf = member.channel not in self._selector.get_map()
-                member.retire(messages.Retire(grace), deaf=deaf)
+                others = not self._supervisor.stopping
+                member.retire(messages.Retire(grace, handoff=others), deaf=deaf)
                 self._watch(member)
             case actions.Abort(reason=reason):
                 log.error(journal.distress(member, reason, time.monotonic()))

@@ -7,6 +7,7 @@ pipelined ones wait behind it, and nothing behind an error is ever looked at. It
 
 import asyncio
 import logging
+import select
 import socket
 import struct
 from enum import IntEnum
@@ -60,6 +61,7 @@ class Connection(asyncio.Protocol):
         "lost",
         "mark",
         "parser",
+        "parting",
         "peer_host",
         "peer_port",
         "read_paused",
@@ -79,7 +81,8 @@ class Connection(asyncio.Protocol):
         "write_paused",
     )
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: "Engine", *, kept: bool = False) -> None:
+        """``kept``: requests were answered on it before, by another worker."""
         # For the connection's life.
         self.engine = engine
         self.transport = cast(asyncio.Transport, None)
@@ -97,11 +100,12 @@ class Connection(asyncio.Protocol):
         self.upgrading: RequestHead | None = None  # a WebSocket handshake, to be handed over
         self.refusal: ProtocolError | None = None  # to be answered when its turn comes
         self.unread = b""  # received and not parsed: too much waits before it
-        self.serial = 0  # heads received
+        self.serial = int(kept)  # heads received
         # Flags.
         self.closing = False  # no request is taken after those that were
         self.lingering = False  # everything is sent; what still comes is dropped
         self.lost = False
+        self.parting = False  # offered to another worker: not a byte is read meanwhile
         self.read_paused = False
         self.write_paused = False
         self.turn_taken = False  # a request began in this turn of the loop
@@ -214,7 +218,7 @@ class Connection(asyncio.Protocol):
                 late.disconnected()
             self.waiting.clear()
             self._end()
-        elif self.waiting or self.unread or self.read_paused or self.closing or self.upgrading:
+        elif self._unsettled:
             self._schedule()
 
     def exchange_cut(self, exchange: "Exchange") -> None:
@@ -266,7 +270,8 @@ class Connection(asyncio.Protocol):
     @property
     def ends_here(self) -> bool:
         """Whether the response of the current exchange is the last one."""
-        return (self.closing or self.engine.draining) and not self.waiting
+        engine = self.engine
+        return (self.closing or (engine.draining and engine.part is None)) and not self.waiting
 
     @property
     def closing_input(self) -> bool:
@@ -280,14 +285,50 @@ class Connection(asyncio.Protocol):
             self.current is None
             and not self.waiting
             and not self.unread
+            and not self.closing
             and not self.lingering
+            and not self.parting
             and self.parser.state is ParserState.BETWEEN
+            and not self.transport.is_closing()
         )
 
     def drain(self) -> None:
-        """Close if idle; otherwise the next response says ``Connection: close``."""
-        if self.idle and not self.transport.is_closing():
+        """Part with an idle connection: to another worker if there is one, else close it.
+
+        What its client had sent before is still answered: one that has not spoken yet is left
+        to the sweep, and one whose bytes are here is left to the loop.
+        """
+        if not self.idle:
+            return
+        if self.engine.part is not None:
+            self.engine.part(self)
+        elif self.serial:
+            self.close_idle()
+
+    def close_idle(self) -> None:
+        """Close, unless the next request is here already: that one is answered first."""
+        if self.idle and not self._readable():
             self.transport.close()
+
+    def hold(self) -> None:
+        """Stop reading: the connection is being handed off."""
+        self.parting = True
+        self.transport.pause_reading()
+
+    def fileno(self) -> int:
+        """The socket's fd, which stays this connection's own."""
+        number: int = self.transport.get_extra_info("socket").fileno()
+        return number
+
+    def release(self) -> None:
+        """Another worker has it: close this copy of the socket, which the client does not see."""
+        self.transport.abort()
+
+    def keep(self) -> None:
+        """Nobody took it: read on."""
+        self.parting = False
+        if not self.lost and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def abort(self) -> None:
         """End at once, whatever runs."""
@@ -306,6 +347,24 @@ class Connection(asyncio.Protocol):
             self._answer_refusal()
 
     # Inside.
+
+    @property
+    def _unsettled(self) -> bool:
+        """Whether there is something to see to between two requests."""
+        return bool(
+            self.waiting
+            or self.unread
+            or self.read_paused
+            or self.closing
+            or self.upgrading
+            or self.engine.draining
+        )
+
+    def _readable(self) -> bool:
+        """Whether bytes have come that the loop has not delivered yet."""
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def _parse(self, data: bytes) -> None:
         """Feed the parser; whatever cannot have its turn yet stays in ``unread``."""
@@ -359,7 +418,10 @@ class Connection(asyncio.Protocol):
             self._parse(data)
         elif self.closing and not self.waiting and self.incoming is None:
             self._end()
-        self.update_reading()
+        elif self.engine.draining:
+            self.drain()
+        if not self.parting:
+            self.update_reading()
 
     def _upgrade(self, data: bytes) -> None:
         """Hand the connection over, once the responses before it have left."""

@@ -51,6 +51,8 @@ def sweep(engine: Engine, limits: Limits, now: float) -> None:
             connection.since = now
             continue
         limit = limits.by_phase[phase]
+        if engine.draining and engine.part is None and phase in (Phase.FRESH, Phase.IDLE):
+            limit = min(limit, LINGER)
         if phase is Phase.BODY and connection.incoming is not None:
             limit += connection.incoming.received / MIN_BODY_RATE
         if now - connection.since >= limit:

@@ -57,6 +57,7 @@ class Engine:
         # Changing.
         self.connections: set[Connection] = set()
         self.draining = False
+        self.part: Callable[[Connection], None] | None = None  # with what idles in a drain
         self.served = 0  # requests answered by this worker
         self.wear_after = 0  # requests after which `worn` is called; 0 = never
         self.worn: Callable[[], None] = lambda: None
@@ -87,9 +88,14 @@ class Engine:
         self.line.connections = len(self.connections)
         self.connections_changed()
 
-    def drain(self) -> None:
-        """No request after those that run or are half read: idle connections close now."""
+    def drain(self, part: "Callable[[Connection], None] | None" = None) -> None:
+        """Take no requests but those that run or are half read, and part with what idles.
+
+        ``part`` is called with each idle connection, now and when it becomes idle; without it
+        idle connections are closed, and the responses before say so.
+        """
         self.draining = True
+        self.part = part
         for connection in list(self.connections):
             connection.drain()
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pyfork.http.request import RequestHead
-from pyfork.http.response import Response, ResponseError, begin
+from pyfork.http.response import Response, begin
 from pyfork.ipc.scoreboard import BUSY_SINCE, IN_FLIGHT
 from pyfork.log.access import Access
 

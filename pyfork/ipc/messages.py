@@ -7,6 +7,7 @@ beside a message, never in it (see `channel`). Nothing here does I/O.
 
 import json
 from dataclasses import asdict, dataclass
+from typing import get_args
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,57 @@ class Worn:
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """Arbiter: drain and exit 0 within ``grace`` seconds; zero cuts what is still running."""
+    """Arbiter: drain and exit 0 within ``grace`` seconds; zero cuts what is still running.
+
+    ``handoff``: other workers serve on and take idle connections over. Without it this is the
+    end of the port, and the worker accepts until the kernel's queue is empty.
+    """
 
     grace: float
+    handoff: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """Retiring worker, with the fd of an idle connection: somebody else may have it."""
+
+    connection: int  # the giver's number for it
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Arbiter, with the fd: serve this connection on, and say so."""
+
+    ticket: int  # the arbiter's number for the handoff
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Worker: the connection is served here from now on."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """Worker: the connection was not taken, and not a byte of it was read."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Arbiter: the connection was taken; close your copy."""
+
+    connection: int
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Arbiter: nobody took the connection; it is yours as before."""
+
+    connection: int
+    final: bool  # nobody will
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +92,11 @@ class ReopenLogs:
     """Arbiter: the log files were rotated; open them anew."""
 
 
-Message = Ready | Failed | Worn | Retire | ReopenLogs
+Message = (
+    Ready | Failed | Worn | Retire | Offered | Take | Taken | Declined | Release | Keep | ReopenLogs
+)
 
-_TYPES: dict[str, type[Message]] = {
-    kind.__name__: kind for kind in (Ready, Failed, Worn, Retire, ReopenLogs)
-}
+_TYPES: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}
 
 
 def encode(message: Message) -> bytes:

@@ -32,16 +32,32 @@ class Acceptor:
         self._new_protocol = new_protocol
         self._reasons: set[str] = {"not started"}  # why nothing is accepted now
         self._opening: set[asyncio.Task[object]] = set()
+        self._finished: Callable[[], None] | None = None  # called when the queues are empty
 
     def start(self) -> None:
         """Begin to accept."""
         self.resume("not started")
+
+    def finish(self, stopped: Callable[[], None]) -> None:
+        """Accept until the kernel's queues are empty, then stop, and call ``stopped``."""
+        self._finished = stopped
+        self._loop.call_soon(self._empty_queues)
 
     def stop(self) -> None:
         """Accept no more, for good, and give the listeners back."""
         self.pause("stopped")
         for listener in self._listeners:
             listener.close()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return "stopped" in self._reasons
+
+    @property
+    def opening(self) -> bool:
+        """Whether a connection was accepted that has no protocol yet."""
+        return bool(self._opening)
 
     def pause(self, reason: str) -> None:
         """Accept nothing until `resume` is called with the same reason."""
@@ -58,27 +74,42 @@ class Acceptor:
         if not self._reasons:
             for listener in self._listeners:
                 self._loop.add_reader(listener.fileno(), self._accept, listener)
+            if self._finished is not None:
+                self._loop.call_soon(self._empty_queues)
 
-    def _accept(self, listener: socket.socket) -> None:
-        if self._reasons:
+    def _empty_queues(self) -> None:
+        """One from each queue a turn; what was accepted is served in between."""
+        if self._reasons or self._finished is None:
             return
+        accepted = [self._accept(listener) for listener in self._listeners]
+        if any(accepted):
+            self._loop.call_soon(self._empty_queues)
+        elif not self._reasons:
+            self.stop()
+            self._finished()
+
+    def _accept(self, listener: socket.socket) -> bool:
+        """Accept one connection, if there is room for it; whether there was one."""
+        if self._reasons:
+            return False
         try:
             client, _ = listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return  # another worker was quicker, or the client has gone
+            return False  # another worker was quicker, or the client has gone
         except OSError as error:
             if error.errno not in _EXHAUSTED:
                 raise
             log.error("cannot accept: %s; trying again in %.0f s", error, _REST)
             self.pause("exhausted")
             self._loop.call_later(_REST, self.resume, "exhausted")
-            return
+            return False
         client.setblocking(False)
         task = self._loop.create_task(
             self._loop.connect_accepted_socket(self._new_protocol, client)
         )
         self._opening.add(task)
         task.add_done_callback(self._opened)
+        return True
 
     def _opened(self, task: "asyncio.Task[object]") -> None:
         self._opening.discard(task)

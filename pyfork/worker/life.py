@@ -10,14 +10,23 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from pyfork.config.settings import Config
 from pyfork.errors import BootError, ExitStatus
 from pyfork.ipc.birth import Birth
 from pyfork.ipc.channel import ChannelClosed
-from pyfork.ipc.messages import Failed, Message, Ready, ReopenLogs, Retire, Worn
+from pyfork.ipc.messages import (
+    Declined,
+    Failed,
+    Message,
+    Ready,
+    ReopenLogs,
+    Retire,
+    Take,
+    Worn,
+)
 from pyfork.ipc.scoreboard import State
 from pyfork.ipc.titles import show, worker_title
 from pyfork.log import setup as logs
@@ -124,6 +133,7 @@ class Worker:
         self.loop = new_loop(birth.config.loop)
         self.leaving = asyncio.Event()
         self.leave_by = 0.0  # monotonic seconds; what runs then is cut
+        self.handoff = False  # others serve on, and take what idles
         self.changed = asyncio.Event()  # something that drain waits for may have happened
         self._worn = False
 
@@ -152,7 +162,7 @@ class Worker:
         """Ask for a replacement, and serve on until it is ready."""
         if not self._worn:
             self._worn = True
-            self._say(Worn(reason))
+            self.say(Worn(reason))
 
     async def drained(self, done: Callable[[], bool]) -> bool:
         """Wait until ``done()``, asked at each change, or for ``leave_by``. Whether it is."""
@@ -190,7 +200,7 @@ class Worker:
         self.accept()
         self._beat()
         self._become(State.SERVING)
-        self._say(Ready(self.app.interface))
+        self.say(Ready(self.app.interface))
         await self.leaving.wait()
         self._become(State.DRAINING)
         await self.drain()
@@ -247,24 +257,35 @@ class Worker:
         channel = self.birth.channel
         try:
             for received in channel.receive():
-                self._obey(received.message)
+                self.obey(received.message, received.fds)
         except ChannelClosed:
             self.loop.remove_reader(channel.fileno())
             log.warning("the arbiter is gone: draining")
-            self.retire(self.config.graceful_timeout)
+            self.orphaned()
 
-    def _obey(self, message: Message) -> None:
+    def orphaned(self) -> None:
+        """The arbiter is gone, and the port with it."""
+        self.retire(self.config.graceful_timeout)
+
+    def obey(self, message: Message, fds: Sequence[int]) -> None:
+        """Do what the arbiter says. Whoever overrides this owns the ``fds``."""
+        for fd in fds:
+            os.close(fd)
         match message:
-            case Retire(grace):
+            case Retire(grace, handoff):
+                self.handoff = handoff
                 self.retire(grace)
             case ReopenLogs():
                 logs.reopen()
+            case Take(ticket):
+                self.say(Declined(ticket))
             case _:
                 log.error("no worker understands %r", message)
 
-    def _say(self, message: Message) -> None:
+    def say(self, message: Message, fds: Sequence[int] = ()) -> None:
+        """Tell the arbiter."""
         channel = self.birth.channel
-        channel.send(message)
+        channel.send(message, fds)
         if channel.pending:
             self.loop.add_writer(channel.fileno(), self._flush)
 

@@ -3,13 +3,16 @@
 import logging
 import random
 import time
+from collections.abc import Sequence
 
 from pyfork.http.asgi import AsgiGateway
 from pyfork.http.connection import Connection
 from pyfork.http.deadlines import Limits, sweep
 from pyfork.http.engine import Engine, Upgrade
 from pyfork.http.wsgi import WsgiGateway
+from pyfork.ipc.messages import Keep, Message, Release, Take
 from pyfork.worker.accept import Acceptor
+from pyfork.worker.handoff import Giver, Taker
 from pyfork.worker.life import Worker
 
 log = logging.getLogger("pyfork.error")
@@ -40,12 +43,34 @@ class EngineWorker(Worker):
             self.engine.worn = self._worn_out
         self.acceptor = Acceptor(self.loop, self.birth.listeners, self.new_connection)
         self._limits = Limits.from_config(config)
+        self._giver = Giver(self.loop, self.say)
+        self._taker = Taker(self.loop, self.say, self._take_over)
 
     def new_connection(self) -> Connection:
         """The protocol of a connection that was just accepted."""
         if len(self.engine.connections) + 1 >= self.config.worker_connections:
             self.acceptor.pause("too many connections")
         return Connection(self.engine)
+
+    def _take_over(self) -> Connection:
+        """The protocol of a connection that another worker handed off."""
+        return Connection(self.engine, kept=True)
+
+    def obey(self, message: Message, fds: Sequence[int]) -> None:
+        match message:
+            case Take(ticket):
+                full = len(self.engine.connections) >= self.config.worker_connections
+                self._taker.take(ticket, fds, willing=not (full or self.leaving.is_set()))
+            case Release(connection):
+                self._giver.release(connection)
+            case Keep(connection, final):
+                self._giver.keep(connection, final=final)
+            case _:
+                super().obey(message, fds)
+
+    def orphaned(self) -> None:
+        self._giver.lost()
+        super().orphaned()
 
     def connections_changed(self) -> None:
         """A connection ended."""
@@ -60,16 +85,26 @@ class EngineWorker(Worker):
         sweep(self.engine, self._limits, now)
 
     async def drain(self) -> None:
-        self.acceptor.stop()
-        self.engine.drain()
+        if self.handoff:
+            self.acceptor.stop()  # what is queued is for the others
+            self.engine.drain(self._giver.give)
+        else:
+            await self._empty_queue()
+            self.engine.drain()
         if not await self.drained(self.empty):
             lost = self.cut()
             if lost:
                 log.warning("cut %d requests that were still running", lost)
 
+    async def _empty_queue(self) -> None:
+        """This is the end of the port: accept what clients had sent before it."""
+        self.acceptor.finish(self.changed.set)
+        await self.drained(lambda: self.acceptor.stopped)
+        self.acceptor.stop()
+
     def empty(self) -> bool:
         """Whether no connection is left."""
-        return not self.engine.connections
+        return not self.engine.connections and not self.acceptor.opening
 
     def cut(self) -> int:
         """End what is left; how many requests that loses."""

@@ -7,21 +7,21 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.serving.crowd import Crowd, answers, read_byte, send_byte
 from tests.server import Server, exchange
+from tests.serving.crowd import Crowd, answers, read_byte, send_byte
 
 SLOW = 200
 IDLE = 5000
 
 
-def p99(connection: HTTPConnection, requests: int = 300) -> float:
-    """The 99th percentile of the seconds that a request takes, one after another."""
+def p99(connection: HTTPConnection, seconds: float) -> float:
+    """The 99th percentile of what a request takes, one after another for so many seconds."""
     took = []
-    for _ in range(requests):
-        began = time.perf_counter()
+    end = time.perf_counter() + seconds
+    while (began := time.perf_counter()) < end:
         assert exchange(connection, "GET", "/whole").status == 200
         took.append(time.perf_counter() - began)
-    return sorted(took)[requests * 99 // 100]
+    return sorted(took)[len(took) * 99 // 100]
 
 
 @pytest.mark.parametrize("options", [(), ("--threads", "2")], ids=["sync", "thread"])
@@ -35,25 +35,24 @@ def test_slow_clients_delay_nobody(tmp_path: Path, options: tuple[str, ...]) -> 
         upload = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"
         download = b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n"
         fast = server.connect()
+        p99(fast, 0.2)
         ratios: list[float] = []
         while len(ratios) < 5 and min(ratios, default=9.0) > 2:
-            without = p99(fast)
+            without = p99(fast, 1.5)
             with (
                 Crowd(server.port, SLOW, greeting=upload, poke=send_byte),
                 Crowd(server.port, SLOW, greeting=download, poke=read_byte),
             ):
-                began = time.monotonic()
-                worst = p99(fast)
-                while time.monotonic() - began < 2.5:  # over a few of their bytes
-                    worst = max(worst, p99(fast))
-            ratios.append(worst / without)
+                p99(fast, 1.0)  # until what the system buffers for them is full
+                ratios.append(p99(fast, 3.0) / without)
         fast.close()
-        assert min(ratios) <= 2, ratios
+        print("p99 with slow clients, by that without:", *(f"{ratio:.2f}" for ratio in ratios))
+        assert min(ratios) <= 2
 
 
 def test_idle_connections_are_kept_and_cost_little(tmp_path: Path) -> None:
-    with Server("tests.apps.kinds:app", directory=tmp_path) as server:
-        request = b"GET /whole HTTP/1.1\r\nHost: a\r\n\r\n"
+    with Server("tests.apps.wsgi:app", directory=tmp_path) as server:
+        request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
         with Crowd(server.port, 50) as first:  # what is allocated once is not theirs
             assert answers(first.sockets, request, 10) == 50
         worker = server.workers()[0]

@@ -1,0 +1,66 @@
+"""Handoffs under way: which worker offered which connection, and who was asked to take it.
+
+The arbiter passes fds and answers on and looks into neither. A giver always gets one answer to
+an offer: Release once somebody serves the connection, Keep if nobody does, also when the taker
+dies before it answers.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from pyfork.arbiter.crew import Member
+from pyfork.ipc.messages import Keep, Message, Release, Take
+
+Send = Callable[[Member, Message, Sequence[int]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Handoff:
+    giver: Member
+    connection: int  # the giver's number for it
+    taker: Member
+
+
+class Handoffs:
+    """Every offer that has no answer yet."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._pending: dict[int, _Handoff] = {}  # by ticket
+        self._ticket = 0
+
+    def offer(
+        self, giver: Member, connection: int, fds: Sequence[int], others: Iterable[Member]
+    ) -> None:
+        """Ask the least busy of ``others`` to take a connection. The caller closes ``fds``."""
+        takers = [member for member in others if member is not giver and member.on_duty]
+        if not takers or not fds:
+            self._send(giver, Keep(connection, final=not takers), ())
+            return
+        newest = max(member.generation for member in takers)
+        taker = min((each for each in takers if each.generation == newest), key=self._load)
+        self._ticket += 1
+        self._pending[self._ticket] = _Handoff(giver, connection, taker)
+        self._send(taker, Take(self._ticket), fds)
+
+    def settle(self, ticket: int, *, taken: bool) -> None:
+        """A taker has answered."""
+        handoff = self._pending.pop(ticket, None)
+        if handoff is not None:
+            number = handoff.connection
+            answer = Release(number) if taken else Keep(number, final=False)
+            self._send(handoff.giver, answer, ())
+
+    def forget(self, member: Member) -> None:
+        """A worker is dead: what it was asked to take stays where it is."""
+        for ticket, handoff in list(self._pending.items()):
+            if handoff.giver is member:
+                del self._pending[ticket]
+            elif handoff.taker is member:
+                self.settle(ticket, taken=False)
+
+    def _load(self, member: Member) -> int:
+        """Connections that a worker has, or is about to have."""
+        coming = sum(handoff.taker is member for handoff in self._pending.values())
+        connections: int = member.line.connections
+        return connections + coming
