@@ -109,14 +109,7 @@ class Crew:
         index = self._free_lines.pop()
         line = self._scoreboard.line(index)
         line.clear()
-        birth = Birth(
-            config=config,
-            slot=order.slot,
-            generation=order.generation,
-            listeners=tuple(listener.socket for listener in ports.of(order.generation)),
-            channel=theirs,
-            line=line,
-        )
+        birth = _birth(order, config, ports, theirs, line)
         strange = [each.close for each in ports.not_of(order.generation)]
         siblings = [member.channel.close for member in self]
         try:
@@ -149,6 +142,17 @@ class Crew:
         member.channel.close()
         member.line.clear()
         self._free_lines.append(member.index)
+
+
+def _birth(order: Spawn, config: Config, ports: Ports, channel: Channel, line: Line) -> Birth:
+    return Birth(
+        config=config,
+        slot=order.slot,
+        generation=order.generation,
+        listeners=tuple(listener.socket for listener in ports.of(order.generation)),
+        channel=channel,
+        line=line,
+    )
 
 
 def _live(worker_main: str, birth: Birth, *, own_log: bool) -> int:

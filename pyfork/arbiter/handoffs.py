@@ -40,8 +40,12 @@ class Handoffs:
         newest = max(member.generation for member in takers)
         taker = min((each for each in takers if each.generation == newest), key=self._load)
         self._ticket += 1
-        self._pending[self._ticket] = _Handoff(giver, connection, taker)
-        self._send(taker, Take(self._ticket), fds)
+        try:
+            self._send(taker, Take(self._ticket), fds)
+        except OSError:  # no fd left to hold it meanwhile: that passes
+            self._send(giver, Keep(connection, final=False), ())
+        else:
+            self._pending[self._ticket] = _Handoff(giver, connection, taker)
 
     def settle(self, ticket: int, *, taken: bool) -> None:
         """A taker has answered."""
@@ -59,8 +63,8 @@ class Handoffs:
             elif handoff.taker is member:
                 self.settle(ticket, taken=False)
 
-    def _load(self, member: Member) -> int:
-        """Connections that a worker has, or is about to have."""
+    def _load(self, member: Member) -> tuple[int, int]:
+        """Who is in the middle of a request may answer late; then it is connections that count,
+        those that a worker has and those that are on their way."""
         coming = sum(handoff.taker is member for handoff in self._pending.values())
-        connections: int = member.line.connections
-        return connections + coming
+        return member.line.in_flight, member.line.connections + coming

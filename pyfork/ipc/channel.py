@@ -13,6 +13,7 @@ Rules: no decisions, no knowledge of what a message means, no selector.
 
 import array
 import contextlib
+import errno
 import os
 import socket
 import struct
@@ -28,6 +29,8 @@ MAX_FDS = 64  # fds beside one message; the kernels' own limits are higher
 _HEADER = struct.Struct("!IH")
 _READ = 1 << 16
 _READS = 16  # per receive(): a peer that never pauses must not starve the other fds of a loop
+# No room in the buffer, or too many fds on their way in the whole system: that passes.
+_FULL = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ETOOMANYREFS)
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # without it (macOS) it is set after the fact
 _ANCILLARY = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
 
@@ -92,11 +95,13 @@ class Channel:
             frame, fds = self._outgoing[0]
             try:
                 sent = socket.send_fds(self._socket, [frame], fds)
-            except BlockingIOError:
-                return
             except (BrokenPipeError, ConnectionResetError):
                 self._drop_outgoing()
                 return
+            except OSError as error:
+                if error.errno in _FULL:
+                    return
+                raise
             _close_all(fds)
             if sent == len(frame):
                 self._outgoing.popleft()

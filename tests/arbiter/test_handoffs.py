@@ -1,0 +1,124 @@
+"""Who gets a connection that a retiring worker offers, and what the giver hears of it."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from pyfork.arbiter.crew import Member
+from pyfork.arbiter.handoffs import Handoffs
+from pyfork.ipc.channel import pair
+from pyfork.ipc.messages import Keep, Message, Release, Take
+from pyfork.ipc.scoreboard import Scoreboard
+
+FDS = (0,)  # any number: nothing here looks at it
+
+Post = tuple[int, Message, Sequence[int]]
+
+
+class Office:
+    """Handoffs between members that are only lines of a scoreboard; ``posts`` is what was sent."""
+
+    def __init__(self) -> None:
+        self.posts: list[Post] = []
+        self.handoffs = Handoffs(self.send)
+        self.members: list[Member] = []
+        self.scoreboard = Scoreboard(10)
+        self.out_of_fds = False
+
+    def send(self, member: Member, message: Message, fds: Sequence[int]) -> None:
+        if fds and self.out_of_fds:
+            raise OSError("too many open files")
+        self.posts.append((member.worker, message, tuple(fds)))
+
+    def member(self, *, generation: int = 2, connections: int = 0, in_flight: int = 0) -> Member:
+        ours, theirs = pair()
+        ours.close()
+        theirs.close()
+        serial = len(self.members)
+        line = self.scoreboard.line(serial)
+        line.connections, line.in_flight = connections, in_flight
+        member = Member(
+            worker=serial,
+            slot=0,
+            generation=generation,
+            pid=0,
+            channel=ours,
+            line=line,
+            index=serial,
+            born=0,
+            ready_at=1,
+        )
+        self.members.append(member)
+        return member
+
+    def offer(self, connection: int = 7, fds: Sequence[int] = FDS) -> list[Post]:
+        """The first member offers; returns what was sent."""
+        self.posts.clear()
+        self.handoffs.offer(self.members[0], connection, fds, self.members)
+        return self.posts
+
+
+@pytest.fixture
+def office() -> Office:
+    """An office with a retiring worker, number 0."""
+    made = Office()
+    made.member(generation=1).retiring = True
+    return made
+
+
+def test_the_newest_and_least_busy_takes_it(office: Office) -> None:
+    office.member(generation=1)
+    office.member(connections=1, in_flight=1)
+    office.member(connections=6)
+    office.member(connections=5)
+    assert office.offer() == [(4, Take(1), FDS)]
+
+
+def test_those_on_their_way_count(office: Office) -> None:
+    office.member(connections=1)
+    office.member(connections=0)
+    takers = [office.offer(number)[0][0] for number in range(5)]
+    assert takers == [2, 1, 2, 1, 2]
+
+
+def test_the_giver_hears_once_what_became_of_it(office: Office) -> None:
+    office.member()
+    for taken, answer in [(True, Release(7)), (False, Keep(7, final=False))]:
+        ((_, take, _),) = office.offer()
+        assert isinstance(take, Take)
+        office.posts.clear()
+        office.handoffs.settle(take.ticket, taken=taken)
+        office.handoffs.settle(take.ticket, taken=taken)
+        assert office.posts == [(0, answer, ())]
+
+
+def test_without_others_it_is_the_givers_for_good(office: Office) -> None:
+    office.member().retiring = True
+    office.member().doom = "it hangs"
+    office.member().ready_at = None
+    assert office.offer() == [(0, Keep(7, final=True), ())]
+
+
+def test_lost_fds_and_no_room_for_them_pass(office: Office) -> None:
+    office.member()
+    assert office.offer(fds=()) == [(0, Keep(7, final=False), ())]
+    office.out_of_fds = True
+    assert office.offer() == [(0, Keep(7, final=False), ())]
+
+
+def test_a_taker_that_dies_leaves_it_where_it_is(office: Office) -> None:
+    taker = office.member()
+    office.offer()
+    office.posts.clear()
+    office.handoffs.forget(taker)
+    office.handoffs.settle(1, taken=True)
+    assert office.posts == [(0, Keep(7, final=False), ())]
+
+
+def test_a_giver_that_dies_is_not_answered(office: Office) -> None:
+    office.member()
+    office.offer()
+    office.posts.clear()
+    office.handoffs.forget(office.members[0])
+    office.handoffs.settle(1, taken=True)
+    assert office.posts == []
