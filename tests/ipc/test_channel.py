@@ -1,6 +1,7 @@
 """The channel on real sockets: frames, fds, backpressure, death."""
 
 import os
+import resource
 import socket
 import struct
 from collections.abc import Iterator
@@ -164,5 +165,44 @@ def test_fds_that_wait_are_closed_with_their_channel(ends: tuple[Channel, Channe
     left.send(Ready("wsgi"), [writer])
     os.close(writer)
     left.close()
+    assert os.read(reader, 1) == b"", "no copy of the writing end is left"
+    os.close(reader)
+
+
+def test_fds_that_find_no_room_are_lost_without_harm_to_the_next(
+    ends: tuple[Channel, Channel],
+) -> None:
+    left, right = ends
+    reader, writer = os.pipe()
+    left.send(Worn("two"), [writer, writer])
+    left.send(Worn("one"), [reader])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(reader)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, hard))  # room for one more
+    try:
+        received = right.receive()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert [each.message for each in received] == [Worn("two"), Worn("one")]
+    assert [len(each.fds) for each in received] == [0, 1]
+    os.close(writer)
+    assert os.read(received[1].fds[0], 1) == b"", "no copy of the writing end is left"
+    os.close(received[1].fds[0])
+    os.close(reader)
+
+
+def test_fds_that_cannot_be_kept_are_refused(ends: tuple[Channel, Channel]) -> None:
+    reader, writer = os.pipe()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(reader)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            ends[0].send(Worn("two"), [writer, writer])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    os.close(writer)
     assert os.read(reader, 1) == b"", "no copy of the writing end is left"
     os.close(reader)
