@@ -290,6 +290,8 @@ class Arbiter:
             case actions.Retire(grace=grace):
                 deaf = member.channel not in self._selector.get_map()
                 others = not self._supervisor.stopping
+                if not others:  # each worker empties the queue, and closes the last copy
+                    self._ports.close()
                 member.retire(messages.Retire(grace, handoff=others), deaf=deaf)
                 self._watch(member)
             case actions.Abort(reason=reason):

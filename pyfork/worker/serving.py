@@ -89,6 +89,7 @@ class EngineWorker(Worker):
             self.acceptor.stop()  # what is queued is for the others
             self.engine.drain(self._giver.give)
         else:
+            self.engine.drain()
             await self._empty_queue()
             self.engine.drain()
         if not await self.drained(self.empty):
