@@ -106,6 +106,10 @@ class Parser:
             raise
         return b""
 
+    def stop(self) -> None:
+        """Drop whatever comes behind the request that is being read, or was read last."""
+        self._last = True
+
     def _head(self, data: bytes, at: int) -> int:
         """Read a head, or some of one; the way of one that is whole, good and small."""
         if self._partial is None:

@@ -11,7 +11,7 @@ from pyfork.errors import ProtocolError
 from pyfork.http.limits import Limits
 from pyfork.http.request import FIELD_LINE, REQUEST_LINE, TOKEN, RequestHead, begin_head
 
-_START = re.compile(rb"%b|\r\n?" % TOKEN)  # what a request line, or an empty one, begins with
+_START = re.compile(rb"%b|\r(?:\n|\Z)" % TOKEN)  # what a request line, or an empty one, begins with
 
 
 class PartialHead:

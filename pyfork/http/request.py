@@ -142,9 +142,9 @@ def complete(head: RequestHead, fields: Fields, limits: Limits) -> None:
     for name, value in fields:
         if name in _OURS:
             if name in found:
-                if name == b"host" or name == b"content-length":
-                    raise ProtocolError(400, "a field that must be alone came twice")
-                value = found[name] + b"," + value  # RFC 9110 5.3
+                if name == b"host":
+                    raise ProtocolError(400, "more than one Host field")
+                value = found[name] + b"," + value  # RFC 9110 5.3; no number for Content-Length
             found[name] = value
     _set_authority(head, found.get(b"host"))
     if len(found) > 1:

@@ -236,6 +236,7 @@ SERVED = [
     served(22, get(b"Connection: x\r\nConnection: CLOSE ,\r\n"), keep_alive=False),
     served(22, get(b"Connection: keep-alive, close\r\n"), keep_alive=False),
     served(22, get(b"Connection: closed\r\n"), keep_alive=True),
+    served(22, get(b"Proxy-Connection: close\r\n"), keep_alive=True),
     served(25, get(b"", b"GET / HTTP/1.0"), keep_alive=False),
     served(25, get(b"Connection: Keep-Alive\r\n", b"GET / HTTP/1.0"), keep_alive=True),
     served(25, get(b"Connection: keep-alive, close\r\n", b"GET / HTTP/1.0"), keep_alive=False),
@@ -345,6 +346,22 @@ def test_drops_what_follows_the_last_request(kind: str) -> None:
     outcome = read([get(b"Connection: close\r\n") + BEHIND, b"\0\0", BEHIND], kind)
     assert outcome.status is None
     assert len(outcome.requests) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("start", [b"\x16\x03\x01\x02\0", b" ", b"\0", b"\r\r", b"\r\n\x80"])
+def test_what_cannot_become_a_request_is_refused_at_once(start: bytes, kind: str) -> None:
+    assert read(start, kind).status == read(start, kind, 1).status == 400
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_can_be_told_to_stop(kind: str) -> None:
+    outcome = Outcome()
+    parser = make_parser(kind, outcome, Limits())
+    parser.feed(CHUNKED)
+    parser.stop()
+    assert parser.feed(b"1\r\nx\r\n0\r\n\r\n" + FIRST) == parser.feed(b"\0") == b""
+    assert [request.body for request in outcome.complete] == [b"x"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
