@@ -100,14 +100,15 @@ class AsgiExchange(Exchange):
     __slots__ = (
         "buffered",
         "delivered",
-        "drained",
+        "ended",
         "gateway",
         "gone",
         "head_message",
+        "news",
         "pieces",
+        "room",
         "scope",
         "task",
-        "waiter",
     )
 
     def __init__(self, connection: "Connection", head: RequestHead, gateway: AsgiGateway) -> None:
@@ -119,10 +120,11 @@ class AsgiExchange(Exchange):
         self.pieces: list[bytes] = []
         self.buffered = 0  # bytes in pieces
         self.delivered = False  # the application has seen its end
-        self.waiter: asyncio.Future[None] | None = None  # of receive()
+        self.ended = False  # the client will send no more
+        self.news: asyncio.Event | None = None  # what receive() waits for
         # The response.
         self.head_message: Message | None = None  # http.response.start, until content comes
-        self.drained: asyncio.Future[None] | None = None  # of send(), for a slow client
+        self.room: asyncio.Event | None = None  # what send() waits for, of a slow client
         self.gone = False  # the client has gone, or has had an answer without us
 
     # Hooks of Exchange.
@@ -141,8 +143,13 @@ class AsgiExchange(Exchange):
         self._wake()
 
     def resume(self) -> None:
-        if self.drained is not None and not self.drained.done():
-            self.drained.set_result(None)
+        if self.room is not None:
+            self.room.set()
+
+    def half_closed(self) -> None:
+        """Tell receive(), for most have gone; send() goes on, for some have not."""
+        self.ended = True
+        self._wake()
 
     def disconnected(self) -> None:
         self.gone = True
@@ -182,17 +189,23 @@ class AsgiExchange(Exchange):
             self.fail()
         else:
             if not self.finished and not self.gone:
-                log.error("%s: the application returned without a whole response", self.head.path)
+                log.error(
+                    "%s %s: the application returned without a whole response",
+                    self.head.method,
+                    self.head.path.decode("latin-1"),
+                )
             self.fail()
 
     async def receive(self) -> Message:
         """ASGI's ``receive``."""
         while not self.pieces and not self.gone and not self.finished:
-            if self.arrived and not self.delivered:
+            if self.ended or (self.arrived and not self.delivered):
                 break
             self.send_continue()
-            self.waiter = self.gateway.loop.create_future()
-            await self.waiter
+            if self.news is None:
+                self.news = asyncio.Event()
+            self.news.clear()
+            await self.news.wait()
         if self.delivered or self.gone or self.finished:
             return {"type": "http.disconnect"}
         body = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
@@ -219,8 +232,10 @@ class AsgiExchange(Exchange):
         elif kind == "http.response.body":
             self._send_body(message.get("body", b""), more=message.get("more_body", False))
             if self.connection.write_paused and not self.finished:
-                self.drained = self.gateway.loop.create_future()
-                await self.drained
+                if self.room is None:
+                    self.room = asyncio.Event()
+                self.room.clear()
+                await self.room.wait()
         else:
             raise RuntimeError(f"an HTTP response has no message {kind!r}")
 
@@ -249,8 +264,8 @@ class AsgiExchange(Exchange):
         )
 
     def _wake(self) -> None:
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(None)
+        if self.news is not None:
+            self.news.set()
 
 
 def _is_about_the_client(error: BaseException) -> bool:

@@ -14,6 +14,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, cast
 
 from pyfork.errors import ProtocolError
+from pyfork.http.exchange import DISCARD
 from pyfork.http.parser import ParserState, make_parser
 from pyfork.http.request import RequestHead
 from pyfork.http.response import plain_error
@@ -27,10 +28,6 @@ log = logging.getLogger("pyfork.error")
 # Parsing goes by slices of this many bytes, so that a read full of tiny pipelined requests
 # becomes no more than this many bytes' worth of them in memory.
 SLICE = 64 * 1024
-
-# Bytes of a request body that are read and dropped after an early response, to keep the
-# connection; a body longer than this costs the client the connection (RFC 9112 9.3).
-DISCARD = 256 * 1024
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
 
@@ -129,7 +126,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.lingering or self.refusal is not None:
             return
-        if self.unread:  # a loop may deliver once more after pause_reading
+        if self.unread or self.upgrading is not None:  # or a loop delivers after pause_reading
             self.unread += data
             return
         self.turn_taken = False
@@ -141,8 +138,8 @@ class Connection(asyncio.Protocol):
         if self.incoming is not None and not self.incoming.arrived:
             self._abandon_incoming()
         if self.current is not None:
-            self.current.disconnected()
-        return self.current is not None or bool(self.waiting) or self.write_paused
+            self.current.half_closed()
+        return self.current is not None or bool(self.waiting)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
@@ -164,6 +161,8 @@ class Connection(asyncio.Protocol):
     # Called by the parser.
 
     def head_received(self, head: RequestHead) -> None:
+        if self.lingering:  # the application has closed the connection before this one
+            return
         self.serial += 1
         if head.upgrade == b"websocket" and self.engine.upgrade is not None:
             self.upgrading = head
@@ -181,8 +180,10 @@ class Connection(asyncio.Protocol):
 
     def body_received(self, data: bytes) -> None:
         exchange = self.incoming
-        assert exchange is not None
+        if exchange is None:  # of a request that is not to be answered
+            return
         exchange.received += len(data)
+        exchange.must_continue = False
         if exchange.finished:
             self.discarded += len(data)
             return
@@ -192,9 +193,10 @@ class Connection(asyncio.Protocol):
 
     def request_complete(self) -> None:
         exchange, self.incoming = self.incoming, None
-        if exchange is None:  # a handshake
+        if exchange is None:  # a handshake, or of a request that is not to be answered
             return
         exchange.arrived = True
+        exchange.must_continue = False
         if exchange.finished:
             self.discarded = 0
         else:
@@ -263,7 +265,7 @@ class Connection(asyncio.Protocol):
             return Phase.HEAD if state is ParserState.HEAD else Phase.BODY
         if current.blocked:
             return Phase.WRITE
-        if not current.arrived and not self.read_paused and not self.closing_input:
+        if not (current.arrived or current.must_continue or self.read_paused):
             return Phase.BODY
         return Phase.APP if current.response is None else Phase.STREAM
 
@@ -341,7 +343,10 @@ class Connection(asyncio.Protocol):
         log.debug("refused %s: %d %s", self.peer_host, error.status, error)
         self.refusal = error
         self.unread = b""
-        if self.incoming is not None and not self.incoming.arrived:
+        if self.incoming is not None:
+            if self.incoming.finished:  # it has its answer, which must not get a second one
+                self._end()
+                return
             self._abandon_incoming()
         if not self.lost and self.current is None and not self.waiting:
             self._answer_refusal()
@@ -354,6 +359,7 @@ class Connection(asyncio.Protocol):
         return bool(
             self.waiting
             or self.unread
+            or self.refusal
             or self.read_paused
             or self.closing
             or self.upgrading
@@ -406,8 +412,15 @@ class Connection(asyncio.Protocol):
         if self.waiting:
             exchange = self.current = self.waiting.pop(0)
             exchange.start()
-            if self.current is not None or self.scheduled:
-                return
+        if self.scheduled:
+            return
+        if self.current is None or self.current is self.incoming:
+            self._read_on()
+        if not self.parting:
+            self.update_reading()
+
+    def _read_on(self) -> None:
+        """See to what came behind the requests that have had their turn."""
         if self.refusal is not None and not self.waiting:
             self._answer_refusal()
         elif self.upgrading is not None:
@@ -420,8 +433,6 @@ class Connection(asyncio.Protocol):
             self._end()
         elif self.engine.draining:
             self.drain()
-        if not self.parting:
-            self.update_reading()
 
     def _upgrade(self, data: bytes) -> None:
         """Hand the connection over, once the responses before it have left."""
@@ -451,6 +462,8 @@ class Connection(asyncio.Protocol):
     def _answer_refusal(self) -> None:
         error = self.refusal
         assert error is not None
+        if self.transport.is_closing():  # a response before it was cut
+            return
         engine = self.engine
         date, server = engine.date_line, engine.server_line
         self.write(plain_error(error.status, str(error), date=date, server=server))
@@ -460,7 +473,8 @@ class Connection(asyncio.Protocol):
         """Close after what is written; linger where the client may still be sending."""
         if self.lost or self.lingering:
             return
-        if self.parser.state is ParserState.BETWEEN and not self.engine.draining:
+        between = self.parser.state is ParserState.BETWEEN
+        if between and not self.engine.draining and not self._readable():
             self.lingering = True
             self.transport.close()
         else:

@@ -11,7 +11,8 @@ from pyfork.errors import ProtocolError
 from pyfork.http.connection import Connection, Phase
 from pyfork.http.engine import Engine
 
-# Bytes a second that a client must send of a body, over all of it, once body_timeout is used up.
+# Bytes a second that a client must send of a body: as many as this makes in body_timeout count
+# as progress, and a pause or a trickle does not.
 MIN_BODY_RATE = 500
 
 LINGER = 2.0  # seconds in which a client may read the last response before the socket closes
@@ -45,25 +46,30 @@ def sweep(engine: Engine, limits: Limits, now: float) -> None:
     """Expire what is late. ``now`` is monotonic seconds."""
     for connection in list(engine.connections):
         phase = connection.phase
-        mark = (phase, connection.serial, _progress(connection) if phase is Phase.WRITE else 0)
+        limit = limits.by_phase[phase]
+        mark = (phase, connection.serial, _progress(connection, phase, limit))
         if mark != connection.mark:
             connection.mark = mark
             connection.since = now
             continue
-        limit = limits.by_phase[phase]
         if engine.draining and engine.part is None and phase in (Phase.FRESH, Phase.IDLE):
             limit = min(limit, LINGER)
-        if phase is Phase.BODY and connection.incoming is not None:
-            limit += connection.incoming.received / MIN_BODY_RATE
         if now - connection.since >= limit:
             expire(connection, phase, now - connection.since)
 
 
-def _progress(connection: Connection) -> int:
-    """A number that moves whenever the client takes some bytes."""
-    current = connection.current
-    sent = current.length if current is not None else 0
-    return sent - connection.transport.get_write_buffer_size()
+def _progress(connection: Connection, phase: Phase, limit: float) -> int:
+    """A number that moves as bytes do. ``limit`` is the seconds that a phase may last without."""
+    if phase is Phase.WRITE:
+        current = connection.current
+        sent = current.length if current is not None else 0
+        return sent - connection.transport.get_write_buffer_size()
+    incoming = connection.incoming
+    if incoming is None:
+        return 0
+    if phase is Phase.BODY:
+        return int(incoming.received / (MIN_BODY_RATE * limit))
+    return incoming.received  # an application that takes its time over a body gets on
 
 
 def expire(connection: Connection, phase: Phase, age: float) -> None:

@@ -24,6 +24,10 @@ APP_FAILURE = (Exception, SystemExit)
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+# Bytes of a request body that are read and dropped after an early response, to keep the
+# connection; a body longer than this costs the client the connection (RFC 9112 9.3).
+DISCARD = 256 * 1024
+
 
 class Exchange:
     """A request that arrives and the response that leaves."""
@@ -67,6 +71,9 @@ class Exchange:
 
     def resume(self) -> None:
         """The client's buffer drained: write on."""
+
+    def half_closed(self) -> None:
+        """The client will send no more. It may still read, or may have gone: FIN says no more."""
 
     def disconnected(self) -> None:
         """The client went away, or what it sent cannot become a whole request."""
@@ -121,6 +128,8 @@ class Exchange:
         """
         connection = self.connection
         engine = connection.engine
+        left = 0 if self.arrived else (self.head.content_length or 0) - self.received
+        unwanted = length is not None and left > DISCARD  # nobody will read that body
         response = begin(
             self.head,
             status,
@@ -128,7 +137,7 @@ class Exchange:
             headers,
             date=engine.date_line,
             server=engine.server_line,
-            closing=self.must_continue or connection.ends_here,
+            closing=self.must_continue or unwanted or connection.ends_here,
             length=length,
         )
         framed = response.body(first) if first else b""
