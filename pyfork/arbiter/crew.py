@@ -8,7 +8,7 @@ import logging
 import os
 import pkgutil
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from pyfork.arbiter import process
@@ -19,7 +19,7 @@ from pyfork.errors import ConfigError
 from pyfork.ipc import titles
 from pyfork.ipc.birth import Birth, WorkerMain
 from pyfork.ipc.channel import Channel, ChannelClosed, Received, pair
-from pyfork.ipc.messages import Failed, Message
+from pyfork.ipc.messages import Failed
 from pyfork.ipc.scoreboard import Line, Scoreboard, State
 from pyfork.log import setup
 
@@ -49,17 +49,6 @@ class Member:
     def on_duty(self) -> bool:
         """Whether it serves and will go on to."""
         return self.ready_at is not None and not self.retiring and not self.doom
-
-    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
-        """Send a message; a worker that hears no more is lost in another way."""
-        self.channel.send(message, fds)
-
-    def retire(self, message: Message, *, deaf: bool) -> None:
-        """Tell it to leave; by TERM if its channel is broken."""
-        self.retiring = True
-        self.send(message)
-        if deaf:
-            self.signal(signal.SIGTERM)
 
     def signal(self, number: signal.Signals, doom: str = "") -> None:
         """Send a signal; ``doom`` is the reason if it is deadly. The pid is ours until waitpid."""

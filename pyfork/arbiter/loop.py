@@ -12,10 +12,10 @@ import gc
 import logging
 import os
 import resource
-import selectors
 import signal
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from pyfork import __version__
 from pyfork.arbiter import actions, facts, journal, process
@@ -25,10 +25,10 @@ from pyfork.arbiter.pidfile import PidFile
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.signals import Errand, Inbox, Meaning
 from pyfork.arbiter.supervisor import BLAMELESS, Supervisor
+from pyfork.arbiter.wires import Wires, hand_on
 from pyfork.config.settings import Config
 from pyfork.errors import ExitStatus, PyforkError
 from pyfork.ipc import messages, titles
-from pyfork.ipc.channel import ChannelClosed
 from pyfork.log import setup
 
 log = logging.getLogger("pyfork.error")
@@ -50,7 +50,7 @@ class Arbiter:
         self._status: ExitStatus | None = None  # of this process, once that is known
         self._told: set[tuple[int, str]] = set()  # tracebacks that the log has already
         self._supervisor = Supervisor(_policy(config))
-        self._selector = selectors.DefaultSelector()
+        self._wires = Wires()
         self._ports = Ports()
         self._crew = Crew(worker_main, self._what_a_child_closes)
         self._handoffs = Handoffs(self._send)
@@ -87,7 +87,7 @@ class Arbiter:
         self._ports.open(1, config)
         if config.pid:
             self._pidfile = PidFile.claim(config.pid)
-        self._selector.register(self._inbox, selectors.EVENT_READ)
+        self._wires.watch(self._inbox, lambda mask: None)  # read after the workers: see _listen
         log.info(
             "pyfork %s (pid %d) serves %s on %s with %d worker%s, class %s",
             __version__,
@@ -106,11 +106,11 @@ class Arbiter:
             self._pidfile.release()
         for member in self._crew:  # normally none: EOF tells them
             member.channel.close()
-        self._selector.close()
+        self._wires.close()
         self._inbox.close()
 
     def _what_a_child_closes(self) -> list[Callable[[], object]]:
-        return [self._selector.close, self._inbox.disown]
+        return [self._wires.close, self._inbox.disown]
 
     # Facts: what happens, told to the supervisor.
 
@@ -120,10 +120,7 @@ class Arbiter:
         Workers are heard before signals are read: who said that it is ready before a stop was
         asked for is retired, not killed.
         """
-        ready = self._selector.select(patience)
-        for key, mask in ready:
-            if isinstance(key.data, Member):
-                self._hear(key.data, mask)
+        self._wires.wait(patience)
         for meaning in self._inbox.read():
             self._obey(meaning)
         for member in self._crew:
@@ -131,24 +128,6 @@ class Arbiter:
 
     def _feed(self, fact: facts.Fact) -> None:
         self._supervisor.feed(fact, time.monotonic())
-
-    def _hear(self, member: Member, mask: int) -> None:
-        try:
-            if mask & selectors.EVENT_WRITE:
-                member.channel.flush()
-            for received in member.channel.receive():
-                self._take(member, received.message, received.fds)
-        except ChannelClosed as closed:
-            log.debug("%s closed its channel: %s", journal.who(member), closed)
-            self._selector.unregister(member.channel)
-        else:
-            self._watch(member)
-
-    def _watch(self, member: Member) -> None:
-        """Have the selector tell what the channel waits for."""
-        if member.channel in self._selector.get_map():
-            pending = selectors.EVENT_WRITE if member.channel.pending else 0
-            self._selector.modify(member.channel, selectors.EVENT_READ | pending, member)
 
     def _take(self, member: Member, message: messages.Message, fds: Sequence[int] = ()) -> None:
         """Turn a worker's message into a fact, or pass it on."""
@@ -174,12 +153,9 @@ class Arbiter:
                 self._handoffs.settle(ticket, taken=False)
             case _:
                 log.error("%s sent what only the arbiter says: %s", journal.who(member), message)
-        for fd in fds:  # whoever they are for has copies
-            os.close(fd)
 
     def _send(self, member: Member, message: messages.Message, fds: Sequence[int] = ()) -> None:
-        member.send(message, fds)
-        self._watch(member)
+        self._wires.send(member.channel, message, fds)
 
     def _tell_failure(self, member: Member, reason: str, detail: str) -> None:
         """Workers of one generation fail alike: the log gets the traceback once.
@@ -245,14 +221,13 @@ class Arbiter:
 
     def _bury(self, member: Member, how: str) -> None:
         for received in member.last_words():
-            self._take(member, received.message, received.fds)
+            hand_on(partial(self._take, member), received.message, received.fds)
         now = time.monotonic()
         if member.retiring and how == "exit status 0":
             log.info(journal.departure(member, now))
         else:
             log.log(_gravity(member), journal.death(member, how, now))
-        if member.channel in self._selector.get_map():
-            self._selector.unregister(member.channel)
+        self._wires.unwatch(member.channel)
         self._crew.bury(member)
         self._handoffs.forget(member)
         self._feed(facts.Exited(member.worker, how))
@@ -288,17 +263,22 @@ class Arbiter:
     ) -> None:
         match order:
             case actions.Retire(grace=grace):
-                deaf = member.channel not in self._selector.get_map()
                 others = not self._supervisor.stopping
                 if not others:  # each worker empties the queue, and closes the last copy
                     self._ports.close()
-                member.retire(messages.Retire(grace, handoff=others), deaf=deaf)
-                self._watch(member)
+                self._retire(member, messages.Retire(grace, handoff=others))
             case actions.Abort(reason=reason):
                 log.error(journal.distress(member, reason, time.monotonic()))
                 member.signal(signal.SIGABRT, doom=reason)
             case actions.Kill(reason=reason):
                 member.signal(signal.SIGKILL, doom=reason)
+
+    def _retire(self, member: Member, message: messages.Retire) -> None:
+        """Tell it to leave; by TERM too if it may not hear."""
+        member.retiring = True
+        self._send(member, message)
+        if not self._wires.is_connected(member.channel):
+            member.signal(signal.SIGTERM)
 
     def _spawn(self, order: actions.Spawn) -> None:
         try:
@@ -313,7 +293,9 @@ class Arbiter:
             log.error("cannot fork worker %d: %s", order.slot, error)
             self._feed(facts.Exited(order.worker, f"it could not be forked: {error}"))
         else:
-            self._selector.register(member.channel, selectors.EVENT_READ, member)
+            self._wires.connect(
+                member.channel, partial(self._take, member), partial(_note_silence, member)
+            )
 
     def _adopt(self, generation: int) -> None:
         config = self._configs[generation]
@@ -359,6 +341,10 @@ def _gravity(member: Member) -> int:
 def _with_detail(text: str, detail: str) -> str:
     """One record for what happened and the application's traceback."""
     return f"{text}\n{detail.rstrip()}" if detail else text
+
+
+def _note_silence(member: Member, why: str) -> None:
+    log.debug("%s closed its channel: %s", journal.who(member), why)
 
 
 def _allow_many_files() -> None:
