@@ -19,7 +19,7 @@ from pyfork.errors import ConfigError
 from pyfork.ipc import titles
 from pyfork.ipc.birth import Birth, WorkerMain
 from pyfork.ipc.channel import Channel, ChannelClosed, Received, pair
-from pyfork.ipc.messages import Failed
+from pyfork.ipc.messages import Failed, Message, Take
 from pyfork.ipc.scoreboard import Line, Scoreboard, State
 from pyfork.log import setup
 
@@ -49,6 +49,16 @@ class Member:
     def on_duty(self) -> bool:
         """Whether it serves and will go on to."""
         return self.ready_at is not None and not self.retiring and not self.doom
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """How busy it is: who is in the middle of a request may answer late; then it is
+        connections that count."""
+        return self.line.in_flight, self.line.connections
+
+    def request(self, ticket: int) -> Message:
+        """What asks it to take a connection."""
+        return Take(ticket)
 
     def signal(self, number: signal.Signals, doom: str = "") -> None:
         """Send a signal; ``doom`` is the reason if it is deadly. The pid is ours until waitpid."""
@@ -104,7 +114,13 @@ class Crew:
         try:
             pid = process.fork(
                 lambda: _live(self.worker_main, birth, own_log=own_log),
-                disown=[*self.disown(), *strange, *siblings, ours.close],
+                disown=[
+                    *self.disown(),
+                    *strange,
+                    *siblings,
+                    ours.close,
+                    self._scoreboard.close_file,
+                ],
             )
         except BaseException:
             ours.close()

@@ -7,18 +7,38 @@ dies before it answers.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from pyfork.arbiter.crew import Member
-from pyfork.ipc.messages import Keep, Message, Release, Take
+from pyfork.ipc.channel import Channel
+from pyfork.ipc.messages import Keep, Message, Release
 
-Send = Callable[[Member, Message, Sequence[int]], None]
+Send = Callable[[Channel, Message, Sequence[int]], None]
+
+
+class Giver(Protocol):
+    """Whoever offers connections: a worker, or an arbiter that leaves."""
+
+    @property
+    def channel(self) -> Channel: ...
+
+
+class Taker(Giver, Protocol):
+    """Whoever may be asked to take them: a worker, or an arbiter that follows us."""
+
+    @property
+    def generation(self) -> int: ...
+    @property
+    def on_duty(self) -> bool: ...
+    @property
+    def load(self) -> tuple[int, int]: ...
+    def request(self, ticket: int) -> Message: ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Handoff:
-    giver: Member
+    giver: Giver
     connection: int  # the giver's number for it
-    taker: Member
+    taker: Taker
 
 
 class Handoffs:
@@ -30,20 +50,20 @@ class Handoffs:
         self._ticket = 0
 
     def offer(
-        self, giver: Member, connection: int, fds: Sequence[int], others: Iterable[Member]
+        self, giver: Giver, connection: int, fds: Sequence[int], others: Iterable[Taker]
     ) -> None:
         """Ask the least busy of ``others`` to take a connection. The caller closes ``fds``."""
         takers = [member for member in others if member is not giver and member.on_duty]
         if not takers or not fds:
-            self._send(giver, Keep(connection, final=not takers), ())
+            self._send(giver.channel, Keep(connection, final=not takers), ())
             return
         newest = max(member.generation for member in takers)
         taker = min((each for each in takers if each.generation == newest), key=self._load)
         self._ticket += 1
         try:
-            self._send(taker, Take(self._ticket), fds)
+            self._send(taker.channel, taker.request(self._ticket), fds)
         except OSError:  # no fd left to hold it meanwhile: that passes
-            self._send(giver, Keep(connection, final=False), ())
+            self._send(giver.channel, Keep(connection, final=False), ())
         else:
             self._pending[self._ticket] = _Handoff(giver, connection, taker)
 
@@ -53,9 +73,14 @@ class Handoffs:
         if handoff is not None:
             number = handoff.connection
             answer = Release(number) if taken else Keep(number, final=False)
-            self._send(handoff.giver, answer, ())
+            self._send(handoff.giver.channel, answer, ())
 
-    def forget(self, member: Member) -> None:
+    @property
+    def pending(self) -> bool:
+        """Whether an answer is missing."""
+        return bool(self._pending)
+
+    def forget(self, member: Giver) -> None:
         """A worker is dead: what it was asked to take stays where it is."""
         for ticket, handoff in list(self._pending.items()):
             if handoff.giver is member:
@@ -63,8 +88,7 @@ class Handoffs:
             elif handoff.taker is member:
                 self.settle(ticket, taken=False)
 
-    def _load(self, member: Member) -> tuple[int, int]:
-        """Who is in the middle of a request may answer late; then it is connections that count,
-        those that a worker has and those that are on their way."""
-        coming = sum(handoff.taker is member for handoff in self._pending.values())
-        return member.line.in_flight, member.line.connections + coming
+    def _load(self, taker: Taker) -> tuple[int, int]:
+        """Its load, with the connections that are on their way."""
+        busy, connections = taker.load
+        return busy, connections + sum(each.taker is taker for each in self._pending.values())

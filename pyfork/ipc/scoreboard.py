@@ -11,6 +11,8 @@ Rules: no locks, no system call after the first, no decisions.
 """
 
 import mmap
+import os
+import tempfile
 from enum import IntEnum
 
 # Cells of a line. `cells` reads them as integers, `times` as floats: seconds of CLOCK_MONOTONIC.
@@ -33,11 +35,20 @@ class State(IntEnum):
 
 
 class Scoreboard:
-    """``lines`` lines, shared with every process forked after this. Unused pages cost nothing."""
+    """``lines`` lines, shared with every process forked after this. Unused pages cost nothing.
 
-    def __init__(self, lines: int) -> None:
-        self._memory = memoryview(mmap.mmap(-1, lines * _LINE_BYTES))  # MAP_SHARED | MAP_ANONYMOUS
+    The memory is a nameless file, so that it outlives an exec: ``fd`` is that file, and given
+    back with the same number of lines it is the same scoreboard.
+    """
+
+    def __init__(self, lines: int, fd: int | None = None) -> None:
+        self.fd = _nameless_file(lines * _LINE_BYTES) if fd is None else fd
+        self._memory = memoryview(mmap.mmap(self.fd, lines * _LINE_BYTES))  # MAP_SHARED
         self._lines = lines
+
+    def close_file(self) -> None:
+        """Close ``fd``; the memory stays."""
+        os.close(self.fd)
 
     def __len__(self) -> int:
         return self._lines
@@ -48,6 +59,16 @@ class Scoreboard:
             raise IndexError(f"the scoreboard has {self._lines} lines, no line {index}")
         start = index * _LINE_BYTES
         return Line(self._memory[start : start + _LINE_BYTES])
+
+
+def _nameless_file(size: int) -> int:
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("pyfork-scoreboard")
+    else:
+        with tempfile.TemporaryFile(prefix="pyfork-scoreboard-") as file:
+            fd = os.dup(file.fileno())
+    os.ftruncate(fd, size)
+    return fd
 
 
 def _number(cell: int, doc: str) -> property:

@@ -6,7 +6,7 @@ import pytest
 
 from pyfork.arbiter.crew import Member
 from pyfork.arbiter.handoffs import Handoffs
-from pyfork.ipc.channel import pair
+from pyfork.ipc.channel import Channel, pair
 from pyfork.ipc.messages import Keep, Message, Release, Take
 from pyfork.ipc.scoreboard import Scoreboard
 
@@ -25,9 +25,10 @@ class Office:
         self.scoreboard = Scoreboard(10)
         self.out_of_fds = False
 
-    def send(self, member: Member, message: Message, fds: Sequence[int]) -> None:
+    def send(self, channel: Channel, message: Message, fds: Sequence[int]) -> None:
         if fds and self.out_of_fds:
             raise OSError("too many open files")
+        (member,) = (each for each in self.members if each.channel is channel)
         self.posts.append((member.worker, message, tuple(fds)))
 
     def member(self, *, generation: int = 2, connections: int = 0, in_flight: int = 0) -> Member:
