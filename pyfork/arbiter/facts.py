@@ -17,6 +17,7 @@ class Policy:
     timeout: float = 30.0  # how long a worker may go without moving its promise; zero: for ever
     boot_timeout: float = 60.0  # zero: for ever
     graceful_timeout: float = 30.0
+    drain_delay: float = 0.0  # between a graceful stop and the first worker that is told of it
     reload_parallel: int = 1  # how many workers of a new generation boot at a time
 
 
@@ -80,10 +81,17 @@ class Reload:
 
 
 @dataclass(frozen=True, slots=True)
+class Scale:
+    """A wish for this many workers, at least one, until the next reload."""
+
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """An operator wants something."""
 
-    wish: Wish | Reload
+    wish: Wish | Reload | Scale
 
 
 Fact = Ready | Failed | Exited | Worn | Promised | Asked

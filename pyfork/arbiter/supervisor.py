@@ -16,10 +16,12 @@ fact delays a decision but cannot spoil one.
     never              is a serving worker told to go before its successor serves,
                        unless a stop, a smaller size or WINCH is asked for
 
+A graceful stop may have a drain delay: until it is over all goes on, but no reload.
+
 Rules: no os, signal, socket, time, logging; no pid; time is what the caller says it is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 
 from pyfork.arbiter.actions import Abandon, Abort, Action, Adopt, Finish, Kill, Retire, Spawn
@@ -32,6 +34,7 @@ from pyfork.arbiter.facts import (
     Promised,
     Ready,
     Reload,
+    Scale,
     Wish,
     Worn,
 )
@@ -69,7 +72,8 @@ class Supervisor:
         self._newest = 1  # the highest generation seen
         self._reloads: list[Reload] = []  # asked for, not yet begun
         self._haste = Haste.NONE
-        self._asked_at = 0.0  # when the present haste began
+        self._retire_at = 0.0  # when the present haste has its effect
+        self._leaving = False  # it has had
         self._status = ExitStatus.OK  # of the stop, with its reason
         self._reason = ""
         self._finished = False
@@ -91,8 +95,23 @@ class Supervisor:
 
     @property
     def stopping(self) -> bool:
-        """Whether everything is on its way out."""
+        """Whether a stop was asked for."""
         return self._haste is not Haste.NONE
+
+    @property
+    def haste(self) -> Haste:
+        """How the stop that was asked for is made."""
+        return self._haste
+
+    @property
+    def leaving(self) -> bool:
+        """Whether everything is on its way out: the stop's drain delay, if any, is over."""
+        return self._leaving
+
+    @property
+    def complete(self) -> bool:
+        """Whether each slot of the serving generation has a worker that serves."""
+        return self._is_complete(self._serving)
 
     # Facts: record, decide nothing.
 
@@ -123,25 +142,36 @@ class Supervisor:
                 if worker.state is State.SERVING:
                     worker.due = _next_look(worker, now)
 
-    def _record_wish(self, wish: Wish | Reload, now: float) -> None:
+    def _record_wish(self, wish: Wish | Reload | Scale, now: float) -> None:
         match wish:
             case Reload():
                 self._reloads.append(wish)
-            case Wish.STOP:  # the second one is impatient
-                self._hurry(Haste.QUICK if self.stopping else Haste.GRACEFUL, now)
+            case Scale(workers=workers):
+                self._resize(lambda size: workers)
+            case Wish.STOP if not self.stopping:
+                delay = self._serving.policy.drain_delay if self._serving.adopted else 0.0
+                self._hurry(Haste.GRACEFUL, now + delay)
+            case Wish.STOP:  # impatient: the second one ends the delay, or else the grace
+                if now < self._retire_at:
+                    self._retire_at = now
+                else:
+                    self._hurry(Haste.QUICK, now)
             case Wish.QUIT:
                 self._hurry(Haste.FORCED if self._haste >= Haste.QUICK else Haste.QUICK, now)
             case Wish.FORCE:
                 self._hurry(Haste.FORCED, now)
             case Wish.SCALE_UP | Wish.SCALE_DOWN:
                 step = 1 if wish is Wish.SCALE_UP else -1
-                for generation in self._generations():
-                    if generation.size:  # else all were retired, until a reload
-                        generation.size = max(1, generation.size + step)
+                self._resize(lambda size: size + step)
             case Wish.RETIRE_ALL:
                 self._serving.size = 0
                 if self._candidate:
                     self._candidate.failure = Failure("all workers are being retired")
+
+    def _resize(self, resized: Callable[[int], int]) -> None:
+        for generation in self._generations():
+            if generation.size:  # else all were retired, until a reload
+                generation.size = max(1, resized(generation.size))
 
     def _record_loss(
         self, worker: Worker, now: float, failure: Failure, *, fatal: bool = False
@@ -157,9 +187,9 @@ class Supervisor:
                 return
         generation.failure = generation.failure or failure
 
-    def _hurry(self, haste: Haste, now: float) -> None:
+    def _hurry(self, haste: Haste, at: float) -> None:
         if haste > self._haste:
-            self._haste, self._asked_at = haste, now
+            self._haste, self._retire_at = haste, at
 
     # Decisions.
 
@@ -172,9 +202,10 @@ class Supervisor:
             self._status, self._reason = ExitStatus.BOOT, self._serving.failure.reason
             self._hurry(Haste.QUICK, now)
         orders += self._choose_generation()
-        if self.stopping:
+        self._leaving = self.stopping and (self._leaving or now >= self._retire_at)
+        if self._leaving:
             orders += self._wind_down(now)
-        else:
+        else:  # in a drain delay too: the port is served as well as ever
             orders += self._dismiss(now)
             orders += self._fill(now)
         return orders
@@ -182,8 +213,9 @@ class Supervisor:
     def deadline(self) -> float | None:
         """When to ask again if no fact comes before; None: not at all."""
         times = [worker.due for worker in self._workers.values() if worker.due is not None]
-        if not self.stopping:
+        if not self._leaving:
             times += [self._serving.backoff(slot).not_before for slot in self._vacancies()]
+            times += [self._retire_at] if self.stopping else []
         return min(times, default=None)
 
     def _expire(self, now: float) -> Iterator[Action]:
@@ -246,7 +278,7 @@ class Supervisor:
         """Everybody out; who is leaving already may be told to make haste."""
         for worker in self.workers:
             grace = worker.policy.graceful_timeout if self._haste is Haste.GRACEFUL else 0.0
-            cut = self._asked_at + grace + MARGIN
+            cut = self._retire_at + grace + MARGIN
             forced = self._haste is Haste.FORCED and worker.state is not State.KILLED
             late = worker.state is State.RETIRING and worker.due is not None and worker.due > cut
             if forced or worker.state is State.BOOTING:

@@ -178,6 +178,13 @@ class Config:
         group="Workers",
         help="Replace a worker whose resident memory is above this; 0 never.",
     )
+    reload_parallel: int = setting(
+        1,
+        whole(1),
+        flags="--reload-parallel",
+        group="Workers",
+        help="How many new workers boot at a time in a reload.",
+    )
     loop: str = setting(
         "auto",
         choice("auto", "uvloop", "asyncio"),
@@ -199,6 +206,14 @@ class Config:
         flags="--graceful-timeout",
         group="Timeouts",
         help="How long a worker that leaves may finish its requests.",
+    )
+    drain_delay: float = setting(
+        0.0,
+        SECONDS,
+        flags="--drain-delay",
+        group="Timeouts",
+        help="How long the server goes on as before after it was told to stop, so that load "
+        "balancers see in its status that it will.",
     )
     boot_timeout: float = setting(
         60.0,
@@ -309,6 +324,14 @@ class Config:
         flags="-p --pid",
         group="Process",
         help="Write the arbiter's process id to this file.",
+    )
+    control: str = setting(
+        "auto",
+        PATH,
+        flags="--control",
+        group="Process",
+        help="Where the control socket is, which pyfork status, reload, stop and scale use; auto "
+        "is a file in the runtime directory, off is none. Read at start only.",
     )
     user: str | None = setting(
         None,

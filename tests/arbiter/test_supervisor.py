@@ -15,6 +15,7 @@ from pyfork.arbiter.facts import (
     Promised,
     Ready,
     Reload,
+    Scale,
     Wish,
     Worn,
 )
@@ -22,6 +23,7 @@ from pyfork.arbiter.supervisor import NOT_NEEDED, STOPPING, Supervisor
 from pyfork.errors import ExitStatus
 
 ONE = Policy(workers=1, boot_timeout=60, graceful_timeout=30, timeout=30)
+SLOW = Policy(workers=1, boot_timeout=60, graceful_timeout=30, timeout=0, drain_delay=10)
 TWO = Policy(workers=2, boot_timeout=60, graceful_timeout=30, timeout=30)
 STOP, QUIT, FORCE = Asked(Wish.STOP), Asked(Wish.QUIT), Asked(Wish.FORCE)
 UP, DOWN, ALL = Asked(Wish.SCALE_UP), Asked(Wish.SCALE_DOWN), Asked(Wish.RETIRE_ALL)
@@ -90,6 +92,51 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             (11.5, [QUIT], [Kill(1, STOPPING)]),
             (11.6, [Exited(1, "killed by SIGKILL")], [Finish(ExitStatus.OK)]),
         ],
+    ),
+    "a drain delay is served through, at full strength": (
+        SLOW,
+        [
+            *START_ONE,
+            (10, [STOP], []),
+            (11, [Exited(1, "killed by SIGSEGV")], [Spawn(2, 0, 1)]),
+            (12, [Ready(2), Asked(Reload(2, SLOW))], [Abandon(2, STOPPING)]),
+            (
+                13,
+                [Asked(Reload(3, SLOW)), Worn(2, "max-requests")],
+                [Abandon(3, STOPPING), Spawn(3, 0, 1)],
+            ),
+            (14, [Ready(3)], [Retire(2, 30)]),
+            (20, [], [Retire(3, 30)]),
+            (46, [], [Kill(2, STUCK)]),
+            (52, [], [Kill(3, STUCK)]),
+        ],
+    ),
+    "a reload under way is abandoned when a drain delay begins": (
+        SLOW,
+        [
+            *START_ONE,
+            (10, [Asked(Reload(2, SLOW))], [Spawn(2, 0, 2)]),
+            (11, [STOP], [Abandon(2, STOPPING), Kill(2, NOT_NEEDED)]),
+            (21, [], [Retire(1, 30)]),
+        ],
+    ),
+    "a second TERM ends the drain delay, a third one the grace": (
+        SLOW,
+        [
+            *START_ONE,
+            (10, [STOP], []),
+            (15, [STOP], [Retire(1, 30)]),
+            (16, [STOP], [Retire(1, 0)]),
+            (18, [], [Kill(1, STUCK)]),
+        ],
+    ),
+    "INT does not wait for a drain delay": (
+        SLOW,
+        [*START_ONE, (10, [STOP], []), (11, [QUIT], [Retire(1, 0)])],
+    ),
+    "who does not serve yet need not delay its stop": (
+        SLOW,
+        [(0, [], [Spawn(1, 0, 1)]), (1, [STOP], [Kill(1, STOPPING)])],
     ),
     "force kills everyone at once, once": (
         TWO,
@@ -309,6 +356,15 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             (14, [DOWN], [Kill(4, NOT_NEEDED)]),
         ],
     ),
+    "scaling to a number": (
+        TWO,
+        [
+            *START_TWO,
+            (10, [Asked(Scale(4))], [Spawn(3, 2, 1), Spawn(4, 3, 1)]),
+            (11, [Ready(3), Ready(4), Asked(Scale(4))], []),
+            (12, [Asked(Scale(0))], [Retire(2, 30), Retire(3, 30), Retire(4, 30)]),
+        ],
+    ),
     "scaling during a reload counts for both": (
         ONE,
         [
@@ -378,12 +434,23 @@ def test_history(name: str) -> None:
     ],
 )
 def test_deadline(lines: list[Line], deadline: float | None) -> None:
-    supervisor = Supervisor(ONE)
+    assert deadline_after(ONE, lines) == deadline
+
+
+def test_the_end_of_a_drain_delay_is_a_deadline() -> None:
+    lines: list[Line] = [*START_ONE, (10, [STOP], [])]
+    assert deadline_after(SLOW, lines) == 20
+    assert deadline_after(SLOW, [*lines, (11, [Exited(1, "x")], [])]) == 20
+    assert deadline_after(SLOW, [*lines, (20, [], [])]) == 52
+
+
+def deadline_after(policy: Policy, lines: list[Line]) -> float | None:
+    supervisor = Supervisor(policy)
     for now, facts, _ in lines:
         for fact in facts:
             supervisor.feed(fact, now)
         supervisor.actions(now)
-    assert supervisor.deadline() == deadline
+    return supervisor.deadline()
 
 
 def test_limits_that_are_off() -> None:

@@ -19,6 +19,7 @@ from pyfork.arbiter.facts import (
     Promised,
     Ready,
     Reload,
+    Scale,
     Wish,
     Worn,
 )
@@ -26,12 +27,14 @@ from pyfork.arbiter.roster import State
 from pyfork.arbiter.supervisor import LOST_LIMIT, MARGIN, Supervisor
 
 GRACE = 20.0
+DELAY = 7.0
 POLICIES = st.builds(
     Policy,
     workers=st.integers(1, 4),
     timeout=st.sampled_from([0.0, 30.0]),
     boot_timeout=st.sampled_from([0.0, 60.0]),
     graceful_timeout=st.just(GRACE),
+    drain_delay=st.sampled_from([0.0, 0.0, DELAY]),
     reload_parallel=st.integers(1, 3),
 )
 
@@ -85,7 +88,7 @@ class World(RuleBasedStateMachine):
         assert self.finished is None, "Finish is the last word"
         match order:
             case do.Spawn(worker=serial, slot=slot, generation=generation):
-                assert not self.supervisor.stopping
+                assert not self.supervisor.leaving
                 assert generation not in self.abandoned
                 assert all(serial > worker.serial for worker in self.workers)
                 self.workers.append(Simulated(serial, slot, generation))
@@ -105,7 +108,7 @@ class World(RuleBasedStateMachine):
             case do.Abort(worker=serial) | do.Kill(worker=serial):
                 worker = self.worker(serial)
                 if isinstance(order, do.Kill) and worker.serves:
-                    assert self.supervisor.stopping, "a serving worker is retired, never killed"
+                    assert self.supervisor.leaving, "a serving worker is retired, never killed"
                 worker.doomed = True
 
     def worker(self, serial: int) -> Simulated:
@@ -121,22 +124,30 @@ class World(RuleBasedStateMachine):
         )
         assert (
             successor
-            or self.supervisor.stopping
+            or self.supervisor.leaving
             or worker.generation in self.abandoned
-            or worker.slot >= self.supervisor.serving.size  # scaled down, or all are retired
+            or worker.slot >= self.size(worker.generation)  # scaled down, or all are retired
         )
+
+    def size(self, generation: int) -> int:
+        """How many slots a generation is to fill."""
+        candidate = self.supervisor.candidate
+        if candidate and candidate.number == generation:
+            return candidate.size
+        return self.supervisor.serving.size
 
     def check(self) -> None:
         supervisor = self.supervisor
         assert supervisor.actions(self.now) == [], "asked twice, it gives nothing"
         deadline = supervisor.deadline()
         assert deadline is None or deadline > self.now
-        if supervisor.stopping:
+        if supervisor.leaving:
             return
         serving = {w.serial for w in supervisor.workers if w.state is State.SERVING}
         assert serving <= {worker.serial for worker in self.workers if worker.serves}
         self.check_slots()
         candidate = supervisor.candidate
+        assert not (candidate and supervisor.stopping)
         if candidate:
             booting = [w for w in supervisor.workers if w.state is State.BOOTING]
             fresh = sum(w.generation is candidate for w in booting)
@@ -233,8 +244,8 @@ class World(RuleBasedStateMachine):
             self.open_reloads.add(self.generation)
             self.tell(Asked(Reload(self.generation, policy)))
 
-    @rule(wish=st.sampled_from([Wish.SCALE_UP, Wish.SCALE_DOWN, Wish.RETIRE_ALL]))
-    def scale(self, wish: Wish) -> None:
+    @rule(wish=st.sampled_from([Wish.SCALE_UP, Wish.SCALE_DOWN, Wish.RETIRE_ALL, Scale(3)]))
+    def scale(self, wish: Wish | Scale) -> None:
         before = self.supervisor.serving.size
         self.tell(Asked(wish))
         if wish is not Wish.RETIRE_ALL and before:
@@ -259,7 +270,7 @@ class World(RuleBasedStateMachine):
             assert deadline is not None
             self.now = deadline
             self.act()
-        assert self.now <= asked + GRACE + MARGIN + LOST_LIMIT
+        assert self.now <= asked + DELAY + GRACE + MARGIN + LOST_LIMIT
         assert self.supervisor.deadline() is None
         assert not self.open_reloads, "each reload was answered"
 
