@@ -53,7 +53,7 @@ class Arbiter:
         self._wires = Wires()
         self._ports = Ports()
         self._crew = Crew(worker_main, self._what_a_child_closes)
-        self._handoffs = Handoffs(self._send)
+        self._handoffs = Handoffs(self._wires.send)
         self._inbox: Inbox
         self._pidfile: PidFile | None = None
 
@@ -154,9 +154,6 @@ class Arbiter:
             case _:
                 log.error("%s sent what only the arbiter says: %s", journal.who(member), message)
 
-    def _send(self, member: Member, message: messages.Message, fds: Sequence[int] = ()) -> None:
-        self._wires.send(member.channel, message, fds)
-
     def _tell_failure(self, member: Member, reason: str, detail: str) -> None:
         """Workers of one generation fail alike: the log gets the traceback once.
 
@@ -181,7 +178,7 @@ class Arbiter:
             case Errand.REOPEN_LOGS:
                 setup.reopen()
                 for member in self._crew:
-                    self._send(member, messages.ReopenLogs())
+                    self._wires.send(member.channel, messages.ReopenLogs())
                 log.info("%s: log files are open anew", name)
             case facts.Wish.RETIRE_ALL if _in_terminal():
                 log.debug("%s: the window has changed", name)
@@ -263,7 +260,7 @@ class Arbiter:
     ) -> None:
         match order:
             case actions.Retire(grace=grace):
-                others = not self._supervisor.stopping
+                others = not self._supervisor.leaving
                 if not others:  # each worker empties the queue, and closes the last copy
                     self._ports.close()
                 self._retire(member, messages.Retire(grace, handoff=others))
@@ -276,7 +273,7 @@ class Arbiter:
     def _retire(self, member: Member, message: messages.Retire) -> None:
         """Tell it to leave; by TERM too if it may not hear."""
         member.retiring = True
-        self._send(member, message)
+        self._wires.send(member.channel, message)
         if not self._wires.is_connected(member.channel):
             member.signal(signal.SIGTERM)
 
@@ -328,6 +325,8 @@ def _policy(config: Config) -> facts.Policy:
         timeout=config.timeout,
         boot_timeout=config.boot_timeout,
         graceful_timeout=config.graceful_timeout,
+        drain_delay=config.drain_delay,
+        reload_parallel=config.reload_parallel,
     )
 
 
