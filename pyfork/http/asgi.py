@@ -6,6 +6,7 @@ answers before `data_received` returns.
 """
 
 import asyncio
+import contextvars
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
@@ -47,6 +48,7 @@ class AsgiGateway:
         self.loop = loop
         self.root_path = root_path.rstrip("/")
         self.state = state
+        self.context = contextvars.copy_context()  # what each request begins with
         self.tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no strong reference
 
     def exchange(self, connection: "Connection", head: RequestHead) -> Exchange:
@@ -55,12 +57,14 @@ class AsgiGateway:
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None] | None":
         """Run ``coroutine`` as a task, at once where Python can. None if it is done already."""
+        # What runs now may be the end of another request, in that one's context.
+        context = self.context.copy()
         if EAGER:
-            task = asyncio.Task(coroutine, loop=self.loop, eager_start=True)  # type: ignore[call-arg,unused-ignore]
+            task = asyncio.Task(coroutine, loop=self.loop, context=context, eager_start=True)  # type: ignore[call-arg,unused-ignore]
             if task.done():
                 return None
         else:
-            task = self.loop.create_task(coroutine)
+            task = self.loop.create_task(coroutine, context=context)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task

@@ -22,10 +22,13 @@ def frames(error: BaseException) -> bool:
     return any(not _is_machinery(frame) for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
-def detail(error: BaseException) -> str:
-    """The traceback without the frames of pyfork and the import machinery; no line end."""
+def detail(error: BaseException, *, also: str = "") -> str:
+    """The traceback without the frames of pyfork and the import machinery; no line end.
+
+    ``also`` is one more directory whose frames are left out.
+    """
     report = traceback.TracebackException.from_exception(error)
-    _strip(report, error, set())
+    _strip(report, error, also, set())
     return "".join(report.format()).rstrip("\n")
 
 
@@ -45,20 +48,23 @@ def kind(value: object) -> str:
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
-def _strip(report: traceback.TracebackException, error: BaseException, seen: set[int]) -> None:
+def _strip(
+    report: traceback.TracebackException, error: BaseException, also: str, seen: set[int]
+) -> None:
     """Drop machinery frames here, and in the exceptions that led to this one."""
     if id(error) in seen:
         return
     seen.add(id(error))
     walked = zip(report.stack, traceback.walk_tb(error.__traceback__), strict=False)
-    kept = [entry for entry, (frame, _) in walked if not _is_machinery(frame)]
+    kept = [entry for entry, (frame, _) in walked if not _is_machinery(frame, also)]
     report.stack = traceback.StackSummary.from_list(kept)
     if report.__cause__ is not None and error.__cause__ is not None:
-        _strip(report.__cause__, error.__cause__, seen)
+        _strip(report.__cause__, error.__cause__, also, seen)
     if report.__context__ is not None and error.__context__ is not None:
-        _strip(report.__context__, error.__context__, seen)
+        _strip(report.__context__, error.__context__, also, seen)
 
 
-def _is_machinery(frame: FrameType) -> bool:
+def _is_machinery(frame: FrameType, also: str = "") -> bool:
     path = frame.f_code.co_filename
-    return path.startswith((_HERE, _IMPORTLIB, "<frozen importlib"))
+    machinery = (_HERE, _IMPORTLIB, "<frozen importlib", *([also] if also else ()))
+    return path.startswith(machinery)

@@ -1,14 +1,19 @@
 """uvicorn's lifespan, with its failure kept for the arbiter instead of logged by each worker."""
 
 import logging
-import traceback
+import os
 from typing import TYPE_CHECKING
 
+import uvicorn
 from uvicorn.lifespan.on import LifespanOn
+
+from pyfork.worker import blame
 
 if TYPE_CHECKING:
     from uvicorn import Config
     from uvicorn.lifespan.on import LifespanSendMessage
+
+_UVICORN = os.path.dirname(uvicorn.__file__) + os.sep
 
 
 class _Keeper(logging.LoggerAdapter[logging.Logger]):
@@ -24,7 +29,7 @@ class _Keeper(logging.LoggerAdapter[logging.Logger]):
             return
         error = kwargs.get("exc_info")
         if isinstance(error, BaseException):
-            self.kept = "".join(traceback.format_exception(error))
+            self.kept = blame.detail(error, also=_UVICORN)
 
 
 class Lifespan(LifespanOn):
