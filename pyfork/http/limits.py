@@ -2,8 +2,10 @@
 
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pyfork.config.settings import Config
+if TYPE_CHECKING:
+    from pyfork.config.settings import Config
 
 UNLIMITED = sys.maxsize
 
@@ -19,7 +21,7 @@ class Limits:
     body: int = 1 << 30  # content: 413
 
     @classmethod
-    def from_config(cls, config: Config) -> "Limits":
+    def from_config(cls, config: "Config") -> "Limits":
         """The limits of a configuration, where 0 means none."""
         return cls(
             line=config.limit_request_line or UNLIMITED,

@@ -146,8 +146,8 @@ def complete(head: RequestHead, fields: Fields, limits: Limits) -> None:
                     raise ProtocolError(400, "more than one Host field")
                 value = found[name] + b"," + value  # RFC 9110 5.3; no number for Content-Length
             found[name] = value
-    _set_authority(head, found.get(b"host"))
-    if len(found) > 1:
+    _set_authority(head, found.pop(b"host", None))
+    if found:
         _set_meaning(head, found, limits)
 
 

@@ -106,6 +106,7 @@ REFUSED: list[tuple[int, int, bytes]] = [
     (14, 400, get(b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n")),
     (14, 400, get(b"Transfer-Encoding: gzip\r\nContent-Length: 5\r\n")),
     (15, 400, get(b"Transfer-Encoding: chunked\r\n", b"POST / HTTP/1.0")),
+    (15, 400, b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"),
     (16, 400, CHUNKED + b"\r\n"),
     (16, 400, CHUNKED + b"x\r\n"),
     (16, 400, CHUNKED + b"-1\r\n"),
@@ -221,6 +222,7 @@ SERVED = [
     served(10, get(b"Name: x\r\n" * 99), method="GET"),
     served(11, get(b"Content-Length: 005 \r\n") + b"hello", b"hello", content_length=5),
     served(11, get(b"Content-Length: 0\r\n"), content_length=0),
+    served(11, b"POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello", b"hello"),
     served(
         16,
         CHUNKED
@@ -238,6 +240,7 @@ SERVED = [
     served(22, get(b"Connection: closed\r\n"), keep_alive=True),
     served(22, get(b"Proxy-Connection: close\r\n"), keep_alive=True),
     served(25, get(b"", b"GET / HTTP/1.0"), keep_alive=False),
+    served(25, b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", keep_alive=True),
     served(25, get(b"Connection: Keep-Alive\r\n", b"GET / HTTP/1.0"), keep_alive=True),
     served(25, get(b"Connection: keep-alive, close\r\n", b"GET / HTTP/1.0"), keep_alive=False),
     served(

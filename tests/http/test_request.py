@@ -3,7 +3,7 @@
 import ipaddress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyfork.errors import ProtocolError
@@ -101,6 +101,7 @@ def test_no_authorities(text: bytes) -> None:
 
 
 @given(st.text("0123456789abcdef:.", max_size=20))
+@settings(deadline=None)
 def test_literals_are_those_of_ipaddress(text: str) -> None:
     try:
         ipaddress.IPv6Address(text)
@@ -115,6 +116,7 @@ def test_literals_are_those_of_ipaddress(text: str) -> None:
     path=st.sampled_from([b"", b"/", b"/x", b"//x/", b"/http://c/"]),
     query=st.sampled_from([None, b"", b"y", b"y?/z"]),
 )
+@settings(deadline=None)
 def test_absolute_targets(host: bytes, path: bytes, query: bytes | None) -> None:
     target = b"http://" + host + path + (b"" if query is None else b"?" + query)
     made = head(b"GET " + target + b" HTTP/1.1")

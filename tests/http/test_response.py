@@ -4,7 +4,7 @@ from typing import Any
 
 import h11
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyfork.http.request import RequestHead
@@ -273,6 +273,7 @@ NOT_PASSED = OURS | {b"trailer"}
     pieces=PIECES,
     known=st.booleans(),
 )
+@settings(deadline=None)
 def test_an_independent_reader_reads_it_back(
     to: RequestHead,
     status: int,
@@ -301,6 +302,7 @@ def test_an_independent_reader_reads_it_back(
 
 
 @given(fields=st.lists(st.tuples(TOKEN, CLEAN), max_size=5), reason=CLEAN, pieces=PIECES)
+@settings(deadline=None)
 def test_what_is_valid_is_never_refused(fields: Fields, reason: bytes, pieces: list[bytes]) -> None:
     response = begin(request(), 200, reason, fields)
     _, read_fields, body = by_h11(
