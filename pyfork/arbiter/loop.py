@@ -8,6 +8,7 @@ Rules: decides nothing; imports no application and reads no client byte; waits n
 `_listen`, so that whatever happens is answered at once, also in the middle of a reload.
 """
 
+import contextlib
 import gc
 import logging
 import os
@@ -20,11 +21,12 @@ from functools import partial
 from pyfork import __version__
 from pyfork.arbiter import actions, facts, journal, process
 from pyfork.arbiter.crew import Crew, Member
+from pyfork.arbiter.generations import Generations, policy
 from pyfork.arbiter.handoffs import Handoffs
 from pyfork.arbiter.pidfile import PidFile
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.signals import Errand, Inbox, Meaning
-from pyfork.arbiter.supervisor import BLAMELESS, Supervisor
+from pyfork.arbiter.supervisor import BLAMELESS, STOPPING, Supervisor
 from pyfork.arbiter.wires import Wires, hand_on
 from pyfork.config.settings import Config
 from pyfork.errors import ExitStatus, PyforkError
@@ -44,14 +46,12 @@ class Arbiter:
     """
 
     def __init__(self, config: Config, *, reread: Callable[[], Config], worker_main: str) -> None:
-        self._configs = {1: config}  # by generation, of those that count
-        self._newest = 1  # the last generation asked for
-        self._reread = reread
         self._status: ExitStatus | None = None  # of this process, once that is known
         self._told: set[tuple[int, str]] = set()  # tracebacks that the log has already
-        self._supervisor = Supervisor(_policy(config))
+        self._supervisor = Supervisor(policy(config))
         self._wires = Wires()
         self._ports = Ports()
+        self._generations = Generations(config, reread, self._ports)
         self._crew = Crew(worker_main, self._what_a_child_closes)
         self._handoffs = Handoffs(self._wires.send)
         self._inbox: Inbox
@@ -66,7 +66,7 @@ class Arbiter:
         """
         self._inbox = Inbox()
         try:
-            self._start(self._configs[1])
+            self._start(self._generations.config(1))
             patience: float | None = 0.0
             while self._status is None:
                 self._listen(patience)
@@ -174,7 +174,8 @@ class Arbiter:
             case Errand.REAP:
                 self._reap()
             case Errand.RELOAD:
-                self._reload()
+                with contextlib.suppress(PyforkError):  # it is in the log
+                    self._reload()
             case Errand.REOPEN_LOGS:
                 setup.reopen()
                 for member in self._crew:
@@ -186,21 +187,18 @@ class Arbiter:
                 log.info("%s: %s", name, meaning.help.partition(":")[0].partition(".")[0].lower())
                 self._feed(facts.Asked(wish))
 
-    def _reload(self) -> None:
-        """Read the configuration, bind what is new, and ask for a generation that has both."""
+    def _reload(self) -> int:
+        """Ask for a new generation, and return its number. Raises PyforkError: there is none."""
         if self._supervisor.stopping:
-            return
-        generation = self._newest + 1
+            raise PyforkError(STOPPING)
         try:
-            config = self._reread()
-            self._ports.open(generation, config)
+            reload = self._generations.begin(time.monotonic())
         except PyforkError as error:
             log.error("reload refused, all stays as it was: %s", error)
-            return
-        self._newest = generation
-        self._configs[generation] = config
-        log.info("reload: generation %d boots", generation)
-        self._feed(facts.Asked(facts.Reload(generation, _policy(config))))
+            raise
+        log.info("reload: generation %d boots", reload.generation)
+        self._feed(facts.Asked(reload))
+        return reload.generation
 
     def _reap(self) -> None:
         """Wait for every child that ended. As PID 1 there are strangers among them."""
@@ -281,7 +279,7 @@ class Arbiter:
         try:
             member = self._crew.spawn(
                 order,
-                self._configs[order.generation],
+                self._generations.config(order.generation),
                 self._ports,
                 time.monotonic(),
                 own_log=order.generation != self._supervisor.serving.number,
@@ -295,9 +293,7 @@ class Arbiter:
             )
 
     def _adopt(self, generation: int) -> None:
-        config = self._configs[generation]
-        self._configs = {each: kept for each, kept in self._configs.items() if each >= generation}
-        self._ports.release_below(generation)
+        config = self._generations.adopt(generation, time.monotonic())
         self._told.clear()
         if generation == 1:
             return
@@ -309,25 +305,13 @@ class Arbiter:
         log.info("reload: generation %d serves", generation)
 
     def _abandon(self, order: actions.Abandon) -> None:
-        self._configs.pop(order.generation, None)
-        self._ports.release(order.generation)
+        self._generations.abandon(order, time.monotonic())
         serving = self._supervisor.serving.number
         text = (
             f"reload failed: generation {order.generation} is abandoned, "
             f"generation {serving} serves on: {order.reason}"
         )
         log.error(_with_detail(text, order.detail))
-
-
-def _policy(config: Config) -> facts.Policy:
-    return facts.Policy(
-        workers=config.workers,
-        timeout=config.timeout,
-        boot_timeout=config.boot_timeout,
-        graceful_timeout=config.graceful_timeout,
-        drain_delay=config.drain_delay,
-        reload_parallel=config.reload_parallel,
-    )
 
 
 def _gravity(member: Member) -> int:

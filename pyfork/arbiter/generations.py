@@ -1,0 +1,99 @@
+"""What each generation is made of, and how the last reloads ended.
+
+A generation is a configuration and the listeners that it names. Both are there before the
+supervisor hears of it: what cannot be had changes nothing.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyfork.arbiter.actions import Abandon
+from pyfork.arbiter.facts import Policy, Reload
+from pyfork.arbiter.ports import Ports
+from pyfork.config.settings import Config
+from pyfork.errors import PyforkError
+
+_REMEMBERED = 16  # outcomes; only the last is shown, but more may come in one turn of the loop
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a reload ended."""
+
+    generation: int | None  # None: it was refused before it got a number
+    at: float
+    error: str = ""  # why it failed; empty: its generation serves
+    detail: str = ""  # the application's traceback
+
+
+class Generations:
+    """The generations that count: the one that serves, and any that may come after it.
+
+    Args:
+        config: of the first generation, whose listeners are bound by the caller.
+        reread: returns the configuration anew; raises ConfigError.
+    """
+
+    def __init__(self, config: Config, reread: Callable[[], Config], ports: Ports) -> None:
+        self._configs = {1: config}
+        self._newest = 1  # the last one asked for
+        self._reread = reread
+        self._ports = ports
+        self._outcomes: deque[Outcome] = deque(maxlen=_REMEMBERED)
+
+    @property
+    def last(self) -> Outcome | None:
+        """How the last reload ended."""
+        return self._outcomes[-1] if self._outcomes else None
+
+    def outcome(self, generation: int) -> Outcome | None:
+        """How the reload ended that was to bring this generation; None: it is under way."""
+        return next((each for each in self._outcomes if each.generation == generation), None)
+
+    def config(self, generation: int) -> Config:
+        """The configuration of a generation that counts."""
+        return self._configs[generation]
+
+    def begin(self, now: float) -> Reload:
+        """Read the configuration and bind what is new.
+
+        Raises:
+            PyforkError: all stays as it was.
+        """
+        generation = self._newest + 1
+        try:
+            config = self._reread()
+            self._ports.open(generation, config)
+        except PyforkError as error:
+            self._outcomes.append(Outcome(None, now, str(error)))
+            raise
+        self._newest = generation
+        self._configs[generation] = config
+        return Reload(generation, policy(config))
+
+    def adopt(self, generation: int, now: float) -> Config:
+        """A generation serves: what only lower ones used goes. Returns its configuration."""
+        self._configs = {each: kept for each, kept in self._configs.items() if each >= generation}
+        self._ports.release_below(generation)
+        if generation > 1:
+            self._outcomes.append(Outcome(generation, now))
+        return self._configs[generation]
+
+    def abandon(self, order: Abandon, now: float) -> None:
+        """A generation will not be: what only it used goes."""
+        self._configs.pop(order.generation, None)
+        self._ports.release(order.generation)
+        self._outcomes.append(Outcome(order.generation, now, order.reason, order.detail))
+
+
+def policy(config: Config) -> Policy:
+    """What the supervisor needs of a configuration."""
+    return Policy(
+        workers=config.workers,
+        timeout=config.timeout,
+        boot_timeout=config.boot_timeout,
+        graceful_timeout=config.graceful_timeout,
+        drain_delay=config.drain_delay,
+        reload_parallel=config.reload_parallel,
+    )
