@@ -70,6 +70,8 @@ class Wish(Enum):
     SCALE_UP = auto()
     SCALE_DOWN = auto()
     RETIRE_ALL = auto()
+    YIELD = auto()  # another arbiter serves: stop gracefully, and without delay
+    CARRY_ON = auto()  # it is gone: do not stop after all
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,16 @@ class PidFile:
                 f"--pid {path}: process {holder} is alive and has this file; stop it, or remove "
                 "the file if that process is another program"
             )
+        return cls.take(path)
+
+    @classmethod
+    def take(cls, path: str) -> "PidFile":
+        """Write our process id to ``path``, whoever's was there: we follow another arbiter.
+
+        Raises:
+            PidFileError: the file cannot be written.
+        """
+        path = os.path.abspath(path)
         try:
             _write(path)
         except OSError as error:

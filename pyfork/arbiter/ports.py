@@ -5,11 +5,11 @@ same address, and closed when the last of those is gone.
 """
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from pyfork.config.settings import Config
 from pyfork.net.address import parse
-from pyfork.net.bind import Listener, bind
+from pyfork.net.bind import Listener, adopted, bind
 
 
 class Ports:
@@ -18,6 +18,12 @@ class Ports:
     def __init__(self) -> None:
         self._listeners: dict[str, Listener] = {}  # by the address asked for
         self._uses: dict[int, tuple[str, ...]] = {}  # generation -> addresses, in their order
+        self.files_are_ours = True  # else another arbiter serves on our unix sockets too
+
+    def inherit(self, listeners: Mapping[str, socket.socket]) -> None:
+        """Take what another arbiter had bound; what no generation asks for is closed in time."""
+        for text, each in listeners.items():
+            self._listeners[text] = adopted(each)
 
     def open(self, generation: int, config: Config) -> None:
         """Bind what ``generation`` needs and nobody has bound.
@@ -40,6 +46,14 @@ class Ports:
             self.release(generation)
             raise
 
+    def resume(self, generation: int, addresses: Iterable[str]) -> None:
+        """``generation`` used these already, in the image of this process before."""
+        self._uses[generation] = tuple(addresses)
+
+    def all(self) -> dict[str, socket.socket]:
+        """Every listener's socket, by the address asked for."""
+        return {text: listener.socket for text, listener in self._listeners.items()}
+
     def of(self, generation: int) -> tuple[Listener, ...]:
         """The listeners of a generation, in the order of its configuration."""
         return tuple(self._listeners[text] for text in self._uses[generation])
@@ -56,8 +70,8 @@ class Ports:
 
     def release_below(self, generation: int) -> None:
         """All lower generations are no more."""
-        for lower in [each for each in self._uses if each < generation]:
-            self.release(lower)
+        self._uses = {each: uses for each, uses in self._uses.items() if each >= generation}
+        self._close_unless(lambda text: any(text in uses for uses in self._uses.values()))
 
     def close(self) -> None:
         """Close all."""
@@ -66,4 +80,8 @@ class Ports:
 
     def _close_unless(self, used: Callable[[str], bool]) -> None:
         for text in [text for text in self._listeners if not used(text)]:
-            self._listeners.pop(text).close()
+            listener = self._listeners.pop(text)
+            if self.files_are_ours:
+                listener.close()
+            else:
+                listener.socket.close()

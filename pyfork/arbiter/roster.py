@@ -49,6 +49,17 @@ class Worker:
         self.state, self.due = state, due
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What another supervisor of this process knew of a worker. Times as in `Worker`."""
+
+    serial: int
+    slot: int
+    generation: int
+    ready_at: float
+    retire_by: float | None  # None: it serves
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why a generation cannot be."""

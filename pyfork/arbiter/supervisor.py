@@ -21,7 +21,7 @@ A graceful stop may have a drain delay: until it is over all goes on, but no rel
 Rules: no os, signal, socket, time, logging; no pid; time is what the caller says it is.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 
 from pyfork.arbiter.actions import Abandon, Abort, Action, Adopt, Finish, Kill, Retire, Spawn
@@ -38,7 +38,7 @@ from pyfork.arbiter.facts import (
     Wish,
     Worn,
 )
-from pyfork.arbiter.roster import Failure, Generation, State, Worker
+from pyfork.arbiter.roster import Failure, Generation, Kept, State, Worker
 from pyfork.errors import ExitStatus
 
 MARGIN = 2.0  # seconds that a worker gets beyond its grace, for its own cut and shutdown
@@ -53,7 +53,7 @@ BLAMELESS = frozenset({STOPPING, NOT_NEEDED})  # reasons for a kill that are not
 
 
 class Haste(IntEnum):
-    """How a stop is made. It only ever grows."""
+    """How a stop is made. It only grows, unless the arbiter that was to follow is gone."""
 
     NONE = 0
     GRACEFUL = 1
@@ -64,12 +64,13 @@ class Haste(IntEnum):
 class Supervisor:
     """Keeps one generation of workers serving, and swaps it for the next."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._serving = Generation(1, policy, policy.workers)
+    def __init__(self, policy: Policy, *, first: int = 1) -> None:
+        """``first`` is the number of the first generation."""
+        self._serving = Generation(first, policy, policy.workers)
         self._candidate: Generation | None = None
         self._workers: dict[int, Worker] = {}  # by serial; from Spawn to Exited
         self._serial = 0  # the last one given
-        self._newest = 1  # the highest generation seen
+        self._newest = first  # the highest generation seen
         self._reloads: list[Reload] = []  # asked for, not yet begun
         self._haste = Haste.NONE
         self._retire_at = 0.0  # when the present haste has its effect
@@ -77,6 +78,28 @@ class Supervisor:
         self._status = ExitStatus.OK  # of the stop, with its reason
         self._reason = ""
         self._finished = False
+
+    @classmethod
+    def resume(
+        cls, policy: Policy, *, generation: int, size: int, workers: Iterable[Kept]
+    ) -> "Supervisor":
+        """Go on where another supervisor of this process was: ``generation`` serves."""
+        resumed = cls(policy, first=generation)
+        serving = resumed._serving
+        serving.adopted, serving.anyone_ready, serving.size = True, True, size
+        for kept in workers:
+            own = kept.generation == generation
+            worker = Worker(
+                serial=kept.serial,
+                slot=kept.slot,
+                generation=serving if own else Generation(kept.generation, policy, 0),
+                state=State.SERVING if kept.retire_by is None else State.RETIRING,
+                due=kept.retire_by,
+                ready_at=kept.ready_at,
+            )
+            resumed._workers[kept.serial] = worker
+            resumed._serial = max(resumed._serial, kept.serial)
+        return resumed
 
     @property
     def workers(self) -> tuple[Worker, ...]:
@@ -148,6 +171,10 @@ class Supervisor:
                 self._reloads.append(wish)
             case Scale(workers=workers):
                 self._resize(lambda size: workers)
+            case Wish.YIELD:
+                self._hurry(Haste.GRACEFUL, now)
+            case Wish.CARRY_ON:
+                self._haste, self._leaving = Haste.NONE, False
             case Wish.STOP if not self.stopping:
                 delay = self._serving.policy.drain_delay if self._serving.adopted else 0.0
                 self._hurry(Haste.GRACEFUL, now + delay)

@@ -14,7 +14,7 @@ from pyfork.config.settings import SETTINGS
 from pyfork.errors import ConfigError
 
 ARGUMENTS = "PYFORK_CMD_ARGS"
-OWN_VARIABLES = frozenset({ARGUMENTS, "PYFORK_WORKER"})
+OWN_VARIABLES = frozenset({ARGUMENTS, "PYFORK_WORKER", "PYFORK_UPGRADE"})
 """Variables that pyfork reads or sets itself, and that are no settings."""
 
 # Kubernetes and Docker links describe a service that is called pyfork, or pyfork-something, in

@@ -88,12 +88,45 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
+class Bequest:
+    """Arbiter to its successor, with the listeners' fds: what it may serve on."""
+
+    generation: int  # the first of the successor's own
+    addresses: list[str]  # as asked for, in the order of the fds
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """Successor: all my workers are ready; drain, and give me what idles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissed:
+    """Arbiter to its successor: you are not to follow; I serve on."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReopenLogs:
     """Arbiter: the log files were rotated; open them anew."""
 
 
 Message = (
-    Ready | Failed | Worn | Retire | Offered | Take | Taken | Declined | Release | Keep | ReopenLogs
+    Ready
+    | Failed
+    | Worn
+    | Retire
+    | Offered
+    | Take
+    | Taken
+    | Declined
+    | Release
+    | Keep
+    | Bequest
+    | Succeeded
+    | Dismissed
+    | ReopenLogs
 )
 
 _TYPES: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}

@@ -114,6 +114,13 @@ def _adopt(address: Inherited) -> Listener:
         raise
 
 
+def adopted(made: socket.socket) -> Listener:
+    """A listener that another arbiter bound, with its file, if it has one, to be removed by us."""
+    address = bound_address(made)
+    file = unix.file_of(address.path) if isinstance(address, Unix) else None
+    return Listener(address, made, file)
+
+
 def bound_address(made: socket.socket) -> Address:
     """The address that the kernel gave to a bound socket."""
     name = made.getsockname()

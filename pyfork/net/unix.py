@@ -67,6 +67,17 @@ def _bind_file(made: socket.socket, path: str) -> SocketFile:
     return SocketFile(os.path.abspath(path), found.st_dev, found.st_ino)
 
 
+def file_of(path: str) -> SocketFile | None:
+    """The file at the path of a bound socket; None for an abstract one, or if it is gone."""
+    if not path or path.startswith("\0"):
+        return None
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return SocketFile(os.path.abspath(path), found.st_dev, found.st_ino)
+
+
 def _clear(address: Unix) -> None:
     """Remove a socket file that no process listens on any more; refuse anything else."""
     try:

@@ -1,0 +1,119 @@
+"""What an arbiter leaves to the one that follows it.
+
+An exec keeps the process: its children, their channels, the scoreboard and the listeners are all
+still there, and an `Estate` says which is which. Another process gets the listeners by a channel:
+to it, the arbiter that is still serving is the `Predecessor`.
+"""
+
+import json
+import os
+import select
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from pyfork.arbiter.facts import Policy
+from pyfork.errors import PyforkError
+from pyfork.ipc.channel import Channel, ChannelClosed, Received
+from pyfork.ipc.messages import Bequest, Dismissed
+
+
+class SuccessionError(PyforkError):
+    """The running server did not give its listeners away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survivor:
+    """A worker that lives through an exec. Times are monotonic seconds."""
+
+    serial: int
+    slot: int
+    generation: int
+    pid: int
+    channel: int  # fd of the arbiter's end
+    line: int  # index on the scoreboard
+    born: float
+    ready_at: float
+    retire_by: float | None  # when it must have drained; None if it serves
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estate:
+    """All that an arbiter knows and its next image does not."""
+
+    generation: int  # that serves
+    size: int  # its slots
+    policy: Policy
+    scoreboard: int  # fd
+    listeners: dict[str, int]  # fds by the address asked for
+    survivors: tuple[Survivor, ...]
+
+    def write(self) -> int:
+        """The fd of a nameless file that `read` understands; it survives an exec."""
+        with tempfile.TemporaryFile("w+", prefix="pyfork-estate-") as file:
+            json.dump(asdict(self), file)
+            file.flush()
+            fd = os.dup(file.fileno())
+        os.set_inheritable(fd, True)
+        return fd
+
+    @classmethod
+    def read(cls, fd: int) -> "Estate":
+        """What `write` wrote. Raises SuccessionError for anything else."""
+        try:
+            with os.fdopen(fd) as file:
+                file.seek(0)
+                fields = json.load(file)
+            fields["policy"] = Policy(**fields["policy"])
+            fields["survivors"] = tuple(Survivor(**each) for each in fields["survivors"])
+            return cls(**fields)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise SuccessionError(f"the program before this one left no estate: {error}") from error
+
+    def fds(self) -> Iterator[int]:
+        """Every fd that it names."""
+        yield self.scoreboard
+        yield from self.listeners.values()
+        yield from (survivor.channel for survivor in self.survivors)
+
+
+@dataclass(slots=True, eq=False)
+class Predecessor:
+    """The arbiter that serves until this one is ready; then it gives its connections."""
+
+    channel: Channel
+    generation: int  # the first that is ours
+    listeners: dict[str, socket.socket]  # by the address asked for
+
+    @classmethod
+    def meet(cls, channel: Channel, patience: float) -> "Predecessor":
+        """Receive the bequest, waiting at most ``patience`` seconds.
+
+        Raises:
+            SuccessionError: there was none, or it was refused.
+        """
+        received = _first(channel, patience)
+        match received.message:
+            case Bequest(generation=generation, addresses=addresses):
+                sockets = [socket.socket(fileno=fd) for fd in received.fds]
+                for each in sockets:
+                    each.setblocking(False)
+                return cls(channel, generation, dict(zip(addresses, sockets, strict=True)))
+            case Dismissed(reason=reason):
+                raise SuccessionError(f"the running server refuses: {reason}")
+        raise SuccessionError(f"the running server said {received.message}")
+
+
+def _first(channel: Channel, patience: float) -> Received:
+    """The first thing said on a channel. This arbiter has no loop yet, and nothing else to do."""
+    deadline = time.monotonic() + patience
+    while (left := deadline - time.monotonic()) > 0:
+        select.select([channel], [], [], left)
+        try:
+            if received := channel.receive():
+                return received[0]
+        except ChannelClosed:
+            raise SuccessionError("the running server has gone away") from None
+    raise SuccessionError(f"the running server said nothing for {patience:g} s")
