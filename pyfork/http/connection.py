@@ -29,6 +29,8 @@ log = logging.getLogger("pyfork.error")
 # becomes no more than this many bytes' worth of them in memory.
 SLICE = 64 * 1024
 
+LEAVING = 0.05  # seconds between two looks at whether a response has left, in a drain
+
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
 
 
@@ -122,6 +124,8 @@ class Connection(asyncio.Protocol):
         self.sockname = transport.get_extra_info("sockname")
         self.trusted = self.engine.proxies.trust(self.peer_host)
         self.engine.add(self)
+        if self.engine.draining:  # it was accepted before, and is idle until it speaks
+            self.engine.loop.call_soon(self.drain)
 
     def data_received(self, data: bytes) -> None:
         if self.lingering or self.refusal is not None:
@@ -303,7 +307,10 @@ class Connection(asyncio.Protocol):
         if not self.idle:
             return
         if self.engine.part is not None:
-            self.engine.part(self)
+            if self.transport.get_write_buffer_size():  # what was answered leaves from here
+                self.engine.loop.call_later(LEAVING, self.drain)
+            else:
+                self.engine.part(self)
         elif self.serial:
             self.close_idle()
 

@@ -1,0 +1,1 @@
+"""The load client of the project, and short runs of it around every way to reload and stop."""

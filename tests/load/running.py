@@ -1,0 +1,94 @@
+"""Load in a test: the client as a process beside the server, and the code that the server runs.
+
+code = Code(tmp_path)
+with Server(code.app("sync"), *options, directory=tmp_path, env=code.env) as server:
+    with Running(server, seconds=60, seed="1") as load:
+        code.write("2")
+        server.signal(signal.SIGHUP)
+    assert load.report.losses == {}
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+from tests.load.outcomes import Report
+from tests.server import PATIENCE, ROOT, Server
+
+# Kinds of worker: what to serve, and with which options.
+KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "sync": ("tests.apps.load:wsgi", ("-k", "sync")),
+    "thread": ("tests.apps.load:wsgi", ("-k", "thread", "--threads", "8")),
+    "asgi-uvloop": ("tests.apps.load:asgi", ("--loop", "uvloop", "--lifespan", "off")),
+    "asgi-asyncio": ("tests.apps.load:asgi", ("--loop", "asyncio", "--lifespan", "off")),
+}
+
+
+class Code:
+    """The file that stands for the application's code."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "code.json"
+        self.env = {"LOAD_CODE": str(self._path)}
+        self.write("1")
+
+    def write(self, version: str, *, boot: float = 0.0) -> None:
+        """Deploy: the next import is of this version and takes ``boot`` seconds."""
+        fresh = self._path.with_suffix(".new")
+        fresh.write_text(json.dumps({"version": version, "boot": boot}))
+        fresh.replace(self._path)
+
+
+class Running:
+    """The client while it runs; when the block is left it ends, and ``report`` is there."""
+
+    def __init__(self, url: str, **options: object) -> None:
+        words = [f"--{name}={value}" for name, value in options.items()]
+        self._command = [sys.executable, "-m", "tests.load.client", url, *words]
+        self._process: subprocess.Popen[str]
+        self.report: Report
+
+    def __enter__(self) -> "Running":
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
+        self._process = subprocess.Popen(
+            self._command,
+            cwd=ROOT,
+            env=dict(os.environ) | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.terminate()
+        try:
+            out, _ = self._process.communicate(timeout=PATIENCE + 30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            out, _ = self._process.communicate()
+        self._log.seek(0)
+        print(self._log.read())
+        self._log.close()
+        if kind is None:
+            assert self._process.returncode == 0
+            self.report = Report.from_json(out)
+
+    def wait(self, timeout: float) -> None:
+        """Wait until it has stopped by itself."""
+        self._process.wait(timeout)
+
+
+def serve(code: Code, kind: str, workers: int, directory: Path, *options: str) -> Server:
+    """A server of ``code``, not started yet."""
+    app, own = KINDS[kind]
+    return Server(app, "-w", str(workers), *own, *options, directory=directory, env=code.env)

@@ -1,0 +1,1 @@
+"""Long random runs, each with a seed: pytest -m soak."""
