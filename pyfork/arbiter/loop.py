@@ -17,6 +17,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from pyfork import __version__
 from pyfork.arbiter import actions, facts, journal, process
@@ -26,9 +27,12 @@ from pyfork.arbiter.handoffs import Handoffs
 from pyfork.arbiter.pidfile import PidFile
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.signals import Errand, Inbox, Meaning
+from pyfork.arbiter.status import describe
 from pyfork.arbiter.supervisor import BLAMELESS, STOPPING, Supervisor
 from pyfork.arbiter.wires import Wires, hand_on
 from pyfork.config.settings import Config
+from pyfork.control.requests import Requests
+from pyfork.control.server import Server
 from pyfork.errors import ExitStatus, PyforkError
 from pyfork.ipc import messages, titles
 from pyfork.log import setup
@@ -54,6 +58,9 @@ class Arbiter:
         self._generations = Generations(config, reread, self._ports)
         self._crew = Crew(worker_main, self._what_a_child_closes)
         self._handoffs = Handoffs(self._wires.send)
+        self._requests = Requests(self, self._supervisor, self._generations)
+        self._control = Server(self._wires, self._requests.hear)
+        self._started = time.monotonic()
         self._inbox: Inbox
         self._pidfile: PidFile | None = None
 
@@ -71,6 +78,7 @@ class Arbiter:
             while self._status is None:
                 self._listen(patience)
                 self._act()
+                self._requests.settle()
                 deadline = self._supervisor.deadline()
                 patience = None if deadline is None else max(0.0, deadline - time.monotonic())
             return self._status
@@ -87,6 +95,7 @@ class Arbiter:
         self._ports.open(1, config)
         if config.pid:
             self._pidfile = PidFile.claim(config.pid)
+        self._control.open(config.control)
         self._wires.watch(self._inbox, lambda mask: None)  # read after the workers: see _listen
         log.info(
             "pyfork %s (pid %d) serves %s on %s with %d worker%s, class %s",
@@ -106,11 +115,12 @@ class Arbiter:
             self._pidfile.release()
         for member in self._crew:  # normally none: EOF tells them
             member.channel.close()
-        self._wires.close()
         self._inbox.close()
+        self._control.close()  # last: who waits for our end sees it
+        self._wires.close()
 
     def _what_a_child_closes(self) -> list[Callable[[], object]]:
-        return [self._wires.close, self._inbox.disown]
+        return [self._wires.close, self._inbox.disown, self._control.disown]
 
     # Facts: what happens, told to the supervisor.
 
@@ -175,19 +185,40 @@ class Arbiter:
                 self._reap()
             case Errand.RELOAD:
                 with contextlib.suppress(PyforkError):  # it is in the log
-                    self._reload()
+                    self.reload()
             case Errand.REOPEN_LOGS:
-                setup.reopen()
-                for member in self._crew:
-                    self._wires.send(member.channel, messages.ReopenLogs())
+                self.reopen_logs()
                 log.info("%s: log files are open anew", name)
             case facts.Wish.RETIRE_ALL if _in_terminal():
                 log.debug("%s: the window has changed", name)
             case facts.Wish() as wish:
                 log.info("%s: %s", name, meaning.help.partition(":")[0].partition(".")[0].lower())
-                self._feed(facts.Asked(wish))
+                self.ask(wish)
 
-    def _reload(self) -> int:
+    # What operators may ask for, by signal or over the control socket.
+
+    def status(self) -> dict[str, Any]:
+        """What this server is at."""
+        return describe(
+            self._supervisor,
+            self._generations,
+            self._ports,
+            self._crew,
+            started=self._started,
+            now=time.monotonic(),
+        )
+
+    def ask(self, wish: facts.Wish | facts.Scale) -> None:
+        """Pass a wish on."""
+        self._feed(facts.Asked(wish))
+
+    def reopen_logs(self) -> None:
+        """Log files were rotated: open them anew, in every process."""
+        setup.reopen()
+        for member in self._crew:
+            self._wires.send(member.channel, messages.ReopenLogs())
+
+    def reload(self) -> int:
         """Ask for a new generation, and return its number. Raises PyforkError: there is none."""
         if self._supervisor.stopping:
             raise PyforkError(STOPPING)

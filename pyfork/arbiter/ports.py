@@ -58,6 +58,10 @@ class Ports:
         """The listeners of a generation, in the order of its configuration."""
         return tuple(self._listeners[text] for text in self._uses[generation])
 
+    def addresses(self, generation: int) -> list[str]:
+        """What they are bound to, as text; nothing when they are closed."""
+        return [str(self._listeners[text].address) for text in self._uses.get(generation, ())]
+
     def not_of(self, generation: int) -> list[socket.socket]:
         """The sockets that a worker of this generation must not hold."""
         own = self._uses[generation]

@@ -1,0 +1,102 @@
+"""What a server is at, as plain data: for whoever asks over the control socket.
+
+Times are durations in seconds, so that no clock need agree with another. Nothing is decided here
+but the words.
+"""
+
+import os
+from typing import Any
+
+from pyfork import __version__
+from pyfork.arbiter.crew import Crew, Member
+from pyfork.arbiter.generations import Generations, Outcome
+from pyfork.arbiter.ports import Ports
+from pyfork.arbiter.roster import State, Worker
+from pyfork.arbiter.supervisor import Haste, Supervisor
+
+
+def describe(
+    supervisor: Supervisor,
+    generations: Generations,
+    ports: Ports,
+    crew: Crew,
+    *,
+    started: float,
+    now: float,
+) -> dict[str, Any]:
+    """Everything that ``status`` answers. Reads /proc: for somebody who asks, not for each turn."""
+    serving = supervisor.serving
+    config = generations.config(serving.number)
+    state = state_of(supervisor)
+    known = {worker.serial: worker for worker in supervisor.workers}
+    return {
+        "version": __version__,
+        "pid": os.getpid(),
+        "name": config.name,
+        "app": config.app,
+        "addresses": ports.addresses(serving.number),
+        "state": state,
+        "ready": state in ("serving", "reloading") and supervisor.complete,
+        "generation": serving.number,
+        "uptime": now - started,
+        "last_reload": _outcome(generations.last, now),
+        "workers_wanted": serving.size,
+        "workers": [
+            _worker(member, known.get(member.worker), now)
+            for member in sorted(crew, key=lambda each: (each.slot, each.generation))
+        ],
+    }
+
+
+def state_of(supervisor: Supervisor) -> str:
+    """booting, serving, reloading, draining (a graceful stop) or stopping (a quick one)."""
+    if supervisor.stopping:
+        return "draining" if supervisor.haste is Haste.GRACEFUL else "stopping"
+    if not supervisor.serving.adopted:
+        return "booting"
+    return "reloading" if supervisor.candidate else "serving"
+
+
+def _outcome(outcome: Outcome | None, now: float) -> dict[str, Any] | None:
+    if outcome is None:
+        return None
+    return {
+        "ok": not outcome.error,
+        "generation": outcome.generation,
+        "ago": now - outcome.at,
+        "error": outcome.error,
+        "detail": outcome.detail,
+    }
+
+
+def _worker(member: Member, known: Worker | None, now: float) -> dict[str, Any]:
+    line = member.line
+    state = known.state if known else State.KILLED
+    return {
+        "slot": member.slot,
+        "pid": member.pid,
+        "generation": member.generation,
+        "state": "draining" if state is State.RETIRING else state.value,
+        "age": now - member.born,
+        "connections": line.connections,
+        "in_flight": line.in_flight,
+        "requests": line.requests,
+        "doing": line.doing if line.in_flight else "",
+        "busy": max(0.0, now - line.busy_since) if line.in_flight and line.busy_since else 0.0,
+        "memory": _resident(member.pid),
+    }
+
+
+def _resident(pid: int) -> int | None:
+    """Bytes of memory that a process has in RAM; None if it is gone."""
+    try:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        pass
+    import psutil  # where there is no such file
+
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return None

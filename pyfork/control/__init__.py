@@ -1,0 +1,1 @@
+"""The control socket: how operators and deploy scripts speak to a running server."""

@@ -1,0 +1,182 @@
+"""What may be asked over the control socket: a table of requests, and the answers.
+
+A request is a JSON object in one line, ``{"request": "reload", "wait": true}``; so is its answer,
+which has ``ok``, and if that is false, ``error`` and perhaps ``detail``. Lines that have
+``progress`` instead may come before it.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pyfork.arbiter.facts import Scale, Wish
+from pyfork.arbiter.generations import Generations, Outcome
+from pyfork.arbiter.roster import State
+from pyfork.arbiter.supervisor import STOPPING, Haste, Supervisor
+from pyfork.control.server import Client
+from pyfork.errors import PyforkError
+
+MOST_WORKERS = 1024  # that may be asked for: a slip of the finger is no fork bomb
+
+log = logging.getLogger("pyfork.error")
+
+Answer = Mapping[str, object]
+
+
+class Operated(Protocol):
+    """What an arbiter does when it is asked to."""
+
+    def status(self) -> dict[str, Any]: ...
+
+    def reload(self) -> int:
+        """The new generation. Raises PyforkError: there is none."""
+
+    def ask(self, wish: Wish | Scale) -> None: ...
+
+    def reopen_logs(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One line of the table.
+
+    ``run`` is called with the client and the options that were given. It returns the rest of the
+    answer, or None if the client gets it later (`Client.finish`) or was detached; or raises
+    PyforkError.
+    """
+
+    run: Callable[..., Answer | None]
+    options: Mapping[str, type]
+
+
+@dataclass(slots=True, eq=False)
+class _Wait:
+    """Somebody waits for the end of a reload."""
+
+    client: Client
+    generation: int
+    ready: int = -1  # workers, as the client knows
+
+
+class Requests:
+    """Answers clients, from what the supervisor knows and the arbiter can do."""
+
+    def __init__(self, arbiter: Operated, supervisor: Supervisor, generations: Generations) -> None:
+        self._arbiter = arbiter
+        self._supervisor = supervisor
+        self._generations = generations
+        self._waiting: list[_Wait] = []
+        self._table = {
+            "status": Request(self._status, {}),
+            "reload": Request(self._reload, {"wait": bool}),
+            "stop": Request(self._stop, {"quick": bool}),
+            "scale": Request(self._scale, {"to": int, "by": int}),
+            "reopen-logs": Request(self._reopen_logs, {}),
+        }
+
+    def hear(self, client: Client, line: bytes) -> None:
+        """Answer one line; whatever is in it, the connection and the server go on."""
+        try:
+            request, options = self._read(line)
+            answer = request.run(client, **options)
+        except PyforkError as error:
+            client.send({"ok": False, "error": str(error)})
+        except Exception as error:  # a defect in an answer is no reason to end a server
+            log.exception("a control request failed: %r", line[:200])
+            client.send({"ok": False, "error": f"{type(error).__name__}: {error}"})
+        else:
+            if answer is not None:
+                client.send({"ok": True, **answer})
+
+    def settle(self) -> None:
+        """Tell who waits how it is going; asked after each turn of the loop."""
+        for wait in self._waiting.copy():
+            outcome = self._generations.outcome(wait.generation)
+            if outcome or wait.client.gone:
+                self._waiting.remove(wait)
+            if outcome:
+                wait.client.finish(_told(outcome))
+            elif (ready := self._ready(wait.generation)) != wait.ready:
+                wait.ready = ready
+                wait.client.send({"progress": self._progress(wait)})
+
+    def _read(self, line: bytes) -> tuple[Request, dict[str, Any]]:
+        try:
+            options = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise PyforkError(f"not JSON: {error}") from None
+        if not isinstance(options, dict) or not isinstance(options.get("request"), str):
+            raise PyforkError('a request is an object such as {"request": "status"}')
+        name = options.pop("request")
+        request = self._table.get(name)
+        if request is None:
+            raise PyforkError(f"no such request: {name!r}; there are {', '.join(self._table)}")
+        for option, value in options.items():
+            kind = request.options.get(option)
+            if kind is None:
+                raise PyforkError(f"{name} has no option {option!r}")
+            if type(value) is not kind:  # a bool is an int for isinstance()
+                raise PyforkError(f"{name}: {option} must be {kind.__name__}")
+        return request, options
+
+    # The requests.
+
+    def _status(self, client: Client) -> Answer:
+        return {"status": self._arbiter.status()}
+
+    def _reload(self, client: Client, *, wait: bool = False) -> Answer | None:
+        log.info("control: reload")
+        generation = self._arbiter.reload()
+        if not wait:
+            return {"generation": generation}
+        client.waits = True
+        self._waiting.append(_Wait(client, generation))
+        return None
+
+    def _stop(self, client: Client, *, quick: bool = False) -> Answer:
+        """Unlike a signal, a stop asked for twice is no other than one asked for once."""
+        if self._supervisor.haste < (Haste.QUICK if quick else Haste.GRACEFUL):
+            log.info("control: %s stop", "quick" if quick else "graceful")
+            self._arbiter.ask(Wish.QUIT if quick else Wish.STOP)
+        return {}
+
+    def _scale(self, client: Client, *, to: int | None = None, by: int | None = None) -> Answer:
+        size = self._supervisor.serving.size
+        if (to is None) == (by is None):
+            raise PyforkError("scale needs one of to and by")
+        wanted = to if to is not None else size + (by or 0)
+        if self._supervisor.stopping:
+            raise PyforkError(STOPPING)
+        if not size:
+            raise PyforkError("all workers were retired: a reload brings them back")
+        if not 1 <= wanted <= MOST_WORKERS:
+            raise PyforkError(f"from 1 to {MOST_WORKERS} workers may be asked for, not {wanted}")
+        log.info("control: scale from %d to %d", size, wanted)
+        self._arbiter.ask(Scale(wanted))
+        return {"workers": wanted}
+
+    def _reopen_logs(self, client: Client) -> Answer:
+        self._arbiter.reopen_logs()
+        log.info("control: log files are open anew")
+        return {}
+
+    # Reloads that somebody waits for.
+
+    def _ready(self, generation: int) -> int:
+        return sum(
+            worker.state is State.SERVING and worker.generation.number == generation
+            for worker in self._supervisor.workers
+        )
+
+    def _progress(self, wait: _Wait) -> Answer:
+        candidate = self._supervisor.candidate
+        size = candidate.size if candidate and candidate.number == wait.generation else None
+        return {"generation": wait.generation, "ready": wait.ready, "of": size}
+
+
+def _told(outcome: Outcome) -> Answer:
+    if outcome.error:
+        return {"ok": False, "error": outcome.error, "detail": outcome.detail}
+    return {"ok": True, "generation": outcome.generation}
