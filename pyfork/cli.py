@@ -1,12 +1,14 @@
-"""The door: from argv to a Config, and from there to the arbiter.
+"""The door: from argv to a Config and the arbiter, or to a server that runs.
 
 The only place that prints and that decides on the exit status.
 """
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from pyfork import __version__
@@ -18,6 +20,7 @@ from pyfork.errors import BootError, ConfigError, ExitStatus, PyforkError
 _WORKER = "pyfork.worker.life"
 _ENGINE = (_WORKER, "pyfork.worker.wsgi", "pyfork.worker.asgi")
 _LOADING = "pyfork.worker.app"
+_CONTROL = "pyfork.control.commands"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -36,7 +39,8 @@ def serve(argv: Sequence[str]) -> int:
     """``pyfork [serve] [OPTIONS] [APP]``."""
     arguments = parse(argv)
     if arguments.action == "help":
-        return _show(usage())
+        commands = importlib.import_module(_CONTROL)
+        return _show(f"{usage()}\n\n{commands.overview()}")
     if arguments.action == "version":
         return _show(f"pyfork {__version__}")
     read = _reader(arguments)
@@ -50,7 +54,19 @@ def serve(argv: Sequence[str]) -> int:
     return _run(loaded.config, lambda: read().config)
 
 
-_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"serve": serve}
+def operate(name: str, argv: Sequence[str]) -> int:
+    """``pyfork status|reload|stop|scale [OPTIONS] [TARGET]``."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # whoever is told to stop has not succeeded
+        signal.signal(number, signal.SIG_DFL)
+    commands = importlib.import_module(_CONTROL)
+    status: int = commands.run(name, argv, _show, partial(print, file=sys.stderr))
+    return status
+
+
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "serve": serve,
+    **{name: partial(operate, name) for name in ("status", "reload", "stop", "scale")},
+}
 """What the first word may be; any other is an application or an option of ``serve``."""
 
 
@@ -81,5 +97,5 @@ def _check(config: Config) -> int:
 
 
 def _show(text: str) -> int:
-    print(text)
+    print(text, flush=True)
     return ExitStatus.OK

@@ -59,8 +59,9 @@ class Ports:
         return tuple(self._listeners[text] for text in self._uses[generation])
 
     def addresses(self, generation: int) -> list[str]:
-        """What they are bound to, as text; nothing when they are closed."""
-        return [str(self._listeners[text].address) for text in self._uses.get(generation, ())]
+        """What they are bound to, as text, paths absolute; nothing when they are closed."""
+        listeners = [self._listeners[text] for text in self._uses.get(generation, ())]
+        return [f"unix:{each.file.path}" if each.file else str(each.address) for each in listeners]
 
     def not_of(self, generation: int) -> list[socket.socket]:
         """The sockets that a worker of this generation must not hold."""

@@ -15,3 +15,9 @@ def runtime_directories() -> list[Path]:
     if os.path.isabs(own):
         found.insert(0, Path(own, "pyfork"))
     return found
+
+
+def named_socket() -> str | None:
+    """The path that PYFORK_CONTROL gives for the control socket, if it gives one."""
+    text = os.environ.get("PYFORK_CONTROL", "")
+    return None if text in ("", "auto", "off") else text

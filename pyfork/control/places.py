@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from pyfork.config.runtime import runtime_directories
+from pyfork.config.runtime import named_socket, runtime_directories
 from pyfork.errors import BindError
 from pyfork.net import unix
 from pyfork.net.address import Unix
@@ -52,6 +52,8 @@ def listen(setting: str) -> Place | None:
 
 def sockets() -> Iterator[str]:
     """The control sockets that this user may speak to; there may be stale ones among them."""
+    if named := named_socket():
+        yield named
     for directory in runtime_directories():
         if _is_private(directory, root_may=True):
             yield from sorted(map(str, directory.glob("*.sock")))

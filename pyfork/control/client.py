@@ -1,0 +1,176 @@
+"""The operator's end of the control socket: find the server that is meant, ask it, listen.
+
+Rules: prints nothing, decides on no exit status; what goes wrong is a PyforkError.
+"""
+
+import contextlib
+import json
+import os
+import select
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from pyfork.control import places, tables
+from pyfork.errors import ConfigError, PyforkError
+from pyfork.net.address import Address, Inet, Unix, parse
+
+PATIENCE = 5.0  # seconds that a server may take to answer at once
+EXIT_PATIENCE = 10.0  # seconds between a server's last word and the end of its process
+
+_LOOPBACK = ("127.0.0.1", "::1")
+
+
+class Connection:
+    """A connection to one server. It asks for the status first, to know whom it speaks to."""
+
+    def __init__(self, path: str) -> None:
+        """Raises OSError or PyforkError: nobody answers there."""
+        self.path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._socket.settimeout(PATIENCE)
+            self._socket.connect(path)
+            self._stream = self._socket.makefile("rb")
+            (answer,) = self.ask("status")
+            if not answer["ok"]:
+                raise PyforkError(f"{path}: {answer['error']}")
+            self.status: dict[str, Any] = answer["status"]
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def ask(self, request: str, *, wait: bool = False, **options: Any) -> Iterator[dict[str, Any]]:
+        """The answers to a request, the last of which has ``ok``.
+
+        Args:
+            wait: the answer may take any time, and progress comes before it.
+
+        Raises:
+            OSError, PyforkError: there is no answer.
+        """
+        asked = {"request": request, **({"wait": True} if wait else {}), **options}
+        self._socket.sendall(json.dumps(asked).encode() + b"\n")
+        self._socket.settimeout(None if wait else PATIENCE)
+        while line := self._stream.readline():
+            try:
+                answer = json.loads(line)
+            except ValueError:
+                answer = None
+            if not isinstance(answer, dict):
+                raise PyforkError(f"{self.path}: that is no pyfork server")
+            yield answer
+            if "ok" in answer:
+                return
+        raise PyforkError("the server has ended without an answer")
+
+    def wait_end(self) -> None:
+        """Wait until the server is gone, connection and process."""
+        process = _watch_process(self._socket)
+        try:
+            self._socket.settimeout(None)
+            with contextlib.suppress(ConnectionResetError):
+                while self._stream.readline():
+                    pass
+            if process is not None:
+                select.select([process], [], [], EXIT_PATIENCE)
+        finally:
+            if process is not None:
+                os.close(process)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._stream.close()
+        self._socket.close()
+
+
+def find(target: str | None) -> Connection:
+    """A connection to the server that is meant: by name, process id, address or socket path.
+
+    Raises:
+        PyforkError: there is none, or more than one; then the message lists them.
+    """
+    if target and "/" in target and ":" not in target:
+        return _connect(target)
+    running, silent = _running()
+    meant = [one for one in running if target is None or matches(target, one.status)]
+    # Old and new of an upgrade have name and address in common: who leaves is not meant.
+    staying = [one for one in meant if one.status["state"] not in ("draining", "stopping")]
+    chosen = staying if len(staying) == 1 else meant
+    for one in running:
+        if chosen != [one]:
+            one.close()
+    if len(chosen) == 1:
+        return chosen[0]
+    raise PyforkError(_refusal(target, [one.status for one in meant or running], silent))
+
+
+def matches(target: str, status: dict[str, Any]) -> bool:
+    """Whether somebody who says ``target`` may mean this server."""
+    if target in (status["name"], str(status["pid"])):
+        return True
+    if ":" not in target:  # a host alone is no address here: it would be any name
+        return False
+    try:
+        wanted = parse(target)
+    except ConfigError:
+        return False
+    return any(_leads_to(wanted, parse(text)) for text in status["addresses"])
+
+
+def _leads_to(wanted: Address, bound: Address) -> bool:
+    match wanted, bound:
+        case Inet(), Inet():
+            same = wanted.host == bound.host or (
+                wanted.host == "localhost" and bound.host in _LOOPBACK
+            )
+            return wanted.port == bound.port and (same or wanted.wildcard or bound.wildcard)
+        case Unix(abstract=False), Unix():
+            return os.path.abspath(wanted.path) == bound.path
+    return wanted == bound
+
+
+def _connect(path: str) -> Connection:
+    try:
+        return Connection(path)
+    except OSError as error:
+        raise PyforkError(f"{path}: no server answers there: {error.strerror or error}") from None
+
+
+def _running() -> tuple[list[Connection], list[str]]:
+    """Every server that answers, and the sockets of those that live and do not."""
+    running, silent = [], []
+    for path in places.sockets():
+        try:
+            running.append(Connection(path))
+        except (ConnectionRefusedError, FileNotFoundError):  # stale
+            continue
+        except (OSError, PyforkError):
+            silent.append(path)
+    return running, silent
+
+
+def _refusal(target: str | None, statuses: list[dict[str, Any]], silent: list[str]) -> str:
+    mute = "".join(f"\n{path} does not answer" for path in silent)
+    if not statuses:
+        wanted = f" that is {target!r}" if target else ""
+        return f"no running server{wanted} was found{mute}"
+    listed = f":\n{tables.servers(statuses)}{mute}"
+    if target and not any(matches(target, status) for status in statuses):
+        return f"no running server is {target!r}; there are{listed}"
+    return f"several servers are meant: name one by its name, pid or address{listed}"
+
+
+def _watch_process(connected: socket.socket) -> int | None:
+    """A pidfd of the process on the other side, where the system has such a thing."""
+    if not (hasattr(socket, "SO_PEERCRED") and hasattr(os, "pidfd_open")):
+        return None
+    ucred = struct.Struct("iII")
+    pid, _, _ = ucred.unpack(
+        connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, ucred.size)
+    )
+    try:
+        return os.pidfd_open(pid)
+    except OSError:  # it is gone, or not to be seen from this container
+        return None

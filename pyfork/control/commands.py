@@ -1,0 +1,196 @@
+"""The commands that speak to a running server: their options, and what comes of them.
+
+Nothing here prints or exits: text goes to the two functions that the caller gives.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+from pyfork.config.sources import suggestion
+from pyfork.control import client, tables
+from pyfork.errors import ConfigError, ExitStatus, PyforkError
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One line of the table."""
+
+    help: str
+    run: Callable[["Asked"], ExitStatus]
+    options: dict[str, str] = field(default_factory=dict)  # flag -> help
+    words: tuple[str, ...] = ()  # before TARGET
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One command line, understood, and the server that it means."""
+
+    server: client.Connection
+    options: dict[str, Any]
+    say: Say
+    complain: Say
+
+    @property
+    def who(self) -> str:
+        """The server, for a message."""
+        status = self.server.status
+        return f"{status['name'] or 'server'} (pid {status['pid']})"
+
+    def tell(self, answer: dict[str, Any], text: str) -> None:
+        """Say what has come, in the form that was asked for."""
+        self.say(json.dumps(answer) if self.options["json"] else text)
+
+    def refuse(self, what: str, answer: dict[str, Any]) -> ExitStatus:
+        """Say that it did not succeed, and why."""
+        if self.options["json"]:
+            self.say(json.dumps(answer))
+        else:
+            detail = str(answer.get("detail") or "").rstrip()
+            self.complain(f"pyfork: error: {what}: {answer['error']}")
+            if detail:
+                self.complain(detail)
+        return ExitStatus.FAILED
+
+
+def run(name: str, argv: Sequence[str], say: Say, complain: Say) -> int:
+    """Run the command ``name``; returns the exit status.
+
+    Raises:
+        PyforkError: it cannot be run.
+    """
+    command = _click(name)
+    options = _parse(command, name, argv)
+    if options["help"]:
+        say(command.get_help(click.Context(command, info_name=f"pyfork {name}")))
+        return ExitStatus.OK
+    try:
+        server = client.find(options["target"])
+        try:
+            return COMMANDS[name].run(Asked(server, options, say, complain))
+        finally:
+            server.close()
+    except OSError as error:  # a lost connection, or no answer in time
+        raise PyforkError(f"the server did not answer: {error.strerror or error}") from error
+
+
+def overview() -> str:
+    """The end of the help text of the whole program."""
+    wide = max(map(len, COMMANDS))
+    lines = [f"  {name:{wide}}  {command.help}" for name, command in COMMANDS.items()]
+    return "\n".join(["Commands for a running server (pyfork COMMAND --help):", *lines])
+
+
+def _status(asked: Asked) -> ExitStatus:
+    status = asked.server.status
+    if not asked.options["quiet"]:
+        asked.tell(status, tables.status(status))
+    return ExitStatus.OK if status["ready"] else ExitStatus.FAILED
+
+
+def _reload(asked: Asked) -> ExitStatus:
+    wait = asked.options["wait"]
+    for answer in asked.server.ask("reload", wait=wait):
+        if progress := answer.get("progress"):
+            ready = f"{progress['ready']} of {progress['of'] or '?'} workers are ready"
+            asked.tell(answer, f"generation {progress['generation']}: {ready}")
+        elif not answer["ok"]:
+            return asked.refuse("reload failed, the old code serves on", answer)
+        else:
+            does = "serves" if wait else "boots"
+            asked.tell(answer, f"{asked.who}: generation {answer['generation']} {does}")
+    return ExitStatus.OK
+
+
+def _stop(asked: Asked) -> ExitStatus:
+    (answer,) = asked.server.ask("stop", quick=asked.options["quick"])
+    if not answer["ok"]:
+        return asked.refuse("stop failed", answer)
+    if asked.options["wait"]:
+        asked.server.wait_end()
+    asked.tell(answer, f"{asked.who} {'has stopped' if asked.options['wait'] else 'is stopping'}")
+    return ExitStatus.OK
+
+
+def _scale(asked: Asked) -> ExitStatus:
+    text = asked.options["n"]
+    if not re.fullmatch(r"[+-]?[0-9]{1,6}", text):
+        raise ConfigError(f"{text!r} is not a number of workers, such as 4, +1 or -1")
+    how: dict[str, Any] = {"to" if text[0].isdigit() else "by": int(text)}
+    (answer,) = asked.server.ask("scale", **how)
+    if not answer["ok"]:
+        return asked.refuse("not scaled", answer)
+    asked.tell(answer, f"{asked.who} scales to {answer['workers']}")
+    return ExitStatus.OK
+
+
+COMMANDS = {
+    "status": Command(
+        "Show a server and its workers. Exit status 0 if all of them serve, else 1.",
+        _status,
+        {"--quiet": "Show nothing; the exit status says it."},
+    ),
+    "reload": Command(
+        "Reload configuration and application; what fails changes nothing.",
+        _reload,
+        {"--wait": "Until the new workers serve. If they fail, show why, with exit status 1."},
+    ),
+    "stop": Command(
+        "Stop a server gracefully.",
+        _stop,
+        {"--quick": "Cut the requests that run.", "--wait": "Until it is gone."},
+    ),
+    "scale": Command(
+        "Change how many workers there are, until the next reload: to N, or by +N or -N.",
+        _scale,
+        words=("n",),
+    ),
+}
+
+_COMMON = {"--json": "JSON, one object a line.", "--help": "Show this text and exit."}
+_TARGET = (
+    "TARGET is a server's name, the process id of its arbiter, one of its addresses (HOST:PORT, "
+    ":PORT, unix:PATH), or the path of its control socket. It can be left out if only one server "
+    "is running."
+)
+
+
+def _click(name: str) -> click.Command:
+    command = COMMANDS[name]
+    flags = (command.options | _COMMON).items()
+    return click.Command(
+        name,
+        params=[
+            *(
+                click.Argument([word], metavar=word.upper(), required=True)
+                for word in command.words
+            ),
+            click.Argument(["target"], metavar="[TARGET]", required=False),
+            *(click.Option([flag], is_flag=True, help=help) for flag, help in flags),
+        ],
+        help=command.help,
+        epilog=_TARGET,
+        add_help_option=False,
+    )
+
+
+def _parse(command: click.Command, name: str, argv: Sequence[str]) -> dict[str, Any]:
+    if "--help" in argv or "-h" in argv:  # whatever else is missing
+        return {"help": True}
+    # No flag has a value, so they may come first; what looks like the number -1 is no flag.
+    flags = [word for word in argv if re.match(r"-[^0-9]", word)]
+    words = [*flags, "--", *(word for word in argv if word not in flags)]
+    try:
+        return dict(command.make_context(f"pyfork {name}", words).params)
+    except click.NoSuchOption as error:
+        known = [flag for option in command.params for flag in option.opts]
+        near = suggestion(error.option_name, known)
+        raise ConfigError(f"{error.option_name}: no such option{near}") from None
+    except click.UsageError as error:
+        raise ConfigError(error.format_message()) from None

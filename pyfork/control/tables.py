@@ -1,0 +1,111 @@
+"""What a person reads: the state of servers as text. No I/O."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+_UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+_HEADS = (
+    *("slot", "pid", "gen", "state", "age"),
+    *("conns", "in flight", "requests", "memory", "doing"),
+)
+_LEFT = {"state", "doing", "name", "application", "addresses"}  # the rest is numbers
+
+
+def status(status: dict[str, Any]) -> str:
+    """One server: what it is, how it is, and a line for each worker."""
+    where = ", ".join(status["addresses"]) or "no address any more"
+    lines = [
+        f"{_name(status)} (pid {status['pid']}), pyfork {status['version']}, serves "
+        f"{status['app']} on {where}",
+        f"{status['state']}: {_strength(status)}, generation {status['generation']}, "
+        f"up {duration(status['uptime'])}",
+        *_last_reload(status["last_reload"]),
+    ]
+    workers = [_worker(each) for each in status["workers"]]
+    return "\n".join([*lines, "", table(_HEADS, workers)] if workers else lines)
+
+
+def servers(statuses: Iterable[dict[str, Any]]) -> str:
+    """A line for each server, by what they can be told apart."""
+    rows = [
+        (
+            each["name"] or "-",
+            each["pid"],
+            each["state"],
+            each["app"],
+            ", ".join(each["addresses"]) or "-",
+        )
+        for each in statuses
+    ]
+    return table(("name", "pid", "state", "application", "addresses"), rows)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Columns under ``heads``, as wide as need be."""
+    lines = [list(heads), *([_printable(str(cell)) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    aligned = [
+        "  ".join(
+            cell.ljust(width) if head in _LEFT else cell.rjust(width)
+            for head, cell, width in zip(heads, line, widths, strict=True)
+        )
+        for line in lines
+    ]
+    return "\n".join(line.rstrip() for line in aligned)
+
+
+def duration(seconds: float) -> str:
+    """The two largest units of it: ``2 h 5 min``."""
+    left = int(seconds)
+    for index, (unit, length) in enumerate(_UNITS):
+        if left >= length:
+            text = f"{left // length} {unit}"
+            if index + 1 < len(_UNITS):
+                lower, part = _UNITS[index + 1]
+                text += f" {left % length // part} {lower}" if left % length // part else ""
+            return text
+    return "0 s"
+
+
+def _worker(worker: dict[str, Any]) -> tuple[object, ...]:
+    doing = worker["doing"]
+    if doing and worker["busy"] >= 1:
+        doing += f" ({duration(worker['busy'])})"
+    memory = worker["memory"]
+    return (
+        worker["slot"],
+        worker["pid"],
+        worker["generation"],
+        worker["state"],
+        duration(worker["age"]),
+        worker["connections"],
+        worker["in_flight"],
+        worker["requests"],
+        f"{memory >> 20} MiB" if memory is not None else "-",
+        doing,
+    )
+
+
+def _name(status: dict[str, Any]) -> str:
+    return _printable(status["name"] or "server")
+
+
+def _strength(status: dict[str, Any]) -> str:
+    serving = sum(worker["state"] == "serving" for worker in status["workers"])
+    wanted = status["workers_wanted"]
+    return f"{serving} of {wanted} worker{'' if wanted == 1 else 's'}"
+
+
+def _last_reload(last: dict[str, Any] | None) -> list[str]:
+    if last is None:
+        return []
+    ago = f"{duration(last['ago'])} ago"
+    if last["ok"]:
+        return [f"last reload {ago}"]
+    told = f"last reload failed {ago}: {last['error']}"
+    return [told, *(f"    {line}" for line in last["detail"].splitlines())]
+
+
+def _printable(text: str) -> str:
+    """What a client sent must not reach a terminal as it is."""
+    return "".join(each if each.isprintable() else "?" for each in text)
