@@ -101,6 +101,7 @@ class Exchange:
         """The application begins to work on this."""
         self.started = now = time.monotonic()
         line = self.connection.engine.line
+        line.begin(self.head.method, self.head.path)
         cells = line.cells
         if not cells[IN_FLIGHT]:
             line.times[BUSY_SINCE] = now

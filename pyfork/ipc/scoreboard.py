@@ -129,6 +129,11 @@ class Line:
     def doing(self, text: str) -> None:
         self._doing[:] = text.encode(errors="replace")[:DOING_BYTES].ljust(DOING_BYTES, b"\0")
 
+    def begin(self, method: str, path: bytes) -> None:
+        """Set ``doing``, at the price of a hot path; ``path`` is ASCII."""
+        text = b"%.20b %.106b\0" % (method.encode(), path)
+        self._doing[: len(text)] = text
+
     def clear(self) -> None:
         """Free the line."""
         self.cells[:] = memoryview(bytes(_CELL_BYTES)).cast("q")

@@ -19,6 +19,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 notes: dict[str, Any] = {}
+leaked: list[bytes] = []
 gates: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
 user: ContextVar[str] = ContextVar("user", default="nobody")
 
@@ -202,6 +203,12 @@ async def holds(scope: Scope, receive: Receive, send: Send) -> None:
         raise
 
 
+async def leaks(scope: Scope, receive: Receive, send: Send) -> None:
+    """4 MiB for ever."""
+    leaked.append(os.urandom(4 * MIB))
+    await answer(send, str(os.getpid()).encode())
+
+
 async def slow(scope: Scope, receive: Receive, send: Send) -> None:
     await asyncio.sleep(float(scope["query_string"]))
     await answer(send, str(os.getpid()).encode())
@@ -231,6 +238,7 @@ ROUTES: dict[str, Callable[[Scope, Receive, Send], Awaitable[None]]] = {
     "/context": context,
     "/state": state,
     "/holds": holds,
+    "/leaks": leaks,
     "/slow": slow,
 }
 

@@ -1,11 +1,12 @@
 """One small application in WSGI and in ASGI: it counts what reaches it, and sends bodies back.
 
-GET /seen tells how often each target was asked for. Other paths answer with the request's body;
-the query may ask for more: status=N, field=NAME:VALUE, bytes=N (a body of its own), unread=1
-(the request's body is left alone).
+GET /seen tells how often each target was asked for, GET /pid who answers. Other paths answer with
+the request's body; the query may ask for more: status=N, field=NAME:VALUE, bytes=N (a body of its
+own), unread=1 (the request's body is left alone).
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -27,6 +28,8 @@ def content(path: str, query: Query, body: bytes) -> bytes:
     """The response's."""
     if path == "/seen":
         return json.dumps(seen).encode()
+    if path == "/pid":
+        return str(os.getpid()).encode()
     return b"x" * int(query["bytes"][0]) if "bytes" in query else body
 
 

@@ -47,6 +47,11 @@ def test_text_is_cut_to_its_place_and_replaced_whole() -> None:
     assert board.line(1).pid == 0
     line.doing = "PUT /x"
     assert line.doing == "PUT /x"
+    line.begin("GET", b"/" + b"y" * 200)
+    assert line.doing == "GET /" + "y" * 105
+    line.begin("PUT", b"/x")
+    assert line.doing == "PUT /x"
+    assert board.line(1).pid == 0
 
 
 @pytest.mark.parametrize("index", [-1, 2])

@@ -1,0 +1,232 @@
+"""What takes too long, and what wears a worker out: who is cut, and who must not notice."""
+
+import contextlib
+import select
+import threading
+import time
+from collections import Counter
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+
+from tests.server import Server, exchange
+from tests.serving.wire import Truncated, Wire, request
+
+WSGI, ASGI = "tests.apps.kinds:app", "tests.apps.asgi_kinds:app"
+SHORT = ("--header-timeout", "0.5", "--body-timeout", "0.5", "--keep-alive", "0.5")
+
+
+class Clients:
+    """Some that ask for ``target`` again and again, on connections that they keep or do not."""
+
+    def __init__(self, server: Server, target: str, *, kept: int, fresh: int) -> None:
+        self.bodies: Counter[bytes] = Counter()  # of the answers
+        self.lost: list[str] = []
+        self._server = server
+        self._target = target
+        self._over = threading.Event()
+        kinds = [True] * kept + [False] * fresh
+        self._threads = [threading.Thread(target=self._ask, args=(each,)) for each in kinds]
+
+    def __enter__(self) -> "Clients":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def count(self) -> int:
+        """Answers so far."""
+        return self.bodies.total()
+
+    def _ask(self, kept: bool) -> None:
+        connection: HTTPConnection = self._server.connect()
+        while not self._over.is_set():
+            try:
+                answer = exchange(connection, "GET", self._target)
+                if answer.status != 200:
+                    self.lost.append(f"status {answer.status}")
+                self.bodies[answer.body] += 1
+            except (OSError, HTTPException) as error:
+                self.lost.append(repr(error))
+                connection.close()
+            if not kept:
+                connection.close()
+        connection.close()
+
+
+# Clients.
+
+ONE = request("GET", "/")
+LATE: dict[str, tuple[bytes, list[int]]] = {
+    "nothing": (b"", []),
+    "half a head": (b"GET / HTTP/1.1\r\nHos", [408]),
+    "an idle connection": (ONE, [200]),
+    "half a head behind a request": (ONE + b"GET", [200, 408]),
+    "half a body": (request("POST", "/", "Content-Length: 9") + b"half", [408]),
+    "half of the chunks": (request("POST", "/", "Transfer-Encoding: chunked") + b"5\r\n", [408]),
+    "much of a body": (request("POST", "/", "Content-Length: 999999") + bytes(500_000), [408]),
+}
+# An ASGI application may have answered already: nothing more is said.
+UNREAD = request("POST", "/?unread=1", "Content-Length: 9") + b"half"
+
+
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+def test_who_is_late_is_cut_and_who_is_slow_is_not(tmp_path: Path, interface: str) -> None:
+    late = LATE | {"an unread body": (UNREAD, [200 if interface == "asgi" else 408])}
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(
+            Server(f"tests.apps.plain:{interface}", *SHORT, directory=tmp_path)
+        )
+        wires = {what: stack.enter_context(Wire(server.port)) for what in late}
+        for what, (data, _) in late.items():
+            wires[what].send(data)
+        steady = stack.enter_context(Wire(server.port))
+        steady.send(request("POST", "/", "Content-Length: 25000"))
+        for _ in range(25):
+            steady.send(bytes(1000))
+            time.sleep(0.1)  # this is what is tested: a sender that takes five times the timeout
+        answer = steady.read()
+        assert (answer.status, len(answer.body)) == (200, 25_000)
+        for what, (_, statuses) in late.items():
+            assert [one.status for one in wires[what].read_all()] == statuses, what
+
+
+@pytest.mark.parametrize("app", [WSGI, ASGI], ids=["wsgi", "asgi"])
+def test_who_does_not_read_is_cut(tmp_path: Path, app: str) -> None:
+    with (
+        Server(app, "--write-timeout", "0.3", directory=tmp_path) as server,
+        Wire(server.port, small=True) as wire,
+    ):
+        wire.send(request("GET", "/endless"))
+        where = "/closed" if app == WSGI else "/notes"
+        server.until(lambda: b"endless" in server.get(where).body, "the application was told")
+        with pytest.raises(Truncated):
+            wire.read()
+
+
+# Applications.
+
+
+def test_a_sync_app_that_hangs_is_shot_with_its_stacks_in_the_log(tmp_path: Path) -> None:
+    with (
+        Server(WSGI, "-w", "2", "-t", "0.3", directory=tmp_path) as server,
+        Wire(server.port) as wire,
+    ):
+        before = {worker.pid for worker in server.workers()}
+        wire.send(request("GET", "/sleeps?3600"))
+        with Clients(server, "/whole", kept=0, fresh=2) as others:
+            assert wire.read_all() == []
+            server.until(lambda: len(server.workers()) == 2, "it is replaced")
+            seen = others.count
+            server.until(lambda: others.count > seen + 50, "the others go on")
+        assert len(others.lost) <= 2  # what it had accepted when it went to sleep
+        assert len(before & {worker.pid for worker in server.workers()}) == 1
+        distress, _, stacks = server.log.partition("its stacks:")
+        assert "1 request in flight, last GET /sleeps (" in distress
+        assert "in sleeps" in stacks
+
+
+def test_a_thread_that_hangs_is_answered_for_and_replaced(tmp_path: Path) -> None:
+    """503 for its client, nothing for the others, and nobody waits for the thread."""
+    with Server(WSGI, "--threads", "3", "-t", "0.3", directory=tmp_path) as server:
+        hung = server.workers()[0]
+        with Clients(server, "/whole", kept=1, fresh=1) as others, Wire(server.port) as wire:
+            answer = wire.get("/sleeps?3600")
+            assert answer.status == 503
+            assert answer.headers["connection"] == "close"
+            server.until(lambda: not hung.is_running(), "it left")
+        assert not others.lost
+        assert set(others.bodies) == {b"one two"}
+        assert "in sleeps" in server.log
+        assert "GET /sleeps has been running for" in server.log
+
+
+def test_an_asgi_app_that_hangs_is_cancelled(tmp_path: Path) -> None:
+    with Server(ASGI, "-t", "0.3", directory=tmp_path) as server, Wire(server.port) as wire:
+        before = server.workers()
+        assert wire.get("/holds").status == 503
+        assert b'"holds": "cancelled"' in server.get("/notes").body
+        assert server.workers() == before
+        server.wait_log("GET /holds: no response in")
+
+
+def test_a_blocked_loop_is_shot(tmp_path: Path) -> None:
+    with Server(ASGI, "-t", "0.3", directory=tmp_path) as server, Wire(server.port) as wire:
+        blocked = server.workers()[0]
+        wire.send(request("GET", "/holds?block"))
+        assert wire.read_all() == []
+        server.until(lambda: not blocked.is_running(), "it died")
+        assert server.get("/notes").status == 200
+        distress, _, stacks = server.log.partition("its stacks:")
+        assert "last GET /holds (" in distress
+        assert "in holds" in stacks
+
+
+# Wear.
+
+
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+def test_max_requests_loses_none(tmp_path: Path, interface: str) -> None:
+    options = ("-w", "2", "--max-requests", "60", "--max-requests-jitter", "20")
+    with (
+        Server(f"tests.apps.plain:{interface}", *options, directory=tmp_path) as server,
+        Clients(server, "/pid", kept=3, fresh=3) as clients,
+    ):
+        server.wait_log("is to be replaced: it has answered", 4)
+        seen = clients.count
+        server.until(lambda: clients.count > seen + 50, "it goes on")
+    assert not clients.lost
+    assert len(clients.bodies) >= 4  # pids
+
+
+def test_max_memory_loses_none(tmp_path: Path) -> None:
+    with Server(ASGI, directory=tmp_path) as server:
+        size = server.workers()[0].memory_info().rss >> 20
+    (tmp_path / "server.log").unlink()
+    with (
+        Server(ASGI, "--max-memory", f"{size + 40}M", directory=tmp_path) as server,
+        Clients(server, "/leaks", kept=1, fresh=1) as clients,
+    ):
+        server.wait_log("MiB of memory, --max-memory is", 1)
+        server.until(lambda: len(clients.bodies) >= 2, "another worker answers")
+    assert not clients.lost
+
+
+def test_more_connections_than_a_worker_holds_wait(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(Server(ASGI, "--worker-connections", "4", directory=tmp_path))
+        wires = [stack.enter_context(Wire(server.port)) for _ in range(8)]
+        for wire in wires:
+            wire.send(request("GET", "/slow?0"))
+        assert len(answered(wires, 4)) == 4
+        first = answered(wires, 4)
+        readable = select.select([wire.socket for wire in wires], [], [], 0.3)[0]
+        assert {wire.socket for wire in first} == set(readable)
+        for wire in first:
+            assert wire.read().status == 200
+            wire.close()
+        for wire in wires:
+            if wire not in first:
+                assert wire.read().status == 200
+
+
+def answered(wires: list[Wire], count: int) -> list[Wire]:
+    """Those that have something to read, once it is so many."""
+    deadline = time.monotonic() + 15
+    found: list[Wire] = []
+    while len(found) < count and time.monotonic() < deadline:
+        readable = select.select([wire.socket for wire in wires], [], [], 0.05)[0]
+        found = [wire for wire in wires if wire.socket in readable]
+    return found
