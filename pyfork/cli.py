@@ -6,19 +6,26 @@ The only place that prints and that decides on the exit status.
 import importlib
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyfork import __version__
 from pyfork.config.arguments import Arguments, parse, usage
 from pyfork.config.load import Loaded, load, table
+from pyfork.config.runtime import claim_upgrade
 from pyfork.config.settings import Config
 from pyfork.errors import BootError, ConfigError, ExitStatus, PyforkError
 
+if TYPE_CHECKING:
+    from pyfork.arbiter.heritage import Heritage
+
 _WORKER = "pyfork.worker.life"
 _ENGINE = (_WORKER, "pyfork.worker.wsgi", "pyfork.worker.asgi")
+_PATIENCE = 10.0  # seconds for a running server to answer
 _LOADING = "pyfork.worker.app"
 _CONTROL = "pyfork.control.commands"
 
@@ -85,7 +92,22 @@ def _run(config: Config, reread: Callable[[], Config]) -> int:
     # both gateways are; they have nearly everything in common.
     for name in _ENGINE:
         importlib.import_module(name)
-    return Arbiter(config, reread=reread, worker_main=f"{_WORKER}:main").run()
+    return Arbiter(config, reread=reread, worker_main=f"{_WORKER}:main", heritage=_heritage()).run()
+
+
+def _heritage() -> "Heritage":
+    """What this program follows, if it was started by an upgrade."""
+    from pyfork.arbiter import heritage
+    from pyfork.ipc.channel import Channel
+
+    match claim_upgrade(os.environ):
+        case ("exec", fd):
+            return heritage.Estate.read(fd)
+        case ("spawn", fd):
+            os.set_inheritable(fd, False)
+            channel = Channel(socket.socket(fileno=fd))
+            return heritage.Predecessor.meet(channel, _PATIENCE)
+    return None
 
 
 def _check(config: Config) -> int:

@@ -8,11 +8,13 @@ import logging
 import os
 import pkgutil
 import signal
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from pyfork.arbiter import process
 from pyfork.arbiter.actions import Spawn
+from pyfork.arbiter.heritage import Survivor
 from pyfork.arbiter.ports import Ports
 from pyfork.config.settings import Config
 from pyfork.errors import ConfigError
@@ -22,8 +24,6 @@ from pyfork.ipc.channel import Channel, ChannelClosed, Received, pair
 from pyfork.ipc.messages import Failed, Message, Take
 from pyfork.ipc.scoreboard import Line, Scoreboard, State
 from pyfork.log import setup
-
-_LINES = 4096  # on the scoreboard: more workers than any machine runs; unused ones cost nothing
 
 log = logging.getLogger("pyfork.error")
 
@@ -79,9 +79,12 @@ class Crew:
 
     worker_main: str  # dotted name of a WorkerMain; resolved in the child
     disown: Callable[[], Iterable[Callable[[], object]]]  # what a child closes of the arbiter's
+    scoreboard: Scoreboard
     _members: dict[int, Member] = field(default_factory=dict)  # by serial
-    _scoreboard: Scoreboard = field(default_factory=lambda: Scoreboard(_LINES))
-    _free_lines: list[int] = field(default_factory=lambda: list(range(_LINES - 1, -1, -1)))
+    _free_lines: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._free_lines = list(range(len(self.scoreboard) - 1, -1, -1))
 
     def __iter__(self) -> Iterator[Member]:
         return iter(tuple(self._members.values()))
@@ -94,21 +97,59 @@ class Crew:
         """The member with this process id; None for a stranger."""
         return next((member for member in self if member.pid == pid), None)
 
+    def restore(self, survivors: Iterable[Survivor]) -> None:
+        """Know the workers that lived through an exec."""
+        for each in survivors:
+            os.set_inheritable(each.channel, False)
+            self._free_lines.remove(each.line)
+            self._members[each.serial] = Member(
+                worker=each.serial,
+                slot=each.slot,
+                generation=each.generation,
+                pid=each.pid,
+                channel=Channel(socket.socket(fileno=each.channel)),
+                line=self.scoreboard.line(each.line),
+                index=each.line,
+                born=each.born,
+                ready_at=each.ready_at,
+                retiring=each.retire_by is not None,
+            )
+
     def spawn(
-        self, order: Spawn, config: Config, ports: Ports, now: float, *, own_log: bool
+        self,
+        order: Spawn,
+        config: Config,
+        ports: Ports,
+        now: float,
+        *,
+        own_log: bool,
+        held: bool,
     ) -> Member:
-        """Fork a worker. ``own_log``: its log is not the arbiter's, but what ``config`` says.
+        """Fork a worker.
+
+        ``own_log``: its log is not the arbiter's, but what ``config`` says. ``held``: once ready,
+        it waits to be told to accept.
 
         Raises:
             OSError: the system does not give what it takes.
         """
         if not self._free_lines:
-            raise OSError(f"{_LINES} workers are more than the scoreboard has lines for")
+            raise OSError(
+                f"{len(self.scoreboard)} workers are more than the scoreboard has lines for"
+            )
         ours, theirs = pair()
         index = self._free_lines.pop()
-        line = self._scoreboard.line(index)
+        line = self.scoreboard.line(index)
         line.clear()
-        birth = _birth(order, config, ports, theirs, line)
+        birth = Birth(
+            config=config,
+            slot=order.slot,
+            generation=order.generation,
+            listeners=tuple(listener.socket for listener in ports.of(order.generation)),
+            channel=theirs,
+            line=line,
+            held=held,
+        )
         strange = [each.close for each in ports.not_of(order.generation)]
         siblings = [member.channel.close for member in self]
         try:
@@ -119,7 +160,7 @@ class Crew:
                     *strange,
                     *siblings,
                     ours.close,
-                    self._scoreboard.close_file,
+                    self.scoreboard.close_file,
                 ],
             )
         except BaseException:
@@ -147,17 +188,6 @@ class Crew:
         member.channel.close()
         member.line.clear()
         self._free_lines.append(member.index)
-
-
-def _birth(order: Spawn, config: Config, ports: Ports, channel: Channel, line: Line) -> Birth:
-    return Birth(
-        config=config,
-        slot=order.slot,
-        generation=order.generation,
-        listeners=tuple(listener.socket for listener in ports.of(order.generation)),
-        channel=channel,
-        line=line,
-    )
 
 
 def _live(worker_main: str, birth: Birth, *, own_log: bool) -> int:

@@ -35,12 +35,20 @@ class Generations:
         reread: returns the configuration anew; raises ConfigError.
     """
 
-    def __init__(self, config: Config, reread: Callable[[], Config], ports: Ports) -> None:
-        self._configs = {1: config}
-        self._newest = 1  # the last one asked for
+    def __init__(
+        self, config: Config, reread: Callable[[], Config], ports: Ports, *, first: int = 1
+    ) -> None:
+        self.first = first
+        self._configs = {first: config}
+        self._newest = first  # the last one asked for
         self._reread = reread
         self._ports = ports
         self._outcomes: deque[Outcome] = deque(maxlen=_REMEMBERED)
+
+    @property
+    def newest(self) -> int:
+        """The number of the last generation that was asked for."""
+        return self._newest
 
     @property
     def last(self) -> Outcome | None:
@@ -76,7 +84,7 @@ class Generations:
         """A generation serves: what only lower ones used goes. Returns its configuration."""
         self._configs = {each: kept for each, kept in self._configs.items() if each >= generation}
         self._ports.release_below(generation)
-        if generation > 1:
+        if generation > self.first:
             self._outcomes.append(Outcome(generation, now))
         return self._configs[generation]
 

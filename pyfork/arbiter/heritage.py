@@ -15,9 +15,16 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from pyfork.arbiter.facts import Policy
+from pyfork.arbiter.generations import policy
+from pyfork.arbiter.roster import Kept
+from pyfork.arbiter.supervisor import Supervisor
+from pyfork.config.settings import Config
 from pyfork.errors import PyforkError
 from pyfork.ipc.channel import Channel, ChannelClosed, Received
 from pyfork.ipc.messages import Bequest, Dismissed
+from pyfork.ipc.scoreboard import Scoreboard
+
+LINES = 4096  # on the scoreboard: more workers than any machine runs; unused ones cost nothing
 
 
 class SuccessionError(PyforkError):
@@ -72,6 +79,23 @@ class Estate:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise SuccessionError(f"the program before this one left no estate: {error}") from error
 
+    def kept(self) -> Iterator[Kept]:
+        """The survivors, as a supervisor knows them."""
+        for each in self.survivors:
+            yield Kept(
+                serial=each.serial,
+                slot=each.slot,
+                generation=each.generation,
+                ready_at=each.ready_at,
+                retire_by=each.retire_by,
+            )
+
+    def sockets(self) -> dict[str, socket.socket]:
+        """The listeners, by the address asked for."""
+        for fd in self.listeners.values():
+            os.set_inheritable(fd, False)
+        return {text: socket.socket(fileno=fd) for text, fd in self.listeners.items()}
+
     def fds(self) -> Iterator[int]:
         """Every fd that it names."""
         yield self.scoreboard
@@ -104,6 +128,30 @@ class Predecessor:
             case Dismissed(reason=reason):
                 raise SuccessionError(f"the running server refuses: {reason}")
         raise SuccessionError(f"the running server said {received.message}")
+
+
+Heritage = Estate | Predecessor | None
+"""What an arbiter follows: its own process before an exec, another arbiter, or nobody."""
+
+
+def supervisor_for(config: Config, heritage: Heritage) -> Supervisor:
+    """The supervisor of an arbiter that follows ``heritage``."""
+    if isinstance(heritage, Estate):
+        return Supervisor.resume(
+            heritage.policy,
+            generation=heritage.generation,
+            size=heritage.size,
+            workers=heritage.kept(),
+        )
+    return Supervisor(policy(config), first=heritage.generation if heritage else 1)
+
+
+def scoreboard_for(heritage: Heritage) -> Scoreboard:
+    """A scoreboard, or the one that the survivors of an exec write on."""
+    if not isinstance(heritage, Estate):
+        return Scoreboard(LINES)
+    os.set_inheritable(heritage.scoreboard, False)
+    return Scoreboard(LINES, heritage.scoreboard)
 
 
 def _first(channel: Channel, patience: float) -> Received:

@@ -21,20 +21,24 @@ from typing import Any
 
 from pyfork import __version__
 from pyfork.arbiter import actions, facts, journal, process
+from pyfork.arbiter.accession import Accession
 from pyfork.arbiter.crew import Crew, Member
-from pyfork.arbiter.generations import Generations, policy
+from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.handoffs import Handoffs
+from pyfork.arbiter.heritage import Estate, Heritage, Predecessor, scoreboard_for, supervisor_for
 from pyfork.arbiter.pidfile import PidFile
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.signals import Errand, Inbox, Meaning
 from pyfork.arbiter.status import describe
-from pyfork.arbiter.supervisor import BLAMELESS, STOPPING, Supervisor
+from pyfork.arbiter.supervisor import BLAMELESS, STOPPING
+from pyfork.arbiter.upgrade import Upgrade
 from pyfork.arbiter.wires import Wires, hand_on
 from pyfork.config.settings import Config
 from pyfork.control.requests import Requests
 from pyfork.control.server import Server
 from pyfork.errors import ExitStatus, PyforkError
 from pyfork.ipc import messages, titles
+from pyfork.ipc.channel import Channel
 from pyfork.log import setup
 
 log = logging.getLogger("pyfork.error")
@@ -49,18 +53,38 @@ class Arbiter:
         worker_main: dotted name of a `WorkerMain`, resolved in each worker.
     """
 
-    def __init__(self, config: Config, *, reread: Callable[[], Config], worker_main: str) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        reread: Callable[[], Config],
+        worker_main: str,
+        heritage: Heritage = None,
+    ) -> None:
+        first = heritage.generation if heritage else 1
+        self._heritage = heritage
         self._status: ExitStatus | None = None  # of this process, once that is known
         self._told: set[tuple[int, str]] = set()  # tracebacks that the log has already
-        self._supervisor = Supervisor(policy(config))
+        self._supervisor = supervisor_for(config, heritage)
         self._wires = Wires()
         self._ports = Ports()
-        self._generations = Generations(config, reread, self._ports)
-        self._crew = Crew(worker_main, self._what_a_child_closes)
+        self._generations = Generations(config, reread, self._ports, first=first)
+        self._crew = Crew(worker_main, self._what_a_child_closes, scoreboard_for(heritage))
         self._handoffs = Handoffs(self._wires.send)
         self._requests = Requests(self, self._supervisor, self._generations)
         self._control = Server(self._wires, self._requests.hear)
         self._started = time.monotonic()
+        self._upgrade = Upgrade(
+            supervisor=self._supervisor,
+            crew=self._crew,
+            ports=self._ports,
+            generations=self._generations,
+            handoffs=self._handoffs,
+            wires=self._wires,
+            disown=self._what_a_child_closes,
+            carry_on=self._write_pid,
+        )
+        self._accession: Accession | None = None
         self._inbox: Inbox
         self._pidfile: PidFile | None = None
 
@@ -73,14 +97,14 @@ class Arbiter:
         """
         self._inbox = Inbox()
         try:
-            self._start(self._generations.config(1))
+            self._start(self._generations.config(self._generations.first))
             patience: float | None = 0.0
             while self._status is None:
                 self._listen(patience)
                 self._act()
                 self._requests.settle()
-                deadline = self._supervisor.deadline()
-                patience = None if deadline is None else max(0.0, deadline - time.monotonic())
+                self._upgrade.act(time.monotonic())
+                patience = self._patience()
             return self._status
         finally:
             self._end()
@@ -92,9 +116,7 @@ class Arbiter:
         setup.identify("arbiter")
         titles.show(titles.arbiter_title(config.name, config.app))
         _allow_many_files()
-        self._ports.open(1, config)
-        if config.pid:
-            self._pidfile = PidFile.claim(config.pid)
+        self._open(config)
         self._control.open(config.control)
         self._wires.watch(self._inbox, lambda mask: None)  # read after the workers: see _listen
         log.info(
@@ -102,12 +124,58 @@ class Arbiter:
             __version__,
             os.getpid(),
             config.app,
-            ", ".join(listener.address.url for listener in self._ports.of(1)),
+            ", ".join(each.address.url for each in self._ports.of(self._generations.first)),
             config.workers,
             "" if config.workers == 1 else "s",
             config.worker_class,
         )
         gc.freeze()  # what is here now stays: keep the collector off the pages that workers share
+        if isinstance(self._heritage, Estate):
+            self._reap()
+            with contextlib.suppress(PyforkError):  # it is in the log
+                self.reload()
+
+    def _open(self, config: Config) -> None:
+        """Have listeners and pid file: new ones, or those of the arbiter before this one."""
+        first = self._generations.first
+        match self._heritage:
+            case None:
+                self._ports.open(first, config)
+                if config.pid:
+                    self._pidfile = PidFile.claim(config.pid)
+            case Estate() as estate:
+                self._ports.inherit(estate.sockets())
+                self._ports.resume(first, estate.listeners)
+                self._crew.restore(estate.survivors)
+                for member in self._crew:
+                    self._connect(member)
+                self._write_pid()
+            case Predecessor() as predecessor:
+                self._ports.inherit(predecessor.listeners)
+                self._ports.files_are_ours = False
+                self._ports.open(first, config)
+                self._accession = Accession(
+                    predecessor,
+                    supervisor=self._supervisor,
+                    wires=self._wires,
+                    handoffs=self._handoffs,
+                    takers=lambda: self._crew,
+                )
+
+    def _write_pid(self) -> None:
+        """The pid file is ours, whoever's it was."""
+        path = self._generations.config(self._supervisor.serving.number).pid
+        if path:
+            try:
+                self._pidfile = PidFile.take(path)
+            except PyforkError as error:
+                log.error("%s", error)
+
+    def _patience(self) -> float | None:
+        """How long to wait for something to happen, at most."""
+        deadlines = [self._supervisor.deadline(), self._upgrade.deadline]
+        times = [deadline for deadline in deadlines if deadline is not None]
+        return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _end(self) -> None:
         self._ports.close()
@@ -120,7 +188,14 @@ class Arbiter:
         self._wires.close()
 
     def _what_a_child_closes(self) -> list[Callable[[], object]]:
-        return [self._wires.close, self._inbox.disown, self._control.disown]
+        accession, successor = self._accession, self._upgrade.successor
+        return [
+            self._wires.close,
+            self._inbox.disown,
+            self._control.disown,
+            *([accession.disown] if accession else []),
+            *([successor.channel.close] if successor else []),
+        ]
 
     # Facts: what happens, told to the supervisor.
 
@@ -148,6 +223,9 @@ class Arbiter:
                 took = (member.ready_at - member.born) * 1000
                 log.info("%s is ready after %.0f ms (%s)", journal.who(member), took, interface)
                 self._feed(facts.Ready(worker))
+                serving = self._supervisor.serving
+                if serving.adopted and serving.number == member.generation:
+                    self._wires.send(member.channel, messages.Serve())
             case messages.Failed(reason=reason, detail=detail):
                 member.failed = True
                 self._tell_failure(member, reason, detail)
@@ -156,7 +234,10 @@ class Arbiter:
                 log.info("%s is to be replaced: %s", journal.who(member), reason)
                 self._feed(facts.Worn(worker, reason))
             case messages.Offered(connection=connection):
-                self._handoffs.offer(member, connection, fds, self._crew)
+                successor = self._upgrade.in_charge
+                self._handoffs.offer(
+                    member, connection, fds, [successor] if successor else self._crew
+                )
             case messages.Taken(ticket=ticket):
                 self._handoffs.settle(ticket, taken=True)
             case messages.Declined(ticket=ticket):
@@ -186,6 +267,9 @@ class Arbiter:
             case Errand.RELOAD:
                 with contextlib.suppress(PyforkError):  # it is in the log
                     self.reload()
+            case Errand.UPGRADE:
+                with contextlib.suppress(PyforkError):  # it is in the log
+                    self.upgrade()
             case Errand.REOPEN_LOGS:
                 self.reopen_logs()
                 log.info("%s: log files are open anew", name)
@@ -218,6 +302,17 @@ class Arbiter:
         for member in self._crew:
             self._wires.send(member.channel, messages.ReopenLogs())
 
+    def upgrade(self) -> None:
+        """Replace this program. Raises PyforkError: not now."""
+        if refusal := self._upgrade.ask(time.monotonic()):
+            log.warning("upgrade refused: %s", refusal)
+            raise PyforkError(refusal)
+
+    def follow(self, successor: Channel) -> None:
+        """Another arbiter asks to take over; it hears why not, if that is so."""
+        if refusal := self._upgrade.receive(successor, time.monotonic()):
+            log.warning("takeover refused: %s", refusal)
+
     def reload(self) -> int:
         """Ask for a new generation, and return its number. Raises PyforkError: there is none."""
         if self._supervisor.stopping:
@@ -240,10 +335,11 @@ class Arbiter:
                 return
             if pid == 0:
                 return
+            how = process.describe(status)
             if member := self._crew.with_pid(pid):
-                self._bury(member, process.describe(status))
-            else:
-                log.debug("reaped process %d, no worker: %s", pid, process.describe(status))
+                self._bury(member, how)
+            elif not self._upgrade.exited(pid, how, time.monotonic()):
+                log.debug("reaped process %d, no worker: %s", pid, how)
 
     def _bury(self, member: Member, how: str) -> None:
         for received in member.last_words():
@@ -279,7 +375,8 @@ class Arbiter:
                     log.critical("pyfork gives up: %s", order.reason)
                 else:
                     log.info("pyfork has stopped")
-                self._status = order.status
+                dismissed = self._accession is not None and self._accession.dismissed
+                self._status = ExitStatus.FAILED if dismissed else order.status
             case _:
                 if member := self._crew.get(order.worker):
                     self._end_worker(member, order)
@@ -289,7 +386,7 @@ class Arbiter:
     ) -> None:
         match order:
             case actions.Retire(grace=grace):
-                others = not self._supervisor.leaving
+                others = not self._supervisor.leaving or self._upgrade.in_charge is not None
                 if not others:  # each worker empties the queue, and closes the last copy
                     self._ports.close()
                 self._retire(member, messages.Retire(grace, handoff=others))
@@ -314,19 +411,37 @@ class Arbiter:
                 self._ports,
                 time.monotonic(),
                 own_log=order.generation != self._supervisor.serving.number,
+                held=self._others_serve_before(order.generation),
             )
         except OSError as error:
             log.error("cannot fork worker %d: %s", order.slot, error)
             self._feed(facts.Exited(order.worker, f"it could not be forked: {error}"))
         else:
-            self._wires.connect(
-                member.channel, partial(self._take, member), partial(_note_silence, member)
-            )
+            self._connect(member)
+
+    def _connect(self, member: Member) -> None:
+        self._wires.connect(
+            member.channel, partial(self._take, member), partial(_note_silence, member)
+        )
+
+    def _others_serve_before(self, generation: int) -> bool:
+        """Whether a new worker is not needed before all of its generation are ready."""
+        serving = self._supervisor.serving
+        if generation == serving.number:
+            return not serving.adopted and self._accession is not None
+        return True
 
     def _adopt(self, generation: int) -> None:
         config = self._generations.adopt(generation, time.monotonic())
         self._told.clear()
-        if generation == 1:
+        for member in self._crew:
+            if member.generation == generation:
+                self._wires.send(member.channel, messages.Serve())
+        if self._accession is not None and not self._accession.complete:
+            self._ports.files_are_ours = True
+            self._write_pid()
+            self._accession.succeed()
+        if generation == self._generations.first:
             return
         try:
             setup.configure(config)

@@ -19,6 +19,7 @@ class Errand(Enum):
 
     RELOAD = auto()
     REOPEN_LOGS = auto()
+    UPGRADE = auto()
     REAP = auto()
 
 
@@ -61,6 +62,12 @@ MEANINGS = (
         Wish.RETIRE_ALL,
         "Retire all workers and keep the port, until the next `HUP`. Ignored on a terminal, which "
         "sends it when its window changes.",
+    ),
+    Meaning(
+        signal.SIGUSR2,
+        Errand.UPGRADE,
+        "Upgrade pyfork itself, and the interpreter, in place of a new deploy: the new program is "
+        "checked, started on the same listeners, and only when it is ready this one drains.",
     ),
     Meaning(signal.SIGCHLD, Errand.REAP, "Internal: a worker ended."),
 )

@@ -1,7 +1,25 @@
 """Where a user's programs keep what lives only as long as they do."""
 
 import os
+from collections.abc import MutableMapping
 from pathlib import Path
+
+
+def is_init_or_unit() -> bool:
+    """Whether whoever watches this process takes its end for the service's: PID 1, or systemd."""
+    under_systemd = "NOTIFY_SOCKET" in os.environ or (
+        "INVOCATION_ID" in os.environ and os.getppid() == 1
+    )
+    return os.getpid() == 1 or under_systemd
+
+
+def claim_upgrade(environ: MutableMapping[str, str]) -> tuple[str, int] | None:
+    """How this program comes to follow another one, and the fd that tells the rest.
+
+    Taken out of the environment: it is not for the children.
+    """
+    kind, _, fd = environ.pop("PYFORK_UPGRADE", "").partition(":")
+    return (kind, int(fd)) if fd.isdecimal() else None
 
 
 def runtime_directories() -> list[Path]:

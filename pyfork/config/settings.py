@@ -185,6 +185,14 @@ class Config:
         group="Workers",
         help="How many new workers boot at a time in a reload.",
     )
+    upgrade_mode: str = setting(
+        "auto",
+        choice("auto", "spawn", "exec"),
+        flags="--upgrade-mode",
+        group="Process",
+        help="How USR2 replaces pyfork itself: exec keeps the process, spawn starts another one "
+        "beside it; auto is exec as PID 1 or under systemd, else spawn.",
+    )
     loop: str = setting(
         "auto",
         choice("auto", "uvloop", "asyncio"),

@@ -17,6 +17,7 @@ from pyfork.arbiter.roster import State
 from pyfork.arbiter.supervisor import STOPPING, Haste, Supervisor
 from pyfork.control.server import Client
 from pyfork.errors import PyforkError
+from pyfork.ipc.channel import Channel
 
 MOST_WORKERS = 1024  # that may be asked for: a slip of the finger is no fork bomb
 
@@ -36,6 +37,12 @@ class Operated(Protocol):
     def ask(self, wish: Wish | Scale) -> None: ...
 
     def reopen_logs(self) -> None: ...
+
+    def upgrade(self) -> None:
+        """Raises PyforkError: not now."""
+
+    def follow(self, successor: Channel) -> None:
+        """Another arbiter asks for the listeners; it hears the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,8 @@ class Requests:
             "stop": Request(self._stop, {"quick": bool}),
             "scale": Request(self._scale, {"to": int, "by": int}),
             "reopen-logs": Request(self._reopen_logs, {}),
+            "upgrade": Request(self._upgrade, {}),
+            "takeover": Request(self._takeover, {}),
         }
 
     def hear(self, client: Client, line: bytes) -> None:
@@ -134,6 +143,16 @@ class Requests:
         client.waits = True
         self._waiting.append(_Wait(client, generation))
         return None
+
+    def _upgrade(self, client: Client) -> Answer:
+        log.info("control: upgrade")
+        self._arbiter.upgrade()
+        return {}
+
+    def _takeover(self, client: Client) -> None:
+        """From here on the client's socket is a channel between two arbiters."""
+        end, _ = client.detach()
+        self._arbiter.follow(Channel(end))
 
     def _stop(self, client: Client, *, quick: bool = False) -> Answer:
         """Unlike a signal, a stop asked for twice is no other than one asked for once."""

@@ -19,6 +19,7 @@ class Birth:
     listeners: tuple[socket.socket, ...]  # bound and listening, in the order of config.bind
     channel: Channel  # the worker's end; EOF on it means that the arbiter is gone
     line: Line  # its line on the scoreboard; nobody else writes there
+    held: bool = False  # it accepts only when told to `Serve`: others do until then
 
 
 WorkerMain = Callable[[Birth], int]

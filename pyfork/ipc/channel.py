@@ -76,6 +76,11 @@ class Channel:
         """Whether bytes wait for the fd to become writable; then call `flush`."""
         return bool(self._outgoing)
 
+    @property
+    def quiet(self) -> bool:
+        """Whether this object holds nothing: no half of a message, in or out."""
+        return not (self._incoming or self._batches or self._outgoing or self._gone)
+
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Send, or keep for `flush`. The caller may close its ``fds`` as soon as this returns.
 

@@ -12,9 +12,14 @@ from typing import get_args
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Worker: the app is imported, its lifespan started, and connections are accepted."""
+    """Worker: the app is imported, its lifespan started; it accepts, unless it is held."""
 
     interface: str  # "wsgi" or "asgi"
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Arbiter, to a worker that was held: your whole generation is ready, accept connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,7 @@ class ReopenLogs:
 
 Message = (
     Ready
+    | Serve
     | Failed
     | Worn
     | Retire

@@ -24,6 +24,7 @@ from pyfork.ipc.messages import (
     Ready,
     ReopenLogs,
     Retire,
+    Serve,
     Take,
     Worn,
 )
@@ -131,6 +132,7 @@ class Worker:
         self.app = app
         self.line = birth.line
         self.loop = new_loop(birth.config.loop)
+        self.admitted: asyncio.Future[None] = self.loop.create_future()
         self.leaving = asyncio.Event()
         self.leave_by = 0.0  # monotonic seconds; what runs then is cut
         self.handoff = False  # others serve on, and take what idles
@@ -197,10 +199,15 @@ class Worker:
     async def _live(self) -> int:
         if not await self._boot():
             return ExitStatus.OK
-        self.accept()
+        if self.birth.held:
+            self.say(Ready(self.app.interface))
+            await self._until(self.admitted)
+        if not self.leaving.is_set():
+            self.accept()
+            self._become(State.SERVING)
         self._beat()
-        self._become(State.SERVING)
-        self.say(Ready(self.app.interface))
+        if not self.birth.held:
+            self.say(Ready(self.app.interface))
         await self.leaving.wait()
         self._become(State.DRAINING)
         await self.drain()
@@ -210,14 +217,18 @@ class Worker:
     async def _boot(self) -> bool:
         """Boot, unless told to leave before it is done."""
         boot = self.loop.create_task(self.boot())
-        leave = self.loop.create_task(self.leaving.wait())
-        await asyncio.wait((boot, leave), return_when=asyncio.FIRST_COMPLETED)
-        leave.cancel()
+        await self._until(boot)
         if boot.done():
             boot.result()
             return True
         boot.cancel()
         return False
+
+    async def _until(self, done: "asyncio.Future[None]") -> None:
+        """Wait for ``done``, or to be told to leave."""
+        leave = self.loop.create_task(self.leaving.wait())
+        await asyncio.wait((done, leave), return_when=asyncio.FIRST_COMPLETED)
+        leave.cancel()
 
     async def _stop(self) -> None:
         """Give the application's own shutdown the rest of the time, and a moment at least."""
@@ -275,6 +286,9 @@ class Worker:
             case Retire(grace, handoff):
                 self.handoff = handoff
                 self.retire(grace)
+            case Serve():
+                if not self.admitted.done():
+                    self.admitted.set_result(None)
             case ReopenLogs():
                 logs.reopen()
             case Take(ticket):
