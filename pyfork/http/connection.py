@@ -298,6 +298,11 @@ class Connection(asyncio.Protocol):
             and not self.transport.is_closing()
         )
 
+    @property
+    def movable(self) -> bool:
+        """Whether another worker could serve it on: what was answered here has left."""
+        return self.idle and not self.transport.get_write_buffer_size()
+
     def drain(self) -> None:
         """Part with an idle connection: to another worker if there is one, else close it.
 
@@ -306,13 +311,13 @@ class Connection(asyncio.Protocol):
         """
         if not self.idle:
             return
-        if self.engine.part is not None:
-            if self.transport.get_write_buffer_size():  # what was answered leaves from here
-                self.engine.loop.call_later(LEAVING, self.drain)
-            else:
-                self.engine.part(self)
-        elif self.serial:
-            self.close_idle()
+        if self.engine.part is None:
+            if self.serial:
+                self.close_idle()
+        elif self.movable:
+            self.engine.part(self)
+        else:
+            self.engine.loop.call_later(LEAVING, self.drain)
 
     def close_idle(self) -> None:
         """Close, unless the next request is here already: that one is answered first."""

@@ -2,13 +2,12 @@
 
 The fd travels over the channels, by way of the arbiter; this worker reads nothing of it from the
 offer on, and closes its own copy when somebody has said that it is served there. The client
-notices nothing. What cannot be handed off is closed between two requests.
+notices nothing. Where there is nobody to hand to, connections close between two requests.
 """
 
 import asyncio
 import logging
 import socket
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from pyfork.http.connection import Connection
@@ -16,83 +15,77 @@ from pyfork.ipc.messages import Declined, Message, Offered, Taken
 
 log = logging.getLogger("pyfork.error")
 
-# Offers on their way at a time: each holds fds in kernel buffers, which are counted.
-WINDOW = 64
+# Offers on their way at a time: each is a client that nobody hears until its offer is answered.
+WINDOW = 16
 
-RETRY = 0.05  # seconds until a connection that was declined is offered again
-TRIES = 20
+# Seconds until a connection that was declined is offered again: the first, and the longest.
+RETRY, RETRY_MOST = 0.05, 1.0
 
 Say = Callable[[Message, Sequence[int]], None]
 
 
 class Giver:
-    """The retiring worker's side."""
+    """The retiring worker's side. A connection is served here until the moment of its offer."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, say: Say) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, say: Say, alone: Callable[[], None]
+    ) -> None:
+        """``alone`` is called when there is no other worker, and there will be none."""
         self._loop = loop
         self._say = say
-        self._queue: deque[Connection] = deque()
+        self._alone = alone
+        self._queue: dict[Connection, None] = {}  # to be offered, in order
         self._offered: dict[int, Connection] = {}
-        self._tries: dict[int, int] = {}  # by connection; of those that were declined
         self._number = 0
-        self._nobody = False  # there is no other worker, and there will be none
+        self._delay = RETRY  # doubled by each connection that is declined
+        self._nobody = False
 
     def give(self, connection: Connection) -> None:
         """Offer an idle connection; the engine's ``part``."""
         if self._nobody:
-            connection.close_idle()
-            return
-        connection.hold()
-        self._queue.append(connection)
-        self._pump()
+            self._alone()
+        else:
+            self._queue[connection] = None
+            self._pump()
 
     def release(self, number: int) -> None:
         """It was taken."""
-        connection = self._offered.pop(number)
-        self._tries.pop(id(connection), None)
-        connection.release()
+        self._offered.pop(number).release()
+        self._delay = RETRY
         self._pump()
 
     def keep(self, number: int, *, final: bool) -> None:
         """It was not taken. ``final``: nor will another be."""
         connection = self._offered.pop(number)
-        tries = self._tries[id(connection)] = self._tries.get(id(connection), 0) + 1
-        if final or tries >= TRIES:
-            self._nobody = self._nobody or final
-            self._tries.pop(id(connection), None)
-            connection.keep()
-            connection.close_idle()
-            self._give_up_queue()
+        connection.keep()
+        if final:
+            self._give_up()
         else:
-            self._loop.call_later(RETRY, self._again, connection)
-        self._pump()
+            self._loop.call_later(self._delay, connection.drain)
+            self._delay = min(2 * self._delay, RETRY_MOST)
+            self._pump()
 
     def lost(self) -> None:
         """The arbiter is gone: whoever was offered has been taken, or never will be."""
-        self._nobody = True
         for number in list(self._offered):
-            self.release(number)
-        self._give_up_queue()
-
-    def _again(self, connection: Connection) -> None:
-        self._queue.append(connection)
-        self._pump()
+            self._offered.pop(number).release()
+        self._give_up()
 
     def _pump(self) -> None:
         while self._queue and len(self._offered) < WINDOW:
-            connection = self._queue.popleft()
-            if connection.lost:
-                self._tries.pop(id(connection), None)
+            connection = next(iter(self._queue))
+            del self._queue[connection]
+            if not connection.movable:  # it comes back when it is, if it lives
                 continue
+            connection.hold()
             self._number += 1
             self._offered[self._number] = connection
             self._say(Offered(self._number), (connection.fileno(),))
 
-    def _give_up_queue(self) -> None:
-        while self._nobody and self._queue:
-            connection = self._queue.popleft()
-            connection.keep()
-            connection.close_idle()
+    def _give_up(self) -> None:
+        self._nobody = True
+        self._queue.clear()
+        self._alone()
 
 
 class Taker:

@@ -43,7 +43,7 @@ class EngineWorker(Worker):
             self.engine.worn = self._worn_out
         self.acceptor = Acceptor(self.loop, self.birth.listeners, self.new_connection)
         self._limits = Limits.from_config(config)
-        self._giver = Giver(self.loop, self.say)
+        self._giver = Giver(self.loop, self.say, self.engine.drain)
         self._taker = Taker(self.loop, self.say, self._take_over)
 
     def new_connection(self) -> Connection:

@@ -53,7 +53,7 @@ class Running:
         self.report: Report
 
     def __enter__(self) -> "Running":
-        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
+        self._log = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
             self._command,
             cwd=ROOT,
