@@ -28,6 +28,7 @@ _ENGINE = (_WORKER, "pyfork.worker.wsgi", "pyfork.worker.asgi")
 _PATIENCE = 10.0  # seconds for a running server to answer
 _LOADING = "pyfork.worker.app"
 _CONTROL = "pyfork.control.commands"
+_CLIENT = "pyfork.control.client"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -58,7 +59,7 @@ def serve(argv: Sequence[str]) -> int:
         raise ConfigError("no application given: write pyfork MODULE:NAME, or app in pyfork.toml")
     if arguments.action == "check_config":
         return _check(loaded.config)
-    return _run(loaded.config, lambda: read().config)
+    return _run(loaded.config, lambda: read().config, takeover=arguments.takeover)
 
 
 def operate(name: str, argv: Sequence[str]) -> int:
@@ -84,7 +85,7 @@ def _reader(arguments: Arguments) -> Callable[[], Loaded]:
     return lambda: load(arguments, environ, directory)
 
 
-def _run(config: Config, reread: Callable[[], Config]) -> int:
+def _run(config: Config, reread: Callable[[], Config], *, takeover: bool) -> int:
     from pyfork.arbiter.loop import Arbiter
 
     # Imported here, once and before any fork, so that the workers share its memory pages and start
@@ -92,11 +93,12 @@ def _run(config: Config, reread: Callable[[], Config]) -> int:
     # both gateways are; they have nearly everything in common.
     for name in _ENGINE:
         importlib.import_module(name)
-    return Arbiter(config, reread=reread, worker_main=f"{_WORKER}:main", heritage=_heritage()).run()
+    heritage = _heritage(config, takeover=takeover)
+    return Arbiter(config, reread=reread, worker_main=f"{_WORKER}:main", heritage=heritage).run()
 
 
-def _heritage() -> "Heritage":
-    """What this program follows, if it was started by an upgrade."""
+def _heritage(config: Config, *, takeover: bool) -> "Heritage":
+    """What this program follows: whoever upgrades to it, or whoever it is to take over from."""
     from pyfork.arbiter import heritage
     from pyfork.ipc.channel import Channel
 
@@ -107,7 +109,15 @@ def _heritage() -> "Heritage":
             os.set_inheritable(fd, False)
             channel = Channel(socket.socket(fileno=fd))
             return heritage.Predecessor.meet(channel, _PATIENCE)
-    return None
+    if not takeover:
+        return None
+    client = importlib.import_module(_CLIENT)
+    targets = [*([config.name] if config.name else []), *config.bind]
+    if (running := client.incumbent(targets)) is None:
+        return None
+    channel = Channel(running.follow())
+    running.close()
+    return heritage.Predecessor.meet(channel, _PATIENCE)
 
 
 def _check(config: Config) -> int:

@@ -30,6 +30,7 @@ class Arguments:
     given: Source
     file: str | None  # --config
     action: str  # a key of _ACTIONS, or "serve"
+    takeover: bool = False  # follow a server that runs already
 
 
 class _Grouped(click.Command):
@@ -76,6 +77,7 @@ def parse(argv: Sequence[str], origin: str = "") -> Arguments:
         },
         file=said.get("config"),
         action=next((name for name in _ACTIONS if name in said), "serve"),
+        takeover=bool(said.get("takeover")),
     )
 
 
@@ -106,6 +108,12 @@ def _own_options() -> Iterable[click.Parameter]:
         ["-c", "--config"],
         metavar="FILE",
         help="Read settings from this TOML file, not from ./pyfork.toml or ./pyproject.toml.",
+    )
+    yield click.Option(
+        ["--takeover"],
+        is_flag=True,
+        help="Take the port over from the pyfork that has this --name or serves on this --bind, "
+        "without losing a connection. Starts as usual if there is none.",
     )
     for name, (*flags, help) in _ACTIONS.items():
         yield click.Option([name, *flags], is_flag=True, help=help)

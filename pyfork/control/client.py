@@ -9,7 +9,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pyfork.control import places, tables
@@ -29,16 +29,16 @@ class Connection:
         """Raises OSError or PyforkError: nobody answers there."""
         self.path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._stream = self._socket.makefile("rb")
         try:
             self._socket.settimeout(PATIENCE)
             self._socket.connect(path)
-            self._stream = self._socket.makefile("rb")
             (answer,) = self.ask("status")
             if not answer["ok"]:
                 raise PyforkError(f"{path}: {answer['error']}")
             self.status: dict[str, Any] = answer["status"]
         except BaseException:
-            self._socket.close()
+            self.close()
             raise
 
     def ask(self, request: str, *, wait: bool = False, **options: Any) -> Iterator[dict[str, Any]]:
@@ -64,6 +64,11 @@ class Connection:
             if "ok" in answer:
                 return
         raise PyforkError("the server has ended without an answer")
+
+    def follow(self) -> socket.socket:
+        """Ask to take over; from here on the socket is a channel between two arbiters."""
+        self._socket.sendall(b'{"request": "takeover"}\n')
+        return self._socket.dup()
 
     def wait_end(self) -> None:
         """Wait until the server is gone, connection and process."""
@@ -104,6 +109,21 @@ def find(target: str | None) -> Connection:
     if len(chosen) == 1:
         return chosen[0]
     raise PyforkError(_refusal(target, [one.status for one in meant or running], silent))
+
+
+def incumbent(targets: Iterable[str]) -> Connection | None:
+    """A connection to the server that one of ``targets`` means and that is to stay, if any."""
+    running, _ = _running()
+    found = None
+    for target in targets:
+        for one in running:
+            stays = one.status["state"] not in ("draining", "stopping")
+            if found is None and stays and matches(target, one.status):
+                found = one
+    for one in running:
+        if one is not found:
+            one.close()
+    return found
 
 
 def matches(target: str, status: dict[str, Any]) -> bool:
