@@ -44,6 +44,11 @@ def death(member: Member, how: str, now: float) -> str:
     return f"{who(member)} died after {_age(member, now)}: {cause}"
 
 
+def with_detail(text: str, detail: str) -> str:
+    """One record for what happened and the application's traceback."""
+    return f"{text}\n{detail.rstrip()}" if detail else text
+
+
 def _age(member: Member, now: float) -> str:
     if member.ready_at is None:
         return f"{now - member.born:.1f} s, before it was ready"

@@ -5,6 +5,7 @@ loop reads it there like everything else. `python -m pyfork.arbiter.signals` pri
 docs/signals.md. Nothing here decides what follows from a signal.
 """
 
+import os
 import signal
 import socket
 from dataclasses import dataclass
@@ -117,6 +118,20 @@ class Inbox:
 
 def _do_nothing(number: int, frame: FrameType | None) -> None:
     """The wakeup fd has it already; but SIG_DFL or SIG_IGN would not write there."""
+
+
+def in_terminal() -> bool:
+    """Whether a terminal has this process in its foreground, and so sends it WINCH."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
 
 
 def page() -> str:
