@@ -1,7 +1,7 @@
 """What the supervisor knows of each worker and each generation. Pure; no decisions."""
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, IntEnum
 
 from pyfork.arbiter.backoff import Backoff
 from pyfork.arbiter.facts import Policy
@@ -15,6 +15,15 @@ class State(Enum):
     RETIRING = "retiring"  # told to drain
     DYING = "dying"  # failed or aborted: should be gone any moment
     KILLED = "killed"
+
+
+class Haste(IntEnum):
+    """How a stop is made. It only grows, unless the arbiter that was to follow is gone."""
+
+    NONE = 0
+    GRACEFUL = 1
+    QUICK = 2
+    FORCED = 3
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -58,6 +67,18 @@ class Kept:
     generation: int
     ready_at: float
     retire_by: float | None  # None: it serves
+
+    def as_worker(self, serving: "Generation") -> Worker:
+        """The same, where ``serving`` is the generation that serves."""
+        own = self.generation == serving.number
+        return Worker(
+            serial=self.serial,
+            slot=self.slot,
+            generation=serving if own else Generation(self.generation, serving.policy, 0),
+            state=State.SERVING if self.retire_by is None else State.RETIRING,
+            due=self.retire_by,
+            ready_at=self.ready_at,
+        )
 
 
 @dataclass(frozen=True, slots=True)

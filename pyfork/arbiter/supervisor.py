@@ -22,7 +22,6 @@ Rules: no os, signal, socket, time, logging; no pid; time is what the caller say
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from enum import IntEnum
 
 from pyfork.arbiter.actions import Abandon, Abort, Action, Adopt, Finish, Kill, Retire, Spawn
 from pyfork.arbiter.facts import (
@@ -38,7 +37,7 @@ from pyfork.arbiter.facts import (
     Wish,
     Worn,
 )
-from pyfork.arbiter.roster import Failure, Generation, Kept, State, Worker
+from pyfork.arbiter.roster import Failure, Generation, Haste, Kept, State, Worker
 from pyfork.errors import ExitStatus
 
 MARGIN = 2.0  # seconds that a worker gets beyond its grace, for its own cut and shutdown
@@ -50,15 +49,6 @@ STILLBORN_LIMIT = 5  # deaths in the first generation with nobody ever ready
 STOPPING = "the server is stopping"
 NOT_NEEDED = "not needed any more"
 BLAMELESS = frozenset({STOPPING, NOT_NEEDED})  # reasons for a kill that are not the worker's fault
-
-
-class Haste(IntEnum):
-    """How a stop is made. It only grows, unless the arbiter that was to follow is gone."""
-
-    NONE = 0
-    GRACEFUL = 1
-    QUICK = 2
-    FORCED = 3
 
 
 class Supervisor:
@@ -88,16 +78,7 @@ class Supervisor:
         serving = resumed._serving
         serving.adopted, serving.anyone_ready, serving.size = True, True, size
         for kept in workers:
-            own = kept.generation == generation
-            worker = Worker(
-                serial=kept.serial,
-                slot=kept.slot,
-                generation=serving if own else Generation(kept.generation, policy, 0),
-                state=State.SERVING if kept.retire_by is None else State.RETIRING,
-                due=kept.retire_by,
-                ready_at=kept.ready_at,
-            )
-            resumed._workers[kept.serial] = worker
+            resumed._workers[kept.serial] = kept.as_worker(serving)
             resumed._serial = max(resumed._serial, kept.serial)
         return resumed
 

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from pyfork.arbiter.facts import Scale, Wish
 from pyfork.arbiter.generations import Generations, Outcome
-from pyfork.arbiter.roster import State
-from pyfork.arbiter.supervisor import STOPPING, Haste, Supervisor
+from pyfork.arbiter.roster import Haste, State
+from pyfork.arbiter.supervisor import STOPPING, Supervisor
 from pyfork.control.server import Client
 from pyfork.errors import PyforkError
 from pyfork.ipc.channel import Channel
