@@ -11,8 +11,8 @@ from pyfork import __version__
 from pyfork.arbiter.crew import Crew, Member
 from pyfork.arbiter.generations import Generations, Outcome
 from pyfork.arbiter.ports import Ports
-from pyfork.arbiter.roster import State, Worker
-from pyfork.arbiter.supervisor import Haste, Supervisor
+from pyfork.arbiter.roster import Haste, State, Worker
+from pyfork.arbiter.supervisor import Supervisor
 
 
 def describe(
