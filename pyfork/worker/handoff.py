@@ -18,8 +18,7 @@ log = logging.getLogger("pyfork.error")
 # Offers on their way at a time: each is a client that nobody hears until its offer is answered.
 WINDOW = 16
 
-# Seconds until a connection that was declined is offered again: the first, and the longest.
-RETRY, RETRY_MOST = 0.05, 1.0
+REST = 0.05  # seconds without an offer after one that was declined
 
 Say = Callable[[Message, Sequence[int]], None]
 
@@ -37,7 +36,7 @@ class Giver:
         self._queue: dict[Connection, None] = {}  # to be offered, in order
         self._offered: dict[int, Connection] = {}
         self._number = 0
-        self._delay = RETRY  # doubled by each connection that is declined
+        self._resting = False
         self._nobody = False
 
     def give(self, connection: Connection) -> None:
@@ -51,7 +50,6 @@ class Giver:
     def release(self, number: int) -> None:
         """It was taken."""
         self._offered.pop(number).release()
-        self._delay = RETRY
         self._pump()
 
     def keep(self, number: int, *, final: bool) -> None:
@@ -61,9 +59,8 @@ class Giver:
         if final:
             self._give_up()
         else:
-            self._loop.call_later(self._delay, connection.drain)
-            self._delay = min(2 * self._delay, RETRY_MOST)
-            self._pump()
+            self._queue[connection] = None
+            self._rest()
 
     def lost(self) -> None:
         """The arbiter is gone: whoever was offered has been taken, or never will be."""
@@ -71,8 +68,17 @@ class Giver:
             self._offered.pop(number).release()
         self._give_up()
 
+    def _rest(self) -> None:
+        if not self._resting:
+            self._resting = True
+            self._loop.call_later(REST, self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = False
+        self._pump()
+
     def _pump(self) -> None:
-        while self._queue and len(self._offered) < WINDOW:
+        while self._queue and len(self._offered) < WINDOW and not self._resting:
             connection = next(iter(self._queue))
             del self._queue[connection]
             if not connection.movable:  # it comes back when it is, if it lives

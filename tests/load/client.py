@@ -20,6 +20,7 @@ from tests.load.content import big, title
 from tests.load.outcomes import Loss, Outcome, Report
 
 BIG = big()
+ENOUGH = 20  # answers, for the load to be on
 KINDS = ("small", "slow", "stream", "whole")
 
 
@@ -168,8 +169,17 @@ async def run(target: Target, load: Load, report: Report) -> None:
     loop.call_later(load.seconds, stop.set)
     born = time.monotonic()
     clients = [Client(number, target, load, report, born) for number in range(load.clients)]
+    said = loop.create_task(announce(report))
     await asyncio.gather(*(client.live(stop.is_set) for client in clients))
+    said.cancel()
     report.lasted = time.monotonic() - born
+
+
+async def announce(report: Report) -> None:
+    """Say when the first answers have come."""
+    while report.counts[Outcome.OK] < ENOUGH:
+        await asyncio.sleep(0.02)
+    print("the load is on", file=sys.stderr, flush=True)
 
 
 def main() -> None:

@@ -10,9 +10,11 @@ with Server(code.app("sync"), *options, directory=tmp_path, env=code.env) as ser
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -50,10 +52,10 @@ class Running:
         words = [f"--{name}={value}" for name, value in options.items()]
         self._command = [sys.executable, "-m", "tests.load.client", url, *words]
         self._process: subprocess.Popen[str]
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
         self.report: Report
 
     def __enter__(self) -> "Running":
-        self._log = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
             self._command,
             cwd=ROOT,
@@ -76,16 +78,34 @@ class Running:
         except subprocess.TimeoutExpired:
             self._process.kill()
             out, _ = self._process.communicate()
-        self._log.seek(0)
-        print(self._log.read())
+        print(self._read_log())
         self._log.close()
         if kind is None:
             assert self._process.returncode == 0
             self.report = Report.from_json(out)
 
+    def wait_answers(self) -> None:
+        """Wait until clients of either kind have been answered."""
+        deadline = time.monotonic() + PATIENCE
+        while "the load is on" not in self._read_log():
+            assert time.monotonic() < deadline, "the load does not begin"
+            assert self._process.poll() is None, f"it ended: {self._read_log()}"
+            time.sleep(0.01)
+
     def wait(self, timeout: float) -> None:
         """Wait until it has stopped by itself."""
         self._process.wait(timeout)
+
+    def _read_log(self) -> str:
+        # By an offset of our own: the client writes on where its last line ended.
+        return os.pread(self._log.fileno(), 1 << 20, 0).decode()
+
+
+def reload(server: Server, code: Code, generation: int) -> None:
+    """Deploy, and wait until the new code serves."""
+    code.write(str(generation))
+    server.signal(signal.SIGHUP)
+    server.wait_log(f"generation {generation} serves")
 
 
 def serve(code: Code, kind: str, workers: int, directory: Path, *options: str) -> Server:

@@ -1,0 +1,55 @@
+"""The end of the port: what clients had sent before it is answered."""
+
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.load.running import KINDS, Code, serve
+
+BACKLOG = 128
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_full_backlog_is_answered_after_term(tmp_path: Path, kind: str) -> None:
+    """One worker is kept from accepting; TERM finds the kernel's queue full of whole requests."""
+    code = Code(tmp_path)
+    # A thread worker with one thread does not accept while that is busy; an event loop that
+    # never blocks would, so it is stopped like a machine that is short of everything.
+    options = ("--threads", "1") if kind == "thread" else ()
+    with serve(code, kind, 1, tmp_path, "--backlog", str(BACKLOG), *options) as server:
+        (worker,) = server.workers()
+        busy = socket.create_connection(("127.0.0.1", server.port))
+        busy.sendall(b"GET /slow?n=busy&s=0.2 HTTP/1.1\r\nHost: a\r\n\r\n")
+        server.until(lambda: queued(server.port) == 0, "it was accepted")
+        worker.suspend()
+        clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(BACKLOG)]
+        for number, client in enumerate(clients):
+            client.sendall(b"GET /small?n=%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
+        server.until(lambda: queued(server.port) == BACKLOG, "the backlog is full")
+        server.signal(signal.SIGTERM)
+        server.wait_log("graceful stop")
+        worker.resume()
+        assert b"busy 1\n" in read_all(busy)
+        for number, client in enumerate(clients):
+            answer = read_all(client)
+            assert answer.startswith(b"HTTP/1.1 200 "), (number, answer)
+            assert b"\r\nConnection: close\r\n" in answer
+            assert answer.endswith(b"\r\n\r\n%d 1\n" % number)
+        assert server.wait() == 0
+
+
+def queued(port: int) -> int:
+    """Connections that wait in the kernel for an accept."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        local, state, queues = line.split()[1], line.split()[3], line.split()[4]
+        if state == "0A" and int(local.rpartition(":")[2], 16) == port:
+            return int(queues.partition(":")[2], 16)
+    return -1
+
+
+def read_all(client: socket.socket) -> bytes:
+    client.settimeout(15)
+    with client, client.makefile("rb") as stream:
+        return stream.read()
