@@ -39,7 +39,14 @@ class Acceptor:
         self.resume("not started")
 
     def finish(self, stopped: Callable[[], None]) -> None:
-        """Accept until the kernel's queues are empty, then stop, and call ``stopped``."""
+        """Accept until the kernel's queues are empty, then stop, and call ``stopped``.
+
+        Who never began stops at once: the queues are for others.
+        """
+        if "not started" in self._reasons:
+            self.stop()
+            stopped()
+            return
         self._finished = stopped
         self._loop.call_soon(self._empty_queues)
 

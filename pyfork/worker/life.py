@@ -202,7 +202,8 @@ class Worker:
         if self.birth.held:
             self.say(Ready(self.app.interface))
             await self._until(self.admitted)
-        if not self.leaving.is_set():
+        # Admitted and told to leave in one breath: what is queued is this worker's all the same.
+        if self.admitted.done() or not self.leaving.is_set():
             self.accept()
             self._become(State.SERVING)
         self._beat()
