@@ -1,0 +1,1 @@
+"""The control socket: its protocol, its commands, and what reloads tell."""
