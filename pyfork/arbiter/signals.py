@@ -37,8 +37,9 @@ MEANINGS = (
     Meaning(
         signal.SIGTERM,
         Wish.STOP,
-        "Graceful stop: workers finish their requests within `--graceful-timeout`. "
-        "A second one stops quickly.",
+        "Graceful stop: after `--drain-delay`, workers finish their requests within "
+        "`--graceful-timeout`. A second one ends the delay; one without a delay to end stops "
+        "quickly.",
     ),
     Meaning(
         signal.SIGINT,
