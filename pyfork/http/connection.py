@@ -59,6 +59,7 @@ class Connection(asyncio.Protocol):
         "lingering",
         "lost",
         "mark",
+        "overrun",
         "parser",
         "parting",
         "peer_host",
@@ -104,6 +105,7 @@ class Connection(asyncio.Protocol):
         self.closing = False  # no request is taken after those that were
         self.lingering = False  # everything is sent; what still comes is dropped
         self.lost = False
+        self.overrun = False  # more has come than was looked at
         self.parting = False  # offered to another worker: not a byte is read meanwhile
         self.read_paused = False
         self.write_paused = False
@@ -388,8 +390,10 @@ class Connection(asyncio.Protocol):
         """Feed the parser; whatever cannot have its turn yet stays in ``unread``."""
         while data:
             if self.closing and self.incoming is None:
+                self.overrun = True
                 return  # nothing behind the last request is processed (RFC 9112 9.6)
             piece, data = (data, b"") if len(data) <= SLICE else (data[:SLICE], data[SLICE:])
+            self.overrun = bool(data)
             try:
                 rest = self.parser.feed(piece)
             except ProtocolError as error:
@@ -486,7 +490,7 @@ class Connection(asyncio.Protocol):
         if self.lost or self.lingering:
             return
         between = self.parser.state is ParserState.BETWEEN
-        if between and not self.engine.draining and not self._readable():
+        if between and not (self.engine.draining or self.overrun or self._readable()):
             self.lingering = True
             self.transport.close()
         else:

@@ -37,7 +37,7 @@ def test_a_reload_replaces_every_worker(tmp_path: Path) -> None:
 
 def test_a_stop_waits_for_what_runs(tmp_path: Path) -> None:
     with Server(*ASGI, directory=tmp_path) as server, Wire(server.port) as wire:
-        wire.send(request("GET", "/slow?1"))
+        wire.send(request("GET", "/slow?0.3"))
         server.until(lambda: server.get("/notes").status == 200, "it was read")
         server.signal(signal.SIGTERM)
         assert wire.read().status == 200
