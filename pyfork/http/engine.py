@@ -56,6 +56,7 @@ class Engine:
         self.server_line = b"Server: pyfork\r\n" if config.server_header else b""
         # Changing.
         self.connections: set[Connection] = set()
+        self.upgraded: Callable[[], int] = lambda: 0  # how many were taken over by `upgrade`
         self.draining = False
         self.part: Callable[[Connection], None] | None = None  # with what idles in a drain
         self.served = 0  # requests answered by this worker
@@ -80,13 +81,22 @@ class Engine:
     def add(self, connection: "Connection") -> None:
         """Count a new connection in."""
         self.connections.add(connection)
-        self.line.connections = len(self.connections)
+        self.line.connections = self.held
 
     def remove(self, connection: "Connection") -> None:
         """Count a connection out; twice does no harm."""
         self.connections.discard(connection)
-        self.line.connections = len(self.connections)
+        self.count_connections()
+
+    def count_connections(self) -> None:
+        """A connection ended, or is another's to serve."""
+        self.line.connections = self.held
         self.connections_changed()
+
+    @property
+    def held(self) -> int:
+        """How many connections there are, whoever serves them."""
+        return len(self.connections) + self.upgraded()
 
     def drain(self, part: "Callable[[Connection], None] | None" = None) -> None:
         """Take no requests but those that run or are half read, and part with what idles.

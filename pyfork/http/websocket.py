@@ -91,10 +91,12 @@ class WebSockets:
             app_state=self._state,
         )
         transport = connection.transport
-        connection.engine.remove(connection)
         protocol.connection_made(transport)
         transport.set_protocol(protocol)
+        connection.engine.remove(connection)
         protocol.data_received(_handshake(head) + rest)
+        if connection.engine.draining:
+            protocol.shutdown()
 
     def shutdown(self) -> None:
         """Close all with 1012, service restart."""

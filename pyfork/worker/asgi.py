@@ -26,9 +26,10 @@ class AsgiWorker(EngineWorker):
             app.callable, loop=self.loop, root_path=self.config.root_path, state=self.state
         )
         self.websockets = WebSockets(
-            self.config, app.callable, self.state, self.connections_changed
+            self.config, app.callable, self.state, lambda: self.engine.count_connections()
         )
         self.equip(gateway, upgrade=self.websockets.take)
+        self.engine.upgraded = lambda: len(self.websockets.connections)
 
     async def boot(self) -> None:
         """Run the lifespan's startup. Raises BootError if the application says that it failed."""

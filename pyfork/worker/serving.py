@@ -48,7 +48,7 @@ class EngineWorker(Worker):
 
     def new_connection(self) -> Connection:
         """The protocol of a connection that was just accepted."""
-        if len(self.engine.connections) + 1 >= self.config.worker_connections:
+        if self.engine.held + 1 >= self.config.worker_connections:
             self.acceptor.pause("too many connections")
         return Connection(self.engine)
 
@@ -59,7 +59,7 @@ class EngineWorker(Worker):
     def obey(self, message: Message, fds: Sequence[int]) -> None:
         match message:
             case Take(ticket):
-                full = len(self.engine.connections) >= self.config.worker_connections
+                full = self.engine.held >= self.config.worker_connections
                 self._taker.take(ticket, fds, willing=not (full or self.leaving.is_set()))
             case Release(connection):
                 self._giver.release(connection)
@@ -73,8 +73,9 @@ class EngineWorker(Worker):
         super().orphaned()
 
     def connections_changed(self) -> None:
-        """A connection ended."""
-        self.acceptor.resume("too many connections")
+        """A connection ended, or became a WebSocket."""
+        if self.engine.held < self.config.worker_connections:
+            self.acceptor.resume("too many connections")
         self.changed.set()
 
     def accept(self) -> None:

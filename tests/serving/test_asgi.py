@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import select
 import signal
 import socket
 from collections.abc import Iterator
@@ -335,6 +336,16 @@ def test_a_handshake_may_follow_requests(server: Server, wire: Wire) -> None:
     assert wire.read().status == 200
     assert wire.read().body == b"nobody"
     assert wire.read().status == 101
+
+
+def test_they_count_as_connections(tmp_path: Path) -> None:
+    with Server(APP, "--worker-connections", "2", directory=tmp_path) as server:
+        with websocket(server, "/ws"), websocket(server, "/ws") as ws, Wire(server.port) as wire:
+            wire.send(request("GET", "/notes"))
+            assert not select.select([wire.socket], [], [], 0.3)[0]
+            ws.close()
+            assert wire.read().status == 200
+        assert server.get("/notes").status == 200
 
 
 def test_a_stop_closes_with_1012(tmp_path: Path) -> None:
