@@ -16,6 +16,7 @@ from pyfork.arbiter import process
 from pyfork.arbiter.actions import Spawn
 from pyfork.arbiter.heritage import Survivor
 from pyfork.arbiter.ports import Ports
+from pyfork.config import unit
 from pyfork.config.settings import Config
 from pyfork.errors import ConfigError
 from pyfork.ipc import titles
@@ -193,6 +194,7 @@ class Crew:
 def _live(worker_main: str, birth: Birth, *, own_log: bool) -> int:
     """The child's life."""
     line, config = birth.line, birth.config
+    unit.withhold(os.environ)
     setup.identify("worker", birth.slot, birth.generation)
     if own_log:
         try:

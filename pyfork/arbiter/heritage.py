@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import IO
 
 from pyfork.arbiter.facts import Policy
 from pyfork.arbiter.generations import policy
@@ -59,7 +60,7 @@ class Estate:
 
     def write(self) -> int:
         """The fd of a nameless file that `read` understands; it survives an exec."""
-        with tempfile.TemporaryFile("w+", prefix="pyfork-estate-") as file:
+        with _nameless_file() as file:
             json.dump(asdict(self), file)
             file.flush()
             fd = os.dup(file.fileno())
@@ -152,6 +153,13 @@ def scoreboard_for(heritage: Heritage) -> Scoreboard:
         return Scoreboard(LINES)
     os.set_inheritable(heritage.scoreboard, False)
     return Scoreboard(LINES, heritage.scoreboard)
+
+
+def _nameless_file() -> IO[str]:
+    """In memory where that can be: a container may have no directory to write to."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("pyfork-estate"), "w+")
+    return tempfile.TemporaryFile("w+", prefix="pyfork-estate-")
 
 
 def _first(channel: Channel, patience: float) -> Received:

@@ -29,8 +29,10 @@ from pyfork.arbiter.premises import Premises
 from pyfork.arbiter.signals import Errand, Inbox, Meaning, in_terminal
 from pyfork.arbiter.status import describe
 from pyfork.arbiter.supervisor import STOPPING
+from pyfork.arbiter.systemd import Herald
 from pyfork.arbiter.upgrade import Upgrade
 from pyfork.arbiter.wires import Wires
+from pyfork.config import unit
 from pyfork.config.settings import Config
 from pyfork.control.requests import Requests
 from pyfork.control.server import Server
@@ -93,6 +95,14 @@ class Arbiter:
             upgrade=self._upgrade,
             hold_first=isinstance(heritage, Predecessor),
         )
+        self._herald = Herald(
+            unit.notify_socket(os.environ),
+            unit.watchdog_interval(os.environ, os.getpid()),
+            supervisor=self._supervisor,
+            generations=self._generations,
+            upgrade=self._upgrade,
+            silent=isinstance(heritage, Predecessor),
+        )
         self._requests = Requests(self, self._supervisor, self._generations)
         self._control = Server(self._wires, self._requests.hear)
 
@@ -112,6 +122,7 @@ class Arbiter:
                 self._act()
                 self._requests.settle()
                 self._upgrade.act(time.monotonic())
+                self._herald.act(time.monotonic())
                 patience = self._patience()
             return self._status
         finally:
@@ -194,7 +205,7 @@ class Arbiter:
 
     def _patience(self) -> float | None:
         """How long to wait for something to happen, at most."""
-        deadlines = (self._supervisor.deadline(), self._upgrade.deadline)
+        deadlines = (self._supervisor.deadline(), self._upgrade.deadline, self._herald.deadline)
         times = [deadline for deadline in deadlines if deadline is not None]
         return max(0.0, min(times) - time.monotonic()) if times else None
 

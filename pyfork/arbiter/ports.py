@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 
 from pyfork.config.settings import Config
-from pyfork.net.address import parse
+from pyfork.net.address import Inherited, parse
 from pyfork.net.bind import Listener, adopted, bind
 
 
@@ -23,7 +23,8 @@ class Ports:
     def inherit(self, listeners: Mapping[str, socket.socket]) -> None:
         """Take what another arbiter had bound; what no generation asks for is closed in time."""
         for text, each in listeners.items():
-            self._listeners[text] = adopted(each)
+            passed = isinstance(parse(text), Inherited)  # then its file is its owner's, too
+            self._listeners[text] = adopted(each, with_file=not passed)
 
     def open(self, generation: int, config: Config) -> None:
         """Bind what ``generation`` needs and nobody has bound.

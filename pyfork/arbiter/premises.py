@@ -5,12 +5,15 @@ goes on with is left to it.
 """
 
 import logging
+import os
 import resource
 
 from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.heritage import Estate, Heritage, Predecessor
 from pyfork.arbiter.pidfile import PidFile
 from pyfork.arbiter.ports import Ports
+from pyfork.arbiter.systemd import account_for
+from pyfork.config import unit
 from pyfork.config.settings import Config
 from pyfork.errors import PyforkError
 
@@ -40,6 +43,7 @@ class Premises:
                 self._ports.open(first, config)
             case None:
                 self._ports.open(first, config)
+                account_for(unit.passed_sockets(os.environ, os.getpid()), self._ports.all())
                 if config.pid:
                     self._pidfile = PidFile.claim(config.pid)
 

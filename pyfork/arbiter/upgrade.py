@@ -1,39 +1,47 @@
 """One upgrade, from the side of the arbiter that serves.
 
-    asked -> CHECKING -> WAITING -> this process becomes the new program          (exec)
-                      \\-> BOOTING -> YIELDING -> this process has nothing left     (spawn)
+    asked -> CHECKING -> WAITING -> this process becomes the new program -> RENEWING    (exec)
+                      \\-> BOOTING -> YIELDING -> this process has nothing left          (spawn)
     takeover ---------/
 
 The new program is checked in a child of its own first. Nothing of this arbiter is given up before
-its successor says that all its workers are ready; if that never comes, or the successor goes away
-while we still drain, this arbiter carries on, and the upgrade may be tried again.
+its successor says that all its workers are ready, and the successor begins nothing before it hears
+that this one yields; so there is never none in charge, and never two. If the successor does not get
+that far, or goes away while we still drain, this arbiter carries on, and the upgrade may be tried
+again. Whoever is told to stop meanwhile is not to be followed.
 """
 
+import contextlib
 import logging
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 
-from pyfork.arbiter import process
+from pyfork.arbiter import journal, process
 from pyfork.arbiter.crew import Crew
 from pyfork.arbiter.facts import Asked, Wish
-from pyfork.arbiter.generations import Generations
+from pyfork.arbiter.generations import Generations, Outcome
 from pyfork.arbiter.handoffs import Handoffs
-from pyfork.arbiter.heritage import Estate, Survivor
+from pyfork.arbiter.heritage import Estate, survivors
 from pyfork.arbiter.ports import Ports
+from pyfork.arbiter.program import VARIABLE, LastWords, attempt, become, program
 from pyfork.arbiter.roster import State
-from pyfork.arbiter.supervisor import Supervisor
+from pyfork.arbiter.supervisor import STOPPING, Supervisor
 from pyfork.arbiter.wires import Wires
 from pyfork.config.runtime import is_init_or_unit
 from pyfork.ipc.channel import Channel, pair
 from pyfork.ipc.messages import (
     Bequest,
     Dismissed,
+    Failed,
+    Granted,
     Keep,
+    Leaving,
     Message,
     Offered,
     Release,
@@ -42,11 +50,10 @@ from pyfork.ipc.messages import (
 
 log = logging.getLogger("pyfork.error")
 
-VARIABLE = "PYFORK_UPGRADE"  # tells a new program how it comes to be: "spawn:FD" or "exec:FD"
-
 QUIET_LIMIT = 30.0  # seconds to wait for a moment in which nothing is half done
 MARGIN = 5.0  # seconds that a successor gets beyond its workers' --boot-timeout
 UNLIMITED = 3600.0  # seconds, where --boot-timeout says that there is no limit
+DISMISSAL = 3.0  # seconds in which a successor that is dismissed ends its workers and itself
 
 
 class Stage(Enum):
@@ -55,6 +62,7 @@ class Stage(Enum):
     NONE = "none"
     CHECKING = "checking"
     WAITING = "waiting"  # for a quiet moment, to exec
+    RENEWING = "renewing"  # after the exec: the workers of the new program boot
     BOOTING = "booting"  # the successor does
     YIELDING = "yielding"
 
@@ -85,16 +93,30 @@ class Upgrade:
     handoffs: Handoffs
     wires: Wires
     disown: Callable[[], Iterable[Callable[[], object]]]  # what a child closes of ours
+    unsettled: Callable[[], bool]  # the arbiter before this one has not left
+    disturbed: Callable[[], bool]  # a signal waits to be read
+    clients: Callable[[], Sequence[int]]  # fds of those who wait for the end of an upgrade
+    give_way: Callable[[], None]  # another arbiter is in charge from now on
     carry_on: Callable[[], None]  # this arbiter is in charge again
     stage: Stage = Stage.NONE
-    deadline: float | None = None
     successor: Successor | None = None
+    last: Outcome | None = None  # how the last upgrade ended
+    _deadline: float | None = None  # of the stage
     _child: int | None = None  # pid of the check or of the successor
+    _words: LastWords | None = None  # of the check
+    _doomed: dict[int, float] = field(default_factory=dict)  # pid of who was dismissed -> until
+    _renewal: int = 0  # the first generation of the new program, after an exec
 
     @property
     def in_charge(self) -> Successor | None:
         """The arbiter that serves in our place, once it does."""
         return self.successor if self.stage is Stage.YIELDING else None
+
+    @property
+    def deadline(self) -> float | None:
+        """When to `act` if nothing happens before."""
+        stage = [self._deadline] if self._deadline is not None else []
+        return min([*stage, *self._doomed.values()], default=None)
 
     # What is asked.
 
@@ -103,9 +125,11 @@ class Upgrade:
         if refusal := self._refusal():
             return refusal
         log.info("upgrade: checking the new program")
+        self._words = LastWords()
         command = [*program(), "--check-config"]
         self._child = process.fork(
-            lambda: become(command, dict(os.environ), quiet=True), disown=self.disown()
+            partial(attempt, command, dict(os.environ), words=self._words.file),
+            disown=self.disown(),
         )
         self._enter(Stage.CHECKING, now + self._patience())
         return ""
@@ -114,6 +138,7 @@ class Upgrade:
         """Another arbiter asks to follow. Returns why not, if that is so."""
         if refusal := self._refusal():
             self._dismiss(channel, refusal)
+            channel.close()
             return refusal
         log.info("upgrade: another arbiter asks for the listeners")
         self._await(Successor(channel, None), now)
@@ -122,32 +147,44 @@ class Upgrade:
     def _refusal(self) -> str:
         if self.stage is not Stage.NONE:
             return "an upgrade is under way already"
+        if self.unsettled():
+            return "the last upgrade is not over: the arbiter before this one has not left yet"
         if self.supervisor.stopping:
-            return "the server is stopping"
+            return STOPPING
+        if not self.supervisor.serving.adopted:
+            return "the server is still starting"
         return ""
 
     # What happens.
 
-    def exited(self, pid: int, how: str, now: float) -> bool:
+    def exited(self, pid: int, how: str) -> bool:
         """A child ended; whether it was one of ours."""
+        if self._doomed.pop(pid, None) is not None:
+            return True
         if pid != self._child:
             return False
         self._child = None
         if self.stage is Stage.CHECKING:
+            assert self._words
+            words = self._words.take()
             if how == "exit status 0":
-                self._checked(now)
+                self._checked(time.monotonic())
             else:
-                self._fail(f"the check of the new program ended with {how}")
+                self._fail(f"the check of the new program ended with {how}", words)
         elif self.stage is Stage.BOOTING:
             self._fail(f"the new arbiter ended with {how}")
         elif self.stage is Stage.YIELDING:
-            self._take_back(how)
+            self._lose_successor(how)
         return True
 
     def _heard(self, message: Message, fds: Sequence[int]) -> None:
         match message:
             case Succeeded() if self.stage is Stage.BOOTING:
                 self._yield()
+            case Failed(reason=reason, detail=detail) if self.stage is Stage.BOOTING:
+                self._fail(f"the new arbiter gives up: {reason}", detail)
+            case Leaving():
+                self.supervisor.feed(Asked(Wish.LEAVE), time.monotonic())
             case Release(connection=ticket):
                 self.handoffs.settle(ticket, taken=True)
             case Keep(connection=ticket):
@@ -159,23 +196,28 @@ class Upgrade:
         if self.stage is Stage.BOOTING:
             self._fail("the new arbiter is gone")
         elif self.stage is Stage.YIELDING:
-            self._take_back(why)
+            self._lose_successor(why)
 
     # What is done.
 
     def act(self, now: float) -> None:
         """Once a turn: go on if the time has come."""
-        if self.stage is Stage.WAITING and self._is_quiet():
+        self._kill_doomed(now)
+        if self.stage in (Stage.NONE, Stage.YIELDING):
+            return
+        if self.stage is Stage.RENEWING:
+            self._look_at_renewal()
+        elif self.supervisor.stopping:
+            self._fail(STOPPING)
+        elif self.stage is Stage.WAITING and self._is_quiet():
             self._exec()
-        elif self.deadline is not None and now >= self.deadline:
-            if self.stage is Stage.WAITING:
-                self._fail("there was no quiet moment for it")
-            else:
-                self._fail("the new program took too long")
+        elif self._deadline is not None and now >= self._deadline:
+            waiting = self.stage is Stage.WAITING
+            self._fail("no quiet moment came" if waiting else "the new program took too long")
 
     def _checked(self, now: float) -> None:
         if self.supervisor.stopping:
-            self._fail("the server is stopping")
+            self._fail(STOPPING)
         elif self._in_place():
             self._enter(Stage.WAITING, now + QUIET_LIMIT)
         else:
@@ -189,7 +231,7 @@ class Upgrade:
         ours, theirs = pair()
         environ = dict(os.environ) | {VARIABLE: f"spawn:{theirs.fileno()}"}
         self._child = process.fork(
-            lambda: become(program(), environ, keep=(theirs.fileno(),)),
+            partial(attempt, program(), environ, keep=(theirs.fileno(),)),
             disown=[*self.disown(), ours.close],
         )
         theirs.close()
@@ -210,34 +252,47 @@ class Upgrade:
 
     def _yield(self) -> None:
         """It is ready: drain, and let it have what idles."""
+        assert self.successor
         log.info("upgrade: the new arbiter is ready, this one drains")
+        now = time.monotonic()
         self._enter(Stage.YIELDING, None)
-        self.ports.files_are_ours = False
-        self.supervisor.feed(Asked(Wish.YIELD), time.monotonic())
+        self.last = Outcome(None, now)
+        self.ports.lend()
+        self.give_way()
+        self.wires.send(self.successor.channel, Granted())
+        self.supervisor.feed(Asked(Wish.YIELD), now)
 
-    def _take_back(self, why: str) -> None:
-        """It is gone, and we are not yet: the port is ours again."""
-        log.error("the new arbiter is gone (%s): this one carries on", why)
+    def _lose_successor(self, why: str) -> None:
+        """It is gone, and we are not yet: the port is ours again, unless we are to stop too."""
         self._leave_successor()
+        self._kill_child()
+        if not self.supervisor.yielding:
+            log.info("the new arbiter is gone, and this one leaves too")
+            return
+        log.error("the new arbiter is gone (%s): this one carries on", why)
         self._enter(Stage.NONE, None)
-        self.ports.files_are_ours = True
+        self.last = Outcome(None, time.monotonic(), f"the new arbiter is gone: {why}")
         self.supervisor.feed(Asked(Wish.CARRY_ON), time.monotonic())
         self.carry_on()
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, detail: str = "") -> None:
         """All is as it was before."""
-        log.error("upgrade failed, this arbiter serves on: %s", reason)
+        log.error(
+            journal.with_detail(f"upgrade failed, this arbiter serves on: {reason}", detail)
+        )
+        now = time.monotonic()
+        self.last = Outcome(None, now, reason, detail)
         if self.successor is not None:
             self._dismiss(self.successor.channel, reason)
             self._leave_successor()
-        if self._child is not None:
-            os.kill(self._child, signal.SIGKILL)  # its workers notice and leave
+            if self._child is not None:  # it can end its workers better than we can
+                self._doomed[self._child] = now + DISMISSAL
+                self._child = None
+        self._kill_child()
         self._enter(Stage.NONE, None)
 
     def _dismiss(self, channel: Channel, reason: str) -> None:
         self.wires.send(channel, Dismissed(reason))
-        if not self.wires.is_connected(channel):
-            channel.close()
 
     def _leave_successor(self) -> None:
         if self.successor is not None:
@@ -246,8 +301,21 @@ class Upgrade:
             self.successor.channel.close()
             self.successor = None
 
+    def _kill_child(self) -> None:
+        if self._child is not None:
+            self._doomed[self._child] = 0.0
+            self._child = None
+            self._kill_doomed(time.monotonic())
+
+    def _kill_doomed(self, now: float) -> None:
+        for pid, until in self._doomed.items():
+            if now >= until:
+                self._doomed[pid] = now + DISMISSAL
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     def _enter(self, stage: Stage, deadline: float | None) -> None:
-        self.stage, self.deadline = stage, deadline
+        self.stage, self._deadline = stage, deadline
 
     def _patience(self) -> float:
         return (self.supervisor.serving.policy.boot_timeout or UNLIMITED) + MARGIN
@@ -265,8 +333,34 @@ class Upgrade:
             and all(member.channel.quiet for member in self.crew)
         )
 
+    def _exec(self) -> None:
+        """Become the new program: same process, same children, same sockets.
+
+        Signals are blocked from before the last look at those that came: what comes later waits in
+        the kernel for the new program's handlers, since a mask and what it holds survive an exec.
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            if not self.disturbed():
+                self._exec_undisturbed()
+        except OSError as error:
+            self._fail(f"it cannot be executed: {error}")
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _exec_undisturbed(self) -> None:
+        estate = self._estate()
+        log.info("upgrade: this process becomes the new program")
+        written = estate.write()
+        try:
+            environ = dict(os.environ) | {VARIABLE: f"exec:{written}"}
+            become(program(), environ, keep=tuple(estate.fds()))
+        finally:
+            for fd in estate.fds():
+                os.set_inheritable(fd, False)
+            os.close(written)
+
     def _estate(self) -> Estate:
-        known = {worker.serial: worker for worker in self.supervisor.workers}
         serving = self.supervisor.serving
         return Estate(
             generation=serving.number,
@@ -274,56 +368,25 @@ class Upgrade:
             policy=serving.policy,
             scoreboard=self.crew.scoreboard.fd,
             listeners={text: each.fileno() for text, each in self.ports.all().items()},
-            survivors=tuple(
-                Survivor(
-                    serial=member.worker,
-                    slot=member.slot,
-                    generation=member.generation,
-                    pid=member.pid,
-                    channel=member.channel.fileno(),
-                    line=member.index,
-                    born=member.born,
-                    ready_at=member.ready_at or member.born,
-                    retire_by=known[member.worker].due if member.retiring else None,
-                )
-                for member in self.crew
-            ),
+            survivors=survivors(self.crew, self.supervisor),
+            clients=tuple(self.clients()),
         )
 
-    def _exec(self) -> None:
-        """Become the new program: same process, same children, same sockets."""
-        estate = self._estate()
-        log.info("upgrade: this process becomes the new program")
-        written = estate.write()
-        environ = dict(os.environ) | {VARIABLE: f"exec:{written}"}
-        # A signal that comes before the new program's handlers would end it; this mask stays.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            become(program(), environ, keep=tuple(estate.fds()))
-        except OSError as error:
-            for fd in estate.fds():
-                os.set_inheritable(fd, False)
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            self._fail(f"it cannot be executed: {error}")
-        finally:
-            os.close(written)
+    def renew(self, generation: int) -> None:
+        """This is the new program, in the same process: its first workers boot."""
+        self._renewal = generation
+        self._enter(Stage.RENEWING, None)
 
+    def renewed(self, outcome: Outcome) -> None:
+        """They serve; or those of before do."""
+        self.last = outcome
+        self._enter(Stage.NONE, None)
 
-def program() -> list[str]:
-    """The command line that this process was started with."""
-    return [sys.executable, *sys.orig_argv[1:]]
-
-
-def become(
-    command: list[str], environ: dict[str, str], *, keep: Iterable[int] = (), quiet: bool = False
-) -> int:
-    """Execute ``command`` in this process, with the fds of ``keep``; returns only by OSError.
-
-    ``quiet``: what it writes to stdout is of no interest.
-    """
-    for fd in keep:
-        os.set_inheritable(fd, True)
-    if quiet:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    os.execve(command[0], command, environ)
-    raise AssertionError("execve does not return")
+    def _look_at_renewal(self) -> None:
+        outcome = self.generations.outcome(self._renewal)
+        if outcome is None:
+            return
+        if self.generations.newest > self._renewal:  # another reload took its place
+            self._renewal = self.generations.newest
+        else:
+            self.renewed(outcome)

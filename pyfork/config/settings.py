@@ -104,7 +104,7 @@ class Config:
         aliases={"PORT": "0.0.0.0:{}"},
         group="Port",
         help="Where to listen: HOST:PORT, :PORT, [::]:PORT, unix:PATH, unix:@NAME or fd://N. "
-        "May be repeated.",
+        "May be repeated. Without it, on the sockets that systemd passes (LISTEN_FDS), if any.",
     )
     backlog: int = setting(
         2048,

@@ -3,6 +3,7 @@
 Each source becomes a mapping from setting names to `Given`; nothing here reads or judges a value.
 """
 
+import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pyfork.config.settings import SETTINGS
+from pyfork.config.unit import passed_sockets
 from pyfork.errors import ConfigError
 
 ARGUMENTS = "PYFORK_CMD_ARGS"
@@ -47,6 +49,9 @@ def suggestion(name: str, names: Iterable[str]) -> str:
 def from_environment(environ: Mapping[str, str]) -> Source:
     """The settings that variables give. Empty ones count as not set.
 
+    The sockets that a service manager passes are what to bind, where no variable says otherwise:
+    they were made for this very process, and a file was not.
+
     Raises:
         ConfigError: a PYFORK_ variable names no setting.
     """
@@ -55,6 +60,8 @@ def from_environment(environ: Mapping[str, str]) -> Source:
         for name, form in {each.env: "{}", **each.aliases}.items():
             if each.name not in given and (text := environ.get(name)):
                 given[each.name] = Given(form.format(text), name)
+    if "bind" not in given and (passed := passed_sockets(environ, os.getpid())):
+        given["bind"] = Given(tuple(passed), "LISTEN_FDS")
     known = {each.env for each in SETTINGS.values()}
     for name in sorted(environ):
         if not name.startswith("PYFORK_") or name in known | OWN_VARIABLES:

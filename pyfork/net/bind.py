@@ -114,10 +114,10 @@ def _adopt(address: Inherited) -> Listener:
         raise
 
 
-def adopted(made: socket.socket) -> Listener:
-    """A listener that another arbiter bound, with its file, if it has one, to be removed by us."""
+def adopted(made: socket.socket, *, with_file: bool) -> Listener:
+    """A listener that another arbiter bound. ``with_file``: its file, if any, is ours to remove."""
     address = bound_address(made)
-    file = unix.file_of(address.path) if isinstance(address, Unix) else None
+    file = unix.file_of(address.path) if with_file and isinstance(address, Unix) else None
     return Listener(address, made, file)
 
 

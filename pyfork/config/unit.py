@@ -1,0 +1,62 @@
+"""What systemd says in the environment to a service that it starts.
+
+sd_listen_fds(3), sd_notify(3) and sd_watchdog_enabled(3) define the variables. They are for the
+arbiter: it keeps them, for the program that follows it, and no worker sees them.
+"""
+
+from collections.abc import Mapping, MutableMapping
+
+_FIRST = 3  # SD_LISTEN_FDS_START
+_ADDRESSEES = ("LISTEN_PID", "WATCHDOG_PID")  # whom the others are for
+_VARIABLES = (
+    *_ADDRESSEES,
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "LISTEN_PIDFDID",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+)
+
+
+def passed_sockets(environ: Mapping[str, str], pid: int) -> dict[str, str]:
+    """The sockets that were passed to the process ``pid``: bind text -> name, which may be "".
+
+    What is malformed, or for another process, counts as not there.
+    """
+    count = environ.get("LISTEN_FDS", "")
+    if environ.get("LISTEN_PID") != str(pid) or not (count.isascii() and count.isdigit()):
+        return {}
+    names = environ.get("LISTEN_FDNAMES", "").split(":")
+    names += [""] * (int(count) - len(names))
+    return {f"fd://{_FIRST + index}": names[index] for index in range(int(count))}
+
+
+def notify_socket(environ: Mapping[str, str]) -> str | None:
+    """The address of the socket that hears how the service does, as `socket.connect` takes it.
+
+    None where nobody wants to hear, or not on a unix socket.
+    """
+    place = environ.get("NOTIFY_SOCKET", "")
+    if len(place) < 2 or place[0] not in "/@":
+        return None
+    return "\0" + place[1:] if place[0] == "@" else place
+
+
+def watchdog_interval(environ: Mapping[str, str], pid: int) -> float | None:
+    """Within how many seconds the process ``pid`` has to give a sign of life; None: it need not."""
+    limit = environ.get("WATCHDOG_USEC", "")
+    if environ.get("WATCHDOG_PID", str(pid)) != str(pid):
+        return None
+    return int(limit) / 1e6 if limit.isascii() and limit.isdigit() and int(limit) else None
+
+
+def readdressed(environ: Mapping[str, str], old: int, new: int) -> dict[str, str]:
+    """The same environment, where what was for the process ``old`` is for ``new``."""
+    changed = {name: str(new) for name in _ADDRESSEES if environ.get(name) == str(old)}
+    return {**environ, **changed}
+
+
+def withhold(environ: MutableMapping[str, str]) -> None:
+    """Take the variables away: a worker's program must not speak for the service."""
+    for name in _VARIABLES:
+        environ.pop(name, None)
