@@ -1,0 +1,43 @@
+"""The wall clock jumps; so what it says may be shown, and must decide nothing."""
+
+import ast
+from pathlib import Path
+
+from tests.server import ROOT
+
+WALL = {"time.time", "time.time_ns", "time.localtime", "time.gmtime"}
+WALL |= {"datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
+
+SHOWN = {
+    "pyfork/log/atoms.py": "the time of day in the access log",
+    "pyfork/http/engine.py": "the Date field, at the beginning",
+    "pyfork/worker/serving.py": "the Date field, every second",
+}
+
+
+def uses(path: Path) -> set[str]:
+    """The names of the wall clock that a module mentions."""
+    tree = ast.parse(path.read_text())
+    found = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    imported = {
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    short = {".".join(name.split(".")[-2:]) for name in found | imported}
+    return short & WALL
+
+
+def test_the_wall_clock_is_only_shown() -> None:
+    modules = sorted((ROOT / "pyfork").rglob("*.py"))
+    assert modules
+    found = {str(path.relative_to(ROOT)): names for path in modules if (names := uses(path))}
+    assert set(found) <= set(SHOWN), f"use time.monotonic: {found}"
+
+
+def test_a_use_is_found(tmp_path: Path) -> None:
+    for line in ("import time\nnow = time.time()", "from time import time\nnow = time()"):
+        path = tmp_path / "module.py"
+        path.write_text(line)
+        assert uses(path) == {"time.time"}

@@ -1,0 +1,60 @@
+"""kill -9 of any one process, at any moment of a reload or an upgrade."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.soak.site import Site, seed
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(180)]
+
+RUNS = 50
+WORKERS = 2
+
+# What is under way: the signal that begins it, options, and how long it may take (seconds).
+UNDER_WAY = {
+    "hup": (signal.SIGHUP, (), 0.4),
+    "usr2-spawn": (signal.SIGUSR2, ("--upgrade-mode", "spawn"), 1.0),
+    "usr2-exec": (signal.SIGUSR2, ("--upgrade-mode", "exec"), 1.0),
+}
+
+
+@pytest.mark.parametrize("part", range(2))
+@pytest.mark.parametrize("under_way", UNDER_WAY)
+def test_the_port_is_served_or_nothing_is_left(tmp_path: Path, under_way: str, part: int) -> None:
+    base = seed()
+    for run in range(part * RUNS // 2, (part + 1) * RUNS // 2):
+        directory = tmp_path / str(run)
+        directory.mkdir()
+        print(f"run {run} of seed {base}")
+        once(directory, under_way, random.Random(f"{base}/{run}"))
+
+
+def once(directory: Path, under_way: str, chance: random.Random) -> None:
+    """One run: begin, wait, kill, and see what becomes of the port."""
+    number, options, lasts = UNDER_WAY[under_way]
+    with Site(directory, "asgi-uvloop", WORKERS, *options) as site:
+        site.code.write("2", boot=chance.choice([0.0, 0.1]))
+        site.signal(number)
+        time.sleep(chance.random() * lasts)  # the moment that is random, not a wait for something
+        victims = sorted(site.processes(), key=lambda process: process.pid)
+        victim = chance.choice(victims)
+        print(f"pid {victim.pid} of {[process.pid for process in victims]}: {victim.cmdline()}")
+        os.kill(victim.pid, signal.SIGKILL)
+        site.until(lambda: site.answers() or not site.processes(), "somebody serves", timeout=2.0)
+        site.until(lambda: settled(site), "it has settled")
+        if site.processes():
+            site.until(site.answers, "somebody serves", timeout=2.0)
+
+
+def settled(site: Site) -> bool:
+    """Whether one arbiter and its workers are left, or nothing."""
+    left = site.processes()
+    if not left:
+        return True
+    arbiter = site.arbiter
+    return arbiter is not None and len(left) == 1 + WORKERS == 1 + len(arbiter.children())
