@@ -1,7 +1,8 @@
 """One upgrade, from the side of the arbiter that follows.
 
-Its first workers boot on the listeners that the running server gave it. When all are ready it is
-in charge: it says so, and takes the idle connections that the other one offers while it drains.
+Its first workers boot on the listeners that the running server gave it, and hold. When all are
+ready it says so; when it hears that the other one yields, or that one is gone, it is in charge, and
+takes the idle connections that the other one offers while it drains.
 """
 
 import logging
@@ -13,13 +14,25 @@ from pyfork.arbiter.handoffs import Handoffs, Taker
 from pyfork.arbiter.heritage import Predecessor
 from pyfork.arbiter.supervisor import Supervisor
 from pyfork.arbiter.wires import Wires
-from pyfork.ipc.messages import Dismissed, Message, Offered, Succeeded
+from pyfork.ipc.messages import (
+    Dismissed,
+    Failed,
+    Granted,
+    Leaving,
+    Message,
+    Offered,
+    Succeeded,
+)
 
 log = logging.getLogger("pyfork.error")
 
 
 class Accession:
-    """How this arbiter comes into its own."""
+    """How this arbiter comes into its own.
+
+    Args:
+        take_charge: called once, when it is in charge.
+    """
 
     def __init__(
         self,
@@ -29,15 +42,25 @@ class Accession:
         wires: Wires,
         handoffs: Handoffs,
         takers: Callable[[], Iterable[Taker]],
+        take_charge: Callable[[], None],
     ) -> None:
         self._predecessor = predecessor
         self._supervisor = supervisor
         self._wires = wires
         self._handoffs = handoffs
         self._takers = takers
+        self._take_charge = take_charge
+        self._connected = True  # the other one has not gone
+        self._ready = False  # all workers are
+        self._told = False  # the other one knows that this one leaves
         self.complete = False  # this arbiter is in charge
         self.dismissed = ""  # why it never will be
         wires.connect(predecessor.channel, self._heard, self._closed)
+
+    @property
+    def over(self) -> bool:
+        """Whether this arbiter is in charge and the one before it has left."""
+        return self.complete and not self._connected
 
     def disown(self) -> None:
         """Close what a forked child has of it."""
@@ -45,25 +68,50 @@ class Accession:
 
     def succeed(self) -> None:
         """All workers are ready."""
-        self.complete = True
-        if self._wires.is_connected(self._predecessor.channel):
-            log.info("upgrade: this arbiter is in charge")
+        if self._ready:
+            return
+        self._ready = True
+        if self._connected:
             self._wires.send(self._predecessor.channel, Succeeded())
+        else:
+            self._complete()
+
+    def act(self) -> None:
+        """Once a turn: who comes after all that is not to carry on when we are told to stop."""
+        if self.complete and self._supervisor.stopping and self._connected and not self._told:
+            self._told = True
+            self._wires.send(self._predecessor.channel, Leaving())
+
+    def fail(self, reason: str, detail: str) -> None:
+        """This arbiter is at its end: if it never was in charge, tell why."""
+        if not self.complete and self._connected:
+            reason = reason or "it was told to stop"
+            self._wires.send(self._predecessor.channel, Failed(reason, detail))
+
+    def _complete(self) -> None:
+        self.complete = True
+        log.info("upgrade: this arbiter is in charge")
+        self._take_charge()
 
     def _heard(self, message: Message, fds: Sequence[int]) -> None:
         match message:
+            case Granted() if self._ready and not self.complete:
+                self._complete()
             case Offered(connection=connection):
                 self._handoffs.offer(self._predecessor, connection, fds, self._takers())
             case Dismissed(reason=reason) if not self.complete:
-                self.dismissed = reason
+                self.dismissed = f"the running server serves on: {reason}"
                 self._supervisor.feed(Asked(Wish.QUIT), time.monotonic())
             case _:
                 log.error("the arbiter before this one sent what is not its to say: %s", message)
 
     def _closed(self, why: str) -> None:
+        self._connected = False
         self._handoffs.forget(self._predecessor)
         self._predecessor.channel.close()
         if self.complete:
             log.info("upgrade: the arbiter before this one has left")
         elif not self.dismissed:
             log.warning("the arbiter before this one is gone: this one goes on")
+            if self._ready:
+                self._complete()

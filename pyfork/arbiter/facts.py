@@ -71,6 +71,7 @@ class Wish(Enum):
     SCALE_DOWN = auto()
     RETIRE_ALL = auto()
     YIELD = auto()  # another arbiter serves: stop gracefully, and without delay
+    LEAVE = auto()  # and do not carry on, whatever becomes of it
     CARRY_ON = auto()  # it is gone: do not stop after all
 
 

@@ -12,8 +12,8 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import IO
+from dataclasses import asdict, dataclass, fields
+from typing import IO, Any, TypeVar
 
 from pyfork.arbiter.facts import Policy
 from pyfork.arbiter.generations import policy
@@ -24,6 +24,8 @@ from pyfork.errors import PyforkError
 from pyfork.ipc.channel import Channel, ChannelClosed, Received
 from pyfork.ipc.messages import Bequest, Dismissed
 from pyfork.ipc.scoreboard import Scoreboard
+
+T = TypeVar("T")
 
 LINES = 4096  # on the scoreboard: more workers than any machine runs; unused ones cost nothing
 
@@ -45,6 +47,7 @@ class Survivor:
     born: float
     ready_at: float
     retire_by: float | None  # when it must have drained; None if it serves
+    worn: bool = False  # it asked to be replaced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,7 @@ class Estate:
     scoreboard: int  # fd
     listeners: dict[str, int]  # fds by the address asked for
     survivors: tuple[Survivor, ...]
+    clients: tuple[int, ...] = ()  # fds of control connections that wait for the upgrade's end
 
     def write(self) -> int:
         """The fd of a nameless file that `read` understands; it survives an exec."""
@@ -73,10 +77,10 @@ class Estate:
         try:
             with os.fdopen(fd) as file:
                 file.seek(0)
-                fields = json.load(file)
-            fields["policy"] = Policy(**fields["policy"])
-            fields["survivors"] = tuple(Survivor(**each) for each in fields["survivors"])
-            return cls(**fields)
+                given = json.load(file)
+            given["policy"] = _known(Policy, given["policy"])
+            given["survivors"] = tuple(_known(Survivor, each) for each in given["survivors"])
+            return _known(cls, given)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise SuccessionError(f"the program before this one left no estate: {error}") from error
 
@@ -89,6 +93,7 @@ class Estate:
                 generation=each.generation,
                 ready_at=each.ready_at,
                 retire_by=each.retire_by,
+                worn=each.worn,
             )
 
     def sockets(self) -> dict[str, socket.socket]:
@@ -102,6 +107,7 @@ class Estate:
         yield self.scoreboard
         yield from self.listeners.values()
         yield from (survivor.channel for survivor in self.survivors)
+        yield from self.clients
 
 
 @dataclass(slots=True, eq=False)
@@ -153,6 +159,15 @@ def scoreboard_for(heritage: Heritage) -> Scoreboard:
         return Scoreboard(LINES)
     os.set_inheritable(heritage.scoreboard, False)
     return Scoreboard(LINES, heritage.scoreboard)
+
+
+def _known(kind: type[T], given: dict[str, Any]) -> T:
+    """A ``kind`` of what it knows of the fields ``given``: a later release may have written them.
+
+    Raises TypeError: one is missing.
+    """
+    names = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in given.items() if name in names})
 
 
 def _nameless_file() -> IO[str]:

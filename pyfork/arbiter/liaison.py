@@ -35,7 +35,7 @@ class Liaison:
     handoffs: Handoffs
     wires: Wires
     upgrade: Upgrade
-    hold_first: bool  # another arbiter serves until our first generation is ready
+    hold_first: bool  # another arbiter serves still
     _told: set[tuple[int, str]] = field(default_factory=set)  # tracebacks that the log has already
 
     # What they say.
@@ -67,7 +67,8 @@ class Liaison:
                 log.info("%s is ready after %.0f ms (%s)", journal.who(member), took, interface)
                 self._feed(facts.Ready(worker))
                 serving = self.supervisor.serving
-                if serving.adopted and serving.number == member.generation:
+                admitted = serving.adopted and not self.hold_first
+                if admitted and serving.number == member.generation:
                     self.wires.send(member.channel, messages.Serve())
             case messages.Failed(reason=reason, detail=detail):
                 member.failed = True
@@ -115,7 +116,7 @@ class Liaison:
             how = process.describe(status)
             if member := self.crew.with_pid(pid):
                 self._bury(member, how)
-            elif not self.upgrade.exited(pid, how, time.monotonic()):
+            elif not self.upgrade.exited(pid, how):
                 log.debug("reaped process %d, no worker: %s", pid, how)
 
     def _bury(self, member: Member, how: str) -> None:
@@ -154,7 +155,7 @@ class Liaison:
         """Whether a new worker is not needed before all of its generation are ready."""
         serving = self.supervisor.serving
         if generation == serving.number:
-            return not serving.adopted and self.hold_first
+            return self.hold_first
         return True
 
     def dismiss(self, order: actions.Retire | actions.Abort | actions.Kill) -> None:

@@ -20,7 +20,7 @@ from pyfork import __version__
 from pyfork.arbiter import actions, facts, journal
 from pyfork.arbiter.accession import Accession
 from pyfork.arbiter.crew import Crew
-from pyfork.arbiter.generations import Generations
+from pyfork.arbiter.generations import Generations, Outcome
 from pyfork.arbiter.handoffs import Handoffs
 from pyfork.arbiter.heritage import Estate, Heritage, Predecessor, scoreboard_for, supervisor_for
 from pyfork.arbiter.liaison import Liaison
@@ -42,6 +42,8 @@ from pyfork.ipc.channel import Channel
 from pyfork.log import setup
 
 log = logging.getLogger("pyfork.error")
+
+NOT_OURS = "another arbiter has taken over: ask that one"
 
 
 class Arbiter:
@@ -83,7 +85,11 @@ class Arbiter:
             handoffs=self._handoffs,
             wires=self._wires,
             disown=self._what_a_child_closes,
-            carry_on=self._take_charge,
+            unsettled=lambda: self._accession is not None and not self._accession.over,
+            disturbed=lambda: self._inbox.waiting,
+            clients=lambda: self._requests.upgrading,
+            give_way=self._give_way,
+            carry_on=self._carry_on,
         )
         self._liaison = Liaison(
             supervisor=self._supervisor,
@@ -103,7 +109,7 @@ class Arbiter:
             upgrade=self._upgrade,
             silent=isinstance(heritage, Predecessor),
         )
-        self._requests = Requests(self, self._supervisor, self._generations)
+        self._requests = Requests(self, self._supervisor, self._generations, self._upgrade)
         self._control = Server(self._wires, self._requests.hear)
 
     def run(self) -> ExitStatus:
@@ -120,8 +126,10 @@ class Arbiter:
             while self._status is None:
                 self._listen(patience)
                 self._act()
-                self._requests.settle()
                 self._upgrade.act(time.monotonic())
+                self._requests.settle()
+                if self._accession:
+                    self._accession.act()
                 self._herald.act(time.monotonic())
                 patience = self._patience()
             return self._status
@@ -135,7 +143,8 @@ class Arbiter:
         setup.identify("arbiter")
         titles.show(titles.arbiter_title(config.name, config.app))
         self._premises.open(config, self._heritage)
-        self._control.open(config.control)
+        if not isinstance(self._heritage, Predecessor):
+            self._control.open(config.control)
         self._wires.watch(self._inbox, lambda mask: None)  # read after the workers: see _listen
         log.info(
             "pyfork %s (pid %d) serves %s on %s with %d worker%s, class %s",
@@ -158,6 +167,7 @@ class Arbiter:
                     wires=self._wires,
                     handoffs=self._handoffs,
                     takers=lambda: self._crew,
+                    take_charge=self._take_charge,
                 )
 
     def _go_on(self, estate: Estate) -> None:
@@ -166,8 +176,11 @@ class Arbiter:
         for member in self._crew:
             self._liaison.connect(member)
         self._liaison.reap()
-        with contextlib.suppress(PyforkError):  # it is in the log
-            self.reload()
+        self._requests.resume([self._control.resume(fd) for fd in estate.clients])
+        try:
+            self._upgrade.renew(self.reload())
+        except PyforkError as error:
+            self._upgrade.renewed(Outcome(None, time.monotonic(), str(error)))
 
     def _end(self) -> None:
         self._premises.close()
@@ -178,7 +191,25 @@ class Arbiter:
         self._wires.close()
 
     def _take_charge(self) -> None:
-        self._premises.take_charge(self._generations.config(self._supervisor.serving.number))
+        """The arbiter before this one yields, or is gone."""
+        serving = self._supervisor.serving.number
+        self._liaison.hold_first = False
+        self._upgrade.last = Outcome(serving, time.monotonic())
+        self._carry_on()
+        self._adopt(serving)
+
+    def _carry_on(self) -> None:
+        """What there is only one of is this arbiter's."""
+        config = self._generations.config(self._supervisor.serving.number)
+        self._premises.take_charge(config)
+        if not self._control.is_open:
+            self._control.open(config.control)
+
+    def _give_way(self) -> None:
+        """Another arbiter wants the same control socket, if it has a place of its own."""
+        config = self._generations.config(self._supervisor.serving.number)
+        if config.control != "auto":
+            self._control.unlisten()
 
     def _what_a_child_closes(self) -> list[Callable[[], object]]:
         accession, successor = self._accession, self._upgrade.successor
@@ -239,6 +270,7 @@ class Arbiter:
             self._generations,
             self._ports,
             self._crew,
+            self._upgrade,
             started=self._started,
             now=time.monotonic(),
         )
@@ -255,7 +287,7 @@ class Arbiter:
     def reload(self) -> int:
         """Ask for a new generation, and return its number. Raises PyforkError: there is none."""
         if self._supervisor.stopping:
-            raise PyforkError(STOPPING)
+            raise PyforkError(STOPPING if not self._upgrade.in_charge else NOT_OURS)
         now = time.monotonic()
         try:
             reload = self._generations.begin(now)
@@ -300,11 +332,11 @@ class Arbiter:
 
     def _adopt(self, generation: int) -> None:
         """A whole generation is ready."""
+        if self._accession and not self._accession.complete:
+            self._accession.succeed()
+            return
         config = self._generations.adopt(generation, time.monotonic())
         self._liaison.tell(messages.Serve(), generation=generation)
-        if self._accession and not self._accession.complete:
-            self._premises.take_charge(config)
-            self._accession.succeed()
         if generation == self._generations.first:
             return
         try:
@@ -325,6 +357,8 @@ class Arbiter:
 
     def _finish(self, order: actions.Finish) -> None:
         dismissed = self._accession.dismissed if self._accession else ""
+        if self._accession:
+            self._accession.fail(order.reason, self._supervisor.failure_detail)
         if reason := dismissed or order.reason:
             log.critical("pyfork gives up: %s", reason)
         else:

@@ -18,13 +18,22 @@ class Ports:
     def __init__(self) -> None:
         self._listeners: dict[str, Listener] = {}  # by the address asked for
         self._uses: dict[int, tuple[str, ...]] = {}  # generation -> addresses, in their order
-        self.files_are_ours = True  # else another arbiter serves on our unix sockets too
+        self._lent: set[str] = set()  # another arbiter serves there too, and has the socket files
 
     def inherit(self, listeners: Mapping[str, socket.socket]) -> None:
         """Take what another arbiter had bound; what no generation asks for is closed in time."""
         for text, each in listeners.items():
             passed = isinstance(parse(text), Inherited)  # then its file is its owner's, too
             self._listeners[text] = adopted(each, with_file=not passed)
+        self.lend()
+
+    def lend(self) -> None:
+        """Another arbiter has everything that is open now, and removes the socket files."""
+        self._lent = set(self._listeners)
+
+    def claim(self) -> None:
+        """The socket files are ours, whoever's they were."""
+        self._lent.clear()
 
     def open(self, generation: int, config: Config) -> None:
         """Bind what ``generation`` needs and nobody has bound.
@@ -87,7 +96,7 @@ class Ports:
     def _close_unless(self, used: Callable[[str], bool]) -> None:
         for text in [text for text in self._listeners if not used(text)]:
             listener = self._listeners.pop(text)
-            if self.files_are_ours:
-                listener.close()
-            else:
+            if text in self._lent:
                 listener.socket.close()
+            else:
+                listener.close()

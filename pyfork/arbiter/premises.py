@@ -35,11 +35,11 @@ class Premises:
         match heritage:
             case Estate():
                 self._ports.inherit(heritage.sockets())
+                self._ports.claim()
                 self._ports.resume(first, heritage.listeners)
                 self.write_pid(config)
             case Predecessor():  # its file stays its own until this arbiter is in charge
                 self._ports.inherit(heritage.listeners)
-                self._ports.files_are_ours = False
                 self._ports.open(first, config)
             case None:
                 self._ports.open(first, config)
@@ -49,7 +49,7 @@ class Premises:
 
     def take_charge(self, config: Config) -> None:
         """Socket files and pid file are ours, whoever's they were."""
-        self._ports.files_are_ours = True
+        self._ports.claim()
         self.write_pid(config)
 
     def write_pid(self, config: Config) -> None:

@@ -67,6 +67,7 @@ class Kept:
     generation: int
     ready_at: float
     retire_by: float | None  # None: it serves
+    worn: bool = False
 
     def as_worker(self, serving: "Generation") -> Worker:
         """The same, where ``serving`` is the generation that serves."""
@@ -78,6 +79,7 @@ class Kept:
             state=State.SERVING if self.retire_by is None else State.RETIRING,
             due=self.retire_by,
             ready_at=self.ready_at,
+            worn=self.worn,
         )
 
 

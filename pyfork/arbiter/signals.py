@@ -97,6 +97,14 @@ class Inbox:
         """Readable when a signal waits."""
         return self._ours.fileno()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there is a signal to read."""
+        try:
+            return bool(self._ours.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return False
+
     def read(self) -> list[Meaning]:
         """The signals that came, in order; other handlers' signals are left out."""
         try:

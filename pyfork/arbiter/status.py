@@ -13,6 +13,7 @@ from pyfork.arbiter.generations import Generations, Outcome
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.roster import Haste, State, Worker
 from pyfork.arbiter.supervisor import Supervisor
+from pyfork.arbiter.upgrade import Stage, Upgrade
 
 
 def describe(
@@ -20,6 +21,7 @@ def describe(
     generations: Generations,
     ports: Ports,
     crew: Crew,
+    upgrade: Upgrade,
     *,
     started: float,
     now: float,
@@ -40,6 +42,8 @@ def describe(
         "generation": serving.number,
         "uptime": now - started,
         "last_reload": _outcome(generations.last, now),
+        "upgrade": upgrade.stage.value if upgrade.stage is not Stage.NONE else None,
+        "last_upgrade": _outcome(upgrade.last, now),
         "workers_wanted": serving.size,
         "workers": [
             _worker(member, known.get(member.worker), now)

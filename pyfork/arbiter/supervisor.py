@@ -65,6 +65,7 @@ class Supervisor:
         self._haste = Haste.NONE
         self._retire_at = 0.0  # when the present haste has its effect
         self._leaving = False  # it has had
+        self._yielding = False  # the stop is for the sake of another arbiter that serves
         self._status = ExitStatus.OK  # of the stop, with its reason
         self._reason = ""
         self._finished = False
@@ -113,6 +114,16 @@ class Supervisor:
         return self._leaving
 
     @property
+    def yielding(self) -> bool:
+        """Whether it stops only because another arbiter serves, and would carry on without it."""
+        return self._yielding
+
+    @property
+    def failure_detail(self) -> str:
+        """The application's traceback, if the first generation could not be; else empty."""
+        return self._serving.failure.detail if self._serving.failure else ""
+
+    @property
     def complete(self) -> bool:
         """Whether each slot of the serving generation has a worker that serves."""
         return self._is_complete(self._serving)
@@ -153,9 +164,14 @@ class Supervisor:
             case Scale(workers=workers):
                 self._resize(lambda size: workers)
             case Wish.YIELD:
+                self._yielding = not self.stopping
                 self._hurry(Haste.GRACEFUL, now)
-            case Wish.CARRY_ON:
-                self._haste, self._leaving = Haste.NONE, False
+            case Wish.LEAVE:
+                self._yielding = False
+            case Wish.CARRY_ON if self._yielding:
+                self._haste, self._leaving, self._yielding = Haste.NONE, False, False
+            case Wish.STOP if self._yielding:  # it does so already: from now on for good
+                self._yielding = False
             case Wish.STOP if not self.stopping:
                 delay = self._serving.policy.drain_delay if self._serving.adopted else 0.0
                 self._hurry(Haste.GRACEFUL, now + delay)
@@ -165,8 +181,10 @@ class Supervisor:
                 else:
                     self._hurry(Haste.QUICK, now)
             case Wish.QUIT:
+                self._yielding = False
                 self._hurry(Haste.FORCED if self._haste >= Haste.QUICK else Haste.QUICK, now)
             case Wish.FORCE:
+                self._yielding = False
                 self._hurry(Haste.FORCED, now)
             case Wish.SCALE_UP | Wish.SCALE_DOWN:
                 step = 1 if wish is Wish.SCALE_UP else -1

@@ -7,7 +7,7 @@ which has ``ok``, and if that is false, ``error`` and perhaps ``detail``. Lines 
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from pyfork.arbiter.facts import Scale, Wish
 from pyfork.arbiter.generations import Generations, Outcome
 from pyfork.arbiter.roster import Haste, State
 from pyfork.arbiter.supervisor import STOPPING, Supervisor
+from pyfork.arbiter.upgrade import Stage, Upgrade
 from pyfork.control.server import Client
 from pyfork.errors import PyforkError
 from pyfork.ipc.channel import Channel
@@ -70,8 +71,17 @@ class _Wait:
 class Requests:
     """Answers clients, from what the supervisor knows and the arbiter can do."""
 
-    def __init__(self, arbiter: Operated, supervisor: Supervisor, generations: Generations) -> None:
+    def __init__(
+        self,
+        arbiter: Operated,
+        supervisor: Supervisor,
+        generations: Generations,
+        upgrade: Upgrade,
+    ) -> None:
         self._arbiter = arbiter
+        self._upgrade = upgrade
+        self._upgraders: list[Client] = []  # they wait for the end of the upgrade
+        self._stage = Stage.NONE  # as they know
         self._supervisor = supervisor
         self._generations = generations
         self._waiting: list[_Wait] = []
@@ -81,7 +91,7 @@ class Requests:
             "stop": Request(self._stop, {"quick": bool}),
             "scale": Request(self._scale, {"to": int, "by": int}),
             "reopen-logs": Request(self._reopen_logs, {}),
-            "upgrade": Request(self._upgrade, {}),
+            "upgrade": Request(self._begin_upgrade, {"wait": bool}),
             "takeover": Request(self._takeover, {}),
         }
 
@@ -101,6 +111,7 @@ class Requests:
 
     def settle(self) -> None:
         """Tell who waits how it is going; asked after each turn of the loop."""
+        self._settle_upgrade()
         for wait in self._waiting.copy():
             outcome = self._generations.outcome(wait.generation)
             if outcome or wait.client.gone:
@@ -144,10 +155,13 @@ class Requests:
         self._waiting.append(_Wait(client, generation))
         return None
 
-    def _upgrade(self, client: Client) -> Answer:
+    def _begin_upgrade(self, client: Client, *, wait: bool = False) -> Answer | None:
         log.info("control: upgrade")
         self._arbiter.upgrade()
-        return {}
+        if not wait:
+            return {}
+        self.resume([client])
+        return None
 
     def _takeover(self, client: Client) -> None:
         """From here on the client's socket is a channel between two arbiters."""
@@ -180,6 +194,30 @@ class Requests:
         self._arbiter.reopen_logs()
         log.info("control: log files are open anew")
         return {}
+
+    # Upgrades that somebody waits for.
+
+    @property
+    def upgrading(self) -> list[int]:
+        """The connections of those who wait for the end of an upgrade."""
+        return [client.fileno() for client in self._upgraders if not client.gone]
+
+    def resume(self, clients: Iterable[Client]) -> None:
+        """These wait for the end of the upgrade that is under way."""
+        for client in clients:
+            client.waits = True
+            self._upgraders.append(client)
+
+    def _settle_upgrade(self) -> None:
+        stage, last = self._upgrade.stage, self._upgrade.last
+        if stage in (Stage.NONE, Stage.YIELDING) and last:
+            for client in self._upgraders:
+                client.finish(_told(last))
+            self._upgraders.clear()
+        elif stage is not self._stage:
+            for client in self._upgraders:
+                client.send({"progress": {"stage": stage.value}})
+        self._stage = stage
 
     # Reloads that somebody waits for.
 

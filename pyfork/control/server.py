@@ -49,6 +49,19 @@ class Server:
             self._wires.watch(self._socket, self._accept)
             log.debug("control socket: %s", self._file.path if self._file else setting)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it listens."""
+        return self._socket is not None
+
+    def resume(self, fd: int) -> "Client":
+        """A client of the program that this process was before, which waits for an answer."""
+        os.set_inheritable(fd, False)
+        client = Client(socket.socket(fileno=fd), self, self._wires, self._hear)
+        client.waits = True
+        self._clients.append(client)
+        return client
+
     def unlisten(self) -> None:
         """Take no more clients, and remove the file; those who are there stay."""
         if self._socket:
@@ -128,6 +141,10 @@ class Client:
         self._flush()
         if len(self._outgoing) > MAX_UNSENT:
             self.drop()
+
+    def fileno(self) -> int:
+        """The fd of the connection."""
+        return self._socket.fileno()
 
     @property
     def gone(self) -> bool:

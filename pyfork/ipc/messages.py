@@ -24,7 +24,7 @@ class Serve:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Worker: it could not boot; its exit follows. ``detail`` is the app's traceback."""
+    """Worker, or successor: it could not boot; its exit follows. ``detail`` is a traceback."""
 
     reason: str
     detail: str
@@ -106,6 +106,16 @@ class Succeeded:
 
 
 @dataclass(frozen=True, slots=True)
+class Granted:
+    """Arbiter to its successor: you are in charge from now on; I drain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """Successor, in charge: I was told to stop; do not carry on when I am gone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Dismissed:
     """Arbiter to its successor: you are not to follow; I serve on."""
 
@@ -131,6 +141,8 @@ Message = (
     | Keep
     | Bequest
     | Succeeded
+    | Granted
+    | Leaving
     | Dismissed
     | ReopenLogs
 )

@@ -1,0 +1,66 @@
+"""The program that follows this one: its command line, and what becomes a process of it.
+
+Rules: runs in a child, or as the last thing that this process does; decides nothing.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from typing import IO
+
+from pyfork.config import unit
+
+VARIABLE = "PYFORK_UPGRADE"  # tells a new program how it comes to be: "spawn:FD" or "exec:FD"
+
+_TOLD = 16 << 10  # bytes of a failed check's last words that are kept
+
+
+def program() -> list[str]:
+    """The command line that this process was started with."""
+    return [sys.executable, *sys.orig_argv[1:]]
+
+
+def become(command: list[str], environ: dict[str, str], *, keep: Iterable[int] = ()) -> None:
+    """Execute ``command`` in this process, with the fds of ``keep``; returns only by OSError."""
+    for fd in keep:
+        os.set_inheritable(fd, True)
+    os.execve(command[0], command, environ)
+
+
+def attempt(
+    command: list[str],
+    environ: dict[str, str],
+    *,
+    keep: Iterable[int] = (),
+    words: IO[bytes] | None = None,
+) -> int:
+    """In a child: become ``command``, or say why that cannot be, and return the exit status.
+
+    ``words``: where its stderr goes; its stdout is of no interest then.
+    """
+    if words is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(words.fileno(), 2)
+    try:
+        become(command, unit.readdressed(environ, os.getppid(), os.getpid()), keep=keep)
+    except OSError as error:
+        text = f"pyfork: error: cannot execute {command[0]}: {error.strerror}\n"
+        with contextlib.suppress(OSError):
+            os.write(2, text.encode(errors="replace"))
+    return 1
+
+
+class LastWords:
+    """A nameless file for what a child writes to stderr."""
+
+    def __init__(self) -> None:
+        self.file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - read by `take`
+
+    def take(self) -> str:
+        """What was written; the file is gone then."""
+        with self.file as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TOLD))
+            return file.read().decode(errors="replace").strip()
