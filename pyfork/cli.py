@@ -63,7 +63,7 @@ def serve(argv: Sequence[str]) -> int:
 
 
 def operate(name: str, argv: Sequence[str]) -> int:
-    """``pyfork status|reload|stop|scale [OPTIONS] [TARGET]``."""
+    """``pyfork status|reload|upgrade|stop|scale [OPTIONS] [TARGET]``."""
     for number in (signal.SIGINT, signal.SIGTERM):  # whoever is told to stop has not succeeded
         signal.signal(number, signal.SIG_DFL)
     commands = importlib.import_module(_CONTROL)
@@ -73,7 +73,7 @@ def operate(name: str, argv: Sequence[str]) -> int:
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "serve": serve,
-    **{name: partial(operate, name) for name in ("status", "reload", "stop", "scale")},
+    **{name: partial(operate, name) for name in ("status", "reload", "upgrade", "stop", "scale")},
 }
 """What the first word may be; any other is an application or an option of ``serve``."""
 

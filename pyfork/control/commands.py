@@ -108,6 +108,19 @@ def _reload(asked: Asked) -> ExitStatus:
     return ExitStatus.OK
 
 
+def _upgrade(asked: Asked) -> ExitStatus:
+    wait = asked.options["wait"]
+    for answer in asked.server.ask("upgrade", wait=wait):
+        if progress := answer.get("progress"):
+            asked.tell(answer, _STAGES.get(progress["stage"], progress["stage"]))
+        elif not answer["ok"]:
+            return asked.refuse("upgrade failed, the old program serves on", answer)
+        else:
+            does = "has been upgraded" if wait else "checks the new program"
+            asked.tell(answer, f"{asked.who} {does}")
+    return ExitStatus.OK
+
+
 def _stop(asked: Asked) -> ExitStatus:
     (answer,) = asked.server.ask("stop", quick=asked.options["quick"])
     if not answer["ok"]:
@@ -130,6 +143,13 @@ def _scale(asked: Asked) -> ExitStatus:
     return ExitStatus.OK
 
 
+_STAGES = {
+    "checking": "the new program is checked",
+    "waiting": "waiting for a quiet moment",
+    "booting": "the new arbiter boots",
+    "renewing": "the new program boots its workers",
+}
+
 COMMANDS = {
     "status": Command(
         "Show a server and its workers. Exit status 0 if all of them serve, else 1.",
@@ -140,6 +160,11 @@ COMMANDS = {
         "Reload configuration and application; what fails changes nothing.",
         _reload,
         {"--wait": "Until the new workers serve. If they fail, show why, with exit status 1."},
+    ),
+    "upgrade": Command(
+        "Replace pyfork itself, and the interpreter, by what is installed now.",
+        _upgrade,
+        {"--wait": "Until the new program serves. If it fails, show why, with exit status 1."},
     ),
     "stop": Command(
         "Stop a server gracefully.",

@@ -19,7 +19,8 @@ def status(status: dict[str, Any]) -> str:
         f"{status['app']} on {where}",
         f"{status['state']}: {_strength(status)}, generation {status['generation']}, "
         f"up {duration(status['uptime'])}",
-        *_last_reload(status["last_reload"]),
+        *_last("reload", status["last_reload"]),
+        *_last("upgrade", status["last_upgrade"]),
     ]
     workers = [_worker(each) for each in status["workers"]]
     return "\n".join([*lines, "", table(_HEADS, workers)] if workers else lines)
@@ -96,13 +97,13 @@ def _strength(status: dict[str, Any]) -> str:
     return f"{serving} of {wanted} worker{'' if wanted == 1 else 's'}"
 
 
-def _last_reload(last: dict[str, Any] | None) -> list[str]:
+def _last(what: str, last: dict[str, Any] | None) -> list[str]:
     if last is None:
         return []
     ago = f"{duration(last['ago'])} ago"
     if last["ok"]:
-        return [f"last reload {ago}"]
-    told = f"last reload failed {ago}: {last['error']}"
+        return [f"last {what} {ago}"]
+    told = f"last {what} failed {ago}: {last['error']}"
     return [told, *(f"    {line}" for line in last["detail"].splitlines())]
 
 
