@@ -21,7 +21,8 @@ from urllib.parse import parse_qs
 from tests.load.content import big, blocks, title
 
 _code = json.loads(Path(os.environ["LOAD_CODE"]).read_text())
-time.sleep(_code["boot"])
+if _code["boot"]:
+    time.sleep(_code["boot"])
 VERSION: str = _code["version"]
 
 

@@ -35,8 +35,8 @@ class Site:
         self._env = self.code.env | (env or {})
         self._app, own = KINDS[kind]
         self.port = free_port()
-        address = ("-b", f"127.0.0.1:{self.port}", "--control", str(directory / "control"))
-        self._options = ("-w", str(workers), *own, *address, *options)
+        address = f"127.0.0.1:{self.port}"
+        self._options = ("-w", str(workers), *own, "-b", address, *options)
         self._stack = ExitStack()
         self._servers: list[Server] = []
 

@@ -29,7 +29,8 @@ def test_nothing_happens(tmp_path: Path, kind: str) -> None:
     limits = ("--timeout", "5", "--keep-alive", "5", "--header-timeout", "5")
     with Site(tmp_path, kind, 2, *limits, env=env) as site:
         before = {process.pid for process in site.processes()}
-        with Running(site.url, seconds=60, clients=60, seed=seed()) as load:
+        # Nothing slow: libfaketime breaks the sleep of a WSGI application, EINVAL.
+        with Running(site.url, seconds=60, clients=60, slow=0, seed=seed()) as load:
             load.wait_answers()
             for jump in JUMPS:
                 at = site.date()
