@@ -113,7 +113,7 @@ def _heritage(config: Config, *, takeover: bool) -> "Heritage":
         return None
     client = importlib.import_module(_CLIENT)
     targets = [*([config.name] if config.name else []), *config.bind]
-    if (running := client.incumbent(targets)) is None:
+    if (running := client.incumbent(targets, config.control)) is None:
         return None
     channel = Channel(running.follow())
     running.close()

@@ -9,7 +9,6 @@ nothing of it runs any more, and that it left of its own accord has been checked
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -46,11 +45,12 @@ class Server:
 
     Args:
         app: as on the command line.
-        options: more of the command line; without -b the port is one that is free.
+        options: more of the command line.
         directory: where its stderr goes, ``server.log``, and its stdout, ``out.log``.
         log: the file that the options make its log, if that is not stderr.
         ready: wait until every worker of the first generation is ready.
         clean: that TERM ends it with status 0 is checked at the end.
+        bind: without -b the port is one that is free; else what the configuration says.
     """
 
     def __init__(
@@ -63,16 +63,19 @@ class Server:
         env: dict[str, str] | None = None,
         ready: bool = True,
         clean: bool = True,
+        bind: bool = True,
     ) -> None:
         self.directory = directory
         self._log = log or directory / "server.log"
         self.ready = ready
         self.clean = clean
-        bind = () if {"-b", "--bind"} & set(options) else ("-b", "127.0.0.1:0")
-        self._command = [sys.executable, "-m", "pyfork", *bind, *options, app]
+        given = not bind or {"-b", "--bind"} & set(options)
+        address = () if given else ("-b", "127.0.0.1:0")
+        self._command = [sys.executable, "-m", "pyfork", *address, *options, app]
         self._cwd = cwd
         self._environ = _environment() | (env or {})
         self._process: subprocess.Popen[bytes]
+        self._lead: int | None = None  # the arbiter in charge, if it is not the first process
         self._urls: list[str] = []
 
     def __enter__(self) -> "Server":
@@ -114,8 +117,16 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The arbiter's."""
-        return self._process.pid
+        """The arbiter's: of the first one, or of the one that was followed."""
+        return self._lead or self._process.pid
+
+    def follow(self, pid: int) -> None:
+        """Another arbiter, which this one started, is in charge."""
+        self._lead = pid
+
+    def arbiters(self) -> list[psutil.Process]:
+        """Every process of it that lives and is no worker: more than one during an upgrade."""
+        return [each for each in self.processes() if not _is_worker(each)]
 
     @property
     def log(self) -> str:
@@ -151,13 +162,17 @@ class Server:
 
     def processes(self) -> list[psutil.Process]:
         """All that it started and that lives, also those whose parent has died."""
-        return [each for each in psutil.process_iter() if _session(each) == self.pid]
+        return [each for each in psutil.process_iter() if _session(each) == self._process.pid]
 
     # What is done to it.
 
     def signal(self, number: int) -> None:
         """Send a signal to the arbiter; nothing happens if it has ended."""
-        self._process.send_signal(number)
+        if self._lead is None:
+            self._process.send_signal(number)
+        else:
+            with suppress(ProcessLookupError):
+                os.kill(self._lead, number)
 
     def wait(self, timeout: float = PATIENCE) -> int:
         """Wait for the arbiter's end; its exit status."""
@@ -209,7 +224,11 @@ class Server:
 
     def _end(self) -> list[psutil.Process]:
         """Stop it and wait for all its processes; those that do not go are killed, and returned."""
-        self.signal(signal.SIGTERM)
+        for arbiter in self.arbiters() if self._lead else ():
+            with suppress(psutil.NoSuchProcess):
+                arbiter.terminate()
+        if self._lead is None:
+            self._process.terminate()
         deadline = time.monotonic() + PATIENCE
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(PATIENCE)
@@ -248,6 +267,12 @@ def _alive(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     return False
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+        return process.cmdline()[:1] != [] and process.cmdline()[0].startswith("pyfork: worker")
+    return True
 
 
 def _session(process: psutil.Process) -> int | None:

@@ -111,9 +111,12 @@ def find(target: str | None) -> Connection:
     raise PyforkError(_refusal(target, [one.status for one in meant or running], silent))
 
 
-def incumbent(targets: Iterable[str]) -> Connection | None:
-    """A connection to the server that one of ``targets`` means and that is to stay, if any."""
-    running, _ = _running()
+def incumbent(targets: Iterable[str], control: str) -> Connection | None:
+    """A connection to the server that one of ``targets`` means and that is to stay, if any.
+
+    ``control`` is where its control socket may be besides: what ``--control`` says.
+    """
+    running, _ = _running(*([control] if control not in ("auto", "off") else []))
     found = None
     for target in targets:
         for one in running:
@@ -158,10 +161,10 @@ def _connect(path: str) -> Connection:
         raise PyforkError(f"{path}: no server answers there: {error.strerror or error}") from None
 
 
-def _running() -> tuple[list[Connection], list[str]]:
+def _running(*more: str) -> tuple[list[Connection], list[str]]:
     """Every server that answers, and the sockets of those that live and do not."""
     running, silent = [], []
-    for path in places.sockets():
+    for path in dict.fromkeys([*more, *places.sockets()]):
         try:
             running.append(Connection(path))
         except (ConnectionRefusedError, FileNotFoundError):  # stale
