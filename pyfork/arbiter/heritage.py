@@ -9,11 +9,10 @@ import json
 import os
 import select
 import socket
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from pyfork.arbiter.facts import Policy
 from pyfork.arbiter.generations import policy
@@ -23,6 +22,7 @@ from pyfork.config.settings import Config
 from pyfork.errors import PyforkError
 from pyfork.ipc.channel import Channel, ChannelClosed, Received
 from pyfork.ipc.messages import Bequest, Dismissed
+from pyfork.ipc.nameless import nameless_file
 from pyfork.ipc.scoreboard import Scoreboard
 
 T = TypeVar("T")
@@ -64,8 +64,8 @@ class Estate:
 
     def write(self) -> int:
         """The fd of a nameless file that `read` understands; it survives an exec."""
-        with _nameless_file() as file:
-            json.dump(asdict(self), file)
+        with nameless_file("pyfork-estate") as file:
+            file.write(json.dumps(asdict(self)).encode())
             file.flush()
             fd = os.dup(file.fileno())
         os.set_inheritable(fd, True)
@@ -168,13 +168,6 @@ def _known(kind: type[T], given: dict[str, Any]) -> T:
     """
     names = {each.name for each in fields(kind)}  # type: ignore[arg-type]
     return kind(**{name: value for name, value in given.items() if name in names})
-
-
-def _nameless_file() -> IO[str]:
-    """In memory where that can be: a container may have no directory to write to."""
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("pyfork-estate"), "w+")
-    return tempfile.TemporaryFile("w+", prefix="pyfork-estate-")
 
 
 def _first(channel: Channel, patience: float) -> Received:

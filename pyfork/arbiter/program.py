@@ -6,11 +6,11 @@ Rules: runs in a child, or as the last thing that this process does; decides not
 import contextlib
 import os
 import sys
-import tempfile
 from collections.abc import Iterable
 from typing import IO
 
 from pyfork.config import unit
+from pyfork.ipc.nameless import nameless_file
 
 VARIABLE = "PYFORK_UPGRADE"  # tells a new program how it comes to be: "spawn:FD" or "exec:FD"
 
@@ -56,7 +56,7 @@ class LastWords:
     """A nameless file for what a child writes to stderr."""
 
     def __init__(self) -> None:
-        self.file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - read by `take`
+        self.file = nameless_file("pyfork-words")
 
     def take(self) -> str:
         """What was written; the file is gone then."""

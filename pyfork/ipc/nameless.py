@@ -1,0 +1,15 @@
+"""Files without a name, to share with a process that follows."""
+
+import os
+import tempfile
+from typing import IO
+
+
+def nameless_file(purpose: str) -> IO[bytes]:
+    """An empty one, in memory where that can be: a container may have no directory to write to.
+
+    Raises OSError where it has none, and memory will not do.
+    """
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create(purpose), "w+b")
+    return tempfile.TemporaryFile(prefix=f"{purpose}-")
