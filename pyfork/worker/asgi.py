@@ -1,5 +1,6 @@
 """The `asgi` worker: pyfork's engine for HTTP, uvicorn's classes for lifespan and WebSocket."""
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from pyfork.errors import BootError
@@ -12,6 +13,8 @@ from pyfork.worker.serving import EngineWorker
 if TYPE_CHECKING:
     from uvicorn.lifespan.on import LifespanOn
 
+log = logging.getLogger("pyfork.error")
+
 
 class AsgiWorker(EngineWorker):
     """Runs an ASGI application."""
@@ -22,13 +25,13 @@ class AsgiWorker(EngineWorker):
         super().__init__(birth, app)
         self.state: dict[str, Any] = {}  # the lifespan's, copied into each scope
         self._lifespan: LifespanOn | None = None
-        gateway = AsgiGateway(
+        self.gateway = AsgiGateway(
             app.callable, loop=self.loop, root_path=self.config.root_path, state=self.state
         )
         self.websockets = WebSockets(
             self.config, app.callable, self.state, lambda: self.engine.count_connections()
         )
-        self.equip(gateway, upgrade=self.websockets.take)
+        self.equip(self.gateway, upgrade=self.websockets.take)
         self.engine.upgraded = lambda: len(self.websockets.connections)
 
     async def boot(self) -> None:
@@ -54,6 +57,15 @@ class AsgiWorker(EngineWorker):
     async def drain(self) -> None:
         self.websockets.shutdown()
         await super().drain()
+        await self._finish_tasks()
+
+    async def _finish_tasks(self) -> None:
+        """What an application does after its response belongs to the request."""
+        tasks = self.gateway.tasks
+        for task in tasks:
+            task.add_done_callback(lambda _: self.changed.set())
+        if not await self.drained(lambda: not tasks):
+            log.warning("cut %d tasks that were still running after their responses", len(tasks))
 
     def empty(self) -> bool:
         return super().empty() and not self.websockets.connections

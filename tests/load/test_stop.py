@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.load.running import KINDS, Code, serve
+from tests.server import Server
 
 BACKLOG = 128
 
@@ -38,6 +39,20 @@ def test_a_full_backlog_is_answered_after_term(tmp_path: Path, kind: str) -> Non
             assert b"\r\nConnection: close\r\n" in answer
             assert answer.endswith(b"\r\n\r\n%d 1\n" % number)
         assert server.wait() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_runs_after_a_response_is_finished(tmp_path: Path, number: signal.Signals) -> None:
+    path = tmp_path / "afterwards"
+    options = {"directory": tmp_path, "env": {"AFTERWARDS": str(path)}}
+    with Server("tests.apps.afterwards:app", "--lifespan", "off", **options) as server:  # type: ignore[arg-type]
+        (worker,) = server.workers()
+        assert server.get("/").body == b"sent"
+        server.signal(number)
+        server.until(lambda: not worker.is_running(), "the worker has left")
+        assert number != signal.SIGTERM or server.wait() == 0
+        assert path.read_text() == "done"
+    assert "ERROR" not in server.log
 
 
 def queued(port: int) -> int:
