@@ -78,7 +78,7 @@ class Wires:
 
     def is_connected(self, channel: Channel) -> bool:
         """Whether anything may still come."""
-        return channel in self._selector.get_map()
+        return channel.fileno() >= 0 and channel in self._selector.get_map()
 
     def send(self, channel: Channel, message: Message, fds: Sequence[int] = ()) -> None:
         """Send now, or as soon as there is room. Raises OSError for want of fds."""
