@@ -10,6 +10,7 @@ WALL |= {"datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
 
 SHOWN = {
     "pyfork/log/atoms.py": "the time of day in the access log",
+    "pyfork/log/setup.py": "the time of day in the error log",
     "pyfork/http/engine.py": "the Date field, at the beginning",
     "pyfork/worker/serving.py": "the Date field, every second",
 }
