@@ -58,12 +58,14 @@ class Site:
         finally:
             self._stack.__exit__(kind, error, trace)
 
-    def start(self, *options: str) -> None:
+    def start(self, *options: str, ready: bool = True) -> None:
         """Start a server of it, beside those that run."""
         directory = self._directory / str(len(self._servers) + 1)
         directory.mkdir()
         words = (*self._options, *options)
-        server = Server(self._app, *words, directory=directory, env=self._env, clean=False)
+        server = Server(
+            self._app, *words, directory=directory, env=self._env, ready=ready, clean=False
+        )
         self._servers.append(self._stack.enter_context(server))
 
     # What it is.

@@ -15,11 +15,13 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(180)]
 RUNS = 50
 WORKERS = 2
 
-# What is under way: the signal that begins it, options, and how long it may take (seconds).
-UNDER_WAY = {
+# What is under way: the signal that begins it, or a takeover; options; and how long it may take
+# (seconds).
+UNDER_WAY: dict[str, tuple[signal.Signals | None, tuple[str, ...], float]] = {
     "hup": (signal.SIGHUP, (), 0.4),
-    "usr2-spawn": (signal.SIGUSR2, ("--upgrade-mode", "spawn"), 1.0),
-    "usr2-exec": (signal.SIGUSR2, ("--upgrade-mode", "exec"), 1.0),
+    "usr2-spawn": (signal.SIGUSR2, ("--upgrade-mode", "spawn"), 1.5),
+    "usr2-exec": (signal.SIGUSR2, ("--upgrade-mode", "exec"), 1.5),
+    "takeover": (None, (), 1.0),
 }
 
 
@@ -39,7 +41,10 @@ def once(directory: Path, under_way: str, chance: random.Random) -> None:
     number, options, lasts = UNDER_WAY[under_way]
     with Site(directory, "asgi-uvloop", WORKERS, *options) as site:
         site.code.write("2", boot=chance.choice([0.0, 0.1]))
-        site.signal(number)
+        if number is None:
+            site.start("--takeover", ready=False)
+        else:
+            site.signal(number)
         time.sleep(chance.random() * lasts)  # the moment that is random, not a wait for something
         victims = sorted(site.processes(), key=lambda process: process.pid)
         victim = chance.choice(victims)

@@ -82,7 +82,7 @@ def test_idle_connections_and_running_requests_survive(yard: Yard, kind: str, mo
         assert new.get("/").body == b"two"
 
 
-@pytest.mark.parametrize("mode", ["spawn", "exec"])
+@pytest.mark.parametrize("mode", ["spawn", pytest.param("exec", marks=pytest.mark.soak)])
 def test_a_websocket_is_told_in_time(yard: Yard, mode: str) -> None:
     from websockets.exceptions import ConnectionClosed
     from websockets.sync.client import connect
@@ -108,16 +108,15 @@ def test_files_follow(yard: Yard, mode: str) -> None:
     options = ("-b", "127.0.0.1:0", "-b", f"unix:{first}", "--control", str(control))
     server = yard.begin(mode, *options)
     port = server.port
-    for _ in range(2 if mode == "spawn" else 1):
-        server = yard.upgrade(server, mode, *options)
-        assert server.port == port
-        assert over_unix(first).split() in ([b"one", b"0", SEEN], [b"one", b"1", SEEN])
-        assert int(yard.pid_file.read_text()) == server.pid
-        status = json.loads(yard.command("status", str(control), "--json").stdout)
-        assert status["pid"] == server.pid
-        assert status["state"] == "serving"
-        assert status["addresses"] == [f"127.0.0.1:{port}", f"unix:{first}"]
-        assert status["last_upgrade"]["ok"]
+    server = yard.upgrade(server, mode, *options)
+    assert server.port == port
+    assert over_unix(first).split() in ([b"one", b"0", SEEN], [b"one", b"1", SEEN])
+    assert int(yard.pid_file.read_text()) == server.pid
+    status = json.loads(yard.command("status", str(control), "--json").stdout)
+    assert status["pid"] == server.pid
+    assert status["state"] == "serving"
+    assert status["addresses"] == [f"127.0.0.1:{port}", f"unix:{first}"]
+    assert status["last_upgrade"]["ok"]
     server.signal(signal.SIGTERM)
     server.until(lambda: not server.processes(), "it has ended")
     left = {path.name for path in yard.directory.iterdir()} & {"first", "control", "shop.pid"}
@@ -147,8 +146,10 @@ def test_changed_addresses_change_when_it_has_succeeded(yard: Yard, mode: str) -
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("times", [1, pytest.param(20, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    ("mode", "times"),
+    [("exec", 1), *(pytest.param(mode, 20, marks=pytest.mark.soak) for mode in MODES)],
+)
 def test_many_in_a_row_leave_nothing(yard: Yard, mode: str, times: int) -> None:
     server = yard.upgrade(yard.begin(mode), mode)
     before, memory = census(server), resident(server)
