@@ -14,6 +14,7 @@ GROUND, TOOLS, CHILD, CLUSTER, PARENT, DOOR = range(6)
 LAYERS = {
     "pyfork": GROUND,  # its version
     "pyfork.errors": GROUND,
+    "pyfork.record": GROUND,
     "pyfork.ipc.messages": GROUND,
     "pyfork.net.address": GROUND,
     "pyfork.arbiter.facts": GROUND,

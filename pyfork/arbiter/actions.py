@@ -3,12 +3,11 @@
 Actions are imperative, frozen, and given once. Pure.
 """
 
-from dataclasses import dataclass
-
 from pyfork.errors import ExitStatus
+from pyfork.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Spawn:
     """Fork a worker."""
 
@@ -17,7 +16,7 @@ class Spawn:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Retire:
     """Tell a worker to drain and to leave within ``grace`` seconds; zero cuts what still runs."""
 
@@ -25,7 +24,7 @@ class Retire:
     grace: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Abort:
     """Send SIGABRT: the worker writes the stacks of its threads and dies."""
 
@@ -33,7 +32,7 @@ class Abort:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kill:
     """Send SIGKILL."""
 
@@ -41,14 +40,14 @@ class Kill:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Adopt:
     """The generation serves at full strength: what only lower ones used may go."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Abandon:
     """The generation will not be: what only it used may go."""
 
@@ -57,7 +56,7 @@ class Abandon:
     detail: str = ""  # the application's traceback
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finish:
     """All workers are gone: leave with this status."""
 

@@ -142,6 +142,7 @@ class Crew:
         index = self._free_lines.pop()
         line = self.scoreboard.line(index)
         line.clear()
+        self.scoreboard.use(index)
         birth = Birth(
             config=config,
             slot=order.slot,
@@ -149,6 +150,7 @@ class Crew:
             listeners=tuple(listener.socket for listener in ports.of(order.generation)),
             channel=theirs,
             line=line,
+            scoreboard=self.scoreboard,
             held=held,
         )
         strange = [each.close for each in ports.not_of(order.generation)]

@@ -8,6 +8,8 @@ another worker. Pure.
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from pyfork.record import record
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -21,14 +23,14 @@ class Policy:
     reload_parallel: int = 1  # how many workers of a new generation boot at a time
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ready:
     """The worker accepts connections."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Failed:
     """The worker could not boot the application; its exit will follow."""
 
@@ -37,7 +39,7 @@ class Failed:
     detail: str = ""  # the application's traceback
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Exited:
     """The worker's process is gone, or could never be forked."""
 
@@ -45,7 +47,7 @@ class Exited:
     how: str  # "exit status 1", "killed by SIGSEGV", ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Worn:
     """The worker serves on, but wants to be replaced."""
 
@@ -53,7 +55,7 @@ class Worn:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Promised:
     """The worker's scoreboard line says that it will move this deadline before it passes."""
 
@@ -75,7 +77,7 @@ class Wish(Enum):
     CARRY_ON = auto()  # it is gone: do not stop after all
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reload:
     """A wish for a new generation. It is answered once, by Adopt or by Abandon."""
 
@@ -83,14 +85,14 @@ class Reload:
     policy: Policy
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scale:
     """A wish for this many workers, at least one, until the next reload."""
 
     workers: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Asked:
     """An operator wants something."""
 

@@ -6,18 +6,18 @@ supervisor hears of it: what cannot be had changes nothing.
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pyfork.arbiter.actions import Abandon
 from pyfork.arbiter.facts import Policy, Reload
 from pyfork.arbiter.ports import Ports
 from pyfork.config.settings import Config
 from pyfork.errors import PyforkError
+from pyfork.record import record
 
 _REMEMBERED = 16  # outcomes; only the last is shown, but more may come in one turn of the loop
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outcome:
     """How a reload ended."""
 

@@ -6,11 +6,11 @@ dies before it answers.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from pyfork.ipc.channel import Channel
 from pyfork.ipc.messages import Keep, Message, Release
+from pyfork.record import record
 
 Send = Callable[[Channel, Message, Sequence[int]], None]
 
@@ -34,7 +34,7 @@ class Taker(Giver, Protocol):
     def request(self, ticket: int) -> Message: ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Handoff:
     giver: Giver
     connection: int  # the giver's number for it

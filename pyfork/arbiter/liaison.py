@@ -87,7 +87,31 @@ class Liaison:
             case messages.Declined(ticket=ticket):
                 self.handoffs.settle(ticket, taken=False)
             case _:
-                log.error("%s sent what only the arbiter says: %s", journal.who(member), message)
+                if not self._take_of_script(member, message, fds):
+                    who = journal.who(member)
+                    log.error("%s sent what only the arbiter says: %s", who, message)
+
+    def _take_of_script(
+        self, member: Member, message: messages.Message, fds: Sequence[int]
+    ) -> bool:
+        """What a script has its worker say; whether it is that."""
+        handles = self.ports.handles
+        match message:
+            case messages.QueryServer() if fds:
+                answer, handle = handles.query(
+                    message, fds[0], worker=member.worker, generation=member.generation
+                )
+                self.wires.send(member.channel, answer, handle)
+            case messages.QueryFile(number=number, path=path):
+                self.wires.send(member.channel, messages.Held(number, handles.holds(path)))
+            case messages.Listening(key=key):
+                if address := handles.listens(key):
+                    log.info("%s listens on %s", journal.who(member), address)
+            case messages.Closed(key=key):
+                handles.closed(key, member.worker)
+            case _:
+                return False
+        return True
 
     def _tell_failure(self, member: Member, reason: str, detail: str) -> None:
         """Workers of one generation fail alike: the log gets the traceback once.

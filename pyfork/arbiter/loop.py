@@ -147,14 +147,13 @@ class Arbiter:
             self._control.open(config.control)
         self._wires.watch(self._inbox, lambda mask: None)  # read after the workers: see _listen
         log.info(
-            "pyfork %s (pid %d) serves %s on %s with %d worker%s, class %s",
+            "pyfork %s (pid %d) %s with %d worker%s%s",
             __version__,
             os.getpid(),
-            config.app,
-            ", ".join(each.address.url for each in self._ports.of(self._generations.first)),
+            self._purpose(config),
             config.workers,
             "" if config.workers == 1 else "s",
-            config.worker_class,
+            f", class {config.worker_class}" if config.bind else "",
         )
         gc.freeze()  # what is here now stays: keep the collector off the pages that workers share
         match self._heritage:
@@ -169,6 +168,11 @@ class Arbiter:
                     takers=lambda: self._crew,
                     take_charge=self._take_charge,
                 )
+
+    def _purpose(self, config: Config) -> str:
+        """What is served where; a script says later where."""
+        urls = [each.address.url for each in self._ports.of(self._generations.first)]
+        return f"serves {config.app} on {', '.join(urls)}" if urls else f"runs {config.app}"
 
     def _go_on(self, estate: Estate) -> None:
         """After an exec: the workers are there, and serve the code of before."""

@@ -2,16 +2,16 @@
 
 import contextlib
 import os
-from dataclasses import dataclass
 
 from pyfork.errors import PyforkError
+from pyfork.record import record
 
 
 class PidFileError(PyforkError):
     """The file cannot be written, or belongs to a server that is alive."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PidFile:
     """A file that holds our process id, from `claim` to `release`."""
 

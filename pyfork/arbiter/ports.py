@@ -7,6 +7,7 @@ same address, and closed when the last of those is gone.
 import socket
 from collections.abc import Callable, Iterable, Mapping
 
+from pyfork.cluster.primary import PREFIX, Handles
 from pyfork.config.settings import Config
 from pyfork.net.address import Inherited, parse
 from pyfork.net.bind import Listener, adopted, bind
@@ -17,12 +18,18 @@ class Ports:
 
     def __init__(self) -> None:
         self._listeners: dict[str, Listener] = {}  # by the address asked for
+        self.handles = Handles()  # what scripts have bound
         self._uses: dict[int, tuple[str, ...]] = {}  # generation -> addresses, in their order
         self._lent: set[str] = set()  # another arbiter serves there too, and has the socket files
 
-    def inherit(self, listeners: Mapping[str, socket.socket]) -> None:
-        """Take what another arbiter had bound; what no generation asks for is closed in time."""
+    def inherit(self, listeners: Mapping[str, socket.socket], generation: int) -> None:
+        """Take what another arbiter had bound; what ``generation`` does not use is closed in time.
+        """
+        handles = {text: each for text, each in listeners.items() if text.startswith(PREFIX)}
+        self.handles.inherit(handles, generation)
         for text, each in listeners.items():
+            if text in handles:
+                continue
             passed = isinstance(parse(text), Inherited)  # then its file is its owner's, too
             self._listeners[text] = adopted(each, with_file=not passed)
         self.lend()
@@ -30,10 +37,12 @@ class Ports:
     def lend(self) -> None:
         """Another arbiter has everything that is open now, and removes the socket files."""
         self._lent = set(self._listeners)
+        self.handles.lend()
 
     def claim(self) -> None:
         """The socket files are ours, whoever's they were."""
         self._lent.clear()
+        self.handles.claim()
 
     def open(self, generation: int, config: Config) -> None:
         """Bind what ``generation`` needs and nobody has bound.
@@ -58,11 +67,12 @@ class Ports:
 
     def resume(self, generation: int, addresses: Iterable[str]) -> None:
         """``generation`` used these already, in the image of this process before."""
-        self._uses[generation] = tuple(addresses)
+        self._uses[generation] = tuple(text for text in addresses if text in self._listeners)
 
     def all(self) -> dict[str, socket.socket]:
-        """Every listener's socket, by the address asked for."""
-        return {text: listener.socket for text, listener in self._listeners.items()}
+        """Every listener's socket, by the address asked for, and the handles of scripts by key."""
+        listeners = {text: listener.socket for text, listener in self._listeners.items()}
+        return listeners | self.handles.sockets()
 
     def of(self, generation: int) -> tuple[Listener, ...]:
         """The listeners of a generation, in the order of its configuration."""
@@ -71,26 +81,31 @@ class Ports:
     def addresses(self, generation: int) -> list[str]:
         """What they are bound to, as text, paths absolute; nothing when they are closed."""
         listeners = [self._listeners[text] for text in self._uses.get(generation, ())]
-        return [f"unix:{each.file.path}" if each.file else str(each.address) for each in listeners]
+        bound = [f"unix:{each.file.path}" if each.file else str(each.address) for each in listeners]
+        return bound + self.handles.addresses()
 
     def not_of(self, generation: int) -> list[socket.socket]:
         """The sockets that a worker of this generation must not hold."""
         own = self._uses[generation]
-        return [each.socket for text, each in self._listeners.items() if text not in own]
+        others = [each.socket for text, each in self._listeners.items() if text not in own]
+        return others + list(self.handles.sockets().values())
 
     def release(self, generation: int) -> None:
         """``generation`` is no more: close what nobody else uses."""
         self._uses.pop(generation, None)
+        self.handles.release(generation)
         self._close_unless(lambda text: any(text in uses for uses in self._uses.values()))
 
     def release_below(self, generation: int) -> None:
         """All lower generations are no more."""
         self._uses = {each: uses for each, uses in self._uses.items() if each >= generation}
+        self.handles.release_below(generation)
         self._close_unless(lambda text: any(text in uses for uses in self._uses.values()))
 
     def close(self) -> None:
         """Close all."""
         self._uses.clear()
+        self.handles.close()
         self._close_unless(lambda text: False)
 
     def _close_unless(self, used: Callable[[str], bool]) -> None:

@@ -34,12 +34,12 @@ class Premises:
         first = self._generations.first
         match heritage:
             case Estate():
-                self._ports.inherit(heritage.sockets())
+                self._ports.inherit(heritage.sockets(), first)
                 self._ports.claim()
                 self._ports.resume(first, heritage.listeners)
                 self.write_pid(config)
             case Predecessor():  # its file stays its own until this arbiter is in charge
-                self._ports.inherit(heritage.listeners)
+                self._ports.inherit(heritage.listeners, first - 1)
                 self._ports.open(first, config)
             case None:
                 self._ports.open(first, config)

@@ -22,6 +22,12 @@ def program() -> list[str]:
     return [sys.executable, *sys.orig_argv[1:]]
 
 
+def checking(command: list[str]) -> list[str]:
+    """The same, only to check the configuration. What stands behind -- is a script's."""
+    end = command.index("--") if "--" in command else len(command)
+    return [*command[:end], "--check-config", *command[end:]]
+
+
 def become(command: list[str], environ: dict[str, str], *, keep: Iterable[int] = ()) -> None:
     """Execute ``command`` in this process, with the fds of ``keep``; returns only by OSError."""
     for fd in keep:

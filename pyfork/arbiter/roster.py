@@ -5,6 +5,7 @@ from enum import Enum, IntEnum
 
 from pyfork.arbiter.backoff import Backoff
 from pyfork.arbiter.facts import Policy
+from pyfork.record import record
 
 
 class State(Enum):
@@ -58,7 +59,7 @@ class Worker:
         self.state, self.due = state, due
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Kept:
     """What another supervisor of this process knew of a worker. Times as in `Worker`."""
 
@@ -83,7 +84,7 @@ class Kept:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Failure:
     """Why a generation cannot be."""
 

@@ -8,11 +8,11 @@ docs/signals.md. Nothing here decides what follows from a signal.
 import os
 import signal
 import socket
-from dataclasses import dataclass
 from enum import Enum, auto
 from types import FrameType
 
 from pyfork.arbiter.facts import Wish
+from pyfork.record import record
 
 
 class Errand(Enum):
@@ -24,7 +24,7 @@ class Errand(Enum):
     REAP = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Meaning:
     """One line of the table."""
 

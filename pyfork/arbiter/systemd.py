@@ -9,7 +9,6 @@ import logging
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 
 from pyfork.arbiter.generations import Generations, Outcome
@@ -19,6 +18,7 @@ from pyfork.arbiter.upgrade import Upgrade
 from pyfork.errors import BindError
 from pyfork.net.address import Inherited, parse
 from pyfork.net.bind import bind, bound_address
+from pyfork.record import record
 
 log = logging.getLogger("pyfork.error")
 
@@ -56,7 +56,7 @@ class Phase(Enum):
     YIELDING = "yielding"  # another arbiter speaks for the service
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Situation:
     """Where the server is."""
 

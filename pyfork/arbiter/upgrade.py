@@ -29,7 +29,7 @@ from pyfork.arbiter.generations import Generations, Outcome
 from pyfork.arbiter.handoffs import Handoffs
 from pyfork.arbiter.heritage import Estate, Survivor
 from pyfork.arbiter.ports import Ports
-from pyfork.arbiter.program import VARIABLE, LastWords, attempt, become, program
+from pyfork.arbiter.program import VARIABLE, LastWords, attempt, become, checking, program
 from pyfork.arbiter.roster import State
 from pyfork.arbiter.supervisor import STOPPING, Supervisor
 from pyfork.arbiter.wires import Wires
@@ -126,7 +126,7 @@ class Upgrade:
             return refusal
         log.info("upgrade: checking the new program")
         self._words = LastWords()
-        command = [*program(), "--check-config"]
+        command = checking(program())
         self._child = process.fork(
             partial(attempt, command, dict(os.environ), words=self._words.file),
             disown=self.disown(),

@@ -5,7 +5,6 @@ prints or exits.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import click
 from click.core import ParameterSource
@@ -14,6 +13,7 @@ from pyfork.config.declare import Setting
 from pyfork.config.settings import SETTINGS
 from pyfork.config.sources import Given, Source, suggestion
 from pyfork.errors import ConfigError
+from pyfork.record import record
 
 _ACTIONS = {
     "help": ("-h", "--help", "Show this text and exit."),
@@ -23,7 +23,7 @@ _ACTIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Arguments:
     """What one command line says."""
 

@@ -4,17 +4,18 @@ Those three are the dataclass field's own; `declarations` puts the two halves to
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any, TypeVar
 
 from pyfork.config.values import Kind
+from pyfork.record import record
 
 T = TypeVar("T")
 
 _KEY = "pyfork"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Setting:
     """One declared setting, as every source and page sees it."""
 

@@ -5,7 +5,6 @@ have changed. Pure but for reading that file (and the CPUs, for ``--workers auto
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,10 @@ from pyfork.config.sources import (
     from_file,
 )
 from pyfork.errors import ConfigError
+from pyfork.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Loaded:
     """The settings, and for each where its value comes from: "-w", "pyfork.toml: workers"..."""
 

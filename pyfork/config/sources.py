@@ -7,13 +7,13 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pyfork.config.settings import SETTINGS
 from pyfork.config.unit import passed_sockets
 from pyfork.errors import ConfigError
+from pyfork.record import record
 
 ARGUMENTS = "PYFORK_CMD_ARGS"
 OWN_VARIABLES = frozenset({ARGUMENTS, "PYFORK_WORKER", "PYFORK_UPGRADE"})
@@ -27,7 +27,7 @@ _SERVICE_LINK = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Given:
     """A value as it was written, and where."""
 

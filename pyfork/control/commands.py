@@ -6,7 +6,7 @@ Nothing here prints or exits: text goes to the two functions that the caller giv
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import click
@@ -14,11 +14,12 @@ import click
 from pyfork.config.sources import suggestion
 from pyfork.control import client, tables
 from pyfork.errors import ConfigError, ExitStatus, PyforkError
+from pyfork.record import record
 
 Say = Callable[[str], object]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Command:
     """One line of the table."""
 
@@ -28,7 +29,7 @@ class Command:
     words: tuple[str, ...] = ()  # before TARGET
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Asked:
     """One command line, understood, and the server that it means."""
 

@@ -19,6 +19,7 @@ from pyfork.arbiter.upgrade import Stage, Upgrade
 from pyfork.control.server import Client
 from pyfork.errors import PyforkError
 from pyfork.ipc.channel import Channel
+from pyfork.record import record
 
 MOST_WORKERS = 1024  # that may be asked for: a slip of the finger is no fork bomb
 
@@ -46,7 +47,7 @@ class Operated(Protocol):
         """Another arbiter asks for the listeners; it hears the answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """One line of the table.
 

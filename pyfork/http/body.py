@@ -1,7 +1,6 @@
 """A request body, gathered before a WSGI application is called: in memory, then in a file."""
 
 import io
-import tempfile
 from typing import IO
 
 SPOOL = 512 * 1024  # bytes kept in memory
@@ -25,6 +24,8 @@ class Body:
             return
         self._pieces.append(data)
         if self._size > SPOOL:
+            import tempfile  # most workers never see a large body
+
             self._file = tempfile.TemporaryFile(prefix="pyfork-body-")  # noqa: SIM115
             self._file.writelines(self._pieces)
             self._pieces.clear()

@@ -4,12 +4,11 @@ No timer is set on the path of a request. A connection that still waits for the 
 second ago grows older; one that moved on starts anew. So a deadline is kept to a second.
 """
 
-from dataclasses import dataclass
-
 from pyfork.config.settings import Config
 from pyfork.errors import ProtocolError
 from pyfork.http.connection import Connection, Phase
 from pyfork.http.engine import Engine
+from pyfork.record import record
 
 # Bytes a second that a client must send of a body: as many as this makes in body_timeout count
 # as progress, and a pause or a trickle does not.
@@ -20,7 +19,7 @@ LINGER = 2.0  # seconds in which a client may read the last response before the 
 NEVER = float("inf")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """Seconds by phase."""
 

@@ -1,8 +1,9 @@
 """How much of a request is taken. Every part of one has a limit, in bytes."""
 
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from pyfork.record import record
 
 if TYPE_CHECKING:
     from pyfork.config.settings import Config
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
 UNLIMITED = sys.maxsize
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Limits:
     """Sizes in bytes, without the line ends; what is longer is refused with the status given."""
 

@@ -19,9 +19,9 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pyfork.ipc.messages import Message, decode, encode
+from pyfork.record import record
 
 MAX_BODY = 1 << 20  # bytes of one encoded message
 MAX_FDS = 64  # fds beside one message; the kernels' own limits are higher
@@ -39,7 +39,7 @@ class ChannelClosed(EOFError):
     """The peer is gone (or sent what is no frame), and everything it said has been returned."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Received:
     """One message. Whoever takes it owns ``fds`` and closes them.
 

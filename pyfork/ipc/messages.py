@@ -6,23 +6,24 @@ beside a message, never in it (see `channel`). Nothing here does I/O.
 """
 
 import json
-from dataclasses import asdict, dataclass
 from typing import get_args
 
+from pyfork.record import asdict, record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class Ready:
     """Worker: the app is imported, its lifespan started; it accepts, unless it is held."""
 
     interface: str  # "wsgi" or "asgi"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Serve:
     """Arbiter, to a worker that was held: your whole generation is ready, accept connections."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Failed:
     """Worker, or successor: it could not boot; its exit follows. ``detail`` is a traceback."""
 
@@ -30,14 +31,14 @@ class Failed:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Worn:
     """Worker: it serves on, but wants to be replaced (``--max-requests``, ``--max-memory``)."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Retire:
     """Arbiter: drain and exit 0 within ``grace`` seconds; zero cuts what is still running.
 
@@ -49,42 +50,42 @@ class Retire:
     handoff: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Offered:
     """Retiring worker, with the fd of an idle connection: somebody else may have it."""
 
     connection: int  # the giver's number for it
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Take:
     """Arbiter, with the fd: serve this connection on, and say so."""
 
     ticket: int  # the arbiter's number for the handoff
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Taken:
     """Worker: the connection is served here from now on."""
 
     ticket: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Declined:
     """Worker: the connection was not taken, and not a byte of it was read."""
 
     ticket: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Release:
     """Arbiter: the connection was taken; close your copy."""
 
     connection: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Keep:
     """Arbiter: nobody took the connection; it is yours as before."""
 
@@ -92,7 +93,7 @@ class Keep:
     final: bool  # nobody will
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bequest:
     """Arbiter to its successor, with the listeners' fds: what it may serve on."""
 
@@ -100,29 +101,82 @@ class Bequest:
     addresses: list[str]  # as asked for, in the order of the fds
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Succeeded:
     """Successor: all my workers are ready; drain, and give me what idles."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Granted:
     """Arbiter to its successor: you are in charge from now on; I drain."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Leaving:
     """Successor, in charge: I was told to stop; do not carry on when I am gone."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Dismissed:
     """Arbiter to its successor: you are not to follow; I serve on."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
+class QueryServer:
+    """Worker, with the fd of an unbound socket: a script binds it to ``address``.
+
+    If nobody has bound the same ``key`` before, this socket is bound, and is the handle.
+    """
+
+    number: int  # of the question
+    key: str
+    address: list[str | int]  # resolved; one string for a unix socket
+    path: str = ""  # absolute, if there will be a file
+    umask: int = 0
+
+
+@record
+class Shared:
+    """Arbiter, with the fd of the handle; or without it, and then it could not be bound."""
+
+    number: int
+    errno: int = 0
+    reason: str = ""
+
+
+@record
+class Listening:
+    """Worker: the script listens on this handle."""
+
+    key: str
+
+
+@record
+class Closed:
+    """Worker: the script has closed its copy of this handle."""
+
+    key: str
+
+
+@record
+class QueryFile:
+    """Worker: the script is about to remove a socket file. Is it that of a handle?"""
+
+    number: int
+    path: str  # absolute
+
+
+@record
+class Held:
+    """Arbiter: whether it is."""
+
+    number: int
+    held: bool
+
+
+@record
 class ReopenLogs:
     """Arbiter: the log files were rotated; open them anew."""
 
@@ -144,6 +198,12 @@ Message = (
     | Granted
     | Leaving
     | Dismissed
+    | QueryServer
+    | Shared
+    | Listening
+    | Closed
+    | QueryFile
+    | Held
     | ReopenLogs
 )
 

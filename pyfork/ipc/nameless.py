@@ -1,7 +1,6 @@
 """Files without a name, to share with a process that follows."""
 
 import os
-import tempfile
 from typing import IO
 
 
@@ -12,4 +11,6 @@ def nameless_file(purpose: str) -> IO[bytes]:
     """
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create(purpose), "w+b")
+    import tempfile  # its own imports are many, and nobody needs it where memory will do
+
     return tempfile.TemporaryFile(prefix=f"{purpose}-")

@@ -9,13 +9,13 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 from pyfork.config.settings import Config
 from pyfork.errors import ConfigError
 from pyfork.log.sink import Sink, SinkHandler
+from pyfork.record import record
 
 ERROR = "pyfork.error"
 ACCESS = "pyfork.access"
@@ -234,7 +234,7 @@ def _load_external(path: str, before: list["_Saved"]) -> None:
         raise
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Saved:
     """A logger as it was before it was laid bare."""
 

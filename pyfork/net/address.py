@@ -6,16 +6,16 @@ returns is well-formed, though the kernel may still refuse it (see `bind`).
 
 import ipaddress
 import re
-from dataclasses import dataclass
 
 from pyfork.errors import ConfigError
+from pyfork.record import record
 
 DEFAULT_PORT = 8000
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 _FORMS = "HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH, unix:@NAME or fd://N"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Inet:
     """A TCP address. ``host`` is a name, an IPv4 or an IPv6 address, without brackets."""
 
@@ -37,7 +37,7 @@ class Inet:
         return f"http://{Inet(host, self.port)}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unix:
     """A unix socket. A ``path`` that starts with NUL is a name in Linux's abstract namespace."""
 
@@ -57,7 +57,7 @@ class Unix:
         return str(self)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Inherited:
     """A listening socket that whoever started pyfork left open as file descriptor ``fd``."""
 

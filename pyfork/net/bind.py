@@ -9,14 +9,14 @@ import contextlib
 import os
 import socket
 import stat
-from dataclasses import dataclass
 
 from pyfork.errors import BindError
 from pyfork.net import refusal, unix
 from pyfork.net.address import Address, Inet, Inherited, Unix
+from pyfork.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Listener:
     """A bound, listening socket. Whoever made it closes it; a process that inherited it by fork
     closes the socket alone."""

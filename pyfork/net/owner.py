@@ -10,18 +10,18 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from pyfork.net.address import Address, Inet, Unix
+from pyfork.record import record
 
 _LISTEN = "0A"  # st column of /proc/net/tcp (include/net/tcp_states.h)
 _COMMAND_LENGTH = 100
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Holder:
     """A process that listens where somebody else wants to.
 

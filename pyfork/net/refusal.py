@@ -3,9 +3,12 @@
 import errno
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pyfork.net.address import Address, Inet, Unix
-from pyfork.net.owner import Holder, holders
+
+if TYPE_CHECKING:
+    from pyfork.net.owner import Holder
 
 
 def explain(address: Address, error: OSError) -> str:
@@ -15,6 +18,8 @@ def explain(address: Address, error: OSError) -> str:
 
 
 def _in_use(address: Address, error: OSError) -> str:
+    from pyfork.net.owner import holders  # only a failure asks
+
     found = holders(address)
     if not found:
         return "the address is in use by a process that this user cannot see"
@@ -23,12 +28,12 @@ def _in_use(address: Address, error: OSError) -> str:
     return f"the address is in use by {names}{''.join(notes)}; {_advice(found)}"
 
 
-def _advice(found: list[Holder]) -> str:
+def _advice(found: "list[Holder]") -> str:
     mine = all(holder.pid == os.getpid() for holder in found)
     return "leave one of the two out" if mine else "stop it or choose another address"
 
 
-def _name(holder: Holder) -> str:
+def _name(holder: "Holder") -> str:
     if holder.pid == os.getpid():
         return "this command itself, for another --bind"
     if holder.pid is None:
@@ -36,7 +41,7 @@ def _name(holder: Holder) -> str:
     return f"pid {holder.pid} ({holder.command})" if holder.command else f"pid {holder.pid}"
 
 
-def _overlap(address: Address, holder: Holder) -> str:
+def _overlap(address: Address, holder: "Holder") -> str:
     """Why two addresses that look different are one to the kernel."""
     held = holder.address
     if not (isinstance(address, Inet) and isinstance(held, Inet)) or held.host == address.host:

@@ -5,14 +5,14 @@ import errno
 import os
 import socket
 import stat
-from dataclasses import dataclass
 
 from pyfork.errors import BindError
 from pyfork.net import refusal
 from pyfork.net.address import Unix
+from pyfork.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SocketFile:
     """The file of a bound unix socket, known by its inode: the path may become another's."""
 

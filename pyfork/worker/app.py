@@ -9,18 +9,18 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from pyfork.errors import BootError
 from pyfork.log.setup import reclaim
+from pyfork.record import record
 from pyfork.worker import blame, detection
 from pyfork.worker.spec import Spec, parse
 
 DEFAULT_NAMES = ("application", "app")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class App:
     """A loaded application."""
 

@@ -3,15 +3,15 @@
 import ast
 import os
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from pyfork.errors import BootError
+from pyfork.record import record
 
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Spec:
     """``module:attr.sub(arguments)``."""
 
