@@ -3,6 +3,7 @@
 import socket
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,25 @@ class Manager:
         while (left := deadline - time.monotonic()) > 0:
             self._socket.settimeout(left)
             try:
-                text = self._socket.recv(4096).decode()
+                message = self._keep(self._socket.recv(4096))
             except TimeoutError:
                 break
-            message = dict(line.split("=", 1) for line in text.split("\n"))
-            self.heard.append(message)
             if message.keys() >= set(keys):
                 return message
         raise AssertionError(f"no {keys} within {timeout:g} s; heard {self.heard}")
+
+    def told(self, key: str) -> bool:
+        """Whether any message so far had ``key``, also of those that nobody waited for."""
+        self._socket.settimeout(0)
+        with suppress(BlockingIOError):
+            while True:
+                self._keep(self._socket.recv(4096))
+        return any(key in message for message in self.heard)
+
+    def _keep(self, data: bytes) -> dict[str, str]:
+        message = dict(line.split("=", 1) for line in data.decode().split("\n"))
+        self.heard.append(message)
+        return message
 
     def close(self) -> None:
         self._socket.close()
