@@ -49,7 +49,12 @@ class Member:
     @property
     def on_duty(self) -> bool:
         """Whether it serves and will go on to."""
-        return self.ready_at is not None and not self.retiring and not self.doom
+        return self.ready_at is not None and self.hopeful
+
+    @property
+    def hopeful(self) -> bool:
+        """Whether it serves or is about to."""
+        return not (self.retiring or self.doom or self.failed)
 
     @property
     def load(self) -> tuple[int, int]:

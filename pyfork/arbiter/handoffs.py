@@ -30,6 +30,10 @@ class Taker(Giver, Protocol):
     @property
     def on_duty(self) -> bool: ...
     @property
+    def hopeful(self) -> bool:
+        """Whether it is on duty or will be."""
+
+    @property
     def load(self) -> tuple[int, int]: ...
     def request(self, ticket: int) -> Message: ...
 
@@ -53,9 +57,11 @@ class Handoffs:
         self, giver: Giver, connection: int, fds: Sequence[int], others: Iterable[Taker]
     ) -> None:
         """Ask the least busy of ``others`` to take a connection. The caller closes ``fds``."""
-        takers = [member for member in others if member is not giver and member.on_duty]
+        others = [member for member in others if member is not giver]
+        takers = [member for member in others if member.on_duty]
         if not takers or not fds:
-            self._send(giver.channel, Keep(connection, final=not takers), ())
+            hope = any(member.hopeful for member in others)
+            self._send(giver.channel, Keep(connection, final=not hope), ())
             return
         newest = max(member.generation for member in takers)
         taker = min((each for each in takers if each.generation == newest), key=self._load)

@@ -115,7 +115,10 @@ class Inbox:
         return [by_number[number] for number in numbers if number in by_number]
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, for good: the interpreter, on its way out, would take our handlers
+        away, and the next signal would end the process with another status."""
+        for meaning in MEANINGS:
+            signal.signal(meaning.number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
         self.disown()
 

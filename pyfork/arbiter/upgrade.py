@@ -75,6 +75,7 @@ class Successor:
     pid: int | None  # None: it is no child of ours
     generation: int = sys.maxsize
     on_duty: bool = True
+    hopeful: bool = True
     load: tuple[int, int] = (0, 0)
 
     def request(self, ticket: int) -> Message:

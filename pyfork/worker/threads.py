@@ -6,25 +6,38 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 
 class ThreadRunner:
-    """Runs steps in ``threads`` threads; says when all are busy, and when one is free again."""
+    """Runs steps in ``threads`` threads.
+
+    ``changed`` is called when ``full`` or ``idle`` has become true or false.
+    """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         threads: int,
-        all_busy: Callable[[bool], None],
+        changed: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._threads = threads
-        self._all_busy = all_busy
+        self._changed = changed
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="pyfork")
         self._running = 0  # steps in the pool, or waiting for it
+
+    @property
+    def full(self) -> bool:
+        """Whether all threads are busy."""
+        return self._running >= self._threads
+
+    @property
+    def idle(self) -> bool:
+        """Whether no step runs or waits."""
+        return not self._running
 
     def run(self, step: Callable[[], None], then: Callable[[], None]) -> None:
         """Run ``step`` in a thread, then ``then`` in the loop."""
         self._running += 1
-        if self._running == self._threads:
-            self._all_busy(True)
+        if self._running in (1, self._threads):
+            self._changed()
         self._pool.submit(self._work, step, then)
 
     def in_loop(self, call: Callable[[], None]) -> None:
@@ -50,7 +63,7 @@ class ThreadRunner:
                 self._loop.call_soon_threadsafe(self._done, then)
 
     def _done(self, then: Callable[[], None]) -> None:
-        if self._running == self._threads:
-            self._all_busy(False)
         self._running -= 1
+        if self._running in (0, self._threads - 1):
+            self._changed()
         then()

@@ -16,9 +16,10 @@ class WsgiWorker(EngineWorker):
         super().__init__(birth, app)
         config = self.config
         threaded = config.threads > 1 or config.worker_class == "thread"
-        runner: Runner = (
-            ThreadRunner(self.loop, config.threads, self._all_busy) if threaded else Inline()
+        self._pool = (
+            ThreadRunner(self.loop, config.threads, self._pool_changed) if threaded else None
         )
+        runner: Runner = self._pool or Inline()
         gateway = WsgiGateway(
             app.callable,
             runner,
@@ -27,9 +28,15 @@ class WsgiWorker(EngineWorker):
         )
         self.equip(gateway)
 
-    def _all_busy(self, busy: bool, /) -> None:
+    def empty(self) -> bool:
+        """Whether no connection is left, and no thread at work: an iterable may be closing."""
+        return super().empty() and (self._pool is None or self._pool.idle)
+
+    def _pool_changed(self) -> None:
         """Leave new connections to workers with a free thread."""
-        if busy:
+        assert self._pool is not None
+        if self._pool.full:
             self.acceptor.pause("all threads are busy")
         else:
             self.acceptor.resume("all threads are busy")
+        self.changed.set()

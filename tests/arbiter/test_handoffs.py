@@ -96,8 +96,13 @@ def test_the_giver_hears_once_what_became_of_it(office: Office) -> None:
 def test_without_others_it_is_the_givers_for_good(office: Office) -> None:
     office.member().retiring = True
     office.member().doom = "it hangs"
-    office.member().ready_at = None
+    office.member().failed = True
     assert office.offer() == [(0, Keep(7, final=True), ())]
+
+
+def test_while_another_boots_there_is_hope(office: Office) -> None:
+    office.member().ready_at = None
+    assert office.offer() == [(0, Keep(7, final=False), ())]
 
 
 def test_lost_fds_and_no_room_for_them_pass(office: Office) -> None:
