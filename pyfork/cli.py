@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +19,14 @@ from pyfork.config.arguments import Arguments, parse, usage
 from pyfork.config.load import Loaded, load, table
 from pyfork.config.runtime import claim_upgrade
 from pyfork.config.settings import Config
+from pyfork.config.sources import Given
 from pyfork.errors import BootError, ConfigError, ExitStatus, PyforkError
 
 if TYPE_CHECKING:
     from pyfork.arbiter.heritage import Heritage
 
 _WORKER = "pyfork.worker.life"
+_SCRIPT = "pyfork.cluster.child"
 _ENGINE = (_WORKER, "pyfork.worker.wsgi", "pyfork.worker.asgi")
 _PATIENCE = 10.0  # seconds for a running server to answer
 _LOADING = "pyfork.worker.app"
@@ -62,6 +65,39 @@ def serve(argv: Sequence[str]) -> int:
     return _run(loaded.config, lambda: read().config, takeover=arguments.takeover)
 
 
+def run(argv: Sequence[str]) -> int:
+    """``pyfork run [OPTIONS] SCRIPT [-- ARGS]``, or ``-m MODULE`` in place of SCRIPT."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    words, behind = list(argv[:end]), tuple(argv[end + 1 :])
+    module = None
+    if "-m" in words[:-1]:  # python's -m; who means the umask writes --umask here
+        at = words.index("-m")
+        _, module = words.pop(at), words.pop(at)
+    said = parse(words)
+    if said.action in ("help", "version"):
+        return serve(words)
+    given = dict(said.given)
+    if module is not None:
+        given["app"] = Given(f"-m {module}", "-m")
+    if end < len(argv):
+        given["script_args"] = Given(behind, "--")
+    arguments = Arguments(given=given, file=said.file, action=said.action, takeover=said.takeover)
+    read = _reader(arguments)
+    loaded = read()
+    if arguments.action == "print_config":
+        return _show(table(loaded))
+    if loaded.config.app is None:
+        raise ConfigError("no script given: write pyfork run server.py, or pyfork run -m MODULE")
+    if arguments.action == "check_config":
+        return _show(f"{loaded.config.app}: a script, not run")
+    return _run(
+        replace(loaded.config, bind=()),
+        lambda: replace(read().config, bind=()),
+        takeover=arguments.takeover,
+        worker=_SCRIPT,
+    )
+
+
 def operate(name: str, argv: Sequence[str]) -> int:
     """``pyfork status|reload|upgrade|stop|scale [OPTIONS] [TARGET]``."""
     for number in (signal.SIGINT, signal.SIGTERM):  # whoever is told to stop has not succeeded
@@ -73,6 +109,7 @@ def operate(name: str, argv: Sequence[str]) -> int:
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "serve": serve,
+    "run": run,
     **{name: partial(operate, name) for name in ("status", "reload", "upgrade", "stop", "scale")},
 }
 """What the first word may be; any other is an application or an option of ``serve``."""
@@ -85,16 +122,18 @@ def _reader(arguments: Arguments) -> Callable[[], Loaded]:
     return lambda: load(arguments, environ, directory)
 
 
-def _run(config: Config, reread: Callable[[], Config], *, takeover: bool) -> int:
+def _run(
+    config: Config, reread: Callable[[], Config], *, takeover: bool, worker: str = _WORKER
+) -> int:
     from pyfork.arbiter.loop import Arbiter
 
     # Imported here, once and before any fork, so that the workers share its memory pages and start
     # at once; by name, since only workers use it. What serves is not known before the app is, so
     # both gateways are; they have nearly everything in common.
-    for name in _ENGINE:
+    for name in _ENGINE if worker == _WORKER else (worker,):
         importlib.import_module(name)
     heritage = _heritage(config, takeover=takeover)
-    return Arbiter(config, reread=reread, worker_main=f"{_WORKER}:main", heritage=heritage).run()
+    return Arbiter(config, reread=reread, worker_main=f"{worker}:main", heritage=heritage).run()
 
 
 def _heritage(config: Config, *, takeover: bool) -> "Heritage":

@@ -23,7 +23,9 @@ class Ports:
         self._lent: set[str] = set()  # another arbiter serves there too, and has the socket files
 
     def inherit(self, listeners: Mapping[str, socket.socket], generation: int) -> None:
-        """Take what another arbiter had bound; what ``generation`` does not use is closed in time.
+        """Take what another arbiter had bound; what nobody uses is closed in time.
+
+        ``generation`` may have been using the handles of scripts.
         """
         handles = {text: each for text, each in listeners.items() if text.startswith(PREFIX)}
         self.handles.inherit(handles, generation)

@@ -21,6 +21,7 @@ from pyfork.config.values import (
     SIZE,
     TEXT,
     VARIABLES,
+    WORDS,
     WORKER_CLASS,
     WORKERS,
     Network,
@@ -113,6 +114,15 @@ class Config:
         group="Port",
         help="How many connections may wait to be accepted.",
     )
+    dispatch: str = setting(
+        "least",
+        choice("least", "shared", "round-robin", "reuseport"),
+        flags="--dispatch",
+        group="Port",
+        help="Who gets a new connection: least, the worker with the fewest; shared, whom the "
+        "kernel wakes first; round-robin, each in turn, by way of the arbiter; reuseport, by the "
+        "kernel's hash, from a queue of each worker's own.",
+    )
     unix_mode: int = setting(
         0o666,
         MODE,
@@ -199,6 +209,38 @@ class Config:
         flags="--loop",
         group="Workers",
         help="The event loop; auto is uvloop where it is installed.",
+    )
+
+    script_args: tuple[str, ...] = setting(
+        (),
+        WORDS,
+        flags="--script-args",
+        group="Script",
+        help="Arguments of the script that pyfork run runs. Those behind -- replace them.",
+    )
+    ready_on: str = setting(
+        "listen",
+        choice("listen", "message", "delay"),
+        flags="--ready-on",
+        group="Script",
+        help="When a script is ready: listen, as soon as it listens; message, when it calls "
+        "pyfork.cluster.ready(); delay, after --ready-delay.",
+    )
+    ready_delay: float = setting(
+        1.0,
+        SECONDS,
+        flags="--ready-delay",
+        group="Script",
+        help="With --ready-on delay, how long after its start a script counts as ready.",
+    )
+    exclusive: tuple[str, ...] = setting(
+        (),
+        WORDS,
+        flags="--exclusive",
+        repeat=True,
+        group="Script",
+        help="A port, address or path that a script's processes do not share, such as 9100, "
+        "127.0.0.1:9100 or 0 for every port that the kernel chooses. May be repeated.",
     )
 
     timeout: float = setting(

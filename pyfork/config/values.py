@@ -226,6 +226,14 @@ def _show_variables(value: tuple[tuple[str, str], ...]) -> str:
     return shlex.join(f"{name}={text}" for name, text in value)
 
 
+def _words(raw: object) -> tuple[str, ...]:
+    if isinstance(raw, str):
+        return tuple(shlex.split(raw))
+    if isinstance(raw, list | tuple):
+        return tuple(_text(each) for each in raw)
+    raise ValueError(raw)
+
+
 TEXT = Kind("TEXT", "text", _text)
 APP = Kind("APP", "the name of an application, such as module:name", _text)
 PATH = Kind("PATH", "a path", _text)
@@ -247,4 +255,5 @@ PATHS = Kind("PATH", "paths, separated by commas", _items, ",".join)
 NETWORKS = Kind(
     "CIDR", "IP addresses or networks such as 10.0.0.0/8, or *", _networks, _show_networks
 )
+WORDS = Kind("WORDS", "words, as in a shell", _words, shlex.join)
 VARIABLES = Kind("NAME=VALUE", "NAME=VALUE", _variables, _show_variables)

@@ -1,0 +1,265 @@
+"""A worker whose main thread belongs to a script.
+
+`main` is what the arbiter runs in the child. The script is `__main__` and knows nothing of this;
+one thread of ours hears the arbiter. Ready is the first listen(), or what `--ready-on` says.
+
+A worker that is held, because the generation before it serves until the whole new one is ready,
+stays in its first listen() until it is told to serve: it need not be told to stop accepting.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from _thread import LockType, allocate_lock
+from dataclasses import dataclass, field
+from time import monotonic
+
+import pyfork.cluster
+from pyfork.cluster import libraries, script
+from pyfork.cluster.foreign import listening_sockets
+from pyfork.cluster.hooks import Hooks
+from pyfork.cluster.leaving import Departure, leave
+from pyfork.cluster.link import Link
+from pyfork.config.settings import Config
+from pyfork.errors import BootError, ExitStatus
+from pyfork.ipc.birth import Birth
+from pyfork.ipc.messages import (
+    Declined,
+    Failed,
+    Message,
+    Ready,
+    ReopenLogs,
+    Retire,
+    Serve,
+    Take,
+)
+from pyfork.ipc.scoreboard import State
+from pyfork.ipc.titles import show, worker_title
+from pyfork.log import setup as logs
+from pyfork.net.address import parse
+from pyfork.net.refusal import explain
+from pyfork.worker import blame
+from pyfork.worker.privileges import drop_privileges
+
+log = logging.getLogger("pyfork.error")
+
+LOOK = 0.25  # seconds between two looks for sockets that were not made in Python
+
+# Meant for the arbiter alone, and sent to the whole group by a terminal. The script may have
+# handlers of its own.
+_UNHEARD = (
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGWINCH,
+)
+
+
+def main(birth: Birth) -> int:
+    """Run the script; the exit status is returned."""
+    worker = Worker(birth)
+    try:
+        worker.boot()
+        status = worker.live()
+    except BootError as error:
+        birth.channel.send(Failed(str(error), error.detail))
+        return error.status
+    return status
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    """The life of a script."""
+
+    birth: Birth
+    link: Link = field(init=False)
+    hooks: Hooks = field(init=False)
+    name: str = ""  # of the script
+    ready: bool = False
+    leaving: bool = False
+    _hold: LockType = field(default_factory=allocate_lock)  # locked while it is not to serve
+    _ready_at: float | None = None  # with --ready-on delay
+    _told: bool = False  # that a socket cannot be shared
+    _look_at: float = 0.0
+    _seen: set[str] = field(default_factory=set)  # at the last look
+
+    def __post_init__(self) -> None:
+        self.link = Link(self.birth.channel)
+        self.hooks = Hooks(
+            link=self.link,
+            exclusive=frozenset(self.config.exclusive),
+            serving=self._serving,
+        )
+
+    @property
+    def config(self) -> Config:
+        return self.birth.config
+
+    # Boot.
+
+    def boot(self) -> None:
+        """Become a worker. Raises BootError."""
+        config = self.config
+        for number in _UNHEARD:
+            signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGTERM, leave)
+        os.environ["PYFORK_WORKER"] = str(self.birth.slot)
+        drop_privileges(config)
+        self._enter()
+        if self.birth.held and config.ready_on == "listen":
+            self._hold.acquire()
+        if config.ready_on == "delay":
+            self._ready_at = monotonic() + config.ready_delay
+        self.hooks.install()
+        libraries.install(self.hooks)
+        pyfork.cluster.ready = self._say_ready
+        os.register_at_fork(after_in_child=self.link.disown)
+        self.link.listen(self._told_by_arbiter, tick=self._tick)
+
+    def _enter(self) -> None:
+        """The directory, the environment and the path that the script is to see."""
+        config = self.config
+        assert config.app is not None
+        os.environ.update(config.env)
+        ahead = [os.path.abspath(path) for path in config.pythonpath]
+        self.name = script.locate(config.app)
+        if config.chdir is not None:
+            try:
+                os.chdir(config.chdir)
+            except OSError as error:
+                raise BootError(
+                    f"cannot change to directory {config.chdir}: {error.strerror}"
+                ) from error
+        if not self.name.startswith(script.MODULE) and not os.path.exists(self.name):
+            raise BootError(f"there is no script {config.app} in {os.getcwd()}")
+        script.prepare(self.name, config.script_args)
+        if not self.name.startswith(script.MODULE):
+            sys.argv[0] = config.app
+        sys.path[1:1] = ahead
+
+    # The script.
+
+    def live(self) -> int:
+        """From its first line to its last thread. Raises BootError if it never served."""
+        try:
+            script.run(self.name)
+            threading._shutdown()  # type: ignore[attr-defined]  # as python does at the end
+        except SystemExit as error:
+            if self.ready or self.leaving:
+                raise
+            status = 0 if error.code is None else error.code
+            raise BootError(
+                f"{self.config.app} ended with status {status} {self._before()}"
+            ) from error
+        except BaseException as error:
+            if self.ready or self.leaving:
+                sys.excepthook(type(error), error, error.__traceback__)
+                return ExitStatus.FAILED
+            raise BootError(
+                f"{self.config.app} raised {blame.summary(error)}{self._refused()}",
+                blame.detail(error, also="<frozen runpy>"),
+            ) from error
+        if not (self.ready or self.leaving):
+            raise BootError(f"{self.config.app} ended {self._before()}")
+        return ExitStatus.OK
+
+    def _before(self) -> str:
+        waited = {"listen": "listened", "message": "called ready()"}
+        return f"before it {waited.get(self.config.ready_on, 'was ready')}{self._refused()}"
+
+    def _refused(self) -> str:
+        """Who has the address that the script could not have."""
+        refusal = self.hooks.refusal
+        if refusal is None:
+            return ""
+        return f"; {explain(parse(refusal.text), refusal.error)}"
+
+    # Ready.
+
+    def _serving(self) -> None:
+        """It listens, or a datagram socket is bound."""
+        if self.config.ready_on == "listen" and not self.leaving:
+            self._say_ready()
+            with self._hold:
+                pass
+
+    def _say_ready(self) -> None:
+        if not self.ready:
+            self.ready = True
+            self._become(State.SERVING)
+            self.link.say(Ready("script"))
+
+    def _tick(self) -> float | None:
+        """Once in a while, until it is ready: there are servers that bind in C."""
+        if self.ready or self.leaving:
+            return None
+        if self._ready_at is not None and monotonic() >= self._ready_at:
+            self._say_ready()
+            return None
+        if self._notice_foreign() and self.config.ready_on == "listen":
+            self._say_ready()
+            return None
+        return LOOK
+
+    def _notice_foreign(self) -> bool:
+        """Whether something listens that we know nothing of; seen twice, since what is being
+        shared just now is not known yet."""
+        if monotonic() < self._look_at:
+            return False
+        self._look_at = monotonic() + LOOK
+        seen, self._seen = self._seen, set(listening_sockets(self.hooks.is_known))
+        foreign = sorted(seen & self._seen)
+        if foreign and not self._told:
+            self._told = True
+            log.warning(
+                "%s listens on %s by a socket that was not made in Python: it cannot be shared, "
+                "and is this worker's own",
+                self.config.app,
+                ", ".join(foreign),
+            )
+        return bool(foreign)
+
+    # What the arbiter says.
+
+    def _told_by_arbiter(self, message: Message | None) -> None:
+        match message:
+            case None:
+                log.warning("the arbiter is gone: leaving")
+                self._leave(self.config.graceful_timeout, others_serve=False)
+            case Retire(grace, handoff):
+                self._leave(grace, others_serve=handoff)
+            case Serve():
+                self._release()
+            case ReopenLogs():
+                logs.reopen()
+            case Take(ticket):
+                self.link.say(Declined(ticket))
+            case _:
+                log.error("no script understands %r", message)
+
+    def _leave(self, grace: float, *, others_serve: bool) -> None:
+        if self.leaving:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        self.leaving = True
+        self._become(State.DRAINING)
+        Departure(self.hooks).go(grace, others_serve=others_serve)
+        self._release()
+
+    def _release(self) -> None:
+        """Whoever waits in listen() may go on."""
+        if self._hold.locked() and self.birth.held:
+            try:
+                self._hold.release()
+            except RuntimeError:  # it was not held any more
+                return
+
+    def _become(self, state: State) -> None:
+        self.birth.line.state = state
+        birth = self.birth
+        show(worker_title(self.config.name, birth.slot, birth.generation, state.name.lower()))

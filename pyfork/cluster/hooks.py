@@ -1,0 +1,262 @@
+"""What a script's sockets do in place of what they would have done.
+
+    bind()          to a port or a path: the arbiter is asked, and the handle put under the
+                    script's own file descriptor. Here and not at listen(), as in Node, since
+                    here is where a script expects the error, asks for its address next, and
+                    where a datagram socket begins to serve
+    bind()          to port 0: bound by this process alone, for it may well be a client that
+                    chooses its interface. Shared when the script asks for the port or listens
+    listen()        the script's own: the first one makes the handle listen
+    connect()       of a shared socket: it was a client's after all, and becomes private
+    os.unlink()     of a socket file that the arbiter holds: nothing. Scripts remove what the
+                    last run has left before they bind, and what they have bound at the end
+
+Rules: errors are those that the script would have got; nothing is looked at but addresses.
+"""
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial, wraps
+from typing import Any
+
+from pyfork.cluster import is_exclusive, shared
+from pyfork.cluster.address import Place, place
+from pyfork.cluster.link import ArbiterGone, Link
+from pyfork.ipc.messages import Closed, Held, Listening, QueryFile, QueryServer, Shared
+
+Bind = Callable[[Any, Any], None]
+
+
+@dataclass(slots=True)
+class Refusal:
+    """The last address that was not to be had."""
+
+    text: str
+    error: OSError
+
+
+@dataclass(slots=True)
+class _Copy:
+    """A handle under one of the script's descriptors."""
+
+    key: str
+    inode: int
+    is_stream: bool
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Hooks:
+    """The hooks of one process.
+
+    Args:
+        exclusive: ports and addresses, as text, that are not to be shared.
+        serving: called at each listen(), after it, or when a datagram socket is bound.
+    """
+
+    link: Link
+    exclusive: frozenset[str]
+    serving: Callable[[], None]
+    refusal: Refusal | None = None
+    _bind: Bind = socket.socket.bind
+    _copies: dict[int, _Copy] = field(default_factory=dict)  # by fd
+    _undecided: dict[int, int] = field(default_factory=dict)  # fd -> inode, bound to port 0
+    _zeros: dict[str, int] = field(default_factory=dict)  # how many a script has had of port 0
+
+    def install(self) -> None:
+        """From now on, for all sockets of this process."""
+        bind, listen = socket.socket.bind, socket.socket.listen
+        unlink, remove = os.unlink, os.remove
+
+        @wraps(bind)
+        def shared_bind(sock: Any, address: Any, /) -> None:
+            self.bind(sock, address, bind)
+
+        @wraps(listen)
+        def shared_listen(sock: Any, *backlog: int) -> None:
+            self.listen(sock, partial(listen, sock, *backlog))
+
+        socket.socket.bind = shared_bind  # type: ignore[method-assign]
+        socket.socket.listen = shared_listen  # type: ignore[method-assign]
+        os.unlink = self._guarded(unlink)
+        os.remove = self._guarded(remove)
+
+    # The verbs.
+
+    def bind(self, sock: Any, address: Any, bind: Bind) -> None:
+        """Bind ``sock``; ``bind`` is what it would have done."""
+        if self.link.gone or is_exclusive.get():
+            return bind(sock, address)
+        where = place(sock.family, sock.type, address)
+        if where is None or self._is_exclusive(where):
+            return bind(sock, address)
+        try:
+            if where.port == 0:
+                bind(sock, address)
+                if sock.type == socket.SOCK_STREAM:
+                    self._undecided[sock.fileno()] = _inode(sock.fileno())
+                    shared.hesitate(sock, self)
+                return None
+            return self._share(sock, where)
+        except ArbiterGone:
+            return bind(sock, address)
+        except OSError as error:
+            self.refusal = Refusal(where.text, error)
+            raise
+
+    def listen(self, sock: Any, listen: Callable[[], None]) -> None:
+        """Listen on ``sock``; ``listen`` does it."""
+        if self._undecided.get(sock.fileno()) == _inode(sock.fileno()):
+            self.decide(sock)
+        copy = self.copy(sock.fileno())
+        try:
+            listen()
+        except OSError as error:
+            self.refusal = Refusal(_shown(sock), error)
+            raise
+        if copy:
+            self.link.say(Listening(copy.key))
+        self.serving()
+
+    def decide(self, sock: Any) -> None:
+        """A socket that was bound to port 0 is a server's: share it."""
+        shared.restore(sock)
+        self._undecided.pop(sock.fileno(), None)
+        host, _, *rest = sock.getsockname()
+        where = place(sock.family, sock.type, (host, 0, *rest))
+        assert where
+        count = self._zeros[where.key] = self._zeros.get(where.key, 0) + 1
+        where = Place(f"{where.key}#{count}", where.address, where.text, port=0)
+        fresh = _like(sock)
+        try:
+            self._share(fresh, where)
+            os.dup2(fresh.fileno(), sock.fileno(), inheritable=False)
+            self._copies[sock.fileno()] = self._copies.pop(fresh.fileno())
+        finally:
+            shared.restore(fresh)
+            fresh.close()
+        shared.share(sock, self)
+
+    def withdraw(self, sock: Any) -> None:
+        """A shared socket is a client's: give it an own one on the same address."""
+        address, fresh = sock.getsockname(), _like(sock)
+        self.forget(sock.fileno())
+        self.link.ask(lambda number: QueryFile(number, ""))  # until the arbiter has let go
+        shared.restore(sock)
+        try:
+            self._bind(fresh, address)
+            os.dup2(fresh.fileno(), sock.fileno(), inheritable=False)
+            sock.settimeout(sock.gettimeout())
+        finally:
+            fresh.close()
+
+    def forget(self, fd: int) -> None:
+        """The script closes ``fd``."""
+        if copy := self._copies.pop(fd, None):
+            self.link.say(Closed(copy.key))
+
+    def copy(self, fd: int) -> _Copy | None:
+        """The handle under ``fd``, if there is one."""
+        copy = self._copies.get(fd)
+        return copy if copy and copy.inode == _inode(fd) else None
+
+    def is_known(self, inode: int) -> bool:
+        """Whether this socket came this way."""
+        return any(copy.inode == inode for copy in list(self._copies.values()))
+
+    def streams(self) -> list[int]:
+        """The descriptors on which connections come."""
+        return [fd for fd, copy in list(self._copies.items()) if copy.is_stream and self.copy(fd)]
+
+    # How.
+
+    def _share(self, sock: Any, where: Place) -> None:
+        """Put the handle under the descriptor of ``sock``. Raises OSError, ArbiterGone."""
+        self._collect()
+        if where.key in {copy.key for copy in self._copies.values()} and not _reuses_port(sock):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))  # by this very process
+        umask = _umask() if where.path else 0
+        answer, fds = self.link.ask(
+            lambda number: QueryServer(number, where.key, where.address, where.path, umask),
+            [sock.fileno()],
+        )
+        assert isinstance(answer, Shared)
+        if not fds:
+            raise OSError(answer.errno or errno.EMFILE, answer.reason)
+        fd = sock.fileno()
+        try:
+            os.dup2(fds[0], fd, inheritable=os.get_inheritable(fd))
+        finally:
+            os.close(fds[0])
+        self._copies[fd] = _Copy(where.key, _inode(fd), sock.type == socket.SOCK_STREAM)
+        shared.share(sock, self)
+        if sock.type == socket.SOCK_DGRAM:
+            self.link.say(Listening(where.key))
+            self.serving()
+
+    def _collect(self) -> None:
+        """Notice what was closed behind our back."""
+        for fd in [fd for fd in self._copies if not self.copy(fd)]:
+            self.forget(fd)
+
+    def _is_exclusive(self, where: Place) -> bool:
+        names = {where.text, where.path, "" if where.port is None else str(where.port)}
+        return bool(self.exclusive & names)
+
+    def _guarded(self, unlink: Callable[..., None]) -> Callable[..., None]:
+        @wraps(unlink)
+        def guarded(path: Any, *, dir_fd: int | None = None) -> None:
+            if dir_fd is None and self._is_held(path):
+                return None
+            return unlink(path, dir_fd=dir_fd)
+
+        return guarded
+
+    def _is_held(self, path: Any) -> bool:
+        try:
+            if self.link.gone or not stat.S_ISSOCK(os.lstat(path).st_mode):
+                return False
+            whole = os.path.abspath(os.fsdecode(path))
+            answer, _ = self.link.ask(lambda number: QueryFile(number, whole))
+        except (OSError, TypeError, ValueError):  # unlink() will say what is wrong
+            return False
+        return isinstance(answer, Held) and answer.held
+
+
+def _like(sock: Any) -> socket.socket:
+    """A socket of the same kind, with the options that decide who else may bind."""
+    fresh = socket.socket(sock.family, sock.type, sock.proto)
+    options = [(socket.SOL_SOCKET, socket.SO_REUSEADDR)]
+    if sock.family == socket.AF_INET6:
+        options.append((socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
+    for level, option in options:
+        fresh.setsockopt(level, option, sock.getsockopt(level, option))
+    return fresh
+
+
+def _reuses_port(sock: Any) -> bool:
+    option = getattr(socket, "SO_REUSEPORT", None)
+    return option is not None and bool(sock.getsockopt(socket.SOL_SOCKET, option))
+
+
+def _inode(fd: int) -> int:
+    """Every copy of one socket has the same; 0 if ``fd`` is closed."""
+    try:
+        return os.fstat(fd).st_ino
+    except OSError:
+        return 0
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _shown(sock: Any) -> str:
+    name = sock.getsockname()
+    where = place(sock.family, sock.type, name)
+    return where.text if where else str(name)

@@ -1,0 +1,109 @@
+"""A script's way out: what it has accepted is answered, then it hears SIGTERM.
+
+The port goes first. A dead socket is put under each listening descriptor, which works whoever
+accepts there, Python or a library's C: the loop finds nothing to accept any more. Who is still
+served is counted by the kernel's own list of open sockets, for the same reason.
+
+A script that handles SIGTERM hears it a moment later, and drains as it was written to. One that
+does not would be cut in the middle of an answer: it hears it when its last client has gone.
+
+Rules: runs in the link's thread, which has nothing else to do by then.
+"""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from select import POLLIN, poll
+from time import monotonic, sleep
+from types import FrameType
+
+from pyfork.cluster.foreign import open_fds
+from pyfork.cluster.hooks import Hooks
+
+MOMENT = 0.1  # seconds in which what was just accepted is read
+QUEUE_LIMIT = 1.0  # seconds in which the last workers empty the queue
+_LOOK = 0.02  # seconds between two looks
+
+
+def leave(number: int, frame: FrameType | None) -> None:
+    """The handler of SIGTERM, until the script has one of its own."""
+    raise SystemExit(0)
+
+
+@dataclass(slots=True, eq=False)
+class Departure:
+    """The one departure of this process."""
+
+    hooks: Hooks
+    until: float = 0.0
+    _dead: list[socket.socket] = field(default_factory=list)  # kept: their descriptors are copies
+
+    def go(self, grace: float, *, others_serve: bool) -> None:
+        """Leave within ``grace`` seconds; the arbiter kills what is still there."""
+        self.until = monotonic() + grace
+        if grace:
+            names = self._give_port_up(others_serve=others_serve)
+            self._wait(min(self.until, monotonic() + MOMENT))
+            if signal.getsignal(signal.SIGTERM) is leave:
+                while any(_peers(names)) and monotonic() < self.until:
+                    sleep(_LOOK)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _give_port_up(self, *, others_serve: bool) -> set[object]:
+        """Accept no more. Returns the addresses on which clients may still be connected."""
+        names: set[object] = set()
+        for fd in self.hooks.streams():
+            with suppress(OSError):
+                listener = socket.socket(fileno=os.dup(fd))
+                if not others_serve:
+                    _wait_empty(listener, min(self.until, monotonic() + QUEUE_LIMIT))
+                names.add(_port(listener.getsockname()))
+                dead = _dead_listener()
+                self._dead.append(dead)
+                os.dup2(dead.fileno(), fd, inheritable=False)
+                listener.close()
+        return names
+
+    def _wait(self, until: float) -> None:
+        while (left := until - monotonic()) > 0:
+            sleep(left)
+
+
+def _dead_listener() -> socket.socket:
+    """It listens where nobody knows to connect to, so that accept() says: nothing there."""
+    if sys.platform == "linux":
+        dead = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        dead.bind("")  # a name of the kernel's choice, and no file
+    else:
+        dead = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        dead.bind(("127.0.0.1", 0))
+    dead.setblocking(False)
+    dead.listen(0)
+    return dead
+
+
+def _wait_empty(listener: socket.socket, until: float) -> None:
+    queue = poll()
+    queue.register(listener.fileno(), POLLIN)
+    while queue.poll(0) and monotonic() < until:
+        sleep(_LOOK)
+
+
+def _peers(names: set[object]) -> Iterator[bool]:
+    """One for each open connection that came by one of the ports ``names``."""
+    for fd in open_fds():
+        with suppress(OSError):
+            connection = socket.socket(fileno=os.dup(fd))
+            with connection:
+                if _port(connection.getsockname()) in names:
+                    connection.getpeername()  # OSError: it is no connection
+                    yield True
+
+
+def _port(name: object) -> object:
+    """What a listener and its connections have in common."""
+    return name[1] if isinstance(name, tuple) else name

@@ -1,0 +1,140 @@
+"""The worker's end of the channel, while the main thread is the script's.
+
+One thread reads; any thread may ask, and waits for its answer. The primitives are taken when this
+module is imported, before the script: gevent may replace those of the same name later.
+
+Rules: the thread runs nothing of the script's.
+"""
+
+import contextlib
+import os
+from _thread import LockType, allocate_lock, start_new_thread
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from select import POLLIN, POLLOUT, poll
+
+from pyfork.ipc.channel import Channel, ChannelClosed
+from pyfork.ipc.messages import Held, Message, Shared
+
+Told = Callable[[Message | None], None]
+"""Called with what the arbiter says; with None when it is gone."""
+
+
+class ArbiterGone(OSError):
+    """Nobody is there to answer."""
+
+
+@dataclass(slots=True, eq=False)
+class _Question:
+    """Somebody waits; ``done`` is locked until then."""
+
+    done: LockType = field(default_factory=allocate_lock)
+    answer: Message | None = None
+    fds: tuple[int, ...] = ()
+
+
+class Link:
+    """Speaks with the arbiter, from any thread."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._lock = allocate_lock()  # of all below, and of the channel
+        self._questions: dict[int, _Question] = {}
+        self._number = 0
+        self.gone = False  # nobody is there any more, or the channel is another process's
+
+    def listen(self, told: Told, *, tick: Callable[[], float | None]) -> None:
+        """Start the thread. ``tick`` is called at each turn; how long to wait for the next one."""
+        start_new_thread(self._listen, (told, tick))
+
+    def say(self, message: Message) -> None:
+        """Tell the arbiter."""
+        with self._lock:
+            self._send(message, ())
+
+    def ask(
+        self, question: Callable[[int], Message], fds: Sequence[int] = ()
+    ) -> tuple[Message, tuple[int, ...]]:
+        """Send the message that ``question`` makes of a number, and wait for the answer.
+
+        The caller owns the fds that came with it. Raises ArbiterGone.
+        """
+        asked = _Question()
+        asked.done.acquire()
+        with self._lock:
+            self._number += 1
+            number = self._number
+            self._questions[number] = asked
+            self._send(question(number), fds)
+            if self.gone:
+                asked.done.release()
+        try:
+            asked.done.acquire()  # a signal handler may raise here
+        except BaseException:
+            with self._lock:
+                self._questions.pop(number, None)
+            _close(asked.fds)
+            raise
+        if asked.answer is None:
+            raise ArbiterGone("the arbiter is gone")
+        return asked.answer, asked.fds
+
+    def disown(self) -> None:
+        """In a child of the script's: the channel is not its own."""
+        self.gone = True
+        self._lock = allocate_lock()
+        self._channel.close()
+
+    def _send(self, message: Message, fds: Sequence[int]) -> None:
+        if self.gone:
+            return
+        self._channel.send(message, fds)
+        while self._channel.pending:
+            room = poll()
+            room.register(self._channel.fileno(), POLLOUT)
+            room.poll()
+            self._channel.flush()
+
+    def _listen(self, told: Told, tick: Callable[[], float | None]) -> None:
+        readable = poll()
+        readable.register(self._channel.fileno(), POLLIN)
+        while not self.gone:
+            patience = tick()
+            readable.poll(None if patience is None else max(0, round(patience * 1000)))
+            try:
+                with self._lock:
+                    received = self._channel.receive()
+            except ChannelClosed:
+                break
+            for each in received:
+                if not self._settle(each.message, each.fds):
+                    _close(each.fds)
+                    told(each.message)
+        self._end()
+        told(None)
+
+    def _settle(self, message: Message, fds: tuple[int, ...]) -> bool:
+        """Whether it is an answer."""
+        if not isinstance(message, Shared | Held):
+            return False
+        with self._lock:
+            asked = self._questions.pop(message.number, None)
+        if asked is None:  # whoever asked was interrupted
+            _close(fds)
+        else:
+            asked.answer, asked.fds = message, fds
+            asked.done.release()
+        return True
+
+    def _end(self) -> None:
+        with self._lock:
+            self.gone = True
+            waiting, self._questions = self._questions, {}
+        for asked in waiting.values():
+            asked.done.release()
+
+
+def _close(fds: Sequence[int]) -> None:
+    for fd in fds:
+        with contextlib.suppress(OSError):
+            os.close(fd)

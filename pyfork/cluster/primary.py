@@ -1,0 +1,183 @@
+"""The arbiter's side of a cluster: the sockets that scripts have bound, and who may have them.
+
+The first worker that binds an address sends its own unbound socket along, with every option that
+the script has set on it. It is bound here, and is the handle: each worker that asks for the same
+key later gets a copy. Nobody listens here: a script's own listen() does that to all copies.
+
+A handle is kept while the generation that asked for it counts, whoever of its workers dies; what
+is queued in it stays. One that never listened is a client's, or was a test whether a port is
+free: it goes when those who asked have closed it.
+
+Rules: reads nothing, accepts nothing, resolves no name.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pyfork.ipc.messages import QueryServer, Shared
+from pyfork.net import unix
+from pyfork.net.bind import bound_address
+
+PREFIX = "script:"  # of the key of a handle, where it is named beside the listeners of --bind
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Handle:
+    """A socket that a script has bound."""
+
+    socket: socket.socket
+    file: unix.SocketFile | None = None  # to be removed at the end
+    generations: set[int] = field(default_factory=set)  # that asked for it
+    users: set[int] = field(default_factory=set)  # workers, by serial, that have not closed it
+    listens: bool = False
+
+
+class Handles:
+    """Every socket of a script."""
+
+    def __init__(self) -> None:
+        self._handles: dict[str, Handle] = {}
+        self._lent: set[str] = set()  # another arbiter has these too, and their files
+
+    # What workers ask.
+
+    def query(
+        self, message: QueryServer, fd: int, *, worker: int, generation: int
+    ) -> tuple[Shared, tuple[int, ...]]:
+        """The answer to a worker that binds, and the fd that goes with it.
+
+        ``fd`` is the worker's unbound socket; the caller closes it.
+        """
+        handle = self._handles.get(message.key)
+        if handle is None:
+            try:
+                handle = _bind(message, fd)
+            except OSError as error:
+                return Shared(message.number, error.errno or errno.EINVAL, str(error)), ()
+            self._handles[message.key] = handle
+        handle.generations.add(generation)
+        handle.users.add(worker)
+        return Shared(message.number), (handle.socket.fileno(),)
+
+    def listens(self, key: str) -> str:
+        """A worker listens. The address, if it is the first one to."""
+        handle = self._handles.get(key)
+        if handle is None or handle.listens:
+            return ""
+        handle.listens = True
+        return str(bound_address(handle.socket))
+
+    def closed(self, key: str, worker: int) -> None:
+        """A worker has closed its copy."""
+        handle = self._handles.get(key)
+        if handle:
+            handle.users.discard(worker)
+            self._close_unless(lambda each: bool(each is not handle or each.listens or each.users))
+
+    def holds(self, path: str) -> bool:
+        """Whether the file at ``path`` leads to one of ours."""
+        try:
+            found = os.lstat(path)
+        except OSError:
+            return False
+        files = [handle.file for handle in self._handles.values() if handle.file]
+        return any((one.device, one.inode) == (found.st_dev, found.st_ino) for one in files)
+
+    # What the arbiter needs.
+
+    def sockets(self) -> dict[str, socket.socket]:
+        """All of them, by key."""
+        return {key: handle.socket for key, handle in self._handles.items()}
+
+    def addresses(self) -> list[str]:
+        """Where scripts listen, as text."""
+        return [str(bound_address(each.socket)) for each in self._handles.values() if each.listens]
+
+    def inherit(self, sockets: Mapping[str, socket.socket], generation: int) -> None:
+        """Take what another arbiter had."""
+        for key, each in sockets.items():
+            path = each.getsockname() if each.family == socket.AF_UNIX else ""
+            self._handles[key] = Handle(
+                socket=each,
+                file=unix.file_of(path) if isinstance(path, str) else None,
+                generations={generation},
+                listens=_is_listening(each),
+            )
+
+    def lend(self) -> None:
+        """Another arbiter has everything that is open now, and removes the socket files."""
+        self._lent = set(self._handles)
+
+    def claim(self) -> None:
+        """The socket files are ours, whoever's they were."""
+        self._lent.clear()
+
+    def release(self, generation: int) -> None:
+        """``generation`` is no more: close what only it has used."""
+        for handle in self._handles.values():
+            handle.generations.discard(generation)
+        self._close_unless(lambda each: bool(each.generations))
+
+    def release_below(self, generation: int) -> None:
+        """All lower generations are no more."""
+        for handle in self._handles.values():
+            handle.generations = {each for each in handle.generations if each >= generation}
+        self._close_unless(lambda each: bool(each.generations))
+
+    def close(self) -> None:
+        """Close all."""
+        self._close_unless(lambda each: False)
+
+    def _close_unless(self, used: Callable[[Handle], bool]) -> None:
+        for key in [key for key, handle in self._handles.items() if not used(handle)]:
+            handle = self._handles.pop(key)
+            handle.socket.close()
+            if handle.file and key not in self._lent:
+                handle.file.remove()
+
+
+def _bind(message: QueryServer, fd: int) -> Handle:
+    """Bind a copy of ``fd``. Raises OSError as the script's own bind() would."""
+    own = socket.socket(fileno=os.dup(fd))
+    try:
+        _make_private_to_the_cluster(own)
+        address = message.address
+        own.bind(str(address[0]) if own.family == socket.AF_UNIX else tuple(address))
+        return Handle(socket=own, file=_settle_file(message, fd) if message.path else None)
+    except BaseException:
+        own.close()
+        raise
+
+
+def _make_private_to_the_cluster(own: socket.socket) -> None:
+    """Undo SO_REUSEPORT, by which a server shares its port with its own other processes: here one
+    socket does that, and a stranger who may bind beside it would get part of what is meant for
+    us. Blocking is off for good: a copy that another worker has emptied must not hang this one.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # not on every kernel, not for every family
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+    os.set_blocking(own.fileno(), False)
+
+
+def _settle_file(message: QueryServer, fd: int) -> unix.SocketFile | None:
+    """The file gets the mode and owner that it had if the worker made it. Nobody can have
+    connected: it does not listen yet."""
+    file = unix.file_of(message.path)
+    if file is None:
+        return None
+    os.chmod(message.path, 0o777 & ~message.umask)
+    maker = os.fstat(fd)  # who made the socket, by what the kernel says
+    if (maker.st_uid, maker.st_gid) != (os.geteuid(), os.getegid()):
+        with contextlib.suppress(PermissionError):
+            os.chown(message.path, maker.st_uid, maker.st_gid)
+    return file
+
+
+def _is_listening(each: socket.socket) -> bool:
+    if each.type == socket.SOCK_DGRAM:
+        return True
+    return bool(each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))

@@ -1,0 +1,56 @@
+"""Running a script as python itself would: as ``__main__``, with its own argv and path."""
+
+import builtins
+import importlib
+import os
+import runpy
+import sys
+import types
+from collections.abc import Sequence
+
+MODULE = "-m "
+"""What stands before the name of a module, where the name of a script may stand."""
+
+
+def locate(name: str) -> str:
+    """The absolute path of a script, before anything changes the directory."""
+    return name if name.startswith(MODULE) else os.path.abspath(name)
+
+
+def prepare(name: str, argv: Sequence[str]) -> None:
+    """Arrange ``sys`` for it."""
+    is_module = name.startswith(MODULE)
+    sys.argv[:] = [name.removeprefix(MODULE) if is_module else name, *argv]
+    if not sys.flags.safe_path:
+        sys.path[0] = os.getcwd() if is_module else os.path.dirname(os.path.realpath(name))
+    sys.modules["__main__"] = types.ModuleType("__main__")
+
+
+def run(name: str) -> None:
+    """Run it in this thread, to its end. What it raises goes to the caller."""
+    importlib.invalidate_caches()  # a reload must see files that are new
+    if name.startswith(MODULE):
+        runpy.run_module(name.removeprefix(MODULE), run_name="__main__", alter_sys=True)
+    elif os.path.isfile(name) and not _is_archive(name):
+        _run_file(name)
+    else:
+        runpy.run_path(name, run_name="__main__")
+
+
+def _run_file(path: str) -> None:
+    """Unlike runpy, leave the module in place: threads of the script may outlive its last line."""
+    with open(path, "rb") as file:
+        source = file.read()
+    main = sys.modules["__main__"]
+    main.__dict__.update(__file__=path, __builtins__=builtins, __cached__=None)
+    exec(compile(source, path, "exec"), main.__dict__)
+
+
+def _is_archive(path: str) -> bool:
+    from zipimport import ZipImportError, zipimporter
+
+    try:
+        zipimporter(path)
+    except ZipImportError:
+        return False
+    return True

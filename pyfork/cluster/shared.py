@@ -1,0 +1,139 @@
+"""Sockets of a script whose kernel side is shared with other processes.
+
+``O_NONBLOCK`` belongs to what is shared. It is on, always, or one process would choose for all:
+of three that were woken by one connection, two would hang in accept(). So a copy that the script
+believes to be blocking, or to have a timeout, does its waiting here.
+
+A socket becomes one of these by changing its class, not its identity: whoever has it has it still.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+from functools import cache
+from select import POLLIN, poll
+from time import monotonic
+from typing import Any, Protocol
+
+_PATIENT = ("_accept", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into")
+
+
+class Owner(Protocol):
+    """Who shares sockets, and is told what a script does with them."""
+
+    def __hash__(self) -> int: ...
+
+    def decide(self, sock: Any) -> None:
+        """The script asks for the port that the kernel chose."""
+
+    def withdraw(self, sock: Any) -> None:
+        """The script connects: the socket is a client's."""
+
+    def forget(self, fd: int) -> None:
+        """The script closes."""
+
+
+class _Shared:
+    """What is put before the class of a shared socket."""
+
+    __slots__ = ()
+    owner: Owner
+
+    def settimeout(self, value: float | None) -> None:
+        super().settimeout(value)  # type: ignore[misc]
+        os.set_blocking(self.fileno(), False)  # type: ignore[attr-defined]
+
+    def setblocking(self, flag: bool) -> None:
+        self.settimeout(None if flag else 0.0)
+
+    def connect(self, address: Any) -> None:
+        self.owner.withdraw(self)
+        self.connect(address)  # it is of its own class again
+
+    def connect_ex(self, address: Any) -> int:
+        self.owner.withdraw(self)
+        return self.connect_ex(address)
+
+    def _real_close(self) -> None:
+        self.owner.forget(self.fileno())  # type: ignore[attr-defined]
+        super()._real_close()  # type: ignore[misc]
+
+
+def _patient(name: str) -> Callable[..., Any]:
+    """The method ``name``, that waits as the script's timeout says."""
+
+    def method(self: Any, *args: Any, **keywords: Any) -> Any:
+        attempt = getattr(super(_Shared, self), name)
+        timeout = self.gettimeout()
+        deadline = None if timeout is None else monotonic() + timeout
+        while True:
+            try:
+                return attempt(*args, **keywords)
+            except BlockingIOError:
+                if timeout == 0 or not _readable(self.fileno(), deadline):
+                    raise
+
+    method.__name__ = name
+    return method
+
+
+for _name in _PATIENT:
+    setattr(_Shared, _name, _patient(_name))
+
+
+def _readable(fd: int, deadline: float | None) -> bool:
+    """Wait for it. Raises TimeoutError at the deadline, OSError if the socket was closed."""
+    waiting = poll()
+    waiting.register(fd, POLLIN)
+    left = None if deadline is None else deadline - monotonic()
+    if left is not None and left <= 0:
+        raise TimeoutError("timed out")
+    waiting.poll(None if left is None else left * 1000 + 1)
+    return True
+
+
+class _Undecided:
+    """Bound to port 0, by this process alone. If it asks for its port it is a server's."""
+
+    __slots__ = ()
+    owner: Owner
+
+    def getsockname(self) -> Any:
+        self.owner.decide(self)
+        return self.getsockname()  # it is of another class now
+
+
+@cache
+def _joined(first: type, kind: type, owner: Owner) -> type:
+    members = {"__slots__": (), "__module__": kind.__module__, "owner": owner}
+    return type(kind.__name__, (first, kind), members)
+
+
+def share(sock: Any, owner: Owner) -> None:
+    """Make ``sock`` one of a shared kind, if it is of Python's own class or derived from it."""
+    if isinstance(sock, socket.socket) and _become(sock, _joined(_Shared, _plain(sock), owner)):
+        sock.settimeout(sock.gettimeout())
+
+
+def hesitate(sock: Any, owner: Owner) -> bool:
+    """Have ``owner`` decide as soon as the script asks for the port. Whether that is possible."""
+    return isinstance(sock, socket.socket) and _become(
+        sock, _joined(_Undecided, _plain(sock), owner)
+    )
+
+
+def restore(sock: Any) -> None:
+    """Give ``sock`` its own class back."""
+    _become(sock, _plain(sock))
+
+
+def _plain(sock: Any) -> type:
+    return next(each for each in type(sock).__mro__ if not issubclass(each, _Shared | _Undecided))
+
+
+def _become(sock: Any, kind: type) -> bool:
+    try:
+        sock.__class__ = kind
+    except TypeError:  # an unusual class of the script's own: it goes on as it is
+        return False
+    return True
