@@ -56,6 +56,7 @@ class Engine:
         self.server_line = b"Server: pyfork\r\n" if config.server_header else b""
         # Changing.
         self.connections: set[Connection] = set()
+        self.expected = 0  # accepted, and not yet among them
         self.upgraded: Callable[[], int] = lambda: 0  # how many were taken over by `upgrade`
         self.draining = False
         self.part: Callable[[Connection], None] | None = None  # with what idles in a drain
@@ -81,6 +82,13 @@ class Engine:
     def add(self, connection: "Connection") -> None:
         """Count a new connection in."""
         self.connections.add(connection)
+        if not connection.serial:  # else another worker had it
+            self.expected -= 1
+        self.line.connections = self.held
+
+    def expect(self, change: int) -> None:
+        """A connection was accepted (1), or came to nothing before it began (-1)."""
+        self.expected += change
         self.line.connections = self.held
 
     def remove(self, connection: "Connection") -> None:
@@ -96,7 +104,7 @@ class Engine:
     @property
     def held(self) -> int:
         """How many connections there are, whoever serves them."""
-        return len(self.connections) + self.upgraded()
+        return len(self.connections) + self.expected + self.upgraded()
 
     def drain(self, part: "Callable[[Connection], None] | None" = None) -> None:
         """Take no requests but those that run or are half read, and part with what idles.

@@ -2,14 +2,14 @@
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pyfork.config.settings import Config
 from pyfork.ipc.channel import Channel
-from pyfork.ipc.scoreboard import Line
+from pyfork.ipc.scoreboard import Line, Scoreboard
+from pyfork.record import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Birth:
     """Everything a worker gets from its arbiter."""
 
@@ -19,6 +19,7 @@ class Birth:
     listeners: tuple[socket.socket, ...]  # bound and listening, in the order of config.bind
     channel: Channel  # the worker's end; EOF on it means that the arbiter is gone
     line: Line  # its line on the scoreboard; nobody else writes there
+    scoreboard: Scoreboard  # to read
     held: bool = False  # it accepts only when told to `Serve`: others do until then
 
 

@@ -4,6 +4,9 @@ A line has one writer, the worker that it was allotted to; the arbiter clears it
 A cell is 8 aligned bytes, so a reader sees the old or the new number, never half of one; ``doing``
 is text and may be seen torn, which costs a line of the log some letters.
 
+Before the first line stands how many lines from the first on were ever in use; the arbiter writes
+it, and whoever looks at all lines need not look further.
+
 The hot path writes ``line.cells[REQUESTS] += 1`` or ``line.times[DEADLINE] = now + timeout``;
 the attributes say the same for everybody else.
 
@@ -12,17 +15,31 @@ Rules: no locks, no system call after the first, no decisions.
 
 import mmap
 import os
-import tempfile
 from enum import IntEnum
 
+from pyfork.ipc.nameless import nameless_file
+
 # Cells of a line. `cells` reads them as integers, `times` as floats: seconds of CLOCK_MONOTONIC.
-PID, SLOT, GENERATION, STATE, CONNECTIONS, IN_FLIGHT, REQUESTS, BUSY_SINCE, DEADLINE = range(9)
+(
+    PID,
+    SLOT,
+    GENERATION,
+    STATE,
+    CONNECTIONS,
+    IN_FLIGHT,
+    REQUESTS,
+    BUSY_SINCE,
+    DEADLINE,
+    ACCEPTING,
+    ACCEPTED,
+) = range(11)
 
 DOING_BYTES = 128  # longest ``doing``, in UTF-8
 
 _CELLS = 16
 _CELL_BYTES = _CELLS * 8
 _LINE_BYTES = _CELL_BYTES + DOING_BYTES
+_STRIDE = _LINE_BYTES // 8  # from a cell to the same one of the next line
 
 
 class State(IntEnum):
@@ -42,8 +59,10 @@ class Scoreboard:
     """
 
     def __init__(self, lines: int, fd: int | None = None) -> None:
-        self.fd = _nameless_file(lines * _LINE_BYTES) if fd is None else fd
-        self._memory = memoryview(mmap.mmap(self.fd, lines * _LINE_BYTES))  # MAP_SHARED
+        size = (1 + lines) * _LINE_BYTES  # one for the head
+        self.fd = _new_memory(size) if fd is None else fd
+        self._memory = memoryview(mmap.mmap(self.fd, size))  # MAP_SHARED
+        self._cells = self._memory.cast("q")
         self._lines = lines
 
     def close_file(self) -> None:
@@ -57,18 +76,28 @@ class Scoreboard:
         """Line ``index``; IndexError beyond the last one."""
         if not 0 <= index < self._lines:
             raise IndexError(f"the scoreboard has {self._lines} lines, no line {index}")
-        start = index * _LINE_BYTES
+        start = (1 + index) * _LINE_BYTES
         return Line(self._memory[start : start + _LINE_BYTES])
 
+    @property
+    def span(self) -> int:
+        """How many lines, from the first on, were ever in use."""
+        return self._cells[0]
 
-def _nameless_file(size: int) -> int:
-    if hasattr(os, "memfd_create"):
-        fd = os.memfd_create("pyfork-scoreboard")
-    else:
-        with tempfile.TemporaryFile(prefix="pyfork-scoreboard-") as file:
-            fd = os.dup(file.fileno())
-    os.ftruncate(fd, size)
-    return fd
+    def use(self, index: int) -> None:
+        """The arbiter's: line ``index`` is in use from now on."""
+        self._cells[0] = max(self._cells[0], index + 1)
+
+    def column(self, cell: int) -> list[int]:
+        """One cell of each line that was ever in use."""
+        end = _STRIDE * (1 + self._cells[0])
+        return self._cells[_STRIDE + cell : end : _STRIDE].tolist()
+
+
+def _new_memory(size: int) -> int:
+    with nameless_file("pyfork-scoreboard") as file:
+        file.truncate(size)
+        return os.dup(file.fileno())
 
 
 def _number(cell: int, doc: str) -> property:
@@ -110,6 +139,8 @@ class Line:
     requests = _number(REQUESTS, "Requests answered since birth.")
     busy_since = _time(BUSY_SINCE, "When the oldest running request began; 0 when idle.")
     deadline = _time(DEADLINE, "The worker promises to move this before it passes; 0 = no promise.")
+    accepting = _number(ACCEPTING, "1 while it accepts connections, and would take one more.")
+    accepted = _number(ACCEPTED, "Connections that it has accepted since birth.")
 
     @property
     def state(self) -> State:

@@ -1,7 +1,7 @@
 """Accepting: one connection a turn of the loop, and only while there is room for it.
 
 One at a time, because a worker that empties the kernel's queue at once takes what the others
-would have been free to serve.
+would have been free to serve. Where there is a `Gate`, it may leave even that one to another.
 """
 
 import asyncio
@@ -9,6 +9,9 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Iterable
+
+from pyfork.ipc.scoreboard import ACCEPTED, ACCEPTING, Line
+from pyfork.worker.gate import MOMENT, Gate
 
 log = logging.getLogger("pyfork.error")
 
@@ -26,11 +29,25 @@ class Acceptor:
         loop: asyncio.AbstractEventLoop,
         listeners: Iterable[socket.socket],
         new_protocol: Callable[[], asyncio.Protocol],
+        *,
+        line: Line,
+        expect: Callable[[int], None],
+        gate: Gate | None = None,
     ) -> None:
+        """On ``line`` it says whether it accepts, and how often it did.
+
+        ``expect`` is called with 1 for each connection, at once since other workers look at their
+        number, and with -1 for one that comes to nothing.
+        """
         self._loop = loop
         self._listeners = tuple(listeners)
         self._new_protocol = new_protocol
+        self._cells = line.cells
+        self._expect = expect
+        self._gate = gate
         self._reasons: set[str] = {"not started"}  # why nothing is accepted now
+        self._giving_way = False  # nothing is accepted for a moment: others have fewer
+        self._watching = False  # the listeners are readers of the loop
         self._opening: set[asyncio.Task[object]] = set()
         self._finished: Callable[[], None] | None = None  # called when the queues are empty
 
@@ -48,6 +65,7 @@ class Acceptor:
             stopped()
             return
         self._finished = stopped
+        self._gate = None
         self._loop.call_soon(self._empty_queues)
 
     def stop(self) -> None:
@@ -68,10 +86,9 @@ class Acceptor:
 
     def pause(self, reason: str) -> None:
         """Accept nothing until `resume` is called with the same reason."""
-        if not self._reasons:
-            for listener in self._listeners:
-                self._loop.remove_reader(listener.fileno())
         self._reasons.add(reason)
+        self._cells[ACCEPTING] = 0
+        self._watch()
 
     def resume(self, reason: str) -> None:
         """Take ``reason`` away; accept again if it was the last."""
@@ -79,10 +96,36 @@ class Acceptor:
             return
         self._reasons.discard(reason)
         if not self._reasons:
-            for listener in self._listeners:
-                self._loop.add_reader(listener.fileno(), self._accept, listener)
+            self._cells[ACCEPTING] = 1
+            self._watch()
             if self._finished is not None:
                 self._loop.call_soon(self._empty_queues)
+
+    def _watch(self) -> None:
+        """Let the loop watch the listeners, or not."""
+        watching = not self._reasons and not self._giving_way
+        if watching == self._watching:
+            return
+        self._watching = watching
+        for listener in self._listeners:
+            if watching:
+                self._loop.add_reader(listener.fileno(), self._readable, listener)
+            else:
+                self._loop.remove_reader(listener.fileno())
+
+    def _readable(self, listener: socket.socket) -> None:
+        """Accept, or leave it to those who have fewer connections, for a moment."""
+        if self._gate is None or not self._gate.gives_way():
+            self._accept(listener)
+        elif not self._giving_way:
+            self._giving_way = True
+            self._watch()
+            self._loop.call_later(MOMENT, self._look_again)
+
+    def _look_again(self) -> None:
+        """What nobody took is there still, and makes a listener readable again."""
+        self._giving_way = False
+        self._watch()
 
     def _empty_queues(self) -> None:
         """One from each queue a turn; what was accepted is served in between."""
@@ -110,6 +153,8 @@ class Acceptor:
             self.pause("exhausted")
             self._loop.call_later(_REST, self.resume, "exhausted")
             return False
+        self._expect(1)
+        self._cells[ACCEPTED] += 1
         client.setblocking(False)
         task = self._loop.create_task(
             self._loop.connect_accepted_socket(self._new_protocol, client)
@@ -121,4 +166,5 @@ class Acceptor:
     def _opened(self, task: "asyncio.Task[object]") -> None:
         self._opening.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
+            self._expect(-1)
             log.debug("a connection ended before it began: %s", error)

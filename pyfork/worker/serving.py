@@ -12,6 +12,7 @@ from pyfork.http.engine import Engine, Upgrade
 from pyfork.http.wsgi import WsgiGateway
 from pyfork.ipc.messages import Keep, Message, Release, Take
 from pyfork.worker.accept import Acceptor
+from pyfork.worker.gate import Gate
 from pyfork.worker.handoff import Giver, Taker
 from pyfork.worker.life import Worker
 
@@ -41,14 +42,22 @@ class EngineWorker(Worker):
                 0, config.max_requests_jitter
             )
             self.engine.worn = self._worn_out
-        self.acceptor = Acceptor(self.loop, self.birth.listeners, self.new_connection)
+        least = config.dispatch == "least"
+        self.acceptor = Acceptor(
+            self.loop,
+            self.birth.listeners,
+            self.new_connection,
+            line=self.line,
+            expect=self.engine.expect,
+            gate=Gate(self.birth.scoreboard, self.line) if least else None,
+        )
         self._limits = Limits.from_config(config)
         self._giver = Giver(self.loop, self.say, self.engine.drain)
         self._taker = Taker(self.loop, self.say, self._take_over)
 
     def new_connection(self) -> Connection:
         """The protocol of a connection that was just accepted."""
-        if self.engine.held + 1 >= self.config.worker_connections:
+        if self.engine.held >= self.config.worker_connections:
             self.acceptor.pause("too many connections")
         return Connection(self.engine)
 

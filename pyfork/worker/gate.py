@@ -1,0 +1,45 @@
+"""The gate of ``least``: who has more connections than another leaves the next one to it.
+
+A worker that gives way looks again after a moment. One that was given way to and accepted nothing,
+some moments running, is asleep (blocked, stopped, dead and not buried yet): nobody waits for it
+until it accepts. Awake, it does so as soon as there is a connection, since all are told of each.
+
+Rules: reads the scoreboard and decides; no timer, no socket.
+"""
+
+from pyfork.ipc.scoreboard import ACCEPTED, ACCEPTING, CONNECTIONS, Line, Scoreboard
+
+MOMENT = 0.001  # seconds: time enough for a worker that is free, on a machine that is
+PATIENCE = 4  # moments; on a busy machine a free worker may need that long to have its turn
+
+
+class Gate:
+    """One worker's view of the others."""
+
+    def __init__(self, scoreboard: Scoreboard, line: Line) -> None:
+        self._scoreboard = scoreboard
+        self._own = line.cells
+        # By line: how many connections it had accepted when way was given to it, and how often
+        # that was since it had.
+        self._given: dict[int, tuple[int, int]] = {}
+
+    def gives_way(self) -> bool:
+        """Whether to leave a connection that is there to others, for a moment."""
+        own = self._own[CONNECTIONS]
+        board = self._scoreboard
+        if not own or board.span == 1:
+            return False
+        counts = board.column(CONNECTIONS)
+        if min(counts) == own:
+            return False
+        accepting, accepted = board.column(ACCEPTING), board.column(ACCEPTED)
+        waits = False
+        for index, connections in enumerate(counts):
+            if connections < own and accepting[index]:
+                before, times = self._given.get(index, (-1, 0))
+                if before != accepted[index]:
+                    times = 0
+                if times < PATIENCE:
+                    self._given[index] = accepted[index], times + 1
+                    waits = True
+        return waits

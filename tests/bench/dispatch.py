@@ -1,0 +1,112 @@
+"""What each policy costs: python -m tests.bench.dispatch [OPTIONS].
+
+Connections a second, each with one request and Connection: close; and requests a second on kept
+connections, which no policy should change. The servers run side by side and are measured in turn,
+round after round, so that what else the machine does hits all alike; medians are printed, and
+their ratios to ``shared``. The load is wrk's where it is installed, else this program's own.
+"""
+
+import argparse
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.server import Server
+
+POLICIES = ("shared", "least", "round-robin", "reuseport")
+CLOSE = "Connection: close"
+KEEP = "X-Nothing: at all"
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n"
+
+
+def rate(port: int, field: str, *, clients: int, seconds: float) -> float:
+    """Requests a second that a load with this header field reaches."""
+    if shutil.which("wrk"):
+        return by_wrk(port, field, clients, seconds)
+    return by_threads(port, field, clients, seconds)
+
+
+def by_wrk(port: int, field: str, clients: int, seconds: float) -> float:
+    """wrk's, in one thread."""
+    words = ["wrk", "-t1", f"-c{clients}", f"-d{max(1, round(seconds))}s", "-H", field]
+    done = subprocess.run(
+        [*words, f"http://127.0.0.1:{port}/"], capture_output=True, text=True, check=True
+    )
+    found = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
+    assert found, done.stdout
+    return float(found[1])
+
+
+def by_threads(port: int, field: str, clients: int, seconds: float) -> float:
+    """This program's: slow, but the same for all."""
+    until = time.monotonic() + seconds
+    counts = [0] * clients
+
+    def ask(number: int) -> None:
+        client = None
+        while time.monotonic() < until:
+            client = client or socket.create_connection(("127.0.0.1", port), timeout=10)
+            client.sendall(REQUEST % field.encode())
+            assert client.recv(65536).startswith(b"HTTP/1.1 200")
+            counts[number] += 1
+            if field == CLOSE:
+                client.close()
+                client = None
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / seconds
+
+
+def measure(options: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
+    """Rates of every round, by header field and policy."""
+    rates: dict[str, dict[str, list[float]]] = {
+        field: {policy: [] for policy in options.policies} for field in (CLOSE, KEEP)
+    }
+    with ExitStack() as stack:
+        servers = {}
+        for policy in options.policies:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            words = ["-w", str(options.workers), "-k", options.kind, "--dispatch", policy]
+            app = f"tests.dispatch.app:{'asgi' if options.kind == 'asgi' else 'wsgi'}"
+            servers[policy] = stack.enter_context(Server(app, *words, directory=directory))
+        for number in range(options.rounds):
+            turn = number % len(options.policies)
+            for policy in (*options.policies[turn:], *options.policies[:turn]):
+                for field in (CLOSE, KEEP):
+                    port = servers[policy].port
+                    reached = rate(port, field, clients=options.clients, seconds=options.seconds)
+                    rates[field][policy].append(reached)
+    return rates
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description="What each policy of dispatch costs.")
+    parser.add_argument("--policies", nargs="+", default=list(POLICIES), choices=POLICIES)
+    parser.add_argument("--kind", default="sync", choices=("sync", "thread", "asgi"))
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    options = parser.parse_args()
+    for field, policies in measure(options).items():
+        print("connections a second" if field == CLOSE else "requests a second on kept connections")
+        medians = {policy: statistics.median(rates) for policy, rates in policies.items()}
+        first = next(iter(medians.values()))
+        for policy, median in medians.items():
+            print(f"  {policy:12} {median:8.0f}  {median / first:.2f}")
+
+
+if __name__ == "__main__":
+    main()

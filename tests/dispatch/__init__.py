@@ -1,0 +1,1 @@
+"""Who gets a new connection: every policy, with real processes."""

@@ -1,0 +1,44 @@
+"""A worker that is blocked keeps nobody waiting."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.dispatch.clients import KINDS, Answers, answer, burst, connect
+from tests.server import Server
+
+BLOCKED = 3.0  # seconds
+CLIENTS = 24
+PROMPT = 1.0  # seconds: far from BLOCKED, for a machine that does other things too
+
+
+@pytest.mark.parametrize("kind", ["sync", "asgi"])
+@pytest.mark.parametrize("policy", ["least", "shared"])
+def test_nobody_waits_for_one_of_four(tmp_path: Path, policy: str, kind: str) -> None:
+    options = ("-w", "4", "--dispatch", policy)
+    with Server(*KINDS[kind], *options, directory=tmp_path) as server:
+        began = time.monotonic()
+        blocked = connect(server.port, b"/block?s=%.1f" % BLOCKED)
+        server.until(lambda: "blocked" in server.out, "a worker is blocked")
+        answers = [burst(server.port, CLIENTS // 3) for _ in range(3)]
+        print(policy, kind, [f"{each.longest:.3f}" for each in answers])
+        assert max(each.longest for each in answers) < PROMPT
+        pid = answer(blocked)
+        blocked.close()
+        assert time.monotonic() - began >= BLOCKED
+        assert not any(pid in each.pids for each in answers)
+
+
+def test_nobody_waits_for_a_worker_that_is_stopped(tmp_path: Path) -> None:
+    """It has the fewest connections and looks free: the others soon see that it is not."""
+    with Server(*KINDS["sync"], "-w", "2", "--timeout", "0", directory=tmp_path) as server:
+        stopped, free = server.workers()
+        stopped.suspend()
+        try:
+            answers: Answers = burst(server.port, CLIENTS)
+            assert set(answers.pids) == {free.pid}
+            assert answers.longest < PROMPT
+        finally:
+            stopped.resume()
+        server.until(lambda: stopped.pid in burst(server.port, 8).pids, "it takes its share again")

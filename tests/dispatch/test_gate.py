@@ -1,0 +1,77 @@
+"""The gate, on a scoreboard that the test writes."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from pyfork.ipc.scoreboard import Line, Scoreboard
+from pyfork.worker.gate import PATIENCE, Gate
+
+
+@dataclass
+class Board:
+    """Worker 0 and its gate, and the others."""
+
+    scoreboard: Scoreboard = field(default_factory=lambda: Scoreboard(8))
+    gate: Gate = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gate = Gate(self.scoreboard, self.worker(0, connections=3))
+
+    def worker(self, index: int, *, connections: int = 0, accepting: int = 1) -> Line:
+        self.scoreboard.use(index)
+        line = self.scoreboard.line(index)
+        line.connections, line.accepting = connections, accepting
+        return line
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board()
+
+
+def test_alone_it_takes_all(board: Board) -> None:
+    assert not board.gate.gives_way()
+
+
+@pytest.mark.parametrize("theirs", [3, 4])
+def test_it_takes_what_nobody_needs_more(board: Board, theirs: int) -> None:
+    board.worker(1, connections=theirs)
+    assert not board.gate.gives_way()
+
+
+def test_it_gives_way_to_whoever_has_fewer(board: Board) -> None:
+    board.worker(1, connections=4)
+    board.worker(2, connections=2)
+    assert board.gate.gives_way()
+
+
+def test_it_gives_way_to_nobody_who_does_not_accept(board: Board) -> None:
+    board.worker(1, accepting=0)
+    board.worker(2).clear()
+    assert not board.gate.gives_way()
+
+
+def test_who_accepts_nothing_is_asleep_until_it_does(board: Board) -> None:
+    asleep = board.worker(1)
+    assert all(board.gate.gives_way() for _ in range(PATIENCE))
+    asleep.requests += 1  # it answers whom it has, which may take it long
+    assert not board.gate.gives_way()
+    asleep.accepted += 1
+    assert board.gate.gives_way()
+
+
+def test_who_accepts_is_given_way_to_for_as_long_as_it_has_fewer(board: Board) -> None:
+    busy = board.worker(1)
+    for _ in range(3 * PATIENCE):
+        assert board.gate.gives_way()
+        busy.accepted += 1
+
+
+def test_it_waits_for_one_that_may_come_though_another_is_asleep(board: Board) -> None:
+    board.worker(1)
+    while board.gate.gives_way():
+        pass
+    board.worker(2)
+    assert all(board.gate.gives_way() for _ in range(PATIENCE))
+    assert not board.gate.gives_way()
