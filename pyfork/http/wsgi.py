@@ -53,13 +53,26 @@ class WsgiGateway:
     """What all requests of one worker share: the application and how to run it."""
 
     def __init__(
-        self, app: WsgiApp, runner: Runner, *, multithread: bool, multiprocess: bool
+        self,
+        app: WsgiApp,
+        runner: Runner,
+        *,
+        multithread: bool,
+        multiprocess: bool,
+        closed: Callable[[], None] = lambda: None,
     ) -> None:
         self.app = app
         self.runner = runner
         self.multithread = multithread
         self.multiprocess = multiprocess
         self.names = FieldNames()
+        self.closing = 0  # results whose response has left, and whose close() has not returned
+        self._closed = closed
+
+    def count_closed(self) -> None:
+        """One of them has; ``closed`` is told."""
+        self.closing -= 1
+        self._closed()
 
     def exchange(self, connection: "Connection", head: RequestHead) -> Exchange:
         """A new exchange; the engine's ``new_exchange``."""
@@ -340,7 +353,8 @@ class WsgiExchange(Exchange):
     def _close_later(self) -> None:
         """Close the result where application code runs."""
         if getattr(self.result, "close", None) is not None:
-            self.gateway.runner.run(self._close, lambda: None)
+            self.gateway.closing += 1
+            self.gateway.runner.run(self._close, self.gateway.count_closed)
         elif self.body is not None:
             self.body.close()
 

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 class ThreadRunner:
     """Runs steps in ``threads`` threads.
 
-    ``changed`` is called when ``full`` or ``idle`` has become true or false.
+    ``changed`` is called when ``full`` has become true or false.
     """
 
     def __init__(
@@ -28,15 +28,10 @@ class ThreadRunner:
         """Whether all threads are busy."""
         return self._running >= self._threads
 
-    @property
-    def idle(self) -> bool:
-        """Whether no step runs or waits."""
-        return not self._running
-
     def run(self, step: Callable[[], None], then: Callable[[], None]) -> None:
         """Run ``step`` in a thread, then ``then`` in the loop."""
         self._running += 1
-        if self._running in (1, self._threads):
+        if self._running == self._threads:
             self._changed()
         self._pool.submit(self._work, step, then)
 
@@ -64,6 +59,6 @@ class ThreadRunner:
 
     def _done(self, then: Callable[[], None]) -> None:
         self._running -= 1
-        if self._running in (0, self._threads - 1):
+        if self._running == self._threads - 1:
             self._changed()
         then()

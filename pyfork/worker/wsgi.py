@@ -20,17 +20,18 @@ class WsgiWorker(EngineWorker):
             ThreadRunner(self.loop, config.threads, self._pool_changed) if threaded else None
         )
         runner: Runner = self._pool or Inline()
-        gateway = WsgiGateway(
+        self._gateway = gateway = WsgiGateway(
             app.callable,
             runner,
             multithread=threaded and config.threads > 1,
             multiprocess=config.workers > 1,
+            closed=self.changed.set,
         )
         self.equip(gateway)
 
     def empty(self) -> bool:
-        """Whether no connection is left, and no thread at work: an iterable may be closing."""
-        return super().empty() and (self._pool is None or self._pool.idle)
+        """Whether no connection is left, and no iterable whose response has left is closing."""
+        return super().empty() and not self._gateway.closing
 
     def _pool_changed(self) -> None:
         """Leave new connections to workers with a free thread."""
@@ -39,4 +40,3 @@ class WsgiWorker(EngineWorker):
             self.acceptor.pause("all threads are busy")
         else:
             self.acceptor.resume("all threads are busy")
-        self.changed.set()
