@@ -32,6 +32,7 @@ from pyfork.ipc.scoreboard import State
 from pyfork.ipc.titles import show, worker_title
 from pyfork.log import setup as logs
 from pyfork.worker.app import App, enter, load
+from pyfork.worker.bereavement import ends_with
 from pyfork.worker.privileges import drop_privileges
 
 log = logging.getLogger("pyfork.error")
@@ -62,7 +63,8 @@ def main(birth: Birth) -> int:
     """Live; the exit status is returned."""
     try:
         _settle_in(birth)
-        app = load_app(birth.config)
+        with ends_with(birth.channel.fileno()):
+            app = load_app(birth.config)
         worker = worker_class(birth.config, app)(birth, app)
         logs.reclaim()
         return worker.run()

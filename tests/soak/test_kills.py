@@ -62,4 +62,8 @@ def settled(site: Site) -> bool:
     if not left:
         return True
     arbiter = site.arbiter
-    return arbiter is not None and len(left) == 1 + WORKERS == 1 + len(arbiter.children())
+    return (
+        arbiter is not None
+        and len(left) == 1 + WORKERS
+        and {each.pid for each in left} == {arbiter.pid, *(w.pid for w in arbiter.children())}
+    )
