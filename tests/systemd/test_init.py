@@ -60,6 +60,12 @@ class Container(Unit):
         with suppress(psutil.NoSuchProcess, IndexError):
             self.init.send_signal(number)
 
+    def _end(self) -> list[psutil.Process]:
+        self.signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self.wait()
+        return super()._end()
+
     def workers(self) -> list[psutil.Process]:
         return self.init.children()
 
