@@ -16,6 +16,7 @@ from pyfork.arbiter import process
 from pyfork.arbiter.actions import Spawn
 from pyfork.arbiter.heritage import Survivor
 from pyfork.arbiter.ports import Ports
+from pyfork.arbiter.roster import Worker
 from pyfork.config import unit
 from pyfork.config.settings import Config
 from pyfork.errors import ConfigError
@@ -102,6 +103,25 @@ class Crew:
     def with_pid(self, pid: int) -> Member | None:
         """The member with this process id; None for a stranger."""
         return next((member for member in self if member.pid == pid), None)
+
+    def survivors(self, workers: Iterable[Worker]) -> Iterator[Survivor]:
+        """Those that live through an exec which happens now; ``workers`` says how they are."""
+        known = {worker.serial: worker for worker in workers}
+        for member in self:
+            worker = known.get(member.worker)
+            if worker is not None:  # else it was killed, and given up
+                yield Survivor(
+                    serial=member.worker,
+                    slot=member.slot,
+                    generation=member.generation,
+                    pid=member.pid,
+                    channel=member.channel.fileno(),
+                    line=member.index,
+                    born=member.born,
+                    ready_at=member.ready_at or member.born,
+                    retire_by=worker.due if member.retiring else None,
+                    worn=worker.worn,
+                )
 
     def restore(self, survivors: Iterable[Survivor]) -> None:
         """Know the workers that lived through an exec."""

@@ -362,7 +362,8 @@ class Arbiter:
     def _finish(self, order: actions.Finish) -> None:
         dismissed = self._accession.dismissed if self._accession else ""
         if self._accession:
-            self._accession.fail(order.reason, self._supervisor.failure_detail)
+            failure = self._supervisor.serving.failure
+            self._accession.fail(order.reason, failure.detail if failure else "")
         if reason := dismissed or order.reason:
             log.critical("pyfork gives up: %s", reason)
         else:

@@ -119,11 +119,6 @@ class Supervisor:
         return self._yielding
 
     @property
-    def failure_detail(self) -> str:
-        """The application's traceback, if the first generation could not be; else empty."""
-        return self._serving.failure.detail if self._serving.failure else ""
-
-    @property
     def complete(self) -> bool:
         """Whether each slot of the serving generation has a worker that serves."""
         return self._is_complete(self._serving)
@@ -164,13 +159,12 @@ class Supervisor:
             case Scale(workers=workers):
                 self._resize(lambda size: workers)
             case Wish.YIELD:
-                self._yielding = not self.stopping
+                yielding = not self.stopping
                 self._hurry(Haste.GRACEFUL, now)
-            case Wish.LEAVE:
-                self._yielding = False
+                self._yielding = yielding
             case Wish.CARRY_ON if self._yielding:
                 self._haste, self._leaving, self._yielding = Haste.NONE, False, False
-            case Wish.STOP if self._yielding:  # it does so already: from now on for good
+            case Wish.STOP | Wish.LEAVE if self._yielding:  # it stops already: now it is for good
                 self._yielding = False
             case Wish.STOP if not self.stopping:
                 delay = self._serving.policy.drain_delay if self._serving.adopted else 0.0
@@ -181,10 +175,8 @@ class Supervisor:
                 else:
                     self._hurry(Haste.QUICK, now)
             case Wish.QUIT:
-                self._yielding = False
                 self._hurry(Haste.FORCED if self._haste >= Haste.QUICK else Haste.QUICK, now)
             case Wish.FORCE:
-                self._yielding = False
                 self._hurry(Haste.FORCED, now)
             case Wish.SCALE_UP | Wish.SCALE_DOWN:
                 step = 1 if wish is Wish.SCALE_UP else -1
@@ -215,7 +207,7 @@ class Supervisor:
 
     def _hurry(self, haste: Haste, at: float) -> None:
         if haste > self._haste:
-            self._haste, self._retire_at = haste, at
+            self._haste, self._retire_at, self._yielding = haste, at, False
 
     # Decisions.
 

@@ -17,7 +17,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -27,7 +27,7 @@ from pyfork.arbiter.crew import Crew
 from pyfork.arbiter.facts import Asked, Wish
 from pyfork.arbiter.generations import Generations, Outcome
 from pyfork.arbiter.handoffs import Handoffs
-from pyfork.arbiter.heritage import Estate, Survivor
+from pyfork.arbiter.heritage import Estate
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.program import VARIABLE, LastWords, attempt, become, checking, program
 from pyfork.arbiter.roster import State
@@ -367,27 +367,9 @@ class Upgrade:
             policy=serving.policy,
             scoreboard=self.crew.scoreboard.fd,
             listeners={text: each.fileno() for text, each in self.ports.all().items()},
-            survivors=tuple(self._survivors()),
+            survivors=tuple(self.crew.survivors(self.supervisor.workers)),
             clients=tuple(self.clients()),
         )
-
-    def _survivors(self) -> Iterator[Survivor]:
-        known = {worker.serial: worker for worker in self.supervisor.workers}
-        for member in self.crew:
-            worker = known.get(member.worker)
-            if worker is not None:  # else it was killed, and given up
-                yield Survivor(
-                    serial=member.worker,
-                    slot=member.slot,
-                    generation=member.generation,
-                    pid=member.pid,
-                    channel=member.channel.fileno(),
-                    line=member.index,
-                    born=member.born,
-                    ready_at=member.ready_at or member.born,
-                    retire_by=worker.due if member.retiring else None,
-                    worn=worker.worn,
-                )
 
     def renew(self, generation: int) -> None:
         """This is the new program, in the same process: its first workers boot."""
