@@ -1,21 +1,19 @@
 """One client connection: bytes in, exchanges in order, bytes out.
 
-The connection owns the transport and the order of exchanges: one is answered at a time, the
-pipelined ones wait behind it, and nothing behind an error is ever looked at. It keeps no timer:
-`phase` says what it waits for, and the sweep (see `deadlines`) reads that once a second.
+The connection owns the order of exchanges: one is answered at a time, the pipelined ones wait
+behind it, and nothing behind an error is ever looked at. Its socket is the business of `Link`. It
+keeps no timer: `phase` says what it waits for, and the sweep (`deadlines`) reads that once a second.
 """
 
 import asyncio
 import logging
-import select
-import socket
-import struct
-from enum import IntEnum
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from pyfork.errors import ProtocolError
 from pyfork.http.exchange import DISCARD
+from pyfork.http.link import Link
 from pyfork.http.parser import ParserState, make_parser
+from pyfork.http.phase import Phase
 from pyfork.http.request import RequestHead
 from pyfork.http.response import plain_error
 
@@ -31,67 +29,32 @@ SLICE = 64 * 1024
 
 LEAVING = 0.05  # seconds between two looks at whether a response has left, in a drain
 
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
 
-
-class Phase(IntEnum):
-    """What a connection waits for."""
-
-    FRESH = 0  # the first request
-    IDLE = 1  # the next request
-    HEAD = 2  # the rest of a head
-    BODY = 3  # the rest of a body
-    APP = 4  # the application's response to begin
-    STREAM = 5  # more of a response from the application
-    WRITE = 6  # the client to take what was written
-    LINGER = 7  # the client to close
-
-
-class Connection(asyncio.Protocol):
+class Connection(Link):
     """The protocol of one HTTP/1 connection."""
 
     __slots__ = (
         "closing",
         "current",
         "discarded",
-        "engine",
         "incoming",
-        "lingering",
-        "lost",
-        "mark",
         "overrun",
         "parser",
-        "parting",
-        "peer_host",
-        "peer_port",
-        "read_paused",
         "refusal",
         "scheduled",
-        "scheme",
         "serial",
-        "since",
-        "sockname",
         "template",
-        "transport",
-        "trusted",
         "turn_taken",
         "unread",
         "upgrading",
         "waiting",
-        "write_paused",
     )
 
     def __init__(self, engine: "Engine", *, kept: bool = False) -> None:
         """``kept``: requests were answered on it before, by another worker."""
+        super().__init__(engine)
         # For the connection's life.
-        self.engine = engine
-        self.transport = cast(asyncio.Transport, None)
         self.parser = make_parser(engine.config.http, self, engine.limits)
-        self.scheme = "http"
-        self.peer_host = ""
-        self.peer_port = 0
-        self.sockname: object = None
-        self.trusted = False  # the peer is a proxy whose X-Forwarded-* count
         self.template: dict[str, Any] | None = None  # what the gateway keeps between requests
         # Requests.
         self.current: Exchange | None = None  # whose turn it is to answer
@@ -103,28 +66,15 @@ class Connection(asyncio.Protocol):
         self.serial = int(kept)  # heads received
         # Flags.
         self.closing = False  # no request is taken after those that were
-        self.lingering = False  # everything is sent; what still comes is dropped
-        self.lost = False
         self.overrun = False  # more has come than was looked at
-        self.parting = False  # offered to another worker: not a byte is read meanwhile
-        self.read_paused = False
-        self.write_paused = False
         self.turn_taken = False  # a request began in this turn of the loop
         self.scheduled = False  # the next one has its turn coming
         self.discarded = 0  # bytes of body dropped after an early response
-        # The sweep's own.
-        self.mark: tuple[int, int, int] = (-1, 0, 0)
-        self.since = 0.0
 
     # Called by the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-        peer = transport.get_extra_info("peername")
-        if isinstance(peer, tuple):
-            self.peer_host, self.peer_port = peer[0], peer[1]
-        self.sockname = transport.get_extra_info("sockname")
-        self.trusted = self.engine.proxies.trust(self.peer_host)
+        super().connection_made(transport)
         self.engine.add(self)
         if self.engine.draining:  # it was accepted before, and is idle until it speaks
             self.engine.loop.call_soon(self.drain)
@@ -210,11 +160,6 @@ class Connection(asyncio.Protocol):
 
     # Called by exchanges.
 
-    def write(self, data: bytes) -> None:
-        """Write, unless the client is gone."""
-        if not self.lost:
-            self.transport.write(data)
-
     def exchange_done(self, exchange: "Exchange", *, close: bool) -> None:
         """Its response has been written whole; ``close`` if the head said so."""
         self.current = None
@@ -239,20 +184,17 @@ class Connection(asyncio.Protocol):
             self.closing = self.lingering = True
             self.transport.close()  # framed: the end is missing and seen to be missing
         else:
-            self._reset()
+            self.reset()
 
     def update_reading(self) -> None:
         """Read on or stop, by what waits here."""
         stop = bool(self.waiting or self.unread)
         if self.incoming is not None and not self.incoming.finished:
             stop = stop or self.incoming.full
-        if stop and not self.read_paused and not self.lost:
-            self.read_paused = True
-            self.transport.pause_reading()
-        elif not stop and self.read_paused:
-            self.read_paused = False
-            if not self.lost and not self.transport.is_closing():
-                self.transport.resume_reading()
+        if stop:
+            self.pause_reading()
+        else:
+            self.resume_reading()
 
     # Called by the engine and the sweep.
 
@@ -323,32 +265,8 @@ class Connection(asyncio.Protocol):
 
     def close_idle(self) -> None:
         """Close, unless the next request is here already: that one is answered first."""
-        if self.idle and not self._readable():
+        if self.idle and not self.readable():
             self.transport.close()
-
-    def hold(self) -> None:
-        """Stop reading: the connection is being handed off."""
-        self.parting = True
-        self.transport.pause_reading()
-
-    def fileno(self) -> int:
-        """The socket's fd, which stays this connection's own."""
-        number: int = self.transport.get_extra_info("socket").fileno()
-        return number
-
-    def release(self) -> None:
-        """Another worker has it: close this copy of the socket, which the client does not see."""
-        self.transport.abort()
-
-    def keep(self) -> None:
-        """Nobody took it: read on."""
-        self.parting = False
-        if not self.lost and not self.transport.is_closing():
-            self.transport.resume_reading()
-
-    def abort(self) -> None:
-        """End at once, whatever runs."""
-        self.transport.abort()
 
     def refuse(self, error: ProtocolError) -> None:
         """Answer with ``error.status`` when its turn comes, then close; parse nothing more."""
@@ -379,12 +297,6 @@ class Connection(asyncio.Protocol):
             or self.upgrading
             or self.engine.draining
         )
-
-    def _readable(self) -> bool:
-        """Whether bytes have come that the loop has not delivered yet."""
-        poll = select.poll()
-        poll.register(self.fileno(), select.POLLIN)
-        return bool(poll.poll(0))
 
     def _parse(self, data: bytes) -> None:
         """Feed the parser; whatever cannot have its turn yet stays in ``unread``."""
@@ -483,36 +395,15 @@ class Connection(asyncio.Protocol):
         engine = self.engine
         date, server = engine.date_line, engine.server_line
         self.write(plain_error(error.status, str(error), date=date, server=server))
-        self._linger()
+        self.linger()
 
     def _end(self) -> None:
         """Close after what is written; linger where the client may still be sending."""
         if self.lost or self.lingering:
             return
         between = self.parser.state is ParserState.BETWEEN
-        if between and not (self.engine.draining or self.overrun or self._readable()):
+        if between and not (self.engine.draining or self.overrun or self.readable()):
             self.lingering = True
             self.transport.close()
         else:
-            self._linger()
-
-    def _linger(self) -> None:
-        """Close our half and drop what comes, so that no reset overtakes the response.
-
-        RFC 9112 9.6. The sweep ends it.
-        """
-        self.lingering = True
-        if self.lost or self.transport.is_closing():
-            return
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
-
-    def _reset(self) -> None:
-        """Send a reset: a plain end would pass for the end of a response without framing."""
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None and sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.transport.abort()
+            self.linger()

@@ -6,8 +6,9 @@ second ago grows older; one that moved on starts anew. So a deadline is kept to 
 
 from pyfork.config.settings import Config
 from pyfork.errors import ProtocolError
-from pyfork.http.connection import Connection, Phase
+from pyfork.http.connection import Connection
 from pyfork.http.engine import Engine
+from pyfork.http.phase import Phase
 from pyfork.record import record
 
 # Bytes a second that a client must send of a body: as many as this makes in body_timeout count

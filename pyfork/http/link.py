@@ -1,0 +1,134 @@
+"""The transport's side of a connection: who the peer is, reading and writing, ways to end.
+
+Knows nothing of requests. Keeps no timer: `mark` and `since` are the sweep's (see `deadlines`).
+"""
+
+import asyncio
+import select
+import socket
+import struct
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from pyfork.http.engine import Engine
+
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
+
+
+class Link(asyncio.Protocol):
+    """One client's socket."""
+
+    __slots__ = (
+        "engine",
+        "lingering",
+        "lost",
+        "mark",
+        "parting",
+        "peer_host",
+        "peer_port",
+        "read_paused",
+        "scheme",
+        "since",
+        "sockname",
+        "transport",
+        "trusted",
+        "write_paused",
+    )
+
+    def __init__(self, engine: "Engine") -> None:
+        # For the connection's life.
+        self.engine = engine
+        self.transport = cast(asyncio.Transport, None)
+        self.scheme = "http"
+        self.peer_host = ""
+        self.peer_port = 0
+        self.sockname: object = None
+        self.trusted = False  # the peer is a proxy whose X-Forwarded-* count
+        # Changing.
+        self.lost = False
+        self.lingering = False  # everything is sent; what still comes is dropped
+        self.parting = False  # offered to another worker: not a byte is read meanwhile
+        self.read_paused = False
+        self.write_paused = False
+        # The sweep's own.
+        self.mark: tuple[int, int, int] = (-1, 0, 0)
+        self.since = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        if isinstance(peer, tuple):
+            self.peer_host, self.peer_port = peer[0], peer[1]
+        self.sockname = transport.get_extra_info("sockname")
+        self.trusted = self.engine.proxies.trust(self.peer_host)
+
+    def fileno(self) -> int:
+        """The socket's fd, which stays this connection's own."""
+        number: int = self.transport.get_extra_info("socket").fileno()
+        return number
+
+    def readable(self) -> bool:
+        """Whether bytes have come that the loop has not delivered yet."""
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def write(self, data: bytes) -> None:
+        """Write, unless the client is gone."""
+        if not self.lost:
+            self.transport.write(data)
+
+    def pause_reading(self) -> None:
+        """Deliver no more for now."""
+        if not self.read_paused and not self.lost:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Deliver again."""
+        if self.read_paused:
+            self.read_paused = False
+            if not self.lost and not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    # Ways to end.
+
+    def abort(self) -> None:
+        """End at once, whatever runs."""
+        self.transport.abort()
+
+    def reset(self) -> None:
+        """Send a reset: a plain end would pass for the end of a response without framing."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()
+
+    def linger(self) -> None:
+        """Close our half and drop what comes, so that no reset overtakes the response.
+
+        RFC 9112 9.6. The sweep ends it.
+        """
+        self.lingering = True
+        if self.lost or self.transport.is_closing():
+            return
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.resume_reading()
+
+    # Handoff.
+
+    def hold(self) -> None:
+        """Stop reading: the connection is being handed off."""
+        self.parting = True
+        self.transport.pause_reading()
+
+    def release(self) -> None:
+        """Another worker has it: close this copy of the socket, which the client does not see."""
+        self.transport.abort()
+
+    def keep(self) -> None:
+        """Nobody took it: read on."""
+        self.parting = False
+        if not self.lost and not self.transport.is_closing():
+            self.transport.resume_reading()
