@@ -4,13 +4,19 @@ A worker that gives way looks again after a moment. One that was given way to an
 some moments running, is asleep (blocked, stopped, dead and not buried yet): nobody waits for it
 until it accepts. Awake, it does so as soon as there is a connection, since all are told of each.
 
-Rules: reads the scoreboard and decides; no timer, no socket.
+Connections that come and go are no burden that lasts, and to wait for a balance that is another
+one a moment later leaves everybody waiting: as many as ended just now, a worker may have more.
+
+Rules: reads the scoreboard and the clock, and decides; no timer, no socket.
 """
+
+import time
 
 from pyfork.ipc.scoreboard import ACCEPTED, ACCEPTING, CONNECTIONS, Line, Scoreboard
 
 MOMENT = 0.001  # seconds: time enough for a worker that is free, on a machine that is
 PATIENCE = 4  # moments; on a busy machine a free worker may need that long to have its turn
+JUST_NOW = 0.01  # seconds
 
 
 class Gate:
@@ -22,6 +28,10 @@ class Gate:
         # By line: how many connections it had accepted when way was given to it, and how often
         # that was since it had.
         self._given: dict[int, tuple[int, int]] = {}
+        # Of this worker's connections: how many had ended at a time, and in JUST_NOW before it.
+        self._ended = 0
+        self._looked = 0.0
+        self._coming_and_going = 0
 
     def gives_way(self) -> bool:
         """Whether to leave a connection that is there to others, for a moment."""
@@ -29,13 +39,14 @@ class Gate:
         board = self._scoreboard
         if not own or board.span == 1:
             return False
+        burden = own - self._passing(self._own[ACCEPTED] - own)
         counts = board.column(CONNECTIONS)
-        if min(counts) == own:
+        if burden <= min(counts):
             return False
         accepting, accepted = board.column(ACCEPTING), board.column(ACCEPTED)
         waits = False
         for index, connections in enumerate(counts):
-            if connections < own and accepting[index]:
+            if connections < burden and accepting[index]:
                 before, times = self._given.get(index, (-1, 0))
                 if before != accepted[index]:
                     times = 0
@@ -43,3 +54,12 @@ class Gate:
                     self._given[index] = accepted[index], times + 1
                     waits = True
         return waits
+
+    def _passing(self, ended: int) -> int:
+        """How many connections ended just now, of ``ended`` in all."""
+        now = time.monotonic()
+        ago = now - self._looked
+        if ago >= JUST_NOW:
+            self._coming_and_going = ended - self._ended if ago < 2 * JUST_NOW else 0
+            self._ended, self._looked = ended, now
+        return self._coming_and_going

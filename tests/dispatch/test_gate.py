@@ -1,11 +1,12 @@
 """The gate, on a scoreboard that the test writes."""
 
+import time
 from dataclasses import dataclass, field
 
 import pytest
 
 from pyfork.ipc.scoreboard import Line, Scoreboard
-from pyfork.worker.gate import PATIENCE, Gate
+from pyfork.worker.gate import JUST_NOW, PATIENCE, Gate
 
 
 @dataclass
@@ -75,3 +76,17 @@ def test_it_waits_for_one_that_may_come_though_another_is_asleep(board: Board) -
     board.worker(2)
     assert all(board.gate.gives_way() for _ in range(PATIENCE))
     assert not board.gate.gives_way()
+
+
+def test_whose_connections_come_and_go_gives_no_way(board: Board) -> None:
+    own = board.scoreboard.line(0)
+    board.worker(1)
+    own.accepted = own.connections
+    assert board.gate.gives_way()
+    for _ in range(4):  # a look every 12 ms, in which five came and five went
+        time.sleep(1.2 * JUST_NOW)
+        own.accepted += 5
+        gives_way = board.gate.gives_way()
+    assert not gives_way
+    time.sleep(3 * JUST_NOW)
+    assert board.gate.gives_way()
