@@ -1,0 +1,97 @@
+"""Every kind of server: three processes, one port, nobody refused."""
+
+import importlib.util
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.running import Load, Script, ask, free_port
+from tests.cluster.servers import KINDS
+
+SCRIPT = str(Path(__file__).with_name("servers.py"))
+
+
+@pytest.fixture(params=KINDS)
+def script(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Script, int]]:
+    package = KINDS[request.param][1]
+    if package and importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    port = free_port()
+    with Script(SCRIPT, request.param, str(port), directory=tmp_path) as running:
+        yield running, port
+
+
+def test_it_is_one_server_of_three_processes(script: tuple[Script, int]) -> None:
+    running, port = script
+    pids = running.pids()
+    assert len(pids) == 3
+    with Load(port, clients=6) as load:
+        running.until(lambda: set(load.answers) == pids, "all three answer")
+
+        # Nobody is refused while one is gone, and its place is taken.
+        victim = min(pids)
+        os.kill(victim, signal.SIGKILL)
+        new = running.until(lambda: running.pids() - pids, "there is another one")
+        running.until(lambda: set(load.answers) & new, "it answers")
+    # The one request that the victim was in the middle of, for each client, may be lost.
+    assert not [each for each in load.failures if "Refused" in each]
+    assert len(load.failures) <= 6, load.failures
+
+    # A reload replaces all three, and nobody notices.
+    old = running.pids()
+    with Load(port) as load:
+        running.signal(signal.SIGHUP)
+        running.wait_ready(2)
+        running.until(lambda: not running.pids() & old, "the old ones have left")
+        running.until(lambda: running.pids() <= set(load.answers), "the new ones answer")
+    assert not load.failures
+    assert "Traceback" not in running.log
+    assert "cannot be shared" not in running.log
+
+
+def test_datagrams(tmp_path: Path) -> None:
+    port = free_port(kind=socket.SOCK_DGRAM)
+    with (
+        Script(SCRIPT, "datagram", str(port), directory=tmp_path) as running,
+        closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as client,
+    ):
+        client.settimeout(5)
+        pids = running.pids()
+
+        def answerer() -> int:
+            client.sendto(b"?", ("127.0.0.1", port))
+            return int(client.recv(100))
+
+        victim = answerer()
+        assert victim in pids
+        os.kill(victim, signal.SIGKILL)
+        running.until(lambda: len(running.pids() - {victim}) == 3, "there are three again")
+        assert answerer() in running.pids() - {victim}
+        old = running.pids()
+        running.signal(signal.SIGHUP)
+        running.wait_ready(2)
+        running.until(lambda: not running.pids() & old, "the old ones have left")
+        assert answerer() in running.pids()
+
+
+def test_what_is_queued_survives_the_death_of_all(tmp_path: Path) -> None:
+    port = free_port()
+    with Script(SCRIPT, "socket", str(port), directory=tmp_path) as running:
+        pids = running.pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        waiting = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(8)]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        for connection in waiting:
+            connection.sendall(b"?")
+        answers = {int(each.recv(1000).split()[-1]) for each in waiting}
+        for connection in waiting:
+            connection.close()
+        assert not answers & pids
+        assert ask(port) in running.pids()
