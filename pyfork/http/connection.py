@@ -2,7 +2,7 @@
 
 The connection owns the order of exchanges: one is answered at a time, the pipelined ones wait
 behind it, and nothing behind an error is ever looked at. Its socket is the business of `Link`. It
-keeps no timer: `phase` says what it waits for, and the sweep (`deadlines`) reads that once a second.
+keeps no timer: `phase` says what it waits for, and the sweep (`deadlines`) reads it once a second.
 """
 
 import asyncio
