@@ -123,7 +123,7 @@ def test_files_follow(yard: Yard, mode: str) -> None:
     assert not left
 
 
-@pytest.mark.parametrize("mode", ["spawn", "exec"])
+@pytest.mark.parametrize("mode", ["spawn", pytest.param("exec", marks=pytest.mark.soak)])
 def test_changed_addresses_change_when_it_has_succeeded(yard: Yard, mode: str) -> None:
     paths = {name: yard.directory / name for name in ("kept", "dropped", "added")}
     config = yard.directory / "pyfork.toml"
