@@ -154,6 +154,7 @@ class Liaison:
         self.wires.unwatch(member.channel)
         self.crew.bury(member)
         self.handoffs.forget(member)
+        self.ports.handles.gone(member.worker)
         self._feed(facts.Exited(member.worker, how))
 
     # What they are told.

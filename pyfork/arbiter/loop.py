@@ -126,6 +126,7 @@ class Arbiter:
             while self._status is None:
                 self._listen(patience)
                 self._act()
+                self._ports.handles.act(time.monotonic())
                 self._upgrade.act(time.monotonic())
                 self._requests.settle()
                 if self._accession:
@@ -240,7 +241,12 @@ class Arbiter:
 
     def _patience(self) -> float | None:
         """How long to wait for something to happen, at most."""
-        deadlines = (self._supervisor.deadline(), self._upgrade.deadline, self._herald.deadline)
+        deadlines = (
+            self._supervisor.deadline(),
+            self._upgrade.deadline,
+            self._herald.deadline,
+            self._ports.handles.deadline,
+        )
         times = [deadline for deadline in deadlines if deadline is not None]
         return max(0.0, min(times) - time.monotonic()) if times else None
 

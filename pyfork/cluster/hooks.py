@@ -144,14 +144,12 @@ class Hooks:
         """A shared socket is a client's: give it an own one on the same address."""
         address, fresh = sock.getsockname(), _like(sock)
         self.forget(sock.fileno())
-        self.link.ask(lambda number: QueryFile(number, ""))  # until the arbiter has let go
-        shared.restore(sock)
-        try:
-            self._bind(fresh, address)
+        with fresh:
             os.dup2(fresh.fileno(), sock.fileno(), inheritable=False)
-            sock.settimeout(sock.gettimeout())
-        finally:
-            fresh.close()
+        shared.restore(sock)
+        sock.settimeout(sock.gettimeout())
+        self.link.ask(lambda number: QueryFile(number, ""))  # until the arbiter has let go
+        self._bind(sock, address)
 
     def forget(self, fd: int) -> None:
         """The script closes ``fd``."""
@@ -185,7 +183,8 @@ class Hooks:
         )
         assert isinstance(answer, Shared)
         if not fds:
-            raise OSError(answer.errno or errno.EMFILE, answer.reason)
+            number = answer.errno or errno.EMFILE
+            raise OSError(number, answer.reason or os.strerror(number))
         fd = sock.fileno()
         try:
             os.dup2(fds[0], fd, inheritable=os.get_inheritable(fd))

@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -51,7 +52,8 @@ class Departure:
             if signal.getsignal(signal.SIGTERM) is leave:
                 while any(_peers(names)) and monotonic() < self.until:
                     sleep(_LOOK)
-        os.kill(os.getpid(), signal.SIGTERM)
+        # To the main thread, whose waiting it is to interrupt.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
     def _give_port_up(self, *, others_serve: bool) -> set[object]:
         """Accept no more. Returns the addresses on which clients may still be connected."""

@@ -5,8 +5,10 @@ the script has set on it. It is bound here, and is the handle: each worker that 
 key later gets a copy. Nobody listens here: a script's own listen() does that to all copies.
 
 A handle is kept while the generation that asked for it counts, whoever of its workers dies; what
-is queued in it stays. One that never listened is a client's, or was a test whether a port is
-free: it goes when those who asked have closed it.
+is queued in it stays. After a reload it is kept for a while after the last of the old workers: a
+script counts as ready when it first listens, and may open a second port later. A handle that never
+listened is a client's, or was a test whether a port is free: it goes when those who asked have
+closed it.
 
 Rules: reads nothing, accepts nothing, resolves no name.
 """
@@ -22,6 +24,7 @@ from pyfork.ipc.messages import QueryServer, Shared
 from pyfork.net import unix
 from pyfork.net.bind import bound_address
 
+LINGER = 5.0  # seconds
 PREFIX = "script:"  # of the key of a handle, where it is named beside the listeners of --bind
 
 
@@ -34,6 +37,7 @@ class Handle:
     generations: set[int] = field(default_factory=set)  # that asked for it
     users: set[int] = field(default_factory=set)  # workers, by serial, that have not closed it
     listens: bool = False
+    close_at: float | None = None  # when nobody is left who may want it
 
 
 class Handles:
@@ -57,7 +61,8 @@ class Handles:
             try:
                 handle = _bind(message, fd)
             except OSError as error:
-                return Shared(message.number, error.errno or errno.EINVAL, str(error)), ()
+                number = error.errno or errno.EINVAL  # none: Python refused, the kernel did not
+                return Shared(message.number, number, error.strerror or str(error)), ()
             self._handles[message.key] = handle
         handle.generations.add(generation)
         handle.users.add(worker)
@@ -76,7 +81,12 @@ class Handles:
         handle = self._handles.get(key)
         if handle:
             handle.users.discard(worker)
-            self._close_unless(lambda each: bool(each is not handle or each.listens or each.users))
+            self._close_if(lambda each: each is handle and not (each.listens or each.users))
+
+    def gone(self, worker: int) -> None:
+        """A worker has ended."""
+        for handle in self._handles.values():
+            handle.users.discard(worker)
 
     def holds(self, path: str) -> bool:
         """Whether the file at ``path`` leads to one of ours."""
@@ -117,23 +127,36 @@ class Handles:
         self._lent.clear()
 
     def release(self, generation: int) -> None:
-        """``generation`` is no more: close what only it has used."""
+        """``generation`` is no more."""
         for handle in self._handles.values():
             handle.generations.discard(generation)
-        self._close_unless(lambda each: bool(each.generations))
 
     def release_below(self, generation: int) -> None:
         """All lower generations are no more."""
         for handle in self._handles.values():
             handle.generations = {each for each in handle.generations if each >= generation}
-        self._close_unless(lambda each: bool(each.generations))
+
+    @property
+    def deadline(self) -> float | None:
+        """When to `act` if nothing happens before."""
+        times = [each.close_at for each in self._handles.values() if each.close_at is not None]
+        return min(times, default=None)
+
+    def act(self, now: float) -> None:
+        """Once a turn: close what nobody wants any more."""
+        for handle in self._handles.values():
+            if handle.generations or handle.users:
+                handle.close_at = None
+            elif handle.close_at is None:
+                handle.close_at = now + LINGER
+        self._close_if(lambda each: each.close_at is not None and each.close_at <= now)
 
     def close(self) -> None:
         """Close all."""
-        self._close_unless(lambda each: False)
+        self._close_if(lambda each: True)
 
-    def _close_unless(self, used: Callable[[Handle], bool]) -> None:
-        for key in [key for key, handle in self._handles.items() if not used(handle)]:
+    def _close_if(self, unwanted: Callable[[Handle], bool]) -> None:
+        for key in [key for key, handle in self._handles.items() if unwanted(handle)]:
             handle = self._handles.pop(key)
             handle.socket.close()
             if handle.file and key not in self._lent:

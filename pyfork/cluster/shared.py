@@ -99,8 +99,21 @@ class _Undecided:
     owner: Owner
 
     def getsockname(self) -> Any:
-        self.owner.decide(self)
+        try:
+            self.getpeername()  # type: ignore[attr-defined]
+        except OSError:
+            self.owner.decide(self)
+        else:  # it was connected past this class
+            restore(self)
         return self.getsockname()  # it is of another class now
+
+    def connect(self, address: Any) -> None:
+        restore(self)
+        self.connect(address)
+
+    def connect_ex(self, address: Any) -> int:
+        restore(self)
+        return self.connect_ex(address)
 
 
 @cache
