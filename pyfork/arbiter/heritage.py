@@ -177,7 +177,9 @@ def _first(channel: Channel, patience: float) -> Received:
         select.select([channel], [], [], left)
         try:
             if received := channel.receive():
-                return received[0]
+                # Nobody else reads what came with it: that it was dismissed meanwhile.
+                last = received[-1]
+                return last if isinstance(last.message, Dismissed) else received[0]
         except ChannelClosed:
             raise SuccessionError("the running server has gone away") from None
     raise SuccessionError(f"the running server said nothing for {patience:g} s")

@@ -1,0 +1,21 @@
+"""What a successor is told before it has a loop."""
+
+import socket
+
+import pytest
+
+from pyfork.arbiter.heritage import Predecessor, SuccessionError
+from pyfork.ipc.channel import pair
+from pyfork.ipc.messages import Bequest, Dismissed
+
+
+def test_a_dismissal_right_behind_the_bequest_is_heard() -> None:
+    """The running server was told to stop while this program was still importing itself."""
+    ours, theirs = pair()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs.send(Bequest(2, ["127.0.0.1:0"]), [listener.fileno()])
+    theirs.send(Dismissed("the server is stopping"))
+    theirs.close()
+    with pytest.raises(SuccessionError, match="refuses: the server is stopping"):
+        Predecessor.meet(ours, 5.0)
+    ours.close()
