@@ -58,7 +58,7 @@ BARE = replace(ENTRY, client="", target="*", length=0, request_headers=[], envir
         ("%(M)d", "1234", "1234"),
         ("%(D)9d", "  1234567", "  1234567"),
         ("%(L)s", "1.234567", "1.234567"),
-        ("%(p)s", f"<{os.getpid()}>", f"<{os.getpid()}>"),
+        pytest.param("%(p)s", f"<{os.getpid()}>", f"<{os.getpid()}>", id="pid"),
         ("%({Host}i)s", "x", "-"),
         ("%({content-type}o)s", "text/plain", "text/plain"),
         ("%({x-missing}o)s", "-", "-"),
