@@ -99,7 +99,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def operate(name: str, argv: Sequence[str]) -> int:
-    """``pyfork status|reload|upgrade|stop|scale [OPTIONS] [TARGET]``."""
+    """``pyfork status|sockets|reload|upgrade|stop|scale [OPTIONS] [TARGET]``."""
     for number in (signal.SIGINT, signal.SIGTERM):  # whoever is told to stop has not succeeded
         signal.signal(number, signal.SIG_DFL)
     commands = importlib.import_module(_CONTROL)
@@ -110,7 +110,10 @@ def operate(name: str, argv: Sequence[str]) -> int:
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "serve": serve,
     "run": run,
-    **{name: partial(operate, name) for name in ("status", "reload", "upgrade", "stop", "scale")},
+    **{
+        name: partial(operate, name)
+        for name in ("status", "sockets", "reload", "upgrade", "stop", "scale")
+    },
 }
 """What the first word may be; any other is an application or an option of ``serve``."""
 

@@ -27,7 +27,7 @@ from pyfork.arbiter.liaison import Liaison
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.premises import Premises
 from pyfork.arbiter.signals import Errand, Inbox, Meaning, in_terminal
-from pyfork.arbiter.status import describe
+from pyfork.arbiter.status import describe, describe_sockets
 from pyfork.arbiter.supervisor import STOPPING
 from pyfork.arbiter.systemd import Herald
 from pyfork.arbiter.upgrade import Upgrade
@@ -284,6 +284,10 @@ class Arbiter:
             started=self._started,
             now=time.monotonic(),
         )
+
+    def sockets(self) -> dict[str, Any]:
+        """What this server and its workers listen on."""
+        return describe_sockets(self._ports, self._crew)
 
     def ask(self, wish: facts.Wish | facts.Scale) -> None:
         """Pass a wish on."""

@@ -14,6 +14,7 @@ from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.roster import Haste, State, Worker
 from pyfork.arbiter.supervisor import Supervisor
 from pyfork.arbiter.upgrade import Stage, Upgrade
+from pyfork.net.listening import listening, queues
 
 
 def describe(
@@ -49,6 +50,26 @@ def describe(
             _worker(member, known.get(member.worker), now)
             for member in sorted(crew, key=lambda each: (each.slot, each.generation))
         ],
+    }
+
+
+def describe_sockets(ports: Ports, crew: Crew) -> dict[str, Any]:
+    """Everything that ``sockets`` answers. Reads /proc, as `describe` does."""
+    names = {member.pid: f"worker {member.slot}" for member in crew} | {os.getpid(): "arbiter"}
+    own = queues(ports.all().values())
+    return {
+        "sockets": [
+            {
+                "kind": each.kind,
+                "address": each.address,
+                "inode": each.inode,
+                "owner": names[each.pids[0]],
+                "shared_by": [{"pid": pid, "name": names[pid]} for pid in each.pids],
+                "queue": own.get(each.inode, (each.queue,))[0],
+                "limit": own[each.inode][1] if each.inode in own else None,
+            }
+            for each in listening([os.getpid(), *(member.pid for member in crew)])
+        ]
     }
 
 

@@ -6,7 +6,6 @@ Nothing here prints or exits: text goes to the two functions that the caller giv
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import field
 from typing import Any
 
 import click
@@ -25,7 +24,7 @@ class Command:
 
     help: str
     run: Callable[["Asked"], ExitStatus]
-    options: dict[str, str] = field(default_factory=dict)  # flag -> help
+    options: dict[str, str]  # flag -> help
     words: tuple[str, ...] = ()  # before TARGET
 
 
@@ -95,6 +94,14 @@ def _status(asked: Asked) -> ExitStatus:
     return ExitStatus.OK if status["ready"] else ExitStatus.FAILED
 
 
+def _sockets(asked: Asked) -> ExitStatus:
+    (answer,) = asked.server.ask("sockets")
+    if not answer["ok"]:
+        return asked.refuse("no answer", answer)
+    asked.tell(answer, tables.sockets(answer["sockets"]))
+    return ExitStatus.OK
+
+
 def _reload(asked: Asked) -> ExitStatus:
     wait = asked.options["wait"]
     for answer in asked.server.ask("reload", wait=wait):
@@ -157,6 +164,11 @@ COMMANDS = {
         _status,
         {"--quiet": "Show nothing; the exit status says it."},
     ),
+    "sockets": Command(
+        "Show the listening sockets: whose they are, who shares them, and what waits in them.",
+        _sockets,
+        {},
+    ),
     "reload": Command(
         "Reload configuration and application; what fails changes nothing.",
         _reload,
@@ -175,6 +187,7 @@ COMMANDS = {
     "scale": Command(
         "Change how many workers there are, until the next reload: to N, or by +N or -N.",
         _scale,
+        {},
         words=("n",),
     ),
 }

@@ -33,6 +33,8 @@ class Operated(Protocol):
 
     def status(self) -> dict[str, Any]: ...
 
+    def sockets(self) -> dict[str, Any]: ...
+
     def reload(self) -> int:
         """The new generation. Raises PyforkError: there is none."""
 
@@ -88,6 +90,7 @@ class Requests:
         self._waiting: list[_Wait] = []
         self._table = {
             "status": Request(self._status, {}),
+            "sockets": Request(self._sockets, {}),
             "reload": Request(self._reload, {"wait": bool}),
             "stop": Request(self._stop, {"quick": bool}),
             "scale": Request(self._scale, {"to": int, "by": int}),
@@ -146,6 +149,9 @@ class Requests:
 
     def _status(self, client: Client) -> Answer:
         return {"status": self._arbiter.status()}
+
+    def _sockets(self, client: Client) -> Answer:
+        return self._arbiter.sockets()
 
     def _reload(self, client: Client, *, wait: bool = False) -> Answer | None:
         log.info("control: reload")

@@ -8,7 +8,17 @@ _HEADS = (
     *("slot", "pid", "gen", "state", "age"),
     *("conns", "in flight", "requests", "memory", "doing"),
 )
-_LEFT = {"state", "doing", "name", "application", "addresses"}  # the rest is numbers
+_LEFT = {
+    "address",
+    "kind",
+    "owner",
+    "shared by",
+    "state",
+    "doing",
+    "name",
+    "application",
+    "addresses",
+}  # the rest is numbers
 
 
 def status(status: dict[str, Any]) -> str:
@@ -39,6 +49,23 @@ def servers(statuses: Iterable[dict[str, Any]]) -> str:
         for each in statuses
     ]
     return table(("name", "pid", "state", "application", "addresses"), rows)
+
+
+def sockets(sockets: Iterable[dict[str, Any]]) -> str:
+    """A line for each listening socket."""
+    rows = [
+        (
+            each["address"],
+            each["kind"],
+            each["inode"],
+            each["owner"],
+            ", ".join(f"{one['name']} ({one['pid']})" for one in each["shared_by"]),
+            "-" if each["queue"] is None else each["queue"],
+            "-" if each["limit"] is None else each["limit"],
+        )
+        for each in sockets
+    ]
+    return table(("address", "kind", "inode", "owner", "shared by", "queue", "limit"), rows)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -75,14 +75,14 @@ def _collide(one: Inet, other: Inet) -> bool:
 def _proc_tcp() -> Iterator[tuple[str, Inet]]:
     """Inode and address of each listening TCP socket in this network namespace."""
     for name in ("tcp", "tcp6"):
-        for line in _lines(Path("/proc/net", name)):
+        for line in lines(Path("/proc/net", name)):
             column = line.split()
             if column[3] == _LISTEN:
                 host, _, port = column[1].partition(":")
-                yield column[9], Inet(_proc_host(host), int(port, 16))
+                yield column[9], Inet(proc_host(host), int(port, 16))
 
 
-def _proc_host(digits: str) -> str:
+def proc_host(digits: str) -> str:
     """The kernel prints the address as 32-bit words in the byte order of the machine."""
     words = (int(digits[i : i + 8], 16) for i in range(0, len(digits), 8))
     packed = b"".join(word.to_bytes(4, sys.byteorder) for word in words)
@@ -92,7 +92,7 @@ def _proc_host(digits: str) -> str:
 
 
 def _proc_unix() -> Iterator[tuple[str, Unix]]:
-    for line in _lines(Path("/proc/net/unix")):
+    for line in lines(Path("/proc/net/unix")):
         column = line.split(maxsplit=7)
         if len(column) == 8:
             path = column[7]
@@ -105,7 +105,7 @@ def _same_path(held: Unix, asked: Unix) -> bool:
     return held.path in (asked.path, os.path.abspath(asked.path))
 
 
-def _lines(path: Path) -> list[str]:
+def lines(path: Path) -> list[str]:
     try:
         return path.read_text(errors="replace").splitlines()[1:]
     except OSError:  # /proc is not mounted, or IPv6 is off
@@ -116,12 +116,12 @@ def _proc_sockets() -> Iterator[tuple[str, int]]:
     """Socket inode and pid of every open socket that this user may see."""
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
-            for link in _links(process / "fd"):
+            for link in links(process / "fd"):
                 if link.startswith("socket:["):
                     yield link[8:-1], int(process.name)
 
 
-def _links(directory: Path) -> Iterator[str]:
+def links(directory: Path) -> Iterator[str]:
     with contextlib.suppress(OSError):  # the process is gone meanwhile, or another user's
         for entry in os.listdir(directory):
             with contextlib.suppress(FileNotFoundError):  # closed meanwhile

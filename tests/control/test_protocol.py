@@ -147,7 +147,7 @@ def test_stop_asked_for_twice_is_not_impatient(site: Site) -> None:
         (b"[]", "a request is an object"),
         (b"{}", "a request is an object"),
         (b'{"request": 1}', "a request is an object"),
-        (b'{"request": "fly"}', "no such request: 'fly'; there are status, reload"),
+        (b'{"request": "fly"}', "no such request: 'fly'; there are status, sockets, reload"),
         (b'{"request": "status", "wait": true}', "status has no option 'wait'"),
         (b'{"request": "reload", "wait": 1}', "reload: wait must be bool"),
     ],
