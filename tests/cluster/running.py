@@ -85,7 +85,7 @@ def converse(connection: socket.socket) -> int:
     while piece := connection.recv(65536):
         data += piece
     assert b" 200 " in data.split(b"\r\n")[0], data
-    return int(data.rstrip().splitlines()[-1])
+    return int(data.split()[-1])
 
 
 class Load:
