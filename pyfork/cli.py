@@ -4,11 +4,12 @@ The only place that prints and that decides on the exit status.
 """
 
 import importlib
+import importlib.util
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -133,10 +134,20 @@ def _run(
     # Imported here, once and before any fork, so that the workers share its memory pages and start
     # at once; by name, since only workers use it. What serves is not known before the app is, so
     # both gateways are; they have nearly everything in common.
-    for name in _ENGINE if worker == _WORKER else (worker,):
+    for name in (*_ENGINE, *_libraries(config)) if worker == _WORKER else (worker,):
         importlib.import_module(name)
     heritage = _heritage(config, takeover=takeover)
     return Arbiter(config, reread=reread, worker_main=f"{worker}:main", heritage=heritage).run()
+
+
+def _libraries(config: Config) -> Iterator[str]:
+    """What the engine will use, as far as it is installed."""
+    wanted = []
+    if config.loop != "asyncio":
+        wanted.append("uvloop")
+    if config.http != "h11":
+        wanted.append("httptools")
+    return filter(importlib.util.find_spec, wanted)
 
 
 def _heritage(config: Config, *, takeover: bool) -> "Heritage":
