@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from _thread import LockType, allocate_lock
+from _thread import LockType, allocate_lock, get_ident
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -82,6 +82,7 @@ class Worker:
     name: str = ""  # of the script
     ready: bool = False
     leaving: bool = False
+    _main_thread: int = field(default_factory=get_ident)
     _hold: LockType = field(default_factory=allocate_lock)  # locked while it is not to serve
     _ready_at: float | None = None  # with --ready-on delay
     _told: bool = False  # that a socket cannot be shared
@@ -244,11 +245,11 @@ class Worker:
 
     def _leave(self, grace: float, *, others_serve: bool) -> None:
         if self.leaving:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pthread_kill(self._main_thread, signal.SIGTERM)
             return
         self.leaving = True
         self._become(State.DRAINING)
-        Departure(self.hooks).go(grace, others_serve=others_serve)
+        Departure(self.hooks, self._main_thread).go(grace, others_serve=others_serve)
         self._release()
 
     def _release(self) -> None:

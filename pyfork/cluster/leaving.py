@@ -14,7 +14,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -37,9 +36,14 @@ def leave(number: int, frame: FrameType | None) -> None:
 
 @dataclass(slots=True, eq=False)
 class Departure:
-    """The one departure of this process."""
+    """The one departure of this process.
+
+    Args:
+        main_thread: its number; gevent may have put another thing in the place of what knows it.
+    """
 
     hooks: Hooks
+    main_thread: int
     until: float = 0.0
     _dead: list[socket.socket] = field(default_factory=list)  # kept: their descriptors are copies
 
@@ -53,7 +57,7 @@ class Departure:
                 while any(_peers(names)) and monotonic() < self.until:
                     sleep(_LOOK)
         # To the main thread, whose waiting it is to interrupt.
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        signal.pthread_kill(self.main_thread, signal.SIGTERM)
 
     def _give_port_up(self, *, others_serve: bool) -> set[object]:
         """Accept no more. Returns the addresses on which clients may still be connected."""
