@@ -25,6 +25,7 @@ from pyfork.ipc.birth import Birth, WorkerMain
 from pyfork.ipc.channel import Channel, ChannelClosed, Received, pair
 from pyfork.ipc.messages import Failed, Message, Take
 from pyfork.ipc.scoreboard import Line, Scoreboard, State
+from pyfork.ipc.tray import Source, Tray
 from pyfork.log import setup
 
 log = logging.getLogger("pyfork.error")
@@ -42,6 +43,8 @@ class Member:
     line: Line
     index: int  # of the line
     born: float
+    tray: Tray | None = None  # for connections, if it is the arbiter that accepts them
+    held: bool = False  # once ready, it waits until it is told to accept
     ready_at: float | None = None
     retiring: bool = False
     failed: bool = False  # it said why it cannot boot
@@ -72,6 +75,10 @@ class Member:
         self.doom = self.doom or doom
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
+
+    def places(self) -> list[Channel | Tray]:
+        """What is open for it."""
+        return [self.channel, self.tray] if self.tray else [self.channel]
 
     def last_words(self) -> Iterator[Received]:
         """What a dead worker had said before it died."""
@@ -116,6 +123,7 @@ class Crew:
                     generation=member.generation,
                     pid=member.pid,
                     channel=member.channel.fileno(),
+                    tray=member.tray.fds() if member.tray else None,
                     line=member.index,
                     born=member.born,
                     ready_at=member.ready_at or member.born,
@@ -126,7 +134,9 @@ class Crew:
     def restore(self, survivors: Iterable[Survivor]) -> None:
         """Know the workers that lived through an exec."""
         for each in survivors:
-            os.set_inheritable(each.channel, False)
+            for fd in each.fds():
+                os.set_inheritable(fd, False)
+            tray = each.tray and Tray(*(socket.socket(fileno=fd) for fd in each.tray))
             self._free_lines.remove(each.line)
             self._members[each.serial] = Member(
                 worker=each.serial,
@@ -136,6 +146,7 @@ class Crew:
                 channel=Channel(socket.socket(fileno=each.channel)),
                 line=self.scoreboard.line(each.line),
                 index=each.line,
+                tray=tray,
                 born=each.born,
                 ready_at=each.ready_at,
                 retiring=each.retire_by is not None,
@@ -163,6 +174,7 @@ class Crew:
             raise OSError(
                 f"{len(self.scoreboard)} workers are more than the scoreboard has lines for"
             )
+        tray = Tray.make() if config.dispatch == "round-robin" else None
         ours, theirs = pair()
         index = self._free_lines.pop()
         line = self.scoreboard.line(index)
@@ -172,14 +184,17 @@ class Crew:
             config=config,
             slot=order.slot,
             generation=order.generation,
-            listeners=tuple(listener.socket for listener in ports.of(order.generation)),
+            listeners=(Source(tray.theirs),)
+            if tray
+            else tuple(listener.socket for listener in ports.of(order.generation)),
             channel=theirs,
             line=line,
             scoreboard=self.scoreboard,
             held=held,
         )
-        strange = [each.close for each in ports.not_of(order.generation)]
-        siblings = [member.channel.close for member in self]
+        listeners = ports.all().values() if tray else ports.not_of(order.generation)
+        strange = [each.close for each in listeners]
+        siblings = [each.close for member in self for each in member.places()]
         try:
             pid = process.fork(
                 lambda: _live(self.worker_main, birth, own_log=own_log),
@@ -188,11 +203,14 @@ class Crew:
                     *strange,
                     *siblings,
                     ours.close,
+                    *([tray.ours.close] if tray else []),
                     self.scoreboard.close_file,
                 ],
             )
         except BaseException:
             ours.close()
+            if tray:
+                tray.close()
             self._free_lines.append(index)
             raise
         finally:
@@ -205,7 +223,9 @@ class Crew:
             channel=ours,
             line=line,
             index=index,
+            tray=tray,
             born=now,
+            held=held,
         )
         self._members[order.worker] = member
         return member
@@ -213,7 +233,8 @@ class Crew:
     def bury(self, member: Member) -> None:
         """It was waited for: give its things back."""
         del self._members[member.worker]
-        member.channel.close()
+        for each in member.places():
+            each.close()
         member.line.clear()
         self._free_lines.append(member.index)
 

@@ -48,6 +48,11 @@ class Survivor:
     ready_at: float
     retire_by: float | None  # when it must have drained; None if it serves
     worn: bool = False  # it asked to be replaced
+    tray: tuple[int, int] | None = None  # fds of its ends
+
+    def fds(self) -> tuple[int, ...]:
+        """Every fd that it names."""
+        return (self.channel, *(self.tray or ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +111,8 @@ class Estate:
         """Every fd that it names."""
         yield self.scoreboard
         yield from self.listeners.values()
-        yield from (survivor.channel for survivor in self.survivors)
+        for survivor in self.survivors:
+            yield from survivor.fds()
         yield from self.clients
 
 

@@ -13,6 +13,7 @@ from functools import partial
 
 from pyfork.arbiter import actions, facts, journal, process
 from pyfork.arbiter.crew import Crew, Member
+from pyfork.arbiter.dispatch import Dispatch
 from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.handoffs import Handoffs
 from pyfork.arbiter.ports import Ports
@@ -35,6 +36,7 @@ class Liaison:
     handoffs: Handoffs
     wires: Wires
     upgrade: Upgrade
+    dispatch: Dispatch
     hold_first: bool  # another arbiter serves still
     _told: set[tuple[int, str]] = field(default_factory=set)  # tracebacks that the log has already
 
@@ -45,17 +47,27 @@ class Liaison:
         self.wires.connect(
             member.channel, partial(self._take, member), partial(_note_silence, member)
         )
+        self.dispatch.join(member)
 
     def look(self) -> None:
         """Read what is on the scoreboard."""
         for member in self.crew:
             self._feed(facts.Promised(member.worker, member.line.deadline))
 
-    def tell(self, message: messages.Message, *, generation: int | None = None) -> None:
-        """Send a message to all workers, or to those of one generation."""
+    def tell(self, message: messages.Message) -> None:
+        """Send a message to all workers."""
         for member in self.crew:
-            if generation in (None, member.generation):
-                self.wires.send(member.channel, message)
+            self.wires.send(member.channel, message)
+
+    def admit(self, generation: int) -> None:
+        """A generation serves from now on."""
+        for member in self.crew:
+            if member.generation == generation:
+                self._admit(member)
+
+    def _admit(self, member: Member) -> None:
+        member.held = False
+        self.wires.send(member.channel, messages.Serve())
 
     def _take(self, member: Member, message: messages.Message, fds: Sequence[int] = ()) -> None:
         """Turn a worker's message into a fact, or pass it on."""
@@ -69,7 +81,7 @@ class Liaison:
                 serving = self.supervisor.serving
                 admitted = serving.adopted and not self.hold_first
                 if admitted and serving.number == member.generation:
-                    self.wires.send(member.channel, messages.Serve())
+                    self._admit(member)
             case messages.Failed(reason=reason, detail=detail):
                 member.failed = True
                 self._tell_failure(member, reason, detail)
@@ -152,6 +164,7 @@ class Liaison:
         else:
             log.log(_gravity(member), journal.death(member, how, now))
         self.wires.unwatch(member.channel)
+        self.dispatch.leave(member)
         self.crew.bury(member)
         self.handoffs.forget(member)
         self.ports.handles.gone(member.worker)
@@ -192,6 +205,7 @@ class Liaison:
             case actions.Retire(grace=grace):
                 others = not self.supervisor.leaving or self.upgrade.in_charge is not None
                 if not others:  # each worker empties the queue, and closes the last copy
+                    self.dispatch.finish()
                     self.ports.close()
                 self._retire(member, messages.Retire(grace, handoff=others))
             case actions.Abort(reason=reason):

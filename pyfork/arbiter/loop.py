@@ -20,6 +20,7 @@ from pyfork import __version__
 from pyfork.arbiter import actions, facts, journal
 from pyfork.arbiter.accession import Accession
 from pyfork.arbiter.crew import Crew
+from pyfork.arbiter.dispatch import Dispatch
 from pyfork.arbiter.generations import Generations, Outcome
 from pyfork.arbiter.handoffs import Handoffs
 from pyfork.arbiter.heritage import Estate, Heritage, Predecessor, scoreboard_for, supervisor_for
@@ -77,6 +78,13 @@ class Arbiter:
         self._premises = Premises(self._ports, self._generations)
         self._crew = Crew(worker_main, self._what_a_child_closes, scoreboard_for(heritage))
         self._accession: Accession | None = None
+        self._dispatch = Dispatch(
+            supervisor=self._supervisor,
+            generations=self._generations,
+            crew=self._crew,
+            ports=self._ports,
+            wires=self._wires,
+        )
         self._upgrade = Upgrade(
             supervisor=self._supervisor,
             crew=self._crew,
@@ -86,7 +94,7 @@ class Arbiter:
             wires=self._wires,
             disown=self._what_a_child_closes,
             unsettled=lambda: self._accession is not None and not self._accession.over,
-            disturbed=lambda: self._inbox.waiting,
+            disturbed=lambda: self._inbox.waiting or self._dispatch.holding,
             clients=lambda: self._requests.upgrading,
             give_way=self._give_way,
             carry_on=self._carry_on,
@@ -99,6 +107,7 @@ class Arbiter:
             handoffs=self._handoffs,
             wires=self._wires,
             upgrade=self._upgrade,
+            dispatch=self._dispatch,
             hold_first=isinstance(heritage, Predecessor),
         )
         self._herald = Herald(
@@ -127,6 +136,7 @@ class Arbiter:
                 self._listen(patience)
                 self._act()
                 self._ports.handles.act(time.monotonic())
+                self._dispatch.act(time.monotonic())
                 self._upgrade.act(time.monotonic())
                 self._requests.settle()
                 if self._accession:
@@ -222,6 +232,7 @@ class Arbiter:
             self._wires.close,
             self._inbox.disown,
             self._control.disown,
+            self._dispatch.disown,
             *([accession.disown] if accession else []),
             *([successor.channel.close] if successor else []),
         ]
@@ -242,6 +253,7 @@ class Arbiter:
     def _patience(self) -> float | None:
         """How long to wait for something to happen, at most."""
         deadlines = (
+            self._dispatch.deadline,
             self._supervisor.deadline(),
             self._upgrade.deadline,
             self._herald.deadline,
@@ -350,7 +362,7 @@ class Arbiter:
             self._accession.succeed()
             return
         config = self._generations.adopt(generation, time.monotonic())
-        self._liaison.tell(messages.Serve(), generation=generation)
+        self._liaison.admit(generation)
         if generation == self._generations.first:
             return
         try:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pyfork.config.settings import Config
 from pyfork.ipc.channel import Channel
 from pyfork.ipc.scoreboard import Line, Scoreboard
+from pyfork.ipc.tray import Source
 from pyfork.record import record
 
 
@@ -16,7 +17,9 @@ class Birth:
     config: Config
     slot: int
     generation: int
-    listeners: tuple[socket.socket, ...]  # bound and listening, in the order of config.bind
+    # Where to accept. Bound and listening, in the order of config.bind; or the one place where
+    # the arbiter puts what it has accepted.
+    listeners: tuple[socket.socket | Source, ...]
     channel: Channel  # the worker's end; EOF on it means that the arbiter is gone
     line: Line  # its line on the scoreboard; nobody else writes there
     scoreboard: Scoreboard  # to read

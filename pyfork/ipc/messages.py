@@ -51,6 +51,11 @@ class Retire:
 
 
 @record
+class Mind:
+    """Arbiter, with the fds of listeners: accept on these too."""
+
+
+@record
 class Offered:
     """Retiring worker, with the fd of an idle connection: somebody else may have it."""
 
@@ -187,6 +192,7 @@ Message = (
     | Failed
     | Worn
     | Retire
+    | Mind
     | Offered
     | Take
     | Taken

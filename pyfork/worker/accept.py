@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Iterable
 
 from pyfork.ipc.scoreboard import ACCEPTED, ACCEPTING, Line
+from pyfork.ipc.tray import Source
 from pyfork.worker.gate import MOMENT, Gate
 
 log = logging.getLogger("pyfork.error")
@@ -20,6 +21,8 @@ _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 _REST = 1.0  # seconds without accepting, then
 
+Listener = socket.socket | Source
+
 
 class Acceptor:
     """Accepts on the shared listeners and makes a protocol for each connection."""
@@ -27,7 +30,7 @@ class Acceptor:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        listeners: Iterable[socket.socket],
+        listeners: Iterable[Listener],
         new_protocol: Callable[[], asyncio.Protocol],
         *,
         line: Line,
@@ -40,7 +43,7 @@ class Acceptor:
         number, and with -1 for one that comes to nothing.
         """
         self._loop = loop
-        self._listeners = tuple(listeners)
+        self._listeners = list(listeners)
         self._new_protocol = new_protocol
         self._cells = line.cells
         self._expect = expect
@@ -68,9 +71,23 @@ class Acceptor:
         self._gate = None
         self._loop.call_soon(self._empty_queues)
 
+    def mind(self, listeners: Iterable[socket.socket]) -> None:
+        """Accept on these too."""
+        self._watch(False)
+        self._listeners += listeners
+        self._update()
+
     def stop(self) -> None:
-        """Accept no more, for good, and give the listeners back."""
+        """Accept no more, for good, and give the listeners back.
+
+        What lies on a tray is this worker's, and taken.
+        """
+        if self.stopped:
+            return
         self.pause("stopped")
+        for source in self._listeners:
+            while isinstance(source, Source) and self._accept(source):
+                pass
         for listener in self._listeners:
             listener.close()
 
@@ -88,7 +105,7 @@ class Acceptor:
         """Accept nothing until `resume` is called with the same reason."""
         self._reasons.add(reason)
         self._cells[ACCEPTING] = 0
-        self._watch()
+        self._update()
 
     def resume(self, reason: str) -> None:
         """Take ``reason`` away; accept again if it was the last."""
@@ -97,13 +114,15 @@ class Acceptor:
         self._reasons.discard(reason)
         if not self._reasons:
             self._cells[ACCEPTING] = 1
-            self._watch()
+            self._update()
             if self._finished is not None:
                 self._loop.call_soon(self._empty_queues)
 
-    def _watch(self) -> None:
+    def _update(self) -> None:
         """Let the loop watch the listeners, or not."""
-        watching = not self._reasons and not self._giving_way
+        self._watch(not self._reasons and not self._giving_way)
+
+    def _watch(self, watching: bool, /) -> None:
         if watching == self._watching:
             return
         self._watching = watching
@@ -113,35 +132,35 @@ class Acceptor:
             else:
                 self._loop.remove_reader(listener.fileno())
 
-    def _readable(self, listener: socket.socket) -> None:
+    def _readable(self, listener: Listener) -> None:
         """Accept, or leave it to those who have fewer connections, for a moment."""
+        if self._reasons:  # since this turn of the loop began
+            return
         if self._gate is None or not self._gate.gives_way():
             self._accept(listener)
         elif not self._giving_way:
             self._giving_way = True
-            self._watch()
+            self._update()
             self._loop.call_later(MOMENT, self._look_again)
 
     def _look_again(self) -> None:
         """What nobody took is there still, and makes a listener readable again."""
         self._giving_way = False
-        self._watch()
+        self._update()
 
     def _empty_queues(self) -> None:
         """One from each queue a turn; what was accepted is served in between."""
         if self._reasons or self._finished is None:
             return
-        accepted = [self._accept(listener) for listener in self._listeners]
+        accepted = [not self._reasons and self._accept(each) for each in self._listeners]
         if any(accepted):
             self._loop.call_soon(self._empty_queues)
         elif not self._reasons:
             self.stop()
             self._finished()
 
-    def _accept(self, listener: socket.socket) -> bool:
-        """Accept one connection, if there is room for it; whether there was one."""
-        if self._reasons:
-            return False
+    def _accept(self, listener: Listener) -> bool:
+        """Accept one connection; whether there was one."""
         try:
             client, _ = listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):

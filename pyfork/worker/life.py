@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from importlib import import_module
 
 from pyfork.config.settings import Config
@@ -97,6 +97,11 @@ def worker_class(config: Config, app: App) -> "type[Worker]":
             f"worker class {kind!r} runs {found.interface.upper()} applications, and "
             f"{config.app!r} speaks {app.interface.upper()}: leave -k out, or use -k auto"
         )
+    if config.dispatch not in found.dispatches:
+        raise BootError(
+            f"worker class {kind!r} cannot be had with --dispatch {config.dispatch}: "
+            f"it accepts connections by itself"
+        )
     return found
 
 
@@ -127,6 +132,8 @@ class Worker:
     """The life cycle. A subclass says what happens in it."""
 
     interface = "any"  # what the app must speak: "wsgi", "asgi" or "any"
+    # What --dispatch may be: under the others the listeners are not all there is to accept from.
+    dispatches: Container[str] = ("least", "shared")
 
     def __init__(self, birth: Birth, app: App) -> None:
         self.birth = birth

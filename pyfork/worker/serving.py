@@ -2,6 +2,7 @@
 
 import logging
 import random
+import socket
 import time
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ from pyfork.http.connection import Connection
 from pyfork.http.deadlines import Limits, sweep
 from pyfork.http.engine import Engine, Upgrade
 from pyfork.http.wsgi import WsgiGateway
-from pyfork.ipc.messages import Keep, Message, Release, Take
+from pyfork.ipc.messages import Keep, Message, Mind, Release, Take
 from pyfork.worker.accept import Acceptor
 from pyfork.worker.gate import Gate
 from pyfork.worker.handoff import Giver, Taker
@@ -22,6 +23,7 @@ log = logging.getLogger("pyfork.error")
 class EngineWorker(Worker):
     """A worker that serves with pyfork's own engine."""
 
+    dispatches = ("least", "shared", "round-robin", "reuseport")
     engine: Engine
     acceptor: Acceptor
 
@@ -70,6 +72,8 @@ class EngineWorker(Worker):
             case Take(ticket):
                 full = self.engine.held >= self.config.worker_connections
                 self._taker.take(ticket, fds, willing=not (full or self.leaving.is_set()))
+            case Mind():
+                self.acceptor.mind([socket.socket(fileno=fd) for fd in fds])
             case Release(connection):
                 self._giver.release(connection)
             case Keep(connection, final):
@@ -96,7 +100,7 @@ class EngineWorker(Worker):
 
     async def drain(self) -> None:
         if self.handoff:
-            self.acceptor.stop()  # what is queued is for the others
+            self.acceptor.stop()  # what is queued is for the others; what was given, is not
             self.engine.drain(self._giver.give)
         else:
             self.engine.drain()

@@ -41,7 +41,7 @@ class UvicornWorker(Worker):
     async def boot(self) -> None:
         """Start the server and wait until it says that it has started."""
         server = self._server
-        listeners: list[socket.socket] = list(self.birth.listeners)
+        listeners = [each for each in self.birth.listeners if isinstance(each, socket.socket)]
         started = server.booted = asyncio.Event()  # type: ignore[attr-defined]
         self._serving = self.loop.create_task(server.serve(sockets=listeners))
         waiting = self.loop.create_task(started.wait())

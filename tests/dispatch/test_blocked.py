@@ -14,7 +14,7 @@ PROMPT = 1.0  # seconds: far from BLOCKED, for a machine that does other things 
 
 
 @pytest.mark.parametrize("kind", ["sync", "asgi"])
-@pytest.mark.parametrize("policy", ["least", "shared"])
+@pytest.mark.parametrize("policy", ["least", "shared", "round-robin"])
 def test_nobody_waits_for_one_of_four(tmp_path: Path, policy: str, kind: str) -> None:
     options = ("-w", "4", "--dispatch", policy)
     with Server(*KINDS[kind], *options, directory=tmp_path) as server:

@@ -15,7 +15,7 @@ BURSTS, ENOUGH = 5, 3
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("policy", ["least"])
+@pytest.mark.parametrize("policy", ["least", "round-robin"])
 def test_a_burst_is_spread_evenly(tmp_path: Path, policy: str, kind: str) -> None:
     options = ("-w", str(WORKERS), "--dispatch", policy)
     with Server(*KINDS[kind], *options, directory=tmp_path) as server:
