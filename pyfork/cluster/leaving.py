@@ -26,6 +26,7 @@ from pyfork.cluster.hooks import Hooks
 
 MOMENT = 0.1  # seconds in which what was just accepted is read
 QUEUE_LIMIT = 1.0  # seconds in which the last workers empty the queue
+CLEAN_UP = 2.0  # seconds in which a script that does not handle SIGTERM may unwind
 _LOOK = 0.02  # seconds between two looks
 
 
@@ -50,14 +51,21 @@ class Departure:
     def go(self, grace: float, *, others_serve: bool) -> None:
         """Leave within ``grace`` seconds; the arbiter kills what is still there."""
         self.until = monotonic() + grace
+        unheard = signal.getsignal(signal.SIGTERM) is leave
         if grace:
             names = self._give_port_up(others_serve=others_serve)
             self._wait(min(self.until, monotonic() + MOMENT))
-            if signal.getsignal(signal.SIGTERM) is leave:
+            if unheard:
                 while any(_peers(names)) and monotonic() < self.until:
                     sleep(_LOOK)
         # To the main thread, whose waiting it is to interrupt.
         signal.pthread_kill(self.main_thread, signal.SIGTERM)
+        if unheard:  # the signal alone would have ended it at once
+            self._wait(monotonic() + CLEAN_UP)
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError, ValueError, AttributeError):
+                    stream.flush()
+            os._exit(0)
 
     def _give_port_up(self, *, others_serve: bool) -> set[object]:
         """Accept no more. Returns the addresses on which clients may still be connected."""
