@@ -22,7 +22,14 @@ from tests.server import Server
 def test_status(site: Site) -> None:
     server = site.serve("-w", "2", "-n", "blue")
     server.get("/")
-    status = site.status(server)
+    status = server.until(
+        lambda: (
+            (found := site.status(server))
+            and any(w["requests"] for w in found["workers"])
+            and found
+        ),
+        "the request is counted",
+    )
     assert {name: status[name] for name in ("pid", "name", "app", "addresses")} == {
         "pid": server.pid,
         "name": "blue",
