@@ -150,7 +150,7 @@ for source in (0, {own}):
     )
     with Script(script, workers=1, directory=tmp_path) as running:
         lines = running.until(
-            lambda: running.out.count("from") == 2 and running.out.splitlines(), "it connected"
+            lambda: running.out.count("\n") == 2 and running.out.splitlines(), "it connected"
         )
         assert lines[1] == f"from {own} to {port}"
 
