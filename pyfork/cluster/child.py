@@ -42,22 +42,11 @@ from pyfork.net.address import parse
 from pyfork.net.refusal import explain
 from pyfork.worker import blame
 from pyfork.worker.privileges import drop_privileges
+from pyfork.worker.signals import leave_to_the_arbiter
 
 log = logging.getLogger("pyfork.error")
 
 LOOK = 0.25  # seconds between two looks for sockets that were not made in Python
-
-# Meant for the arbiter alone, and sent to the whole group by a terminal. The script may have
-# handlers of its own.
-_UNHEARD = (
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGTTIN,
-    signal.SIGTTOU,
-    signal.SIGWINCH,
-)
 
 
 def main(birth: Birth) -> int:
@@ -106,8 +95,7 @@ class Worker:
     def boot(self) -> None:
         """Become a worker. Raises BootError."""
         config = self.config
-        for number in _UNHEARD:
-            signal.signal(number, lambda *_: None)
+        leave_to_the_arbiter()
         signal.signal(signal.SIGTERM, leave)
         os.environ["PYFORK_WORKER"] = str(self.birth.slot)
         drop_privileges(config)

@@ -34,6 +34,7 @@ from pyfork.log import setup as logs
 from pyfork.worker.app import App, enter, load
 from pyfork.worker.bereavement import ends_with
 from pyfork.worker.privileges import drop_privileges
+from pyfork.worker.signals import leave_to_the_arbiter
 
 log = logging.getLogger("pyfork.error")
 
@@ -45,18 +46,6 @@ CLASSES = {
     "asgi": "pyfork.worker.asgi:AsgiWorker",
     "uvicorn": "pyfork.worker.uvicorn:UvicornWorker",
 }
-
-# For outsiders and last resort: a terminal sends these to the whole group, and the arbiter alone
-# decides. A handler that does nothing, unlike SIG_IGN, is not inherited by the app's children.
-_UNHEARD = (
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGTTIN,
-    signal.SIGTTOU,
-    signal.SIGWINCH,
-)
 
 
 def main(birth: Birth) -> int:
@@ -121,8 +110,7 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
 def _settle_in(birth: Birth) -> None:
     """Become a worker: signals, environment, privileges."""
     config = birth.config
-    for number in _UNHEARD:
-        signal.signal(number, lambda *_: None)
+    leave_to_the_arbiter()
     os.environ["PYFORK_WORKER"] = str(birth.slot)
     drop_privileges(config)
     enter(config.chdir, config.pythonpath, config.env)

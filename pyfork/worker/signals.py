@@ -1,0 +1,22 @@
+"""Signals that are for the arbiter alone, and that a terminal or a manager sends to the group."""
+
+import signal
+
+_FOR_THE_ARBITER = (
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGWINCH,
+)
+
+
+def leave_to_the_arbiter() -> None:
+    """Hear nothing of them: the arbiter decides, and tells by the channel.
+
+    A handler that does nothing, unlike SIG_IGN, is not inherited by the application's children.
+    """
+    for number in _FOR_THE_ARBITER:
+        signal.signal(number, lambda *_: None)
