@@ -9,13 +9,14 @@ one request runs in the request's own context (contextvars), whatever runs betwe
 
 import contextvars
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pyfork.http.body import Body
 from pyfork.http.environ import Environ, FieldNames, apply_forwarded, fill, template
 from pyfork.http.exchange import APP_FAILURE, Exchange
 from pyfork.http.request import RequestHead
 from pyfork.http.response import ResponseError
+from pyfork.http.runner import Runner
 from pyfork.http.sendfile import BLOCK, FileSender, FileWrapper
 
 if TYPE_CHECKING:
@@ -26,27 +27,6 @@ if TYPE_CHECKING:
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
-
-
-class Runner(Protocol):
-    """Where application code runs."""
-
-    def run(self, step: Callable[[], None], then: Callable[[], None]) -> None:
-        """Run ``step``, somewhere, then ``then`` in the loop."""
-
-    def in_loop(self, call: Callable[[], None]) -> None:
-        """Called from a step: run ``call`` in the loop, and wait for it; raises what it raises."""
-
-
-class Inline:
-    """Application code runs in the loop's thread: one request at a time."""
-
-    def run(self, step: Callable[[], None], then: Callable[[], None]) -> None:
-        step()
-        then()
-
-    def in_loop(self, call: Callable[[], None]) -> None:
-        call()
 
 
 class WsgiGateway:

@@ -1,6 +1,7 @@
 """The `sync` and `thread` workers: a WSGI application in the loop's thread, or in a pool."""
 
-from pyfork.http.wsgi import Inline, Runner, WsgiGateway
+from pyfork.http.runner import Inline, Runner
+from pyfork.http.wsgi import WsgiGateway
 from pyfork.ipc.birth import Birth
 from pyfork.worker.app import App
 from pyfork.worker.serving import EngineWorker
