@@ -1,4 +1,4 @@
-"""Where a WSGI application's code runs: in the loop's thread, or (see `worker.threads`) in a pool."""
+"""Where a WSGI application runs: in the loop, or in a pool of threads (`worker.threads`)."""
 
 from collections.abc import Callable
 from typing import Protocol
