@@ -44,6 +44,7 @@ class Member:
     index: int  # of the line
     born: float
     tray: Tray | None = None  # for connections, if it is the arbiter that accepts them
+    minds: bool = False  # it accepts on the listeners that it is given
     held: bool = False  # once ready, it waits until it is told to accept
     ready_at: float | None = None
     retiring: bool = False
@@ -124,6 +125,7 @@ class Crew:
                     pid=member.pid,
                     channel=member.channel.fileno(),
                     tray=member.tray.fds() if member.tray else None,
+                    minds=member.minds,
                     line=member.index,
                     born=member.born,
                     ready_at=member.ready_at or member.born,
@@ -147,6 +149,7 @@ class Crew:
                 line=self.scoreboard.line(each.line),
                 index=each.line,
                 tray=tray,
+                minds=each.minds,
                 born=each.born,
                 ready_at=each.ready_at,
                 retiring=each.retire_by is not None,
@@ -175,6 +178,7 @@ class Crew:
                 f"{len(self.scoreboard)} workers are more than the scoreboard has lines for"
             )
         tray = Tray.make() if config.dispatch == "round-robin" else None
+        minds = config.dispatch == "reuseport"
         ours, theirs = pair()
         index = self._free_lines.pop()
         line = self.scoreboard.line(index)
@@ -184,15 +188,13 @@ class Crew:
             config=config,
             slot=order.slot,
             generation=order.generation,
-            listeners=(Source(tray.theirs),)
-            if tray
-            else tuple(listener.socket for listener in ports.of(order.generation)),
+            listeners=_places(ports, order.generation, tray, minds=minds),
             channel=theirs,
             line=line,
             scoreboard=self.scoreboard,
             held=held,
         )
-        listeners = ports.all().values() if tray else ports.not_of(order.generation)
+        listeners = ports.all().values() if tray or minds else ports.not_of(order.generation)
         strange = [each.close for each in listeners]
         siblings = [each.close for member in self for each in member.places()]
         try:
@@ -224,6 +226,7 @@ class Crew:
             line=line,
             index=index,
             tray=tray,
+            minds=minds,
             born=now,
             held=held,
         )
@@ -237,6 +240,15 @@ class Crew:
             each.close()
         member.line.clear()
         self._free_lines.append(member.index)
+
+
+def _places(
+    ports: Ports, generation: int, tray: Tray | None, *, minds: bool
+) -> tuple[socket.socket | Source, ...]:
+    """Where a worker accepts from its birth on."""
+    if minds:
+        return ()
+    return (Source(tray.theirs),) if tray else tuple(ports.sockets(generation).values())
 
 
 def _live(worker_main: str, birth: Birth, *, own_log: bool) -> int:

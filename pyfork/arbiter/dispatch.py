@@ -1,7 +1,9 @@
 """Dispatch: what the arbiter itself has to do for who gets a new connection.
 
 With ``least`` and ``shared`` that is nothing: the workers hold the listeners. With ``round-robin``
-the arbiter does, and `RoundRobin` gives what it accepts to the workers that may have it.
+the arbiter does, and `RoundRobin` gives what it accepts to the workers that may have it. With
+``reuseport`` a worker accepts on what `Queues` gives it. Which it is was settled when a worker was
+born: a reload may bring another policy, and for a while there are workers of both.
 """
 
 import socket
@@ -10,6 +12,7 @@ from dataclasses import dataclass, field
 from pyfork.arbiter.crew import Crew, Member
 from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.ports import Ports
+from pyfork.arbiter.queues import Queues
 from pyfork.arbiter.round_robin import RoundRobin
 from pyfork.arbiter.supervisor import Supervisor
 from pyfork.arbiter.wires import Wires
@@ -26,10 +29,12 @@ class Dispatch:
     ports: Ports
     wires: Wires
     _round_robin: RoundRobin = field(init=False)
+    _queues: Queues = field(init=False)
     _finished: bool = False
 
     def __post_init__(self) -> None:
-        self._round_robin = RoundRobin(self.wires, self._takers, self._listeners)
+        self._round_robin = RoundRobin(self.wires, self._with_trays, self._listeners)
+        self._queues = Queues(self.wires, self.ports, self._minders)
 
     @property
     def holding(self) -> bool:
@@ -52,27 +57,37 @@ class Dispatch:
     def leave(self, member: Member) -> None:
         """A worker is dead, and not buried yet."""
         self._round_robin.leave(member)
+        self._queues.leave(member)
 
     def act(self, now: float) -> None:
         """Once a turn."""
         self._round_robin.act(now)
+        if not self._finished:
+            serving = self.supervisor.serving
+            backlog = self.generations.config(serving.number).backlog
+            self._queues.act(serving.number, slots=serving.size, backlog=backlog)
 
     def finish(self) -> None:
         """This is the end of the port: the workers empty the kernel's queues."""
         if self._finished:
             return
-        listeners = [each.fileno() for each in self._listeners()]
-        if listeners:
-            for member in self._takers():
-                self.wires.send(member.channel, Mind(), listeners)
+        listeners = self.ports.sockets(self.supervisor.serving.number)
+        fds = [each.fileno() for each in listeners.values()]
+        for member in self._with_trays():
+            self.wires.send(member.channel, Mind(list(listeners)), fds)
         self._round_robin.finish()
         self._finished = True
 
     def _takers(self) -> list[Member]:
-        return [each for each in self.crew if each.tray and each.on_duty and not each.held]
+        return [each for each in self.crew if each.on_duty and not each.held]
+
+    def _with_trays(self) -> list[Member]:
+        return [each for each in self._takers() if each.tray]
+
+    def _minders(self) -> list[Member]:
+        return [each for each in self._takers() if each.minds]
 
     def _listeners(self) -> list[socket.socket]:
-        serving = self.supervisor.serving.number
-        if self._finished or self.generations.config(serving).dispatch != "round-robin":
+        if self._finished:
             return []
-        return [listener.socket for listener in self.ports.of(serving)]
+        return list(self.ports.sockets(self.supervisor.serving.number).values())

@@ -49,6 +49,7 @@ class Survivor:
     retire_by: float | None  # when it must have drained; None if it serves
     worn: bool = False  # it asked to be replaced
     tray: tuple[int, int] | None = None  # fds of its ends
+    minds: bool = False  # it accepts on the listeners that it is given
 
     def fds(self) -> tuple[int, ...]:
         """Every fd that it names."""

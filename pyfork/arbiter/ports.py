@@ -1,16 +1,22 @@
 """The listeners, and which generations use them.
 
 A listener is bound before the generation that asks for it is born, shared by all that name the
-same address, and closed when the last of those is gone.
+same address, and closed when the last of those is gone. An address may have more sockets than one,
+with a queue each (``--dispatch reuseport``); all of them live as long, since what is queued on one
+would be lost with it.
 """
 
+import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
 
 from pyfork.cluster.primary import PREFIX, Handles
 from pyfork.config.settings import Config
 from pyfork.net.address import Inherited, parse
-from pyfork.net.bind import Listener, adopted, bind
+from pyfork.net.bind import Listener, adopted, bind, bind_beside
+
+MOST = 32  # queues in all: an upgrade passes them on in one message
+_BESIDE = re.compile(r"queue [0-9]+ of (.*)", re.DOTALL)
 
 
 class Ports:
@@ -18,6 +24,7 @@ class Ports:
 
     def __init__(self) -> None:
         self._listeners: dict[str, Listener] = {}  # by the address asked for
+        self._beside: dict[str, list[socket.socket]] = {}  # more sockets, by the same
         self.handles = Handles()  # what scripts have bound
         self._uses: dict[int, tuple[str, ...]] = {}  # generation -> addresses, in their order
         self._lent: set[str] = set()  # another arbiter serves there too, and has the socket files
@@ -31,6 +38,9 @@ class Ports:
         self.handles.inherit(handles, generation)
         for text, each in listeners.items():
             if text in handles:
+                continue
+            if beside := _BESIDE.fullmatch(text):
+                self._beside.setdefault(beside[1], []).append(each)
                 continue
             passed = isinstance(parse(text), Inherited)  # then its file is its owner's, too
             self._listeners[text] = adopted(each, with_file=not passed)
@@ -73,12 +83,31 @@ class Ports:
 
     def all(self) -> dict[str, socket.socket]:
         """Every listener's socket, by the address asked for, and the handles of scripts by key."""
-        listeners = {text: listener.socket for text, listener in self._listeners.items()}
-        return listeners | self.handles.sockets()
+        return self._sockets(self._listeners) | self.handles.sockets()
 
     def of(self, generation: int) -> tuple[Listener, ...]:
         """The listeners of a generation, in the order of its configuration."""
         return tuple(self._listeners[text] for text in self._uses[generation])
+
+    def sockets(self, generation: int) -> dict[str, socket.socket]:
+        """All sockets of a generation; their names are those in `all`."""
+        return self._sockets(self._uses.get(generation, ()))
+
+    def queues(self, generation: int) -> list[list[str]]:
+        """The same names, address by address."""
+        return [list(self._sockets([text])) for text in self._uses[generation]]
+
+    def spread(self, generation: int, queues: int, backlog: int) -> None:
+        """Give each TCP address of a generation so many queues, if it has not more already.
+
+        Raises:
+            OSError: the system does not give them.
+        """
+        tcp = [text for text in self._uses[generation] if self._is_tcp(text)]
+        for text in tcp:
+            beside = self._beside.setdefault(text, [])
+            while len(beside) + 1 < min(queues, MOST // len(tcp)):
+                beside.append(bind_beside(self._listeners[text].socket, backlog=backlog))
 
     def addresses(self, generation: int) -> list[str]:
         """What they are bound to, as text, paths absolute; nothing when they are closed."""
@@ -89,8 +118,8 @@ class Ports:
     def not_of(self, generation: int) -> list[socket.socket]:
         """The sockets that a worker of this generation must not hold."""
         own = self._uses[generation]
-        others = [each.socket for text, each in self._listeners.items() if text not in own]
-        return others + list(self.handles.sockets().values())
+        others = self._sockets(text for text in self._listeners if text not in own).values()
+        return [*others, *self.handles.sockets().values()]
 
     def release(self, generation: int) -> None:
         """``generation`` is no more: close what nobody else uses."""
@@ -110,8 +139,21 @@ class Ports:
         self.handles.close()
         self._close_unless(lambda text: False)
 
+    def _is_tcp(self, text: str) -> bool:
+        return self._listeners[text].socket.family in (socket.AF_INET, socket.AF_INET6)
+
+    def _sockets(self, texts: Iterable[str]) -> dict[str, socket.socket]:
+        found = {}
+        for text in texts:
+            found[text] = self._listeners[text].socket
+            for number, each in enumerate(self._beside.get(text, ()), 1):
+                found[f"queue {number} of {text}"] = each
+        return found
+
     def _close_unless(self, used: Callable[[str], bool]) -> None:
         for text in [text for text in self._listeners if not used(text)]:
+            for beside in self._beside.pop(text, ()):
+                beside.close()
             listener = self._listeners.pop(text)
             if text in self._lent:
                 listener.socket.close()

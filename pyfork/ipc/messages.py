@@ -54,6 +54,15 @@ class Retire:
 class Mind:
     """Arbiter, with the fds of listeners: accept on these too."""
 
+    listeners: list[str]  # their names; who minds one already need not do so twice
+
+
+@record
+class Unmind:
+    """Arbiter: leave these listeners to others."""
+
+    listeners: list[str]
+
 
 @record
 class Offered:
@@ -193,6 +202,7 @@ Message = (
     | Worn
     | Retire
     | Mind
+    | Unmind
     | Offered
     | Take
     | Taken

@@ -114,6 +114,29 @@ def _adopt(address: Inherited) -> Listener:
         raise
 
 
+def bind_beside(first: socket.socket, *, backlog: int) -> socket.socket:
+    """Another socket on the same TCP address: the kernel shares connections out among them, and
+    each has a queue of its own.
+
+    Raises:
+        OSError: the system has no such thing, or no more of it.
+    """
+    made = socket.socket(first.family, socket.SOCK_STREAM)
+    try:
+        made.setblocking(False)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if first.family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        for each in (first, made):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        made.bind(first.getsockname())
+        made.listen(backlog)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
 def adopted(made: socket.socket, *, with_file: bool) -> Listener:
     """A listener that another arbiter bound. ``with_file``: its file, if any, is ours to remove."""
     address = bound_address(made)

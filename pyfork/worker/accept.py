@@ -44,6 +44,7 @@ class Acceptor:
         """
         self._loop = loop
         self._listeners = list(listeners)
+        self._minded: dict[str, socket.socket] = {}  # those that came later, by name
         self._new_protocol = new_protocol
         self._cells = line.cells
         self._expect = expect
@@ -71,11 +72,24 @@ class Acceptor:
         self._gate = None
         self._loop.call_soon(self._empty_queues)
 
-    def mind(self, listeners: Iterable[socket.socket]) -> None:
-        """Accept on these too."""
+    def mind(self, name: str, listener: socket.socket) -> None:
+        """Accept on this one too, unless it is minded already or everything is over."""
+        if name in self._minded or self.stopped:
+            listener.close()
+            return
         self._watch(False)
-        self._listeners += listeners
+        self._minded[name] = listener
+        self._listeners.append(listener)
         self._update()
+
+    def unmind(self, name: str) -> None:
+        """Leave a listener to others."""
+        if name in self._minded and not self.stopped:
+            self._watch(False)
+            listener = self._minded.pop(name)
+            self._listeners.remove(listener)
+            listener.close()
+            self._update()
 
     def stop(self) -> None:
         """Accept no more, for good, and give the listeners back.

@@ -11,7 +11,7 @@ from pyfork.http.connection import Connection
 from pyfork.http.deadlines import Limits, sweep
 from pyfork.http.engine import Engine, Upgrade
 from pyfork.http.wsgi import WsgiGateway
-from pyfork.ipc.messages import Keep, Message, Mind, Release, Take
+from pyfork.ipc.messages import Keep, Message, Mind, Release, Take, Unmind
 from pyfork.worker.accept import Acceptor
 from pyfork.worker.gate import Gate
 from pyfork.worker.handoff import Giver, Taker
@@ -72,8 +72,12 @@ class EngineWorker(Worker):
             case Take(ticket):
                 full = self.engine.held >= self.config.worker_connections
                 self._taker.take(ticket, fds, willing=not (full or self.leaving.is_set()))
-            case Mind():
-                self.acceptor.mind([socket.socket(fileno=fd) for fd in fds])
+            case Mind(listeners):
+                for name, fd in zip(listeners, fds, strict=False):
+                    self.acceptor.mind(name, socket.socket(fileno=fd))
+            case Unmind(listeners):
+                for name in listeners:
+                    self.acceptor.unmind(name)
             case Release(connection):
                 self._giver.release(connection)
             case Keep(connection, final):

@@ -8,7 +8,7 @@ import pytest
 from tests.load.running import Code, Running, reload, serve
 from tests.server import Server
 
-POLICIES = ["least", "shared", "round-robin"]
+POLICIES = ["least", "shared", "round-robin", "reuseport"]
 QUICK = {"clients": 60, "think": 0.3, "pause": 0.2, "slowest": 0.3, "slow": 0.02, "stream": 0.02}
 
 
@@ -27,7 +27,7 @@ def test_a_reload_loses_nothing(tmp_path: Path, policy: str, kind: str) -> None:
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_another_policy_loses_nothing(tmp_path: Path, policy: str) -> None:
-    """From each to the next, and on to the one after that."""
+    """From each to the next, to the one before, and back."""
     code = Code(tmp_path)
     settings = tmp_path / "pyfork.toml"
     at = POLICIES.index(policy)
@@ -35,16 +35,18 @@ def test_another_policy_loses_nothing(tmp_path: Path, policy: str) -> None:
     with serve(code, "sync", 3, tmp_path, "-c", str(settings)) as server:
         with Running(server.urls[0], seconds=30, **QUICK) as load:
             load.wait_answers()
-            for generation, following in enumerate((at + 1, at + 2, at), 2):
+            for generation, following in enumerate((at + 1, at + 3, at), 2):
                 settings.write_text(f'dispatch = "{POLICIES[following % len(POLICIES)]}"\n')
                 reload(server, code, generation)
         assert load.report.losses == {}, load.report.incidents
 
 
 @pytest.mark.parametrize("mode", ["exec", "spawn"])
-def test_an_upgrade_with_round_robin_loses_nothing(tmp_path: Path, mode: str) -> None:
+@pytest.mark.parametrize("policy", ["round-robin", "reuseport"])
+def test_an_upgrade_loses_nothing(tmp_path: Path, policy: str, mode: str) -> None:
+    """Where the arbiter does more than to hold one listener."""
     code = Code(tmp_path)
-    options = ("--dispatch", "round-robin", "--upgrade-mode", mode)
+    options = ("--dispatch", policy, "--upgrade-mode", mode)
     server: Server
     with serve(code, "sync", 3, tmp_path, *options) as server:
         with Running(server.urls[0], seconds=30, **QUICK) as load:
