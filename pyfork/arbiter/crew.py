@@ -173,82 +173,95 @@ class Crew:
         Raises:
             OSError: the system does not give what it takes.
         """
-        if not self._free_lines:
-            raise OSError(
-                f"{len(self.scoreboard)} workers are more than the scoreboard has lines for"
-            )
-        tray = Tray.make() if config.dispatch == "round-robin" else None
-        minds = config.dispatch == "reuseport"
-        ours, theirs = pair()
-        index = self._free_lines.pop()
-        line = self.scoreboard.line(index)
-        line.clear()
-        self.scoreboard.use(index)
+        member, theirs = self._prepare(order, config, now, held=held)
         birth = Birth(
             config=config,
             slot=order.slot,
             generation=order.generation,
-            listeners=_places(ports, order.generation, tray, minds=minds),
+            listeners=_places(member, ports),
             channel=theirs,
-            line=line,
+            line=member.line,
             scoreboard=self.scoreboard,
             held=held,
         )
-        listeners = ports.all().values() if tray or minds else ports.not_of(order.generation)
-        strange = [each.close for each in listeners]
-        siblings = [each.close for member in self for each in member.places()]
         try:
-            pid = process.fork(
+            member.pid = process.fork(
                 lambda: _live(self.worker_main, birth, own_log=own_log),
-                disown=[
-                    *self.disown(),
-                    *strange,
-                    *siblings,
-                    ours.close,
-                    *([tray.ours.close] if tray else []),
-                    self.scoreboard.close_file,
-                ],
+                disown=self._what_is_not_its(member, ports),
             )
         except BaseException:
-            ours.close()
-            if tray:
-                tray.close()
-            self._free_lines.append(index)
+            self._give_back(member)
             raise
         finally:
             theirs.close()
+        self._members[order.worker] = member
+        return member
+
+    def _prepare(
+        self, order: Spawn, config: Config, now: float, *, held: bool
+    ) -> tuple[Member, Channel]:
+        """A member that has no process yet, and the worker's end of its channel.
+
+        Raises:
+            OSError: there is no room for another one.
+        """
+        if not self._free_lines:
+            most = len(self.scoreboard)
+            raise OSError(f"{most} workers are more than the scoreboard has lines for")
+        tray = Tray.make() if config.dispatch == "round-robin" else None
+        ours, theirs = pair()
+        index = self._free_lines.pop()
+        self.scoreboard.use(index)
+        line = self.scoreboard.line(index)
+        line.clear()
         member = Member(
             worker=order.worker,
             slot=order.slot,
             generation=order.generation,
-            pid=pid,
+            pid=0,
             channel=ours,
             line=line,
             index=index,
             tray=tray,
-            minds=minds,
+            minds=config.dispatch == "reuseport",
             born=now,
             held=held,
         )
-        self._members[order.worker] = member
-        return member
+        return member, theirs
+
+    def _what_is_not_its(self, member: Member, ports: Ports) -> list[Callable[[], object]]:
+        """What the process of ``member`` inherits and has to close."""
+        served_otherwise = member.tray or member.minds
+        strange = ports.all().values() if served_otherwise else ports.not_of(member.generation)
+        siblings = [each for other in self for each in other.places()]
+        return [
+            *self.disown(),
+            *(listener.close for listener in strange),
+            *(place.close for place in siblings),
+            member.channel.close,
+            *([member.tray.ours.close] if member.tray else []),
+            self.scoreboard.close_file,
+        ]
 
     def bury(self, member: Member) -> None:
         """It was waited for: give its things back."""
         del self._members[member.worker]
+        self._give_back(member)
+
+    def _give_back(self, member: Member) -> None:
         for each in member.places():
             each.close()
         member.line.clear()
         self._free_lines.append(member.index)
 
 
-def _places(
-    ports: Ports, generation: int, tray: Tray | None, *, minds: bool
-) -> tuple[socket.socket | Source, ...]:
+def _places(member: Member, ports: Ports) -> tuple[socket.socket | Source, ...]:
     """Where a worker accepts from its birth on."""
-    if minds:
+    if member.minds:
         return ()
-    return (Source(tray.theirs),) if tray else tuple(ports.sockets(generation).values())
+    if member.tray:
+        return (Source(member.tray.theirs),)
+    return tuple(ports.sockets(member.generation).values())
 
 
 def _live(worker_main: str, birth: Birth, *, own_log: bool) -> int:
