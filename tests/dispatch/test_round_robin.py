@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psutil
 
+from pyfork.arbiter.round_robin import ROOM
 from tests.dispatch.clients import KINDS, Answers, answer, burst, connect
 from tests.load.test_stop import queued
 from tests.server import Server
@@ -21,13 +22,13 @@ def test_each_has_its_turn(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_is_killed_loses_none(tmp_path: Path) -> None:
-    """Both have some on their trays; one is killed, the other goes on."""
+    """Both trays are full, so nothing is taken back; one worker is killed, the other goes on."""
     with Server(*KINDS["sync"], "-w", "2", *ROUND_ROBIN, directory=tmp_path) as server:
         killed, kept = server.workers()
         for worker in (killed, kept):
             suspend(server, worker)
-        clients = [connect(server.port, b"/") for _ in range(CLIENTS)]
-        server.until(lambda: queued(server.port) == 0, "the arbiter has accepted all")
+        clients = [connect(server.port, b"/") for _ in range(2 * ROOM + CLIENTS)]
+        server.until(lambda: queued(server.port) == CLIENTS, "both trays are full")
         killed.kill()
         server.wait_log("killed by SIGKILL")
         kept.resume()
