@@ -142,12 +142,12 @@ class Hooks:
 
     def withdraw(self, sock: Any) -> None:
         """A shared socket is a client's: give it an own one on the same address."""
-        address, fresh = sock.getsockname(), _like(sock)
+        address, timeout, fresh = sock.getsockname(), sock.gettimeout(), _like(sock)
         self.forget(sock.fileno())
         with fresh:
             os.dup2(fresh.fileno(), sock.fileno(), inheritable=False)
         shared.restore(sock)
-        sock.settimeout(sock.gettimeout())
+        sock.settimeout(timeout)
         self.link.ask(lambda number: QueryFile(number, ""))  # until the arbiter has let go
         self._bind(sock, address)
 

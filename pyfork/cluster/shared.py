@@ -1,21 +1,21 @@
 """Sockets of a script whose kernel side is shared with other processes.
 
 ``O_NONBLOCK`` belongs to what is shared. It is on, always, or one process would choose for all:
-of three that were woken by one connection, two would hang in accept(). So a copy that the script
-believes to be blocking, or to have a timeout, does its waiting here.
+of three that were woken by one connection, two would hang in accept(), and with it an event loop
+and whoever it was serving. Not for an instant, either: one that boots must not hang one that
+serves. Python turns it off for a socket without a timeout, and for no other. So one that the
+script believes to block has the longest timeout there is, and begins again when it is over.
 
 A socket becomes one of these by changing its class, not its identity: whoever has it has it still.
 """
 
-import os
 import socket
 from collections.abc import Callable
 from functools import cache
-from select import POLLIN, poll
-from time import monotonic
 from typing import Any, Protocol
 
 _PATIENT = ("_accept", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into")
+_ENDLESS = 2_147_000.25  # seconds; a little less than a C int of milliseconds, and nobody's choice
 
 
 class Owner(Protocol):
@@ -40,8 +40,13 @@ class _Shared:
     owner: Owner
 
     def settimeout(self, value: float | None) -> None:
-        super().settimeout(value)  # type: ignore[misc]
-        os.set_blocking(self.fileno(), False)  # type: ignore[attr-defined]
+        super().settimeout(_ENDLESS if value is None else value)  # type: ignore[misc]
+
+    def gettimeout(self) -> float | None:
+        value: float | None = super().gettimeout()  # type: ignore[misc]
+        return None if value == _ENDLESS else value
+
+    timeout = property(gettimeout)
 
     def setblocking(self, flag: bool) -> None:
         self.settimeout(None if flag else 0.0)
@@ -60,17 +65,15 @@ class _Shared:
 
 
 def _patient(name: str) -> Callable[..., Any]:
-    """The method ``name``, that waits as the script's timeout says."""
+    """The method ``name``, that waits without end if the script has set no timeout."""
 
     def method(self: Any, *args: Any, **keywords: Any) -> Any:
         attempt = getattr(super(_Shared, self), name)
-        timeout = self.gettimeout()
-        deadline = None if timeout is None else monotonic() + timeout
         while True:
             try:
                 return attempt(*args, **keywords)
-            except BlockingIOError:
-                if timeout == 0 or not _readable(self.fileno(), deadline):
+            except TimeoutError:
+                if self.gettimeout() is not None:
                     raise
 
     method.__name__ = name
@@ -79,17 +82,6 @@ def _patient(name: str) -> Callable[..., Any]:
 
 for _name in _PATIENT:
     setattr(_Shared, _name, _patient(_name))
-
-
-def _readable(fd: int, deadline: float | None) -> bool:
-    """Wait for it. Raises TimeoutError at the deadline, OSError if the socket was closed."""
-    waiting = poll()
-    waiting.register(fd, POLLIN)
-    left = None if deadline is None else deadline - monotonic()
-    if left is not None and left <= 0:
-        raise TimeoutError("timed out")
-    waiting.poll(None if left is None else left * 1000 + 1)
-    return True
 
 
 class _Undecided:
