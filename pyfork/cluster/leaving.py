@@ -14,14 +14,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from select import POLLIN, poll
 from time import monotonic, sleep
 from types import FrameType
 
-from pyfork.cluster.foreign import open_fds
+from pyfork.cluster.foreign import open_sockets
 from pyfork.cluster.hooks import Hooks
 
 MOMENT = 0.1  # seconds in which what was just accepted is read
@@ -56,7 +55,7 @@ class Departure:
             names = self._give_port_up(others_serve=others_serve)
             self._wait(min(self.until, monotonic() + MOMENT))
             if unheard:
-                while any(_peers(names)) and monotonic() < self.until:
+                while _is_served(names) and monotonic() < self.until:
                     sleep(_LOOK)
         # To the main thread, whose waiting it is to interrupt.
         signal.pthread_kill(self.main_thread, signal.SIGTERM)
@@ -107,15 +106,22 @@ def _wait_empty(listener: socket.socket, until: float) -> None:
         sleep(_LOOK)
 
 
-def _peers(names: set[object]) -> Iterator[bool]:
-    """One for each open connection that came by one of the ports ``names``."""
-    for fd in open_fds():
-        with suppress(OSError):
-            connection = socket.socket(fileno=os.dup(fd))
-            with connection:
-                if _port(connection.getsockname()) in names:
-                    connection.getpeername()  # OSError: it is no connection
-                    yield True
+def _is_served(names: set[object]) -> bool:
+    """Whether a connection is open that came by one of the ports ``names``."""
+    try:
+        return any(_is_peer(each, names) for each in open_sockets())
+    except OSError:  # nothing left to look with: somebody has it all
+        return True
+
+
+def _is_peer(each: socket.socket, names: set[object]) -> bool:
+    try:
+        if _port(each.getsockname()) not in names:
+            return False
+        each.getpeername()
+    except OSError:  # it is no connection
+        return False
+    return True
 
 
 def _port(name: object) -> object:
