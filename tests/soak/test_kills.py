@@ -4,8 +4,10 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.soak.site import Site, seed
@@ -48,8 +50,9 @@ def once(directory: Path, under_way: str, chance: random.Random) -> None:
         time.sleep(chance.random() * lasts)  # the moment that is random, not a wait for something
         victims = sorted(site.processes(), key=lambda process: process.pid)
         victim = chance.choice(victims)
-        print(f"pid {victim.pid} of {[process.pid for process in victims]}: {victim.cmdline()}")
-        os.kill(victim.pid, signal.SIGKILL)
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):  # it was about to leave anyway
+            print(f"pid {victim.pid} of {[one.pid for one in victims]}: {victim.cmdline()}")
+            os.kill(victim.pid, signal.SIGKILL)
         site.until(lambda: site.answers() or not site.processes(), "somebody serves", timeout=2.0)
         site.until(lambda: settled(site), "it has settled")
         if site.processes():
