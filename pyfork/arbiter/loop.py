@@ -242,11 +242,13 @@ class Arbiter:
     def _listen(self, patience: float | None) -> None:
         """Wait, at most ``patience`` seconds, and take in what has happened.
 
-        Workers are heard before signals are read: who said that it is ready before a stop was
-        asked for is retired, not killed.
+        Workers are heard before signals are read, and what they said has its consequences first:
+        who was ready before a stop was asked for is retired, not killed.
         """
         self._wires.wait(patience)
-        for meaning in self._inbox.read():
+        if meanings := self._inbox.read():
+            self._act()
+        for meaning in meanings:
             self._obey(meaning)
         self._liaison.look()
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.arbiter.conftest import Start
 from tests.arbiter.server import Server, wait_until
+from tests.ports import free_port
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -21,13 +22,6 @@ def is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         return probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 # From start to stop.

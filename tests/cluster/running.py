@@ -64,14 +64,6 @@ class Script(Server):
         return {worker.pid for worker in self.workers()}
 
 
-def free_port(host: str = "127.0.0.1", kind: int = socket.SOCK_STREAM) -> int:
-    """A port that nobody has now."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, kind) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
 def ask(port: int, host: str = "127.0.0.1") -> int:
     """The process that answers a request on a connection of its own."""
     with socket.create_connection((host, port), timeout=PATIENCE) as connection:

@@ -5,7 +5,8 @@ import socket
 import sys
 from pathlib import Path
 
-from tests.cluster.running import Script, ask, converse, free_port
+from tests.cluster.running import Script, ask, converse
+from tests.ports import free_port
 
 SERVE = """
 import os, socket, threading
@@ -126,7 +127,9 @@ start(socket.create_server(("127.0.0.1", 0)))
 """,
     )
     with Script(script, workers=1, directory=tmp_path) as running:
-        lines = running.until(lambda: running.out.splitlines(), "it has tried")
+        lines = running.until(
+            lambda: running.out.count("\n") == 8 and running.out.splitlines(), "it has tried"
+        )
         starts = [line.partition("(")[0] for line in lines]
         assert starts == [
             *("OSError", "OSError", "gaierror", "FileNotFoundError", "OSError", "TypeError"),

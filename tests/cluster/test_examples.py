@@ -4,7 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.cluster.running import Script, ask, free_port
+from tests.cluster.running import Script, ask
+from tests.ports import free_port
 from tests.server import ROOT
 
 EXAMPLE = ROOT / "examples/cluster/server.py"

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.running import Load, Script, ask, free_port
+from tests.cluster.running import Load, Script, ask
 from tests.cluster.servers import KINDS
+from tests.ports import free_port
 
 SCRIPT = str(Path(__file__).with_name("servers.py"))
 

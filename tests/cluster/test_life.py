@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.running import Script, ask, converse, free_port
+from tests.cluster.running import Script, ask, converse
 from tests.cluster.test_bind import SERVE, write
+from tests.ports import free_port
 
 WAIT = "threading.Event().wait()"
 

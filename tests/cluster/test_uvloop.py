@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.running import Script, ask, converse, free_port
+from tests.cluster.running import Script, ask, converse
+from tests.ports import free_port
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed"

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from http.client import HTTPException
@@ -13,6 +12,7 @@ from types import TracebackType
 import psutil
 
 from tests.load.running import KINDS, Code
+from tests.ports import free_port
 from tests.server import Server
 
 _ARBITER = re.compile(r"pyfork \S+ \(pid (\d+)\) serves ")
@@ -160,11 +160,6 @@ DISTURBANCES: dict[str, tuple[Callable[[Site], None], tuple[str, ...], int]] = {
     "usr2-exec": (usr2_exec, ("--upgrade-mode", "exec"), 20),
     "takeover": (takeover, (), 5),
 }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 def seed() -> str:
