@@ -11,6 +11,7 @@ Rules: reads the scoreboard and the clock, and decides; no timer, no socket.
 """
 
 import time
+from collections.abc import Callable
 
 from pyfork.ipc.scoreboard import ACCEPTED, ACCEPTING, CONNECTIONS, Line, Scoreboard
 
@@ -22,8 +23,11 @@ JUST_NOW = 0.01  # seconds
 class Gate:
     """One worker's view of the others."""
 
-    def __init__(self, scoreboard: Scoreboard, line: Line) -> None:
+    def __init__(
+        self, scoreboard: Scoreboard, line: Line, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._scoreboard = scoreboard
+        self._clock = clock
         self._own = line.cells
         # By line: how many connections it had accepted when way was given to it, and how often
         # that was since it had.
@@ -57,7 +61,7 @@ class Gate:
 
     def _passing(self, ended: int) -> int:
         """How many connections ended just now, of ``ended`` in all."""
-        now = time.monotonic()
+        now = self._clock()
         ago = now - self._looked
         if ago >= JUST_NOW:
             self._coming_and_going = ended - self._ended if ago < 2 * JUST_NOW else 0

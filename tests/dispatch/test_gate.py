@@ -1,6 +1,5 @@
 """The gate, on a scoreboard that the test writes."""
 
-import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -15,9 +14,11 @@ class Board:
 
     scoreboard: Scoreboard = field(default_factory=lambda: Scoreboard(8))
     gate: Gate = field(init=False)
+    now: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.gate = Gate(self.scoreboard, self.worker(0, connections=3))
+        self.now = 100.0
+        self.gate = Gate(self.scoreboard, self.worker(0, connections=3), lambda: self.now)
 
     def worker(self, index: int, *, connections: int = 0, accepting: int = 1) -> Line:
         self.scoreboard.use(index)
@@ -84,9 +85,9 @@ def test_whose_connections_come_and_go_gives_no_way(board: Board) -> None:
     own.accepted = own.connections
     assert board.gate.gives_way()
     for _ in range(4):  # a look every 12 ms, in which five came and five went
-        time.sleep(1.2 * JUST_NOW)
+        board.now += 1.2 * JUST_NOW
         own.accepted += 5
         gives_way = board.gate.gives_way()
     assert not gives_way
-    time.sleep(3 * JUST_NOW)
+    board.now += 3 * JUST_NOW
     assert board.gate.gives_way()
