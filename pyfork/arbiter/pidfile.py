@@ -26,7 +26,7 @@ class PidFile:
         """
         path = os.path.abspath(path)
         holder = _read(path)
-        if holder is not None and holder != os.getpid() and _alive(holder):
+        if holder is not None and holder != os.getpid() and is_alive(holder):
             raise PidFileError(
                 f"--pid {path}: process {holder} is alive and has this file; stop it, or remove "
                 "the file if that process is another program"
@@ -76,7 +76,8 @@ def _read(path: str) -> int | None:
     return pid if pid > 0 else None  # kill() would take the rest for groups
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process has this id, whoever's it is."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from pyfork.arbiter.pidfile import is_alive
 from pyfork.config.runtime import named_socket, runtime_directories
 from pyfork.errors import BindError
 from pyfork.net import unix
@@ -83,19 +84,9 @@ def _sweep(directory: Path) -> None:
     id in another container that shares this directory.
     """
     for path in directory.glob("*.sock"):
-        if path.stem.isdecimal() and not _lives(int(path.stem)) and _refuses(path):
+        if path.stem.isdecimal() and not is_alive(int(path.stem)) and _refuses(path):
             with contextlib.suppress(OSError):
                 path.unlink()
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _refuses(path: Path) -> bool:
