@@ -10,13 +10,13 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyfork import __version__
 from pyfork.config.arguments import Arguments, parse, usage
+from pyfork.config.declare import replace
 from pyfork.config.load import Loaded, load, table
 from pyfork.config.runtime import claim_upgrade
 from pyfork.config.settings import Config
