@@ -4,7 +4,7 @@ import re
 import socket
 
 _USUAL = re.compile(rb"[A-Za-z0-9\-.]*+(?::[0-9]{0,4})?")
-_NAME = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*+(?::([0-9]{0,5}))?")
+_NAME = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*(?::([0-9]{0,5}))?")
 _LITERAL = re.compile(rb"\[([0-9A-Fa-f:.]{2,45})\](?::([0-9]{0,5}))?")
 
 

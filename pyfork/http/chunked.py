@@ -13,10 +13,10 @@ from pyfork.http.request import FIELD_LINE, TOKEN
 LINE = 1024  # bytes of one chunk-size line, its extensions included
 EXTENSIONS = 16 * 1024  # bytes of all extensions of a body
 
-_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
+_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
 _BWS = rb"[ \t]*+"
 _SIZE_LINE = re.compile(
-    rb"([0-9A-Fa-f]{1,15})((?:%(bws)b;%(bws)b%(token)b++(?:%(bws)b=%(bws)b(?:%(token)b++|%(quoted)b))?+)*+)\r\n"
+    rb"([0-9A-Fa-f]{1,15})((?:%(bws)b;%(bws)b%(token)b++(?:%(bws)b=%(bws)b(?:%(token)b++|%(quoted)b))?)*)\r\n"
     % {b"bws": _BWS, b"token": TOKEN, b"quoted": _QUOTED}
 )
 

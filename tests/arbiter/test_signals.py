@@ -45,6 +45,7 @@ inbox.close()
 os.kill(os.getpid(), signal.SIGTERM)
 print("alive")
 """
+    before = signal.getsignal(signal.SIGHUP)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         cwd=ROOT,
@@ -56,4 +57,4 @@ print("alive")
     )
     assert (done.stdout, done.stderr) == ("SIGTERM SIGHUP SIGTERM\nalive\n", "")
     assert done.returncode == 0
-    assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL, "nothing happened to this process"
+    assert signal.getsignal(signal.SIGHUP) is before, "nothing happened to this process"
