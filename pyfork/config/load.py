@@ -22,6 +22,8 @@ from pyfork.config.sources import (
 from pyfork.errors import ConfigError
 from pyfork.record import record
 
+DEVELOPMENT_GRACE = 1.0  # seconds that a browser's open tab can delay the end of the old code
+
 
 @record
 class Loaded:
@@ -79,7 +81,17 @@ def merge(*sources: Source) -> Loaded:
         # As in gunicorn, where the umask decides who may connect to a unix socket.
         values["unix_mode"] = SETTINGS["unix_mode"].default & ~values["umask"]
         origins["unix_mode"] = origins["umask"]
+    if values.get("reload"):
+        _develop(values, origins)
     return Loaded(Config(**values), origins)
+
+
+def _develop(values: dict[str, Any], origins: dict[str, str]) -> None:
+    """What --reload alters where nobody says otherwise: the new code is there at once."""
+    workers = values.get("workers", SETTINGS["workers"].default)
+    for name, value in {"graceful_timeout": DEVELOPMENT_GRACE, "reload_parallel": workers}.items():
+        if name not in values:
+            values[name], origins[name] = value, origins["reload"]
 
 
 def table(loaded: Loaded) -> str:

@@ -6,6 +6,7 @@ from the declarations in `groups`. Flags carry gunicorn's names where gunicorn h
 
 from pyfork.config.declare import config, declarations
 from pyfork.config.groups.application import ApplicationSettings
+from pyfork.config.groups.development import DevelopmentSettings
 from pyfork.config.groups.http import HTTPSettings
 from pyfork.config.groups.limits import LimitsSettings
 from pyfork.config.groups.log import LogSettings
@@ -23,6 +24,7 @@ class Config(
     WorkersSettings,
     ScriptSettings,
     TimeoutsSettings,
+    DevelopmentSettings,
     HTTPSettings,
     LimitsSettings,
     ProcessSettings,
