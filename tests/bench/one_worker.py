@@ -1,0 +1,74 @@
+"""One worker's engine in this process, on one connection: what `instructions` counts.
+
+    python -m tests.bench.one_worker APP LOOP FD
+
+FD is the server's end of a connection. A byte on stdin is answered by one on stdout, and between
+the two getppid is called: nothing else here calls it, so a profiler can tell by it where a
+stretch of requests begins and ends. The connection's end is the process's.
+"""
+
+import asyncio
+import os
+import socket
+import sys
+from pathlib import Path
+
+from pyfork.config.arguments import parse
+from pyfork.config.load import load
+from pyfork.ipc import channel
+from pyfork.ipc.birth import Birth
+from pyfork.ipc.scoreboard import Scoreboard
+from pyfork.worker.life import load_app, worker_class
+from pyfork.worker.serving import EngineWorker
+
+
+def make_worker(app: str, loop: str) -> EngineWorker:
+    """A worker of the class that the command would take, with no arbiter above it."""
+    config = load(parse([app, "--loop", loop, "--lifespan", "off"]), {}, Path()).config
+    scoreboard = Scoreboard(1)
+    scoreboard.use(0)
+    birth = Birth(
+        config=config,
+        slot=0,
+        generation=1,
+        listeners=(),
+        channel=channel.pair()[0],
+        line=scoreboard.line(0),
+        scoreboard=scoreboard,
+    )
+    loaded = load_app(config)
+    worker = worker_class(config, loaded)(birth, loaded)
+    assert isinstance(worker, EngineWorker)
+    return worker
+
+
+async def serve(worker: EngineWorker, connection: socket.socket) -> None:
+    """Serve it until it ends."""
+    loop = asyncio.get_running_loop()
+    loop.add_reader(sys.stdin.fileno(), mark)
+    worker.engine.expect(1)
+    await loop.connect_accepted_socket(worker.new_connection, connection)
+    while worker.engine.connections:
+        worker.changed.clear()
+        await worker.changed.wait()
+
+
+def mark() -> None:
+    """Let the profiler know."""
+    if not os.read(sys.stdin.fileno(), 1):
+        raise SystemExit("nobody listens any more")
+    os.getppid()
+    os.write(sys.stdout.fileno(), b".")
+
+
+def main() -> None:
+    app, loop, fd = sys.argv[1:]
+    worker = make_worker(app, loop)
+    asyncio.set_event_loop(worker.loop)
+    connection = socket.socket(fileno=int(fd))
+    connection.setblocking(False)
+    worker.loop.run_until_complete(serve(worker, connection))
+
+
+if __name__ == "__main__":
+    main()
