@@ -8,9 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import click
-
-from pyfork.config.sources import suggestion
+from pyfork.config.options import Option, read
+from pyfork.config.usage import page
 from pyfork.control import client, tables
 from pyfork.errors import ConfigError, ExitStatus, PyforkError
 from pyfork.record import record
@@ -65,11 +64,11 @@ def run(name: str, argv: Sequence[str], say: Say, complain: Say) -> int:
     Raises:
         PyforkError: it cannot be run.
     """
-    command = _click(name)
-    options = _parse(command, name, argv)
-    if options["help"]:
-        say(command.get_help(click.Context(command, info_name=f"pyfork {name}")))
+    command = COMMANDS[name]
+    if "--help" in argv or "-h" in argv:  # whatever else is missing
+        say(_usage(name, command))
         return ExitStatus.OK
+    options = _parse(name, command, argv)
     try:
         server = client.find(options["target"])
         try:
@@ -200,36 +199,26 @@ _TARGET = (
 )
 
 
-def _click(name: str) -> click.Command:
-    command = COMMANDS[name]
-    flags = (command.options | _COMMON).items()
-    return click.Command(
-        name,
-        params=[
-            *(
-                click.Argument([word], metavar=word.upper(), required=True)
-                for word in command.words
-            ),
-            click.Argument(["target"], metavar="[TARGET]", required=False),
-            *(click.Option([flag], is_flag=True, help=help) for flag, help in flags),
-        ],
-        help=command.help,
-        epilog=_TARGET,
-        add_help_option=False,
-    )
+def _options(command: Command) -> list[Option]:
+    flags = command.options | _COMMON
+    return [Option(flag.removeprefix("--"), (flag,), help) for flag, help in flags.items()]
 
 
-def _parse(command: click.Command, name: str, argv: Sequence[str]) -> dict[str, Any]:
-    if "--help" in argv or "-h" in argv:  # whatever else is missing
-        return {"help": True}
-    # No flag has a value, so they may come first; what looks like the number -1 is no flag.
-    flags = [word for word in argv if re.match(r"-[^0-9]", word)]
-    words = [*flags, "--", *(word for word in argv if word not in flags)]
-    try:
-        return dict(command.make_context(f"pyfork {name}", words).params)
-    except click.NoSuchOption as error:
-        known = [flag for option in command.params for flag in option.opts]
-        near = suggestion(error.option_name, known)
-        raise ConfigError(f"{error.option_name}: no such option{near}") from None
-    except click.UsageError as error:
-        raise ConfigError(error.format_message()) from None
+def _usage(name: str, command: Command) -> str:
+    operands = [*(word.upper() for word in command.words), "[TARGET]"]
+    return page(f"pyfork {name}", command.help, _options(command), operands, end=_TARGET)
+
+
+def _parse(name: str, command: Command, argv: Sequence[str]) -> dict[str, Any]:
+    """A value for each option and word.
+
+    Raises:
+        ConfigError: an option is unknown, or there are too many words, or too few.
+    """
+    options = _options(command)
+    said = read(argv, options, [*command.words, "target"])
+    for word in command.words:
+        if word not in said:
+            raise ConfigError(f"{word.upper()} is missing; see pyfork {name} --help")
+    absent: dict[str, Any] = {"target": None} | {option.name: False for option in options}
+    return absent | {each: given.raw for each, given in said.items()}

@@ -121,8 +121,8 @@ def test_check_config_tells_whose_fault_it_is(command: Command) -> None:
 def test_a_stop_amid_the_imports_is_no_failure(
     number: signal.Signals, tmp_path: Path, environ: dict[str, str]
 ) -> None:
-    # Stands in for the first heavy import, and never ends.
-    (tmp_path / "click.py").write_text("import signal\nprint('.', flush=True)\nsignal.pause()\n")
+    # Stands in for a heavy import, and never ends.
+    (tmp_path / "uvloop.py").write_text("import signal\nprint('.', flush=True)\nsignal.pause()\n")
     with subprocess.Popen(
         [*START, "a:b"], cwd=tmp_path, env=environ, stdout=subprocess.PIPE
     ) as process:

@@ -228,13 +228,13 @@ def test_variables_of_pyfork_itself_and_of_others_are_let_be(place: Place) -> No
     [
         (("--workrs", "2"), "--workrs: no such option; did you mean --workers?"),
         (("--no-server-heade",), "did you mean --no-server-header?"),
-        (("-w",), "'-w' requires an argument"),
+        (("-w",), "-w: needs a value: -w N|auto"),
         (("-w", "0"), "-w: '0' is not a whole number of at least 1, or auto"),
         (("--timeout=-1",), "--timeout: '-1' is not a number of seconds, 0 or more"),
         (("-k", "gevent"), "-k: 'gevent' is not auto, sync, thread, asgi, uvicorn or the dotted"),
         (("-e", "A=1", "-e", "B"), "-e: 'A=1, B' is not NAME=VALUE"),
         (("-b", "http://x"), "-b: bind address 'http://x'"),
-        (("a:b", "c:d"), "unexpected extra argument (c:d)"),
+        (("a:b", "c:d"), "c:d: one argument too many"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_named(

@@ -45,8 +45,8 @@ def test_the_general_help_lists_them(site: Site) -> None:
     ("words", "message"),
     [
         (("status", "--jsn"), "--jsn: no such option; did you mean --json?"),
-        (("status", "a", "b"), "Got unexpected extra argument (b)"),
-        (("scale",), "Missing argument 'N'."),
+        (("status", "a", "b"), "b: one argument too many"),
+        (("scale",), "N is missing; see pyfork scale --help"),
         (("reload", "--quick"), "--quick: no such option"),
     ],
 )
