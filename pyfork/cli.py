@@ -20,7 +20,7 @@ from pyfork.config.declare import replace
 from pyfork.config.load import Loaded, load, table
 from pyfork.config.runtime import claim_upgrade
 from pyfork.config.settings import Config
-from pyfork.config.sources import Given
+from pyfork.config.sources import FILES, Given
 from pyfork.errors import BootError, ConfigError, ExitStatus, PyforkError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _WORKER = "pyfork.worker.life"
 _SCRIPT = "pyfork.cluster.child"
+_WATCHER = "pyfork.dev.watcher:main"
 _ENGINE = (_WORKER, "pyfork.worker.wsgi", "pyfork.worker.asgi")
 _PATIENCE = 10.0  # seconds for a running server to answer
 _LOADING = "pyfork.worker.app"
@@ -63,7 +64,7 @@ def serve(argv: Sequence[str]) -> int:
         raise ConfigError("no application given: write pyfork MODULE:NAME, or app in pyfork.toml")
     if arguments.action == "check_config":
         return _check(loaded.config)
-    return _run(loaded.config, lambda: read().config, takeover=arguments.takeover)
+    return _run(loaded.config, lambda: read().config, arguments)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -94,7 +95,7 @@ def run(argv: Sequence[str]) -> int:
     return _run(
         replace(loaded.config, bind=()),
         lambda: replace(read().config, bind=()),
-        takeover=arguments.takeover,
+        arguments,
         worker=_SCRIPT,
     )
 
@@ -127,17 +128,24 @@ def _reader(arguments: Arguments) -> Callable[[], Loaded]:
 
 
 def _run(
-    config: Config, reread: Callable[[], Config], *, takeover: bool, worker: str = _WORKER
+    config: Config, reread: Callable[[], Config], arguments: Arguments, *, worker: str = _WORKER
 ) -> int:
     from pyfork.arbiter.loop import Arbiter
+    from pyfork.arbiter.watch import Watched
 
     # Imported here, once and before any fork, so that the workers share its memory pages and start
     # at once; by name, since only workers use it. What serves is not known before the app is, so
     # both gateways are; they have nearly everything in common.
     for name in (*_ENGINE, *_libraries(config)) if worker == _WORKER else (worker,):
         importlib.import_module(name)
-    heritage = _heritage(config, takeover=takeover)
-    return Arbiter(config, reread=reread, worker_main=f"{worker}:main", heritage=heritage).run()
+    files = (arguments.file,) if arguments.file else FILES
+    return Arbiter(
+        config,
+        reread=reread,
+        worker_main=f"{worker}:main",
+        heritage=_heritage(config, takeover=arguments.takeover),
+        watched=Watched(_WATCHER, files),
+    ).run()
 
 
 def _libraries(config: Config) -> Iterator[str]:

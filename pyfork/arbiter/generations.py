@@ -104,4 +104,6 @@ def policy(config: Config) -> Policy:
         graceful_timeout=config.graceful_timeout,
         drain_delay=config.drain_delay,
         reload_parallel=config.reload_parallel,
+        margin=0.5 if config.reload else 2.0,
+        persistent=config.reload,
     )

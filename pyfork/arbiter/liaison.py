@@ -19,6 +19,7 @@ from pyfork.arbiter.handoffs import Handoffs
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.supervisor import BLAMELESS, Supervisor
 from pyfork.arbiter.upgrade import Upgrade
+from pyfork.arbiter.watch import Watch
 from pyfork.arbiter.wires import Wires, hand_on
 from pyfork.ipc import messages
 
@@ -37,6 +38,7 @@ class Liaison:
     wires: Wires
     upgrade: Upgrade
     dispatch: Dispatch
+    watch: Watch
     hold_first: bool  # another arbiter serves still
     _told: set[tuple[int, str]] = field(default_factory=set)  # tracebacks that the log has already
 
@@ -74,7 +76,7 @@ class Liaison:
         worker = member.worker
         match message:
             case messages.Ready(interface=interface):
-                member.ready_at = time.monotonic()
+                member.ready_at, member.interface = time.monotonic(), interface
                 took = (member.ready_at - member.born) * 1000
                 log.info("%s is ready after %.0f ms (%s)", journal.who(member), took, interface)
                 self._feed(facts.Ready(worker))
@@ -86,6 +88,8 @@ class Liaison:
                 member.failed = True
                 self._tell_failure(member, reason, detail)
                 self._feed(facts.Failed(worker, reason, detail))
+            case messages.Broken(reason=reason, detail=detail):
+                self._tell_once(member, f"the application does not load: {reason}", detail)
             case messages.Worn(reason=reason):
                 log.info("%s is to be replaced: %s", journal.who(member), reason)
                 self._feed(facts.Worn(worker, reason))
@@ -116,10 +120,12 @@ class Liaison:
                 self.wires.send(member.channel, answer, handle)
             case messages.QueryFile(number=number, path=path):
                 self.wires.send(member.channel, messages.Held(number, handles.holds(path)))
-            case messages.Listening(key=key):
+            case messages.Listening(key=key, dispatch=policy):
                 if address := handles.listens(key):
                     log.info("%s listens on %s", journal.who(member), address)
+                self.dispatch.seat(member, key, policy)
             case messages.Closed(key=key):
+                self.dispatch.unseat(member, key)
                 handles.closed(key, member.worker)
             case _:
                 return False
@@ -138,6 +144,12 @@ class Liaison:
         self._told.add((member.generation, detail))
         log.error(journal.with_detail(f"{journal.who(member)} could not boot: {reason}", detail))
 
+    def _tell_once(self, member: Member, text: str, detail: str) -> None:
+        """All workers of a generation say the same: it is not said for each of them."""
+        if (member.generation, text + detail) not in self._told:
+            self._told.add((member.generation, text + detail))
+            log.error(journal.with_detail(text, detail))
+
     # How they end.
 
     def reap(self) -> None:
@@ -152,7 +164,7 @@ class Liaison:
             how = process.describe(status)
             if member := self.crew.with_pid(pid):
                 self._bury(member, how)
-            elif not self.upgrade.exited(pid, how):
+            elif not (self.upgrade.exited(pid, how) or self.watch.exited(pid, how)):
                 log.debug("reaped process %d, no worker: %s", pid, how)
 
     def _bury(self, member: Member, how: str) -> None:

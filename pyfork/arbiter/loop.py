@@ -19,6 +19,7 @@ from typing import Any
 from pyfork import __version__
 from pyfork.arbiter import actions, facts, journal
 from pyfork.arbiter.accession import Accession
+from pyfork.arbiter.console import Console
 from pyfork.arbiter.crew import Crew
 from pyfork.arbiter.dispatch import Dispatch
 from pyfork.arbiter.generations import Generations, Outcome
@@ -29,9 +30,10 @@ from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.premises import Premises
 from pyfork.arbiter.signals import Errand, Inbox, Meaning, in_terminal
 from pyfork.arbiter.status import describe, describe_sockets
-from pyfork.arbiter.supervisor import STOPPING
+from pyfork.arbiter.supervisor import STOPPING, SUPERSEDED
 from pyfork.arbiter.systemd import Herald
 from pyfork.arbiter.upgrade import Upgrade
+from pyfork.arbiter.watch import Watch, Watched
 from pyfork.arbiter.wires import Wires
 from pyfork.config import unit
 from pyfork.config.settings import Config
@@ -54,6 +56,7 @@ class Arbiter:
         config: of the first generation.
         reread: returns the configuration anew, at each reload; raises ConfigError.
         worker_main: dotted name of a `WorkerMain`, resolved in each worker.
+        watched: who watches the files where --reload is asked for.
         heritage: what this arbiter follows, if it does.
     """
 
@@ -64,6 +67,7 @@ class Arbiter:
         reread: Callable[[], Config],
         worker_main: str,
         heritage: Heritage = None,
+        watched: Watched | None = None,
     ) -> None:
         first = heritage.generation if heritage else 1
         self._heritage = heritage
@@ -99,6 +103,13 @@ class Arbiter:
             give_way=self._give_way,
             carry_on=self._carry_on,
         )
+        self._watch = Watch(
+            watched=watched,
+            wires=self._wires,
+            disown=self._what_another_child_closes,
+            changed=self._changed,
+        )
+        self._console = Console(self._generations, self._crew, self._ports)
         self._liaison = Liaison(
             supervisor=self._supervisor,
             crew=self._crew,
@@ -108,6 +119,7 @@ class Arbiter:
             wires=self._wires,
             upgrade=self._upgrade,
             dispatch=self._dispatch,
+            watch=self._watch,
             hold_first=isinstance(heritage, Predecessor),
         )
         self._herald = Herald(
@@ -138,6 +150,7 @@ class Arbiter:
                 self._ports.handles.act(time.monotonic())
                 self._dispatch.act(time.monotonic())
                 self._upgrade.act(time.monotonic())
+                self._watch.act(time.monotonic())
                 self._requests.settle()
                 if self._accession:
                     self._accession.act()
@@ -166,7 +179,10 @@ class Arbiter:
             "" if config.workers == 1 else "s",
             f", class {config.worker_class}" if config.bind else "",
         )
+        self._console.starts(config)
         gc.freeze()  # what is here now stays: keep the collector off the pages that workers share
+        if not isinstance(self._heritage, Predecessor):
+            self._watch.heed(config)
         match self._heritage:
             case Estate() as estate:
                 self._go_on(estate)
@@ -198,6 +214,7 @@ class Arbiter:
             self._upgrade.renewed(Outcome(None, time.monotonic(), str(error)))
 
     def _end(self) -> None:
+        self._watch.close()
         self._premises.close()
         for member in self._crew:  # normally none: EOF tells them
             member.channel.close()
@@ -217,6 +234,7 @@ class Arbiter:
         """What there is only one of is this arbiter's."""
         config = self._generations.config(self._supervisor.serving.number)
         self._premises.take_charge(config)
+        self._watch.heed(config)
         if not self._control.is_open:
             self._control.open(config.control)
 
@@ -233,9 +251,16 @@ class Arbiter:
             self._inbox.disown,
             self._control.disown,
             self._dispatch.disown,
+            *self._watch.places(),
             *([accession.disown] if accession else []),
             *([successor.channel.close] if successor else []),
         ]
+
+    def _what_another_child_closes(self) -> list[Callable[[], object]]:
+        """What a child closes that is no worker."""
+        ports = (each.close for each in self._ports.all().values())
+        board = self._crew.scoreboard.close_file
+        return [*self._what_a_child_closes(), *ports, *self._crew.channels(), board]
 
     # Facts: what happens, told to the supervisor.
 
@@ -260,6 +285,7 @@ class Arbiter:
             self._upgrade.deadline,
             self._herald.deadline,
             self._ports.handles.deadline,
+            self._watch.deadline,
         )
         times = [deadline for deadline in deadlines if deadline is not None]
         return max(0.0, min(times) - time.monotonic()) if times else None
@@ -284,6 +310,14 @@ class Arbiter:
             case facts.Wish() as wish:
                 log.info("%s: %s", name, meaning.help.partition(":")[0].partition(".")[0].lower())
                 self.ask(wish)
+
+    def _changed(self, message: messages.Changed) -> None:
+        """Files have changed: as if the operator had asked for a reload."""
+        if self._supervisor.stopping:
+            return
+        self._console.changed(message)
+        with contextlib.suppress(PyforkError):
+            self._console.expect(self.reload(), message)
 
     # What operators may ask for, by signal or over the control socket.
 
@@ -337,6 +371,7 @@ class Arbiter:
         if refusal := self._upgrade.receive(successor, time.monotonic()):
             log.warning("takeover refused: %s", refusal)
 
+
     # Actions: what the supervisor orders, done.
 
     def _act(self) -> None:
@@ -365,8 +400,10 @@ class Arbiter:
             return
         config = self._generations.adopt(generation, time.monotonic())
         self._liaison.admit(generation)
+        self._console.adopted(generation)
         if generation == self._generations.first:
             return
+        self._watch.heed(config)
         try:
             setup.configure(config)
         except PyforkError as error:
@@ -381,7 +418,10 @@ class Arbiter:
             f"reload failed: generation {order.generation} is abandoned, "
             f"generation {serving} serves on: {order.reason}"
         )
-        log.error(journal.with_detail(text, order.detail))
+        if order.reason == SUPERSEDED:  # no failure: the newest is what everybody waits for
+            log.info("reload: generation %d is not needed any more", order.generation)
+        else:
+            log.error(journal.with_detail(text, order.detail))
 
     def _finish(self, order: actions.Finish) -> None:
         dismissed = self._accession.dismissed if self._accession else ""

@@ -40,7 +40,6 @@ from pyfork.arbiter.facts import (
 from pyfork.arbiter.roster import Failure, Generation, Haste, Kept, State, Worker
 from pyfork.errors import ExitStatus
 
-MARGIN = 2.0  # seconds that a worker gets beyond its grace, for its own cut and shutdown
 DYING_LIMIT = 1.5  # seconds to write stacks, or to exit after a failure
 LOST_LIMIT = 5.0  # seconds after which a killed process that is stuck in the kernel is forgotten
 OVERSLEPT = 1.0  # seconds; see _expire_serving
@@ -48,6 +47,7 @@ STILLBORN_LIMIT = 5  # deaths in the first generation with nobody ever ready
 
 STOPPING = "the server is stopping"
 NOT_NEEDED = "not needed any more"
+SUPERSEDED = "a newer reload was asked for"
 BLAMELESS = frozenset({STOPPING, NOT_NEEDED})  # reasons for a kill that are not the worker's fault
 
 
@@ -200,6 +200,8 @@ class Supervisor:
         if generation.adopted:
             return
         if generation is self._serving and not fatal:
+            if generation.policy.persistent:
+                return
             generation.stillborn += not generation.anyone_ready
             if generation.stillborn < STILLBORN_LIMIT:
                 return
@@ -245,7 +247,8 @@ class Supervisor:
                 case State.BOOTING:
                     why = f"not ready within {worker.policy.boot_timeout:g} s"
                     yield self._abort(worker, now, why)
-                    self._record_loss(worker, now, Failure(why), fatal=True)
+                    fatal = not worker.policy.persistent
+                    self._record_loss(worker, now, Failure(why), fatal=fatal)
                 case State.SERVING:
                     yield from self._expire_serving(worker, worker.due, now)
                 case State.RETIRING:
@@ -278,7 +281,7 @@ class Supervisor:
                 continue
             self._newest = reload.generation
             if self._candidate:
-                yield self._abandon(self._candidate, Failure("a newer reload was asked for"))
+                yield self._abandon(self._candidate, Failure(SUPERSEDED))
             policy = reload.policy
             self._candidate = Generation(reload.generation, policy, policy.workers)
         self._reloads.clear()
@@ -296,7 +299,7 @@ class Supervisor:
         """Everybody out; who is leaving already may be told to make haste."""
         for worker in self.workers:
             grace = worker.policy.graceful_timeout if self._haste is Haste.GRACEFUL else 0.0
-            cut = self._retire_at + grace + MARGIN
+            cut = self._retire_at + grace + worker.policy.margin
             forced = self._haste is Haste.FORCED and worker.state is not State.KILLED
             late = worker.state is State.RETIRING and worker.due is not None and worker.due > cut
             if forced or worker.state is State.BOOTING:
@@ -324,7 +327,7 @@ class Supervisor:
                 succeeded = youngest[generation.number, worker.slot] != worker.serial
                 if succeeded or not wanted:
                     grace = worker.policy.graceful_timeout
-                    yield self._retire(worker, grace, now + grace + MARGIN)
+                    yield self._retire(worker, grace, now + grace + worker.policy.margin)
 
     def _fill(self, now: float) -> Iterator[Action]:
         """Who is missing."""

@@ -35,6 +35,15 @@ def runtime_directories() -> list[Path]:
     return found
 
 
+def wants_colour(fd: int) -> bool:
+    """Whether what is written to ``fd`` may be coloured: see no-color.org and force-color.org."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (
+        os.isatty(fd) and os.environ.get("TERM") != "dumb"
+    )
+
+
 def named_socket() -> str | None:
     """The path that PYFORK_CONTROL gives for the control socket, if it gives one."""
     text = os.environ.get("PYFORK_CONTROL", "")

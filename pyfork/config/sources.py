@@ -16,6 +16,7 @@ from pyfork.errors import ConfigError
 from pyfork.record import record
 
 ARGUMENTS = "PYFORK_CMD_ARGS"
+FILES = ("pyfork.toml", "pyproject.toml")  # looked for where --config names none
 OWN_VARIABLES = frozenset({ARGUMENTS, "PYFORK_WORKER", "PYFORK_UPGRADE"})
 """Variables that pyfork reads or sets itself, and that are no settings."""
 
@@ -95,7 +96,7 @@ def from_file(path: str | None, directory: Path) -> Source:
     """
     if path is not None:
         return _settings(path, _table(path, _parse(directory / path, path), required=True))
-    for name in ("pyfork.toml", "pyproject.toml"):
+    for name in FILES:
         if (directory / name).exists():
             return _settings(name, _table(name, _parse(directory / name, name), required=False))
     return {}

@@ -32,6 +32,25 @@ class Failed:
 
 
 @record
+class Broken:
+    """Worker, in development: the app does not load; it serves a page that says why, and is ready
+    like any other. ``detail`` is a traceback."""
+
+    reason: str
+    detail: str
+
+
+@record
+class Changed:
+    """Watcher: files have changed. This one is the last that was saved."""
+
+    path: str  # from the current directory
+    verb: str  # "changed", "is new" or "was deleted"
+    others: int
+    at: float  # when it was saved, in monotonic seconds
+
+
+@record
 class Worn:
     """Worker: it serves on, but wants to be replaced (``--max-requests``, ``--max-memory``)."""
 
@@ -199,6 +218,8 @@ Message = (
     Ready
     | Serve
     | Failed
+    | Broken
+    | Changed
     | Worn
     | Retire
     | Mind

@@ -11,6 +11,11 @@ def worker_title(name: str | None, slot: int, generation: int, state: str) -> st
     return " ".join(["pyfork: worker", *_named(name), f"slot {slot} gen {generation} {state}"])
 
 
+def watcher_title(name: str | None) -> str:
+    """``pyfork: watcher [shop]``."""
+    return " ".join(["pyfork: watcher", *_named(name)])
+
+
 def show(title: str) -> None:
     """Make ``title`` the title of this process."""
     import setproctitle  # it looks at the environment when imported: not before it is needed

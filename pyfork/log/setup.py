@@ -7,13 +7,14 @@ filter that puts role, slot and generation into each record.
 
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal
 
+from pyfork.config.runtime import wants_colour
 from pyfork.config.settings import Config
 from pyfork.errors import ConfigError
+from pyfork.log.lines import LineFormatter
 from pyfork.log.sink import Sink, SinkHandler
 from pyfork.record import record
 
@@ -22,12 +23,6 @@ ACCESS = "pyfork.access"
 
 _OURS = ("pyfork", ERROR, ACCESS, "uvicorn", "uvicorn.error", "uvicorn.asgi")
 _NEVER = logging.CRITICAL + 1
-_LINE = "[{asctime}] [{process}] [{levelname}]{identity} {message}"
-_TIME = "%Y-%m-%d %H:%M:%S %z"
-_UNPRINTABLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
-    ord("\n"): "\n",
-    ord("\t"): "\t",
-}
 
 
 class Identity(logging.Filter):
@@ -58,22 +53,6 @@ class Identity(logging.Filter):
         return True
 
 
-class LineFormatter(logging.Formatter):
-    """pyfork's own line. Control characters are shown, not sent to the terminal."""
-
-    def __init__(self) -> None:
-        super().__init__(_LINE, _TIME, style="{", defaults={"identity": ""})
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        """Local time with the offset to UTC."""
-        return time.strftime(datefmt or _TIME, time.localtime(record.created))
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line, and the traceback below it if there is one."""
-        text = super().format(record)
-        return text if text.isprintable() else text.translate(_UNPRINTABLE)
-
-
 def configure(config: Config) -> None:
     """Set the loggers up as ``config`` says; called again, it replaces what it did before.
 
@@ -89,7 +68,9 @@ def configure(config: Config) -> None:
         _load_external(config.log_config, before)
     if error is not None:
         level: int = logging.getLevelName(config.log_level.upper())
-        _attach("pyfork", error, LineFormatter(), identity, level)
+        handler = _attach("pyfork", error, LineFormatter(), identity, level)
+        if on_terminal(config):
+            _make_pleasant(handler, config)
         # Its classes run in our workers; what they have to say below a warning, we say ourselves.
         _attach("uvicorn", error, LineFormatter(), identity, max(level, logging.WARNING))
     if access is not None:
@@ -213,7 +194,7 @@ def _group_id(group: str | None) -> int:
 
 def _attach(
     name: str, sink: Sink, formatter: logging.Formatter, identity: Identity, level: int
-) -> None:
+) -> logging.Handler:
     handler = SinkHandler(sink)
     handler.setFormatter(formatter)
     handler.addFilter(identity)  # records of child loggers pass handlers' filters only
@@ -221,6 +202,22 @@ def _attach(
     logger.addHandler(handler)
     logger.setLevel(level)
     logger.propagate = False
+    return handler
+
+
+def on_terminal(config: Config) -> bool:
+    """Whether a person reads the error log while it is written."""
+    return config.error_logfile == "-" and not config.log_config and os.isatty(2)
+
+
+def _make_pleasant(handler: logging.Handler, config: Config) -> None:
+    """On a terminal, and there in development: for who works at it."""
+    from pyfork.log.console import ConsoleFormatter, Quiet
+
+    brief = config.reload and config.log_level != "debug"
+    handler.setFormatter(ConsoleFormatter(brief=brief, colour=wants_colour(2)))
+    if brief:
+        handler.addFilter(Quiet())
 
 
 def _load_external(path: str, before: list["_Saved"]) -> None:

@@ -24,7 +24,7 @@ from pyfork.arbiter.facts import (
     Worn,
 )
 from pyfork.arbiter.roster import State
-from pyfork.arbiter.supervisor import LOST_LIMIT, MARGIN, Supervisor
+from pyfork.arbiter.supervisor import LOST_LIMIT, Supervisor
 
 GRACE = 20.0
 DELAY = 7.0
@@ -270,7 +270,7 @@ class World(RuleBasedStateMachine):
             assert deadline is not None
             self.now = deadline
             self.act()
-        assert self.now <= asked + DELAY + GRACE + MARGIN + LOST_LIMIT
+        assert self.now <= asked + DELAY + GRACE + Policy().margin + LOST_LIMIT
         assert self.supervisor.deadline() is None
         assert not self.open_reloads, "each reload was answered"
 

@@ -1,0 +1,113 @@
+"""What the arbiter tells the person who develops: where to click, and what a save has led to.
+
+Rules: words only; what they are about has happened.
+"""
+
+import logging
+import time
+
+from pyfork import __version__
+from pyfork.arbiter.crew import Crew
+from pyfork.arbiter.generations import Generations
+from pyfork.arbiter.ports import Ports
+from pyfork.config.settings import Config
+from pyfork.ipc.messages import Changed
+from pyfork.log.lines import told
+from pyfork.log.setup import on_terminal
+from pyfork.net.address import parse
+
+log = logging.getLogger("pyfork.error")
+
+ERROR_PAGE = "error page"  # the interface of a worker whose application does not load
+
+
+class Console:
+    """Speaks to a terminal; of reloads that a save has caused, to every log."""
+
+    def __init__(self, generations: Generations, crew: Crew, ports: Ports) -> None:
+        self._generations = generations
+        self._crew = crew
+        self._ports = ports
+        self._began = time.monotonic()
+        self._causes: dict[int, Changed] = {}  # by the generation that they led to
+
+    def starts(self, config: Config) -> None:
+        """The first workers are about to boot, which may take its time."""
+        if config.reload and on_terminal(config):
+            log.info("pyfork %s loads %s", __version__, config.app, extra=told())
+
+    def changed(self, cause: Changed) -> None:
+        """Files were saved."""
+        log.info("reload: %s", _what(cause))
+
+    def expect(self, generation: int, cause: Changed) -> None:
+        """That has led to a new generation."""
+        self._causes[generation] = cause
+
+    def adopted(self, generation: int) -> None:
+        """A generation serves."""
+        cause = self._causes.get(generation)
+        self._causes = {each: kept for each, kept in self._causes.items() if each > generation}
+        interface = self._interface(generation)
+        if generation == self._generations.first:
+            self._greet(generation, interface)
+        elif cause and interface == ERROR_PAGE:
+            log.info(
+                "%s, and the application does not load: it answers with the reason until a save "
+                "mends it",
+                _what(cause),
+                extra=told(),
+            )
+        elif cause:
+            took = (time.monotonic() - cause.at) * 1000
+            log.info("reloaded in %.0f ms: %s", took, _what(cause), extra=told("good"))
+
+    def _greet(self, generation: int, interface: str) -> None:
+        config = self._generations.config(generation)
+        if not on_terminal(config):
+            return
+        rows = [("open" if not number else "", url) for number, url in enumerate(self._urls())]
+        rows += [("app", f"{config.app} ({_spoken(interface)})")]
+        workers = f"{config.workers} of class {_class(config, interface)}"
+        rows += [("workers", workers if interface != "script" else str(config.workers))]
+        if config.reload:
+            where = ", ".join(config.reload_dir) or "this directory"
+            rows += [("reload", f"when a file in {where} changes")]
+        rows += [("stop", "Ctrl-C")]
+        took = (time.monotonic() - self._began) * 1000
+        name = f"pyfork {__version__}"
+        if interface == ERROR_PAGE:
+            log.warning(
+                "%s: the application does not load, and answers with the reason until a save "
+                "mends it",
+                name,
+                extra=told(rows=rows),
+            )
+        else:
+            log.info("%s is ready after %.0f ms", name, took, extra=told("good", rows))
+
+    def _interface(self, generation: int) -> str:
+        """What its application speaks."""
+        spoken = (each.interface for each in self._crew if each.generation == generation)
+        return next(filter(None, spoken), "")
+
+    def _urls(self) -> list[str]:
+        first = self._generations.first
+        return [parse(text).url for text in self._ports.addresses(first)]
+
+
+def _what(cause: Changed) -> str:
+    """``shop/views.py changed (+3)``."""
+    return f"{cause.path} {cause.verb}" + (f" (+{cause.others})" if cause.others else "")
+
+
+def _spoken(interface: str) -> str:
+    return interface.upper() if interface in ("wsgi", "asgi") else interface
+
+
+def _class(config: Config, interface: str) -> str:
+    if config.worker_class != "auto":
+        return config.worker_class
+    if interface == "wsgi":
+        return "thread" if config.threads > 1 else "sync"
+    return "asgi"

@@ -1,0 +1,147 @@
+"""The watcher's process: begun where a configuration wants it, begun again if it dies.
+
+Rules: watches nothing itself; what a change means is the business of whoever is told.
+"""
+
+import logging
+import os
+import pkgutil
+import signal
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+from pyfork.arbiter import process
+from pyfork.arbiter.backoff import Backoff
+from pyfork.arbiter.wires import Wires
+from pyfork.config import unit
+from pyfork.config.settings import Config
+from pyfork.ipc import titles
+from pyfork.ipc.channel import Channel, pair
+from pyfork.ipc.messages import Changed, Message
+from pyfork.log import setup
+from pyfork.record import record
+
+log = logging.getLogger("pyfork.error")
+
+WatcherMain = Callable[[Config, Channel, tuple[str, ...], float], int]
+"""What runs in the child: see pyfork.dev.watcher."""
+
+
+@record
+class Watched:
+    """What the door says of it."""
+
+    main: str  # dotted name of a WatcherMain; resolved in the child
+    files: tuple[str, ...] = ()  # that the configuration comes from
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Watch:
+    """The one watcher that there may be."""
+
+    watched: Watched | None
+    wires: Wires
+    disown: Callable[[], Iterable[Callable[[], object]]]  # what a child closes of the arbiter's
+    changed: Callable[[Changed], None]
+    config: Config | None = None  # by which it watches; None: it does not
+    since: float = field(default_factory=time.time)  # wall clock; what is younger was not told yet
+    _channel: Channel | None = None
+    _pid: int | None = None
+    _born: float = 0.0  # monotonic seconds, as all below
+    _begin_at: float | None = None
+    _backoff: Backoff = field(default_factory=Backoff)
+
+    @property
+    def deadline(self) -> float | None:
+        """When to `act` if nothing happens before."""
+        return self._begin_at
+
+    def heed(self, config: Config) -> None:
+        """Watch as ``config`` says, from now on."""
+        if self.config and config.reload and _same(self.config, config):
+            return
+        self.close()
+        self.config = config if config.reload and self.watched else None
+        if self.config:
+            self._begin()
+
+    def act(self, now: float) -> None:
+        """Once a turn: begin again if the time has come."""
+        if self._begin_at is not None and now >= self._begin_at:
+            self._begin()
+
+    def exited(self, pid: int, how: str) -> bool:
+        """A child ended; whether it was the watcher."""
+        if pid != self._pid:
+            return False
+        self._pid = None
+        self._drop_channel()
+        now = time.monotonic()
+        self._backoff.died(now, now - self._born)
+        self._begin_at = self._backoff.not_before
+        log.warning("the watcher died (%s): it is started again", how)
+        return True
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._drop_channel()
+        self._begin_at = None
+        if self._pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            self._pid = None
+
+    def places(self) -> list[Callable[[], object]]:
+        """What a child closes of ours."""
+        return [self._channel.close] if self._channel else []
+
+    def _begin(self) -> None:
+        assert self.config
+        assert self.watched
+        self._begin_at = None
+        ours, theirs = pair()
+        try:
+            self._pid = process.fork(
+                partial(_live, self.watched, self.config, theirs, self.since),
+                disown=[*self.disown(), ours.close],
+            )
+        except OSError as error:
+            log.error("cannot fork the watcher: %s", error)
+            ours.close()
+            self._begin_at = time.monotonic() + 1.0
+            return
+        finally:
+            theirs.close()
+        self._channel, self._born = ours, time.monotonic()
+        self.wires.connect(ours, self._heard, lambda why: None)  # its end is told by waitpid
+
+    def _heard(self, message: Message, fds: Sequence[int]) -> None:
+        if isinstance(message, Changed):
+            self.since = time.time()
+            self.changed(message)
+        else:
+            log.error("the watcher sent what is not its to say: %s", message)
+
+    def _drop_channel(self) -> None:
+        if self._channel:
+            self.wires.unwatch(self._channel)
+            self._channel.close()
+            self._channel = None
+
+
+def _same(one: Config, other: Config) -> bool:
+    """Whether both have the same files watched."""
+    names = ("chdir", "pythonpath", *(name for name in vars(one) if name.startswith("reload_")))
+    return all(getattr(one, name) == getattr(other, name) for name in names)
+
+
+def _live(watched: Watched, config: Config, channel: Channel, since: float) -> int:
+    """The child's life."""
+    unit.withhold(os.environ)
+    setup.identify("watcher")
+    titles.show(titles.watcher_title(config.name))
+    main: WatcherMain = pkgutil.resolve_name(watched.main)
+    return main(config, channel, watched.files, since)

@@ -1,0 +1,161 @@
+"""The watcher: one child of the arbiter that says when files have changed.
+
+The system's events only wake it. What has changed is what differs between two looks at the files,
+so an event that was lost, doubled or misunderstood (a package renamed, a branch checked out) costs
+nothing. Exactly the directories that count are watched, none below them: what happens in a virtual
+environment or in node_modules does not even wake it.
+
+Rules: reads no file, decides nothing. It ends with the arbiter.
+"""
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pyfork.config.settings import Config
+from pyfork.dev.interest import Found, Interest, Signature
+from pyfork.errors import BootError, ExitStatus
+from pyfork.ipc.channel import Channel
+from pyfork.ipc.messages import Changed
+from pyfork.worker.bereavement import ends_with
+from pyfork.worker.privileges import drop_privileges
+from pyfork.worker.signals import leave_to_the_arbiter
+
+if TYPE_CHECKING:
+    from watchfiles._rust_notify import RustNotify
+
+log = logging.getLogger("pyfork.error")
+
+POLL = 0.5  # seconds between two looks where the system does not tell
+SHORTEST = 0.005  # seconds between two looks at what the system told
+LONGEST = 0.5  # seconds after which a stream of changes is cut into reloads, at least
+CLOCK_TICK = 0.02  # seconds by which a file's time may be behind the clock
+_NOTED = 3600.0  # seconds in which the system's silence is believed
+
+Wait = Callable[[Found], bool]
+"""Waits until something may have happened. Whether the directories are still the right ones."""
+
+
+def main(config: Config, channel: Channel, files: tuple[str, ...], since: float) -> int:
+    """Watch until the arbiter is gone.
+
+    Args:
+        files: watched beside what the configuration says, as seen from the current directory.
+        since: wall clock; what is younger has changed unseen.
+    """
+    leave_to_the_arbiter()
+    signal.signal(signal.SIGQUIT, signal.SIG_IGN)  # a terminal sends it to all
+    try:
+        drop_privileges(config)
+    except BootError as error:
+        log.error("%s", error)
+        return error.status
+    interest = Interest.of(config, files, os.getcwd())
+    for each in interest.directories:
+        if not os.path.isdir(each):
+            log.warning("there is no directory %s to watch", each)
+    with ends_with(channel.fileno()):
+        Watcher(config, interest, channel).run(since)
+    return ExitStatus.OK
+
+
+class Watcher:
+    """Looks, waits, and looks again."""
+
+    def __init__(self, config: Config, interest: Interest, channel: Channel) -> None:
+        self._interest = interest
+        self._channel = channel
+        self._delay = config.reload_delay
+        self._polling = config.reload_engine == "poll"
+        self._known = Found({}, frozenset())
+
+    def run(self, since: float) -> None:
+        """For ever."""
+        self._known = self._interest.look()
+        newest = (since - CLOCK_TICK) * 1e9
+        self._tell({path for path, sign in self._known.files.items() if sign[0] > newest}, {})
+        while True:
+            notify = None if self._polling else self._listen()
+            directories = self._known.directories
+            self._compare()  # what happened since the last look, before anybody listened
+            while self._known.directories == directories:
+                self._wait(notify)
+                self._compare()
+
+    def _listen(self) -> "RustNotify | None":
+        """Events of the directories that are known; None where the system does not tell."""
+        from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
+
+        try:
+            return RustNotify(sorted(self._known.directories), False, False, 0, False, True)
+        except FileNotFoundError:  # one has just gone: look again, at once
+            return None
+        except (OSError, WatchfilesRustInternalError) as error:
+            self._polling = True
+            log.warning(
+                "the system does not tell of changes (%s): looking at the files every %g s; "
+                "see fs.inotify.max_user_watches and max_user_instances",
+                error,
+                POLL,
+            )
+            return None
+
+    def _wait(self, notify: "RustNotify | None") -> None:
+        """Until something that matters may have happened, and nothing more does."""
+        if notify is None:
+            self._rest()
+            return
+        step = max(self._delay, SHORTEST)
+        debounce = max(LONGEST, step)
+        while True:
+            events = notify.watch(
+                round(debounce * 1000), round(step * 1000), round(_NOTED * 1000), None
+            )
+            if not isinstance(events, set):  # a signal, or a very long silence
+                return
+            if any(self._interest.concerns(path, self._known) for _, path in events):
+                return
+
+    def _rest(self) -> None:
+        """Look after a while, until two looks see the same."""
+        time.sleep(POLL if self._polling else SHORTEST)
+        before = self._interest.look()
+        while before.files != self._known.files:
+            time.sleep(max(self._delay, SHORTEST))
+            now = self._interest.look()
+            if now.files == before.files:
+                return
+            before = now
+
+    def _compare(self) -> None:
+        """Look, and tell what differs."""
+        before, self._known = self._known, self._interest.look()
+        changed = {
+            path for path, sign in self._known.files.items() if before.files.get(path) != sign
+        }
+        self._tell(changed, before.files)
+
+    def _tell(self, changed: set[str], before: dict[str, Signature]) -> None:
+        now = self._known.files
+        gone = before.keys() - now.keys()
+        if not (changed or gone):
+            return
+        newest = max(changed, key=lambda path: now[path][0], default=min(gone, default=""))
+        verb = "was deleted" if newest in gone else "changed" if newest in before else "is new"
+        self._channel.send(
+            Changed(
+                path=os.path.relpath(newest),
+                verb=verb if before else "changed",
+                others=len(changed) + len(gone) - 1,
+                at=_saved_at(now[newest]) if newest in now else time.monotonic(),
+            )
+        )
+
+
+def _saved_at(sign: Signature) -> float:
+    """When, in monotonic seconds, a file was saved; now, if its time says something strange."""
+    age = time.time() - sign[0] / 1e9
+    return time.monotonic() - (age if 0.0 < age < LONGEST + POLL else 0.0)
