@@ -1,0 +1,1 @@
+"""Behind nginx, HAProxy and Caddy, each with the configuration in examples/; where installed."""
