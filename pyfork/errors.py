@@ -24,9 +24,24 @@ class PyforkError(Exception):
 
 
 class ConfigError(PyforkError):
-    """A setting is unknown or has a bad value."""
+    """A setting is unknown or has a bad value.
+
+    ``detail`` is the traceback of a configuration file that is a program, or an empty string.
+    """
 
     status = ExitStatus.USAGE
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
+
+
+class HookError(PyforkError):
+    """A function of the configuration file raised something; ``detail`` is the traceback."""
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
 
 
 class BindError(PyforkError):

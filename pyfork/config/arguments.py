@@ -4,10 +4,10 @@ Options carry text through unread: values of every source are read by the same c
 prints or exits.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pyfork.config.declare import Setting
-from pyfork.config.options import Option, read
+from pyfork.config.options import NoSuchOption, Option, Said, read
 from pyfork.config.settings import SETTINGS
 from pyfork.config.sources import Given, Source
 from pyfork.errors import ConfigError
@@ -29,6 +29,7 @@ class Arguments:
     file: str | None  # --config
     action: str  # a key of _ACTIONS, or "serve"
     takeover: bool = False  # follow a server that runs already
+    notes: tuple[str, ...] = ()  # what became of other servers' flags, a line each
 
 
 def parse(argv: Sequence[str], origin: str = "") -> Arguments:
@@ -37,21 +38,45 @@ def parse(argv: Sequence[str], origin: str = "") -> Arguments:
     Raises:
         ConfigError: an unknown flag, a flag without its value, or a word too many.
     """
+    foreign: Mapping[str, Given] = {}
+    notes: tuple[str, ...] = ()
     try:
         said = read(argv, _options(), ["app"])
+    except NoSuchOption:
+        said, foreign, notes = _understand(argv, origin)
     except ConfigError as error:
         raise ConfigError(f"{origin}{error}") from None
     config = said.get("config")
+    given = {
+        name: Given(each.raw, origin + (each.flag or "APP"))
+        for name, each in said.items()
+        if name in SETTINGS
+    }
+    for name in given.keys() & foreign.keys():
+        raise ConfigError(f"{foreign[name].origin}: says the same as {given[name].origin}")
     return Arguments(
-        given={
-            name: Given(each.raw, origin + (each.flag or "APP"))
-            for name, each in said.items()
-            if name in SETTINGS
-        },
+        given={**given, **foreign},
         file=str(config.raw) if config else None,
         action=next((name for name in _ACTIONS if name in said), "serve"),
         takeover="takeover" in said,
+        notes=notes,
     )
+
+
+def _understand(
+    argv: Sequence[str], origin: str
+) -> tuple[dict[str, Said], Mapping[str, Given], tuple[str, ...]]:
+    """Read flags that gunicorn or uvicorn has, too. Raises ConfigError."""
+    from pyfork.config.foreign import flags  # most command lines have none
+
+    own = list(_options())
+    taken = {flag for each in own for flag in (*each.flags, each.off or "")}
+    try:
+        said = read(argv, [*own, *flags.options(taken)], ["app"])
+    except ConfigError as error:
+        raise ConfigError(f"{origin}{error}") from None
+    done = flags.translated(said, origin)
+    return said, done.given, done.notes
 
 
 def usage() -> str:
@@ -70,7 +95,8 @@ def _options() -> Iterator[Option]:
     yield Option(
         "config",
         ("-c", "--config"),
-        "Read settings from this TOML file, not from ./pyfork.toml or ./pyproject.toml.",
+        "Read settings from this file, not from ./pyfork.toml, ./pyfork.conf.py, ./pyproject.toml "
+        "or ./gunicorn.conf.py. TOML, or Python: NAME.py, file:PATH or python:MODULE.",
         metavar="FILE",
     )
     yield Option(

@@ -27,6 +27,7 @@ class Setting:
     group: str
     help: str
     since: str
+    python: bool  # only a Python configuration file can give it
 
     @property
     def env(self) -> str:
@@ -48,6 +49,7 @@ def setting(
     off: str | None = None,
     repeat: bool = False,
     aliases: Mapping[str, str] | None = None,
+    python: bool = False,
 ) -> T:
     """Declare an attribute of a group; ``flags`` are separated by spaces."""
     declared: Any = _Declaration(
@@ -59,6 +61,7 @@ def setting(
         aliases=aliases or {},
         help=help,
         since=since,
+        python=python,
     )
     return declared  # type: ignore[no-any-return]
 

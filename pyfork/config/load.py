@@ -19,6 +19,7 @@ from pyfork.config.sources import (
     from_environment,
     from_file,
 )
+from pyfork.config.values import WORKER_CLASSES
 from pyfork.errors import ConfigError
 from pyfork.record import record
 
@@ -31,6 +32,7 @@ class Loaded:
 
     config: Config
     origins: Mapping[str, str]
+    notes: tuple[str, ...] = ()  # what became of other servers' names: a line each, for the log
 
 
 def load(arguments: Arguments, environ: Mapping[str, str], directory: Path) -> Loaded:
@@ -44,27 +46,33 @@ def load(arguments: Arguments, environ: Mapping[str, str], directory: Path) -> L
     Raises:
         ConfigError: a setting is unknown, or a value is not what it must be.
     """
-    lower = _lower(arguments_of(environ))
+    lower = _lower(*arguments_of(environ))
+    file = from_file(arguments.file or lower.file, directory)
     return merge(
-        from_file(arguments.file or lower.file, directory),
+        file.given,
         from_environment(environ),
         lower.given,
         arguments.given,
+        notes=(*file.notes, *lower.notes, *arguments.notes),
+        directory=directory,
     )
 
 
-def _lower(words: Sequence[str]) -> Arguments:
-    """The arguments that PYFORK_CMD_ARGS holds; it can set, but not ask for anything."""
+def _lower(variable: str, words: Sequence[str]) -> Arguments:
+    """The arguments that a variable holds; it can set, but not ask for anything."""
     if not words:
         return Arguments(given={}, file=None, action="serve")
-    lower = parse(words, origin=f"{ARGUMENTS}: ")
+    lower = parse(words, origin=f"{variable}: ")
     if lower.action != "serve":
         flag = "--" + lower.action.replace("_", "-")
-        raise ConfigError(f"{ARGUMENTS}: {flag} belongs on the command line")
-    return lower
+        raise ConfigError(f"{variable}: {flag} belongs on the command line")
+    if variable == ARGUMENTS:
+        return lower
+    note = f"{variable} is read, for there is no {ARGUMENTS}"
+    return Arguments(lower.given, lower.file, lower.action, lower.takeover, (note, *lower.notes))
 
 
-def merge(*sources: Source) -> Loaded:
+def merge(*sources: Source, notes: tuple[str, ...] = (), directory: Path = Path()) -> Loaded:
     """The settings from ``sources``, of which each outranks those before it.
 
     Values that a higher source replaces are not read: what is wrong in them does not matter.
@@ -75,7 +83,16 @@ def merge(*sources: Source) -> Loaded:
     given: dict[str, Given] = {}
     for source in sources:
         given |= source
+    if "worker_class" in given and given["worker_class"].raw not in WORKER_CLASSES:
+        from pyfork.config.foreign.classes import replace_class  # most know our names
+
+        notes = (*notes, *replace_class(given))
     values = {name: _read(SETTINGS[name], each) for name, each in given.items()}
+    if path := values.get("env_file"):
+        from pyfork.config.dotenv import variables  # most have none
+
+        ahead = variables(directory / path, given["env_file"].origin)
+        values["env"] = (*ahead, *values.get("env", ()))
     origins = {name: given[name].origin if name in given else "default" for name in SETTINGS}
     if "unix_mode" not in given and values.get("umask") is not None:
         # As in gunicorn, where the umask decides who may connect to a unix socket.
@@ -83,7 +100,7 @@ def merge(*sources: Source) -> Loaded:
         origins["unix_mode"] = origins["umask"]
     if values.get("reload"):
         _develop(values, origins)
-    return Loaded(Config(**values), origins)
+    return Loaded(Config(**values), origins, notes)
 
 
 def _develop(values: dict[str, Any], origins: dict[str, str]) -> None:

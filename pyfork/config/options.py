@@ -16,6 +16,10 @@ from pyfork.errors import ConfigError
 from pyfork.record import record
 
 
+class NoSuchOption(ConfigError):
+    """There is no such option."""
+
+
 @record
 class Option:
     """One option. Without a ``metavar`` it takes no value and means True, or False as ``off``."""
@@ -49,7 +53,8 @@ def read(
         operands: names for the words that are no options, in order; none needs to be there.
 
     Raises:
-        ConfigError: an unknown option, an option without its value, or a word too many.
+        NoSuchOption: an unknown option.
+        ConfigError: an option without its value, or a word too many.
     """
     known = _by_flag(options)
     said: dict[str, Said] = {}
@@ -102,7 +107,7 @@ def _take(
     """One option; ``value`` is what was joined to it, and the next of ``rest`` what follows."""
     option = known.get(flag)
     if option is None:
-        raise ConfigError(f"{flag}: no such option{suggestion(flag, known)}")
+        raise NoSuchOption(f"{flag}: no such option{suggestion(flag, known)}")
     raw: object = flag != option.off
     if option.metavar:
         raw = value if value is not None else next(rest, None)

@@ -15,11 +15,13 @@ Each setting can be given in four places. Of a setting that is given more than o
 this list counts:
 
 1. its default;
-2. a file: the one that `-c FILE` names, else `pyfork.toml`, else the table `[tool.pyfork]` of
-   `pyproject.toml`, in the directory that pyfork is started in. Keys are the names below, in TOML;
-   `-` may stand for `_`;
+2. a file: the one that `-c FILE` names, else the first of `pyfork.toml`, `pyfork.conf.py`, the
+   table `[tool.pyfork]` of `pyproject.toml` and `gunicorn.conf.py`, in the directory that pyfork is
+   started in. Keys are the names below, in TOML, where `-` may stand for `_`, or in
+   [Python](configuration.md), where gunicorn's names count too;
 3. the environment: the variables below. An empty one counts as not set;
-4. the command line; below it, `PYFORK_CMD_ARGS`, which holds further words for it.
+4. the command line; below it, `PYFORK_CMD_ARGS`, which holds further words for it (else
+   `GUNICORN_CMD_ARGS`).
 
 `pyfork --print-config` shows each value and where it comes from; `pyfork --check-config APP` also
 loads the application. An unknown name in any of these places is an error.
@@ -46,8 +48,11 @@ def _entry(each: Setting) -> Iterator[str]:
     yield ""
     yield each.help
     yield ""
-    yield f"- Command line: {_code(flags or [each.kind.metavar])}"
-    yield f"- Environment: {_code(variables)}"
+    if each.python:
+        yield "- Only in a Python configuration file"
+    else:
+        yield f"- Command line: {_code(flags or [each.kind.metavar])}"
+        yield f"- Environment: {_code(variables)}"
     yield f"- Value: {each.kind.expects.replace('*', '`*`')}"
     yield f"- Default: {_code([shown]) if shown else 'none'}"
     yield f"- Since: {each.since}"

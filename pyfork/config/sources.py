@@ -16,7 +16,9 @@ from pyfork.errors import ConfigError
 from pyfork.record import record
 
 ARGUMENTS = "PYFORK_CMD_ARGS"
-FILES = ("pyfork.toml", "pyproject.toml")  # looked for where --config names none
+GUNICORN_ARGUMENTS = "GUNICORN_CMD_ARGS"  # read where there are none of ours
+# Looked for where --config names none; the first that there is counts.
+FILES = ("pyfork.toml", "pyfork.conf.py", "pyproject.toml", "gunicorn.conf.py")
 OWN_VARIABLES = frozenset({ARGUMENTS, "PYFORK_WORKER", "PYFORK_UPGRADE"})
 """Variables that pyfork reads or sets itself, and that are no settings."""
 
@@ -39,11 +41,19 @@ class Given:
 Source = Mapping[str, Given]
 
 
-def suggestion(name: str, names: Iterable[str]) -> str:
+@record
+class File:
+    """What a configuration file says."""
+
+    given: Source = {}  # noqa: RUF012 - nobody changes it
+    notes: tuple[str, ...] = ()  # for the log: what became of other servers' names, a line each
+
+
+def suggestion(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
     """The end of a message about the unknown ``name``: the nearest known one, if any is near."""
     import difflib  # only for a mistake
 
-    near = difflib.get_close_matches(name, list(names), n=1)
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
     return f"; did you mean {near[0]}?" if near else ""
 
 
@@ -57,13 +67,14 @@ def from_environment(environ: Mapping[str, str]) -> Source:
         ConfigError: a PYFORK_ variable names no setting.
     """
     given = {}
-    for each in SETTINGS.values():
+    settings = [each for each in SETTINGS.values() if not each.python]
+    for each in settings:
         for name, form in {each.env: "{}", **each.aliases}.items():
             if each.name not in given and (text := environ.get(name)):
                 given[each.name] = Given(form.format(text), name)
     if "bind" not in given and (passed := passed_sockets(environ, os.getpid())):
         given["bind"] = Given(tuple(passed), "LISTEN_FDS")
-    known = {each.env for each in SETTINGS.values()}
+    known = {each.env for each in settings}
     for name in sorted(environ):
         if not name.startswith("PYFORK_") or name in known | OWN_VARIABLES:
             continue
@@ -72,41 +83,54 @@ def from_environment(environ: Mapping[str, str]) -> Source:
     return given
 
 
-def arguments_of(environ: Mapping[str, str]) -> list[str]:
-    """The words of PYFORK_CMD_ARGS, split as a shell does.
+def arguments_of(environ: Mapping[str, str]) -> tuple[str, list[str]]:
+    """The variable that holds further words of the command line, and the words.
 
     Raises:
         ConfigError: a quote in it is not closed.
     """
+    name = GUNICORN_ARGUMENTS if ARGUMENTS not in environ else ARGUMENTS
     try:
-        return shlex.split(environ.get(ARGUMENTS, ""))
+        return name, shlex.split(environ.get(name, ""))
     except ValueError as error:
-        raise ConfigError(f"{ARGUMENTS}: {error}") from None
+        raise ConfigError(f"{name}: {error}") from None
 
 
-def from_file(path: str | None, directory: Path) -> Source:
-    """The settings of the file at ``path``, else of pyfork.toml or pyproject.toml.
+def from_file(path: str | None, directory: Path) -> File:
+    """The settings of the file at ``path``, else of the first of `FILES` that there is.
 
     Args:
         path: what ``--config`` names, or None to look for a file; that there is none is fine then.
         directory: what relative paths start at, and where to look.
 
     Raises:
-        ConfigError: the file cannot be read, is not TOML, or has an unknown setting.
+        ConfigError: the file cannot be read, is not what its name says, or has an unknown setting.
     """
     if path is not None:
-        return _settings(path, _table(path, _parse(directory / path, path), required=True))
+        return _from(path, directory, named=True)
     for name in FILES:
         if (directory / name).exists():
-            return _settings(name, _table(name, _parse(directory / name, name), required=False))
-    return {}
+            found = _from(name, directory, named=False)
+            if name == "gunicorn.conf.py":
+                note = f"{name} is used, gunicorn's configuration: there is none of pyfork's"
+                return File(found.given, (note, *found.notes))
+            if found.given or name != "pyproject.toml":
+                return found
+    return File()
+
+
+def _from(path: str, directory: Path, *, named: bool) -> File:
+    """``named``: somebody asked for this very file."""
+    if path.startswith(("file:", "python:")) or path.endswith(".py"):
+        from pyfork.config import python  # it may run anything, and need anything
+
+        return python.read(path, directory)
+    return File(_settings(path, _table(path, _parse(directory / path, path), required=named)))
 
 
 def _parse(path: Path, shown: str) -> dict[str, Any]:
     import tomllib  # most starts have no file
 
-    if path.suffix == ".py":
-        raise ConfigError(f"{shown}: is Python; pyfork reads TOML, such as pyfork.toml")
     try:
         return tomllib.loads(path.read_bytes().decode())
     except OSError as error:
@@ -136,6 +160,8 @@ def _settings(shown: str, table: dict[str, Any]) -> Source:
         name = key.replace("-", "_")
         if name not in SETTINGS:
             raise ConfigError(f"{shown}: {key}: no such setting{suggestion(name, SETTINGS)}")
+        if SETTINGS[name].python:
+            raise ConfigError(f"{shown}: {key}: write it in a Python file, such as pyfork.conf.py")
         if name in given:
             raise ConfigError(f"{shown}: {key}: is there twice, with - and with _")
         given[name] = Given(raw, f"{shown}: {key}")

@@ -9,10 +9,11 @@ raise ConfigError, which says more than ``expects`` could.)
 import math
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pyfork.net.address import parse
 
@@ -21,17 +22,7 @@ T = TypeVar("T")
 Network = IPv4Network | IPv6Network
 Networks = tuple[Network, ...] | Literal["*"]
 
-WORKER_CLASSES = {
-    "auto": "auto",
-    "sync": "sync",
-    "thread": "thread",
-    "asgi": "asgi",
-    "uvicorn": "uvicorn",
-    # What a gunicorn command line says for the same thing.
-    "gthread": "thread",
-    "uvicorn.workers.UvicornWorker": "uvicorn",
-    "uvicorn_worker.UvicornWorker": "uvicorn",
-}
+WORKER_CLASSES = ("auto", "sync", "thread", "asgi", "uvicorn")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _BOOLEANS = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
@@ -64,13 +55,15 @@ def whole(minimum: int) -> Kind[int]:
     return Kind("N", f"a whole number of at least {minimum}", read)
 
 
-def choice(*names: str) -> Kind[str]:
-    """One of ``names``."""
+def choice(*names: str, also: Mapping[str, str] | None = None) -> Kind[str]:
+    """One of ``names``; ``also`` has what other servers call some of them."""
 
     def read(raw: object) -> str:
-        if raw not in names:
+        name = raw.lower() if isinstance(raw, str) else ""
+        name = (also or {}).get(name, name)
+        if name not in names:
             raise ValueError(raw)
-        return str(raw)
+        return name
 
     return Kind("|".join(names), _one_of(names), read)
 
@@ -85,6 +78,33 @@ def optional(kind: Kind[T]) -> Kind[T | None]:
         return "" if value is None else kind.show(value)
 
     return Kind(kind.metavar, kind.expects, read, show)
+
+
+def hook(parameters: str, *, fewest: int | None = None) -> Kind[Callable[..., Any]]:
+    """A function that is called with ``parameters``, or with the ``fewest`` first of them."""
+    names = parameters.split()
+
+    def read(raw: object) -> Callable[..., Any]:
+        from inspect import signature  # only for who has a hook
+
+        if not callable(raw):
+            raise ValueError(raw)
+        for count in range(len(names), (fewest or len(names)) - 1, -1):
+            with suppress(TypeError):
+                signature(raw).bind(*names[:count])
+                return raw
+        raise ValueError(raw)
+
+    return Kind("", f"a function of ({', '.join(names)})", read, _show_function)
+
+
+def _show_function(value: Callable[..., Any]) -> str:
+    return getattr(value, "__qualname__", repr(value))
+
+
+def octal(raw: object) -> object:
+    """A file mode as it is written in Python, where 0o022 is a number, for `MODE`."""
+    return f"{raw:o}" if isinstance(raw, int) and not isinstance(raw, bool) else raw
 
 
 def _one_of(names: tuple[str, ...]) -> str:
@@ -145,7 +165,7 @@ def _workers(raw: object) -> int:
 def _worker_class(raw: object) -> str:
     name = _text(raw)
     if name in WORKER_CLASSES:
-        return WORKER_CLASSES[name]
+        return name
     if "." not in name or not all(part.isidentifier() for part in name.split(".")):
         raise ValueError(raw)
     return name
@@ -234,6 +254,12 @@ def _words(raw: object) -> tuple[str, ...]:
     raise ValueError(raw)
 
 
+def _mapping(raw: object) -> dict[str, Any]:
+    if not isinstance(raw, dict):
+        raise ValueError(raw)
+    return raw
+
+
 TEXT = Kind("TEXT", "text", _text)
 APP = Kind("APP", "the name of an application, such as module:name", _text)
 PATH = Kind("PATH", "a path", _text)
@@ -242,8 +268,8 @@ SIZE = Kind("SIZE", "a number of bytes such as 4096, 64K, 512M or 1G", _size, _s
 MODE = Kind("OCTAL", "octal digits as text, such as 022", _mode, "{:03o}".format)
 WORKERS = Kind("N|auto", "a whole number of at least 1, or auto", _workers)
 WORKER_CLASS = Kind(
-    "|".join(dict.fromkeys(WORKER_CLASSES.values())) + "|DOTTED.PATH",
-    f"{', '.join(dict.fromkeys(WORKER_CLASSES.values()))} or the dotted path of a class",
+    "|".join(WORKER_CLASSES) + "|DOTTED.PATH",
+    f"{', '.join(WORKER_CLASSES)} or the dotted path of a class",
     _worker_class,
 )
 BOOLEAN = Kind("BOOL", "true or false", _boolean, lambda value: str(value).lower())
@@ -256,4 +282,5 @@ NETWORKS = Kind(
     "CIDR", "IP addresses or networks such as 10.0.0.0/8, or *", _networks, _show_networks
 )
 WORDS = Kind("WORDS", "words, as in a shell", _words, shlex.join)
+MAPPING = Kind("", "a dictionary", _mapping, lambda found: "{...}" if found else "")
 VARIABLES = Kind("NAME=VALUE", "NAME=VALUE", _variables, _show_variables)

@@ -18,7 +18,8 @@ def test_every_field_is_a_setting() -> None:
 @pytest.mark.parametrize("name", SETTINGS)
 def test_each_is_declared_whole(name: str) -> None:
     each = SETTINGS[name]
-    assert each.flags or name == "app"
+    assert each.flags or name == "app" or each.python
+    assert not (each.flags and each.python)
     assert each.env == f"PYFORK_{name.upper()}"
     assert each.group
     assert each.kind.expects

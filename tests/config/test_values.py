@@ -33,8 +33,6 @@ READ: list[tuple[Kind[Any], object, object]] = [
     (values.MODE, "022", 0o22),
     (values.MODE, "0o660", 0o660),
     (values.WORKER_CLASS, "sync", "sync"),
-    (values.WORKER_CLASS, "gthread", "thread"),
-    (values.WORKER_CLASS, "uvicorn.workers.UvicornWorker", "uvicorn"),
     (values.WORKER_CLASS, "my.own.Worker", "my.own.Worker"),
     (values.BOOLEAN, True, True),
     (values.BOOLEAN, "No", False),

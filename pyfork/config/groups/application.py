@@ -23,7 +23,7 @@ class ApplicationSettings:
     )
     interface: str = setting(
         "auto",
-        choice("auto", "wsgi", "asgi"),
+        choice("auto", "wsgi", "asgi", also={"asgi2": "asgi", "asgi3": "asgi"}),
         flags="--interface",
         help="What the application speaks; auto looks at it.",
     )
@@ -57,4 +57,11 @@ class ApplicationSettings:
         flags="-e --env",
         repeat=True,
         help="Set an environment variable for the application. May be repeated.",
+    )
+    env_file: str | None = setting(
+        None,
+        optional(PATH),
+        flags="--env-file",
+        help="Set the environment variables that this file has for the application, NAME=VALUE "
+        "in each line; --env outranks them.",
     )

@@ -22,6 +22,7 @@ class HTTPSettings:
         _LOCAL,
         NETWORKS,
         flags="--forwarded-allow-ips",
+        aliases={"FORWARDED_ALLOW_IPS": "{}"},
         help="Proxies whose X-Forwarded-* and Forwarded fields are believed, separated by "
         "commas; * believes everyone.",
     )

@@ -1,7 +1,9 @@
 """What is written, and where."""
 
+from typing import Any
+
 from pyfork.config.declare import group, setting
-from pyfork.config.values import PATH, TEXT, choice, optional
+from pyfork.config.values import MAPPING, PATH, TEXT, choice, optional
 
 _LOG_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 
@@ -18,7 +20,7 @@ class LogSettings:
     )
     log_level: str = setting(
         "info",
-        choice("debug", "info", "warning", "error", "critical"),
+        choice("debug", "info", "warning", "error", "critical", also={"trace": "debug"}),
         flags="--log-level",
         help="The least severe records that are logged.",
     )
@@ -39,4 +41,12 @@ class LogSettings:
         optional(PATH),
         flags="--log-config",
         help="A file of logging.config (INI, JSON or TOML) that replaces this set-up.",
+    )
+    log_config_dict: dict[str, Any] | None = setting(
+        None,
+        optional(MAPPING),
+        flags="",
+        python=True,
+        help="The schema of logging.config.dictConfig, which replaces this set-up; it outranks "
+        "--log-config.",
     )

@@ -59,7 +59,7 @@ class WorkersSettings:
     )
     loop: str = setting(
         "auto",
-        choice("auto", "uvloop", "asyncio"),
+        choice("auto", "uvloop", "asyncio", also={"none": "auto"}),
         flags="--loop",
         help="The event loop; auto is uvloop where it is installed.",
     )
