@@ -61,6 +61,7 @@ class Report:
     kinds: dict[str, int] = field(default_factory=dict)  # requests that were answered, by kind
     versions: dict[str, Version] = field(default_factory=dict)
     longest_small: float = 0.0
+    waits: list[float] = field(default_factory=list)  # of small requests
     lasted: float = 0.0
     incidents: list[str] = field(default_factory=list)  # the first of what was not OK
 
@@ -68,6 +69,11 @@ class Report:
     def losses(self) -> dict[str, int]:
         """The classes, other than OK, that are not zero."""
         return {name: n for name, n in self.counts.items() if n and name != Outcome.OK}
+
+    @property
+    def p99(self) -> float:
+        """What 99 of 100 small requests did not wait longer than."""
+        return sorted(self.waits)[len(self.waits) * 99 // 100]
 
     def count(self, outcome: Outcome, incident: str = "") -> None:
         """Count; ``incident`` tells what is not OK."""
@@ -84,6 +90,7 @@ class Report:
         seen.last = now
         if kind == "small":
             self.longest_small = max(self.longest_small, took)
+            self.waits.append(took)
 
     def table(self) -> str:
         """For people."""

@@ -1,6 +1,7 @@
 """ASGI applications, one for each case. None of them has a lifespan."""
 
 import json
+import os
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -37,6 +38,13 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
     _http(scope)
     await send(_start("text/plain", len(HELLO)))
     await send(_body(HELLO))
+
+
+async def pid(scope: Scope, receive: Receive, send: Send) -> None:
+    _http(scope)
+    body = b"%d" % os.getpid()
+    await send(_start("text/plain", len(body)))
+    await send(_body(body))
 
 
 async def as_json(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,6 +1,7 @@
 """WSGI applications, one for each case."""
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -17,6 +18,12 @@ def _headers(kind: str, length: int) -> list[tuple[str, str]]:
 def hello(environ: Environ, start_response: Start) -> Iterable[bytes]:
     start_response("200 OK", _headers("text/plain", len(HELLO)))
     return [HELLO]
+
+
+def pid(environ: Environ, start_response: Start) -> Iterable[bytes]:
+    body = b"%d" % os.getpid()
+    start_response("200 OK", _headers("text/plain", len(body)))
+    return [body]
 
 
 def as_json(environ: Environ, start_response: Start) -> Iterable[bytes]:

@@ -1,0 +1,119 @@
+"""pyfork beside the others: python -m tests.bench [OPTIONS].
+
+Each server runs on a core of its own and the load on another. Prints a table for each case when
+all its rounds are over; what happens meanwhile goes to stderr.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.bench import cases, load, peers, plot, report
+from tests.bench.cases.case import Bench, pin_load, raise_file_limit
+from tests.bench.measure import Run, measure, new_run
+from tests.bench.running import Cores, Unfit
+
+FILES = 12_000  # what 5,000 connections and their clients need
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    one = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    one.add_argument("--rounds", type=int, help="how often each is measured (5)")
+    one.add_argument("--seconds", type=int, help="how long a load lasts (4)")
+    one.add_argument("--quick", action="store_true", help="one round of one second")
+    one.add_argument("--cases", help="separated by commas; all without")
+    one.add_argument("--peers", help="separated by commas; all without")
+    one.add_argument("--list", action="store_true", help="show all cases and peers")
+    one.add_argument("--load", nargs="+", type=Path, metavar="FILE", help="measure nothing: read")
+    one.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    one.add_argument("--plot", type=Path, metavar="FILE", help="draw them, as SVG")
+    one.add_argument("--write", type=Path, metavar="PAGE", help="write tables and plot into a page")
+    return one
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; its exit status."""
+    commandline = parser()
+    options = commandline.parse_args(arguments)
+    if options.list:
+        return show_all()
+    # TERM ends what was started, as ^C does.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        run = read(options.load) if options.load else perform(options)
+    except KeyError as error:
+        commandline.error(f"no such case or peer: {error.args[0]} (see --list)")
+    except Unfit as error:
+        commandline.error(str(error))
+    write(run, options)
+    return 0
+
+
+def show_all() -> int:
+    """What there is to choose from."""
+    for case in cases.CASES:
+        print(f"{case.name:14}{case.title}")
+    print()
+    for peer in peers.PEERS:
+        missing = peer.missing()
+        print(f"{peer.name:18}{f'not installed: {missing}' if missing else peer.versions}")
+    return 0
+
+
+def read(paths: Sequence[Path]) -> Run:
+    """Former runs as one."""
+    return report.merged([Run.from_dict(json.loads(path.read_text())) for path in paths])
+
+
+def perform(options: argparse.Namespace) -> Run:
+    """Measure. Raises KeyError for what there is not, Unfit where nothing can be measured."""
+    chosen, servers = cases.chosen(options.cases), peers.chosen(options.peers)
+    if not load.installed():
+        raise Unfit(load.MISSING)
+    cores = Cores.divide(os.sched_getaffinity(0))
+    raise_file_limit(FILES)
+    pin_load(cores)
+    bench = Bench.quick(cores) if options.quick else Bench(cores)
+    if options.seconds:
+        bench = Bench(**{**vars(bench), "seconds": options.seconds})
+    rounds = options.rounds or (1 if options.quick else 5)
+    run = new_run(servers, rounds, bench.seconds)
+    for case in chosen:
+        result = measure(case, servers, bench, rounds, say)
+        if result.rounds or result.failures:
+            run.results.append(result)
+            print(report.table(result), end="\n\n", flush=True)
+    return run
+
+
+def say(line: str) -> None:
+    """What happens, to whoever waits."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def write(run: Run, options: argparse.Namespace) -> None:
+    """To wherever it was asked for."""
+    if options.load and not (options.json or options.plot or options.write):
+        for result in run.results:
+            print(report.table(result), end="\n\n")
+    if options.json:
+        options.json.write_text(json.dumps(run.as_dict(), indent=1) + "\n")
+    if options.plot:
+        options.plot.write_text(plot.draw(run.results))
+    if options.write:
+        drawing = options.write.with_suffix(".svg")
+        drawing.write_text(plot.draw(run.results))
+        content = report.page(run, drawing.name)
+        options.write.write_text(report.write_between(options.write.read_text(), content))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

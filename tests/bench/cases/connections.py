@@ -1,0 +1,95 @@
+"""Cases of what is more than a request: files, WebSockets, connections that idle, fairness."""
+
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+
+from tests.bench import clients
+from tests.bench.cases.case import P99, RATE, THROUGHPUT, Bench, Case, Figure, check, of_interface
+from tests.bench.cases.rates import BARE
+from tests.bench.content import FILE_BYTES, make_file
+from tests.bench.load import wrk
+from tests.bench.peers import Peer
+
+ECHOES = 64  # WebSockets
+KEPT = 24  # clients whose requests are to be shared fairly
+WORKERS = 4
+
+
+def file(bench: Bench, peer: Peer) -> Collection[float]:
+    """One client that does next to nothing with what it gets."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "file"
+        make_file(path)
+        app = of_interface(peer, "file")
+        with bench.serve(peer, app, env={"BENCH_FILE": str(path)}) as server:
+            return (clients.download(server.port, bench.seconds, FILE_BYTES) / (1 << 20),)
+
+
+def websocket(bench: Bench, peer: Peer) -> Collection[float]:
+    with (
+        bench.serve(peer, of_interface(peer, "websocket")) as server,
+        clients.connected(server.port, ECHOES) as sockets,
+    ):
+        clients.upgrade(sockets)
+        echoes = clients.talk(sockets, clients.FRAME, bench.seconds, clients.read_echo)
+        return (echoes.total() / bench.seconds,)
+
+
+def beside_idle(bench: Bench, peer: Peer) -> Collection[float]:
+    with (
+        bench.serve(peer, of_interface(peer, "hello")) as server,
+        clients.idle(server.port, bench.idle),
+    ):
+        check(server.port, BARE)
+        outcome = wrk(server.port, BARE, connections=bench.connections, seconds=bench.seconds)
+        return outcome.rate, outcome.p99
+
+
+def memory_of_idle(bench: Bench, peer: Peer) -> Collection[float]:
+    """Some connections come before, so that what is only made once is there."""
+    with (
+        bench.serve(peer, of_interface(peer, "hello")) as server,
+        clients.idle(server.port, 100),
+    ):
+        server.wait_rest()
+        before = server.memory()
+        with clients.idle(server.port, bench.kept):
+            server.wait_rest()
+            return ((server.memory() - before) / bench.kept / 1024,)
+
+
+def fairness(bench: Bench, peer: Peer) -> Collection[float]:
+    """The share of the worker that answers most."""
+    with (
+        bench.serve(peer, of_interface(peer, "pid"), workers=WORKERS) as server,
+        clients.connected(server.port, KEPT) as sockets,
+    ):
+        pids = clients.talk(sockets, clients.GET, bench.seconds, clients.read_body)
+        return (100 * max(pids.values()) / pids.total(),)
+
+
+CASES = (
+    Case("file", "100 MiB file", (THROUGHPUT,), file),
+    Case(
+        "websocket",
+        f"WebSocket echo, {ECHOES} clients",
+        (Figure("rate", "messages/s", more=True),),
+        websocket,
+        needs="websocket",
+    ),
+    Case("idle", "bare GET beside idle connections", (RATE, P99), beside_idle),
+    Case(
+        "idle-memory",
+        "memory of an idle connection",
+        (Figure("memory", "KiB", more=False, digits=1),),
+        memory_of_idle,
+    ),
+    Case(
+        "fairness",
+        f"{KEPT} kept connections on {WORKERS} workers, biggest share (fair: 25)",
+        (Figure("share", "%", more=False),),
+        fairness,
+        needs="workers",
+    ),
+)

@@ -1,0 +1,88 @@
+"""Cases of a whole tree of processes: how soon it answers, what it weighs, how it reloads."""
+
+import contextlib
+import io
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+from tests.bench.cases.case import P99, Bench, Case, Figure, of_interface
+from tests.bench.peers import Peer
+from tests.bench.running import PATIENCE, Unfit
+from tests.load import running as load
+from tests.load.outcomes import Outcome
+
+WORKERS = 4
+PAUSE = 2.4  # seconds from one reload to the next
+
+# Clients that are busy; half of them keep their connections. Nothing of theirs is slow.
+BUSY = {"clients": 24, "think": 0.02, "pause": 0.02, "slow": 0, "stream": 0, "halting": 0}
+
+TOLD = (Outcome.CLOSED_IDLE, Outcome.TOLD_TO_CLOSE)  # not nice, and nothing is lost
+
+
+def first_answer(bench: Bench, peer: Peer) -> Collection[float]:
+    """From the command to the first answer."""
+    began = time.perf_counter()
+    app = of_interface(peer, "hello")
+    with bench.serve(peer, app, workers=WORKERS, ready=False) as server:
+        server.wait_answers(pause=0.001)
+        return ((time.perf_counter() - began) * 1000,)
+
+
+def memory(bench: Bench, peer: Peer) -> Collection[float]:
+    """When all workers have booted, and one of them has answered."""
+    with bench.serve(peer, of_interface(peer, "hello"), workers=WORKERS) as server:
+        return (server.memory() / (1 << 20),)
+
+
+def reload(bench: Bench, peer: Peer) -> Collection[float]:
+    """HUP, again and again, under clients that check every byte."""
+    with tempfile.TemporaryDirectory() as directory:
+        code = load.Code(Path(directory))
+        app = f"tests.apps.load:{peer.interface}"
+        with bench.serve(peer, app, workers=WORKERS, env=code.env) as server:
+            url = f"http://127.0.0.1:{server.port}"
+            seconds = PATIENCE + bench.reloads * PAUSE
+            with (
+                contextlib.redirect_stdout(io.StringIO()),
+                load.Running(url, seconds=seconds, **BUSY) as clients,
+            ):
+                clients.wait_answers()
+                for generation in range(2, 2 + bench.reloads):
+                    code.write(str(generation))
+                    os.kill(server.pid, signal.SIGHUP)
+                    time.sleep(PAUSE)
+    report = clients.report
+    if str(1 + bench.reloads) not in report.versions:
+        raise Unfit(f"the last version was never served, only {', '.join(report.versions)}")
+    told = sum(report.counts[each] for each in TOLD)
+    return report.p99 * 1000, sum(report.losses.values()) - told, told
+
+
+CASES = (
+    Case(
+        "start",
+        f"first answer of {WORKERS} workers",
+        (Figure("time", "ms", more=False),),
+        first_answer,
+        needs="workers",
+    ),
+    Case(
+        "memory",
+        f"memory of the tree, {WORKERS} workers at rest",
+        (Figure("memory", "MiB", more=False, digits=1),),
+        memory,
+        needs="workers",
+    ),
+    Case(
+        "reload",
+        f"reloads under load, {WORKERS} workers",
+        (P99, Figure("lost", "requests", more=False), Figure("closed", "connections", more=False)),
+        reload,
+        needs="reload",
+    ),
+)
