@@ -27,9 +27,9 @@ COMPOSE = (EXAMPLES / "docker/compose.yaml").read_text()
 DEPLOYMENT = (EXAMPLES / "kubernetes/deployment.yaml").read_text()
 
 
-def config(words: list[str], directory: Path) -> Config:
-    """What a command line without its first word comes to."""
-    return load(parse(words), {}, directory).config
+def config(words: list[str], environ: dict[str, str], directory: Path) -> Config:
+    """What a command line without its first word comes to, in an environment."""
+    return load(parse(words), environ, directory).config
 
 
 def stop_limit(config: Config) -> float:
@@ -52,6 +52,12 @@ def instruction(name: str) -> list[str]:
     return list(words)
 
 
+def environment() -> dict[str, str]:
+    """What the Dockerfile sets."""
+    lines = re.findall(r"^ENV (.*)$", DOCKERFILE, re.MULTILINE)
+    return dict(word.split("=", 1) for line in lines for word in line.split())
+
+
 def ini(path: Path) -> dict[str, dict[str, str]]:
     parser = configparser.RawConfigParser(strict=False)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
@@ -61,7 +67,7 @@ def ini(path: Path) -> dict[str, dict[str, str]]:
 
 def test_systemd_waits_long_enough(tmp_path: Path) -> None:
     service = ini(SERVICE)["Service"]
-    settings = config(service["ExecStart"].split()[1:], tmp_path)
+    settings = config(service["ExecStart"].split()[1:], {}, tmp_path)
     assert int(service["TimeoutStopSec"]) > stop_limit(settings)
     assert int(service["TimeoutStartSec"]) > settings.boot_timeout
     assert settings.bind == Config().bind  # so that the sockets count
@@ -73,12 +79,12 @@ def test_the_socket_unit_is_the_one_that_the_service_requires() -> None:
 
 
 def test_docker_waits_long_enough(tmp_path: Path) -> None:
-    settings = config(instruction("ENTRYPOINT")[1:] + instruction("CMD"), tmp_path)
+    settings = config(instruction("ENTRYPOINT")[1:] + instruction("CMD"), environment(), tmp_path)
     assert number(r"stop_grace_period: (\d+)s$", COMPOSE) > stop_limit(settings)
 
 
 def test_the_image_is_what_it_says() -> None:
-    port = instruction("ENTRYPOINT")[-1].removeprefix(":")
+    port = environment()["PORT"]
     assert re.search(rf"^EXPOSE {port}$", DOCKERFILE, re.MULTILINE)
     assert f"{port}:{port}" in COMPOSE
     assert number(r"^USER (\d+):", DOCKERFILE) > 0
@@ -86,7 +92,7 @@ def test_the_image_is_what_it_says() -> None:
 
 def test_kubernetes_waits_long_enough(tmp_path: Path) -> None:
     args = re.findall(r"^ +- (--.*|shop\.wsgi)$", DEPLOYMENT, re.MULTILINE)
-    settings = config(instruction("ENTRYPOINT")[1:] + args, tmp_path)
+    settings = config(instruction("ENTRYPOINT")[1:] + args, environment(), tmp_path)
     assert settings.drain_delay > number(r"readiness(?s:.*?)periodSeconds: (\d+)", DEPLOYMENT)
     grace = number(r"terminationGracePeriodSeconds: (\d+)$", DEPLOYMENT)
     assert grace > stop_limit(settings)
