@@ -28,10 +28,8 @@ from pyfork.ipc.scoreboard import Line, Scoreboard, State
 from pyfork.ipc.tray import Source, Tray
 from pyfork.log import setup
 
-
 log = logging.getLogger("pyfork.error")
 
-BOUND = ""  # in the place of a handle's key: the listeners of --bind
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Member:
@@ -45,10 +43,8 @@ class Member:
     line: Line
     index: int  # of the line
     born: float
-    # Where its connections come from, if not from the listeners: for `BOUND`, those of --bind, or
-    # for a handle of a script, by its key.
-    trays: dict[str, Tray] = field(default_factory=dict)  # the arbiter accepts
-    minds: set[str] = field(default_factory=set)  # it accepts on what it is given
+    tray: Tray | None = None  # for connections, if it is the arbiter that accepts them
+    minds: bool = False  # it accepts on the listeners that it is given
     held: bool = False  # once ready, it waits until it is told to accept
     ready_at: float | None = None
     interface: str = ""  # that the app speaks, once it is ready
@@ -84,7 +80,7 @@ class Member:
 
     def places(self) -> list[Channel | Tray]:
         """What is open for it."""
-        return [self.channel, *self.trays.values()]
+        return [self.channel, self.tray] if self.tray else [self.channel]
 
     def last_words(self) -> Iterator[Received]:
         """What a dead worker had said before it died."""
@@ -129,8 +125,8 @@ class Crew:
                     generation=member.generation,
                     pid=member.pid,
                     channel=member.channel.fileno(),
-                    trays={key: tray.fds() for key, tray in member.trays.items()},
-                    minds=tuple(member.minds),
+                    tray=member.tray.fds() if member.tray else None,
+                    minds=member.minds,
                     line=member.index,
                     born=member.born,
                     ready_at=member.ready_at or member.born,
@@ -143,10 +139,7 @@ class Crew:
         for each in survivors:
             for fd in each.fds():
                 os.set_inheritable(fd, False)
-            trays = {
-                key: Tray(*(socket.socket(fileno=fd) for fd in ends))
-                for key, ends in each.trays.items()
-            }
+            tray = each.tray and Tray(*(socket.socket(fileno=fd) for fd in each.tray))
             self._free_lines.remove(each.line)
             self._members[each.serial] = Member(
                 worker=each.serial,
@@ -156,8 +149,8 @@ class Crew:
                 channel=Channel(socket.socket(fileno=each.channel)),
                 line=self.scoreboard.line(each.line),
                 index=each.line,
-                trays=trays,
-                minds=set(each.minds),
+                tray=tray,
+                minds=each.minds,
                 born=each.born,
                 ready_at=each.ready_at,
                 retiring=each.retire_by is not None,
@@ -216,8 +209,7 @@ class Crew:
         if not self._free_lines:
             most = len(self.scoreboard)
             raise OSError(f"{most} workers are more than the scoreboard has lines for")
-        bound = (BOUND,) if config.bind else ()  # a script says later where it listens
-        trays = {key: Tray.make() for key in bound if config.dispatch == "round-robin"}
+        tray = Tray.make() if config.dispatch == "round-robin" else None
         ours, theirs = pair()
         index = self._free_lines.pop()
         self.scoreboard.use(index)
@@ -231,8 +223,8 @@ class Crew:
             channel=ours,
             line=line,
             index=index,
-            trays=trays,
-            minds=set(bound) if config.dispatch == "reuseport" else set(),
+            tray=tray,
+            minds=config.dispatch == "reuseport",
             born=now,
             held=held,
         )
@@ -240,14 +232,14 @@ class Crew:
 
     def _what_is_not_its(self, member: Member, ports: Ports) -> list[Callable[[], object]]:
         """What the process of ``member`` inherits and has to close."""
-        served_otherwise = member.trays or member.minds
+        served_otherwise = member.tray or member.minds
         strange = ports.all().values() if served_otherwise else ports.not_of(member.generation)
         return [
             *self.disown(),
             *(listener.close for listener in strange),
             *self.channels(),
             member.channel.close,
-            *(tray.ours.close for tray in member.trays.values()),
+            *([member.tray.ours.close] if member.tray else []),
             self.scoreboard.close_file,
         ]
 
@@ -271,8 +263,8 @@ def _places(member: Member, ports: Ports) -> tuple[socket.socket | Source, ...]:
     """Where a worker accepts from its birth on."""
     if member.minds:
         return ()
-    if member.trays:
-        return tuple(Source(tray.theirs) for tray in member.trays.values())
+    if member.tray:
+        return (Source(member.tray.theirs),)
     return tuple(ports.sockets(member.generation).values())
 
 

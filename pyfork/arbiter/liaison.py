@@ -120,12 +120,10 @@ class Liaison:
                 self.wires.send(member.channel, answer, handle)
             case messages.QueryFile(number=number, path=path):
                 self.wires.send(member.channel, messages.Held(number, handles.holds(path)))
-            case messages.Listening(key=key, dispatch=policy):
+            case messages.Listening(key=key):
                 if address := handles.listens(key):
                     log.info("%s listens on %s", journal.who(member), address)
-                self.dispatch.seat(member, key, policy)
             case messages.Closed(key=key):
-                self.dispatch.unseat(member, key)
                 handles.closed(key, member.worker)
             case _:
                 return False
