@@ -36,6 +36,8 @@ class Member:
     """One worker process, from fork to waitpid."""
 
     worker: int  # serial
+BOUND = ""  # in the place of a handle's key: the listeners of --bind
+
     slot: int
     generation: int
     pid: int
@@ -43,8 +45,10 @@ class Member:
     line: Line
     index: int  # of the line
     born: float
-    tray: Tray | None = None  # for connections, if it is the arbiter that accepts them
-    minds: bool = False  # it accepts on the listeners that it is given
+    # Where its connections come from, if not from the listeners: for `BOUND`, those of --bind, or
+    # for a handle of a script, by its key.
+    trays: dict[str, Tray] = field(default_factory=dict)  # the arbiter accepts
+    minds: set[str] = field(default_factory=set)  # it accepts on what it is given
     held: bool = False  # once ready, it waits until it is told to accept
     ready_at: float | None = None
     interface: str = ""  # that the app speaks, once it is ready
@@ -80,7 +84,7 @@ class Member:
 
     def places(self) -> list[Channel | Tray]:
         """What is open for it."""
-        return [self.channel, self.tray] if self.tray else [self.channel]
+        return [self.channel, *self.trays.values()]
 
     def last_words(self) -> Iterator[Received]:
         """What a dead worker had said before it died."""
@@ -125,8 +129,8 @@ class Crew:
                     generation=member.generation,
                     pid=member.pid,
                     channel=member.channel.fileno(),
-                    tray=member.tray.fds() if member.tray else None,
-                    minds=member.minds,
+                    trays={key: tray.fds() for key, tray in member.trays.items()},
+                    minds=tuple(member.minds),
                     line=member.index,
                     born=member.born,
                     ready_at=member.ready_at or member.born,
@@ -139,7 +143,10 @@ class Crew:
         for each in survivors:
             for fd in each.fds():
                 os.set_inheritable(fd, False)
-            tray = each.tray and Tray(*(socket.socket(fileno=fd) for fd in each.tray))
+            trays = {
+                key: Tray(*(socket.socket(fileno=fd) for fd in ends))
+                for key, ends in each.trays.items()
+            }
             self._free_lines.remove(each.line)
             self._members[each.serial] = Member(
                 worker=each.serial,
@@ -149,8 +156,8 @@ class Crew:
                 channel=Channel(socket.socket(fileno=each.channel)),
                 line=self.scoreboard.line(each.line),
                 index=each.line,
-                tray=tray,
-                minds=each.minds,
+                trays=trays,
+                minds=set(each.minds),
                 born=each.born,
                 ready_at=each.ready_at,
                 retiring=each.retire_by is not None,
@@ -209,7 +216,8 @@ class Crew:
         if not self._free_lines:
             most = len(self.scoreboard)
             raise OSError(f"{most} workers are more than the scoreboard has lines for")
-        tray = Tray.make() if config.dispatch == "round-robin" else None
+        bound = (BOUND,) if config.bind else ()  # a script says later where it listens
+        trays = {key: Tray.make() for key in bound if config.dispatch == "round-robin"}
         ours, theirs = pair()
         index = self._free_lines.pop()
         self.scoreboard.use(index)
@@ -223,8 +231,8 @@ class Crew:
             channel=ours,
             line=line,
             index=index,
-            tray=tray,
-            minds=config.dispatch == "reuseport",
+            trays=trays,
+            minds=set(bound) if config.dispatch == "reuseport" else set(),
             born=now,
             held=held,
         )
@@ -232,14 +240,14 @@ class Crew:
 
     def _what_is_not_its(self, member: Member, ports: Ports) -> list[Callable[[], object]]:
         """What the process of ``member`` inherits and has to close."""
-        served_otherwise = member.tray or member.minds
+        served_otherwise = member.trays or member.minds
         strange = ports.all().values() if served_otherwise else ports.not_of(member.generation)
         return [
             *self.disown(),
             *(listener.close for listener in strange),
             *self.channels(),
             member.channel.close,
-            *([member.tray.ours.close] if member.tray else []),
+            *(tray.ours.close for tray in member.trays.values()),
             self.scoreboard.close_file,
         ]
 
@@ -263,8 +271,8 @@ def _places(member: Member, ports: Ports) -> tuple[socket.socket | Source, ...]:
     """Where a worker accepts from its birth on."""
     if member.minds:
         return ()
-    if member.tray:
-        return (Source(member.tray.theirs),)
+    if member.trays:
+        return tuple(Source(tray.theirs) for tray in member.trays.values())
     return tuple(ports.sockets(member.generation).values())
 
 

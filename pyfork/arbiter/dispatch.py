@@ -3,16 +3,18 @@
 With ``least`` and ``shared`` that is nothing: the workers hold the listeners. With ``round-robin``
 the arbiter does, and `RoundRobin` gives what it accepts to the workers that may have it. With
 ``reuseport`` a worker accepts on what `Queues` gives it. Which it is was settled when a worker was
-born: a reload may bring another policy, and for a while there are workers of both.
+born, or for a script when it listened: a reload may bring another policy, and for a while there
+are workers of both.
 """
 
 import socket
 from dataclasses import dataclass, field
 
-from pyfork.arbiter.crew import Crew, Member
+from pyfork.arbiter.crew import BOUND, Crew, Member
 from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.queues import Queues
+from pyfork.arbiter.rounds import Rounds
 from pyfork.arbiter.round_robin import RoundRobin
 from pyfork.arbiter.supervisor import Supervisor
 from pyfork.arbiter.wires import Wires
@@ -29,39 +31,63 @@ class Dispatch:
     ports: Ports
     wires: Wires
     _round_robin: RoundRobin = field(init=False)
+    _rounds: Rounds = field(init=False)
     _queues: Queues = field(init=False)
     _finished: bool = False
 
     def __post_init__(self) -> None:
-        self._round_robin = RoundRobin(self.wires, self._with_trays, self._listeners)
-        self._queues = Queues(self.wires, self.ports, self._minders)
+        self._round_robin = RoundRobin(
+            self.wires, key=BOUND, takers=self._with_trays, listeners=self._listeners
+        )
+        self._rounds = Rounds(self.wires, self.ports, self._takers)
+        self._queues = Queues(self.wires, self.ports, self._takers)
 
     @property
     def holding(self) -> bool:
         """Whether connections are in the arbiter's hand alone."""
-        return self._round_robin.holding
+        return self._round_robin.holding or self._rounds.holding
 
     @property
     def deadline(self) -> float | None:
         """When to `act` if nothing happens before."""
-        return self._round_robin.deadline
+        times = (self._round_robin.deadline, self._rounds.deadline)
+        return min((each for each in times if each is not None), default=None)
 
     def disown(self) -> None:
         """Close what a forked child has of it."""
         self._round_robin.disown()
+        self._rounds.disown()
 
     def join(self, member: Member) -> None:
         """A worker is there."""
-        self._round_robin.join(member)
+        if BOUND in member.trays:
+            self._round_robin.join(member)
+        self._rounds.join(member)
 
     def leave(self, member: Member) -> None:
         """A worker is dead, and not buried yet."""
-        self._round_robin.leave(member)
+        if BOUND in member.trays:
+            self._round_robin.leave(member)
+        self._rounds.leave(member)
         self._queues.leave(member)
+
+    def seat(self, member: Member, key: str, policy: str) -> None:
+        """A script listens, and is to have its connections by ``policy``."""
+        match policy:
+            case "round-robin":
+                self._rounds.seat(member, key)
+            case "reuseport":
+                member.minds.add(key)
+
+    def unseat(self, member: Member, key: str) -> None:
+        """It does not any more."""
+        self._rounds.unseat(member, key)
+        member.minds.discard(key)
 
     def act(self, now: float) -> None:
         """Once a turn."""
         self._round_robin.act(now)
+        self._rounds.act(now)
         if not self._finished:
             serving = self.supervisor.serving
             backlog = self.generations.config(serving.number).backlog
@@ -76,16 +102,14 @@ class Dispatch:
         for member in self._with_trays():
             self.wires.send(member.channel, Mind(list(listeners)), fds)
         self._round_robin.finish()
+        self._rounds.finish()
         self._finished = True
 
     def _takers(self) -> list[Member]:
         return [each for each in self.crew if each.on_duty and not each.held]
 
     def _with_trays(self) -> list[Member]:
-        return [each for each in self._takers() if each.tray]
-
-    def _minders(self) -> list[Member]:
-        return [each for each in self._takers() if each.minds]
+        return [each for each in self._takers() if BOUND in each.trays]
 
     def _listeners(self) -> list[socket.socket]:
         if self._finished:

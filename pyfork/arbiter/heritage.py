@@ -11,7 +11,7 @@ import select
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 from pyfork.arbiter.facts import Policy
@@ -48,12 +48,12 @@ class Survivor:
     ready_at: float
     retire_by: float | None  # when it must have drained; None if it serves
     worn: bool = False  # it asked to be replaced
-    tray: tuple[int, int] | None = None  # fds of its ends
-    minds: bool = False  # it accepts on the listeners that it is given
+    trays: dict[str, tuple[int, int]] = field(default_factory=dict)  # fds of their ends
+    minds: tuple[str, ...] = ()  # it accepts on what it is given
 
     def fds(self) -> tuple[int, ...]:
         """Every fd that it names."""
-        return (self.channel, *(self.tray or ()))
+        return (self.channel, *(fd for ends in self.trays.values() for fd in ends))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,12 +120,14 @@ class Liaison:
                 self.wires.send(member.channel, answer, handle)
             case messages.QueryFile(number=number, path=path):
                 self.wires.send(member.channel, messages.Held(number, handles.holds(path)))
-            case messages.Listening(key=key):
+            case messages.Listening(key=key, dispatch=policy):
                 if address := handles.listens(key):
                     log.info("%s listens on %s", journal.who(member), address)
             case messages.Closed(key=key):
                 handles.closed(key, member.worker)
+                self.dispatch.seat(member, key, policy)
             case _:
+                self.dispatch.unseat(member, key)
                 return False
         return True
 

@@ -34,7 +34,7 @@ class Ports:
 
         ``generation`` may have been using the handles of scripts.
         """
-        handles = {text: each for text, each in listeners.items() if text.startswith(PREFIX)}
+        handles = {text: each for text, each in listeners.items() if _is_handle(text)}
         self.handles.inherit(handles, generation)
         for text, each in listeners.items():
             if text in handles:
@@ -159,3 +159,9 @@ class Ports:
                 listener.socket.close()
             else:
                 listener.close()
+
+
+def _is_handle(text: str) -> bool:
+    """Whether a script has bound it, or it is a queue beside one of those."""
+    beside = _BESIDE.fullmatch(text)
+    return (beside[1] if beside else text).startswith(PREFIX)

@@ -19,6 +19,7 @@ from functools import partial
 
 from pyfork.arbiter.crew import Member
 from pyfork.arbiter.wires import Wires
+from pyfork.ipc.tray import Tray
 
 log = logging.getLogger("pyfork.error")
 
@@ -29,6 +30,9 @@ REST = 1.0  # seconds without accepting when the system has no more to give
 
 Mark = tuple[int, int, float]
 """What changes on a worker's line when it does something."""
+
+Nap = tuple[Mark, float]
+"""How its line was, and when that was seen."""
 
 
 class Entrusted:
@@ -47,25 +51,33 @@ class RoundRobin:
     """Every connection that the arbiter has accepted and no worker has taken.
 
     Args:
-        takers: workers that may be given connections, now.
+        key: of the workers' trays.
+        takers: workers with such a tray that may be given connections, now.
         listeners: where to accept; none under another policy.
+        nap: seconds after which a worker that left something lying is tried again, with one
+            connection; None for workers whose line tells when they are awake.
     """
 
     def __init__(
         self,
         wires: Wires,
+        *,
+        key: str,
         takers: Callable[[], list[Member]],
         listeners: Callable[[], Iterable[socket.socket]],
+        nap: float | None = None,
     ) -> None:
         self._wires = wires
+        self._key = key
         self._takers = takers
         self._listeners = listeners
+        self._nap = nap
         self._watched: set[socket.socket] = set()
         self._number = time.monotonic_ns()  # none of those that another image of us gave
         self._entrusted: dict[int, Entrusted] = {}
         self._load: Counter[int] = Counter()  # serial of a worker -> connections on its tray
         self._hand: deque[socket.socket] = deque()  # come back, or never given
-        self._asleep: dict[int, Mark] = {}  # serial -> its line when it had left something lying
+        self._asleep: dict[int, Nap] = {}  # by serial: who had left something lying
         self._last_slot = -1
         self._rest_until = 0.0
 
@@ -88,16 +100,14 @@ class RoundRobin:
 
     def join(self, member: Member) -> None:
         """A worker was born, or has lived through an exec; then something may be on its tray."""
-        if member.tray is not None:
-            self._wires.watch(member.tray, partial(self._heard, member))
-            self._retrieve(member)
+        self._wires.watch(self._tray(member), partial(self._heard, member))
+        self._retrieve(member)
 
     def leave(self, member: Member) -> None:
-        """A worker is dead: what it has not taken is for another."""
-        if member.tray is None:
-            return
+        """A worker is dead, or accepts no more: what it has not taken is for another."""
         self._hear(member)
-        self._wires.unwatch(member.tray)
+        self._retrieve(member)
+        self._wires.unwatch(self._tray(member))
         for number in [n for n, each in self._entrusted.items() if each.member is member]:
             self._hand.append(self._entrusted.pop(number).client)
         del self._load[member.worker]
@@ -106,6 +116,7 @@ class RoundRobin:
     def act(self, now: float) -> None:
         """Once a turn."""
         self._take_back(now)
+        self._recall()
         self._give()
         self._rest_until = self._rest_until if now < self._rest_until else 0.0
         room = not self._rest_until and not self._hand and bool(self._in_turn())
@@ -121,7 +132,7 @@ class RoundRobin:
         for listener in self._watched:
             self._wires.unwatch(listener)
         self._watched = set()
-        trays = [member.tray for member in self._takers() if member.tray]
+        trays = [self._tray(member) for member in self._takers()]
         while self._hand and trays:
             client = self._hand.popleft()
             if not any(tray.put(0, client) for tray in trays):
@@ -148,8 +159,7 @@ class RoundRobin:
 
     def _hear(self, member: Member) -> None:
         """Forget what the worker has taken."""
-        assert member.tray is not None
-        while numbers := member.tray.taken():
+        while numbers := self._tray(member).taken():
             for number in numbers:
                 entrusted = self._entrusted.pop(abs(number), None)
                 if entrusted is None:  # another image of us gave it
@@ -171,12 +181,20 @@ class RoundRobin:
         for member in idle.values():
             others = any(self._is_free(each) for each in self._takers() if each is not member)
             if others and self._retrieve(member):
-                self._asleep[member.worker] = _mark(member)
+                self._asleep[member.worker] = _mark(member), now
+
+    def _recall(self) -> None:
+        """What lies with one that is leaving, where others are not."""
+        takers = {member.worker for member in self._takers()}
+        if takers and not takers.issuperset(+self._load):
+            leaving = {each.member.worker: each.member for each in self._entrusted.values()}
+            for member in leaving.values():
+                if member.worker not in takers:
+                    self._retrieve(member)
 
     def _retrieve(self, member: Member) -> bool:
         """Take back what is on a worker's tray; whether there was anything."""
-        assert member.tray is not None
-        back = member.tray.take_back()
+        back = self._tray(member).take_back()
         for number, fd in back:
             entrusted = self._entrusted.pop(number, None)
             if entrusted is not None:
@@ -193,9 +211,8 @@ class RoundRobin:
         now = time.monotonic()
         while self._hand:
             for member in self._in_turn():
-                assert member.tray is not None
                 self._number += 1
-                if member.tray.put(self._number, self._hand[0]):
+                if self._tray(member).put(self._number, self._hand[0]):
                     client = self._hand.popleft()
                     self._entrusted[self._number] = Entrusted(client, member, now)
                     self._load[member.worker] += 1
@@ -212,11 +229,17 @@ class RoundRobin:
         return sorted(free, key=lambda member: (member.slot <= self._last_slot, member.slot))
 
     def _is_free(self, member: Member) -> bool:
-        return (
-            bool(member.line.accepting)
-            and self._load[member.worker] < ROOM
-            and self._asleep.get(member.worker) != _mark(member)
-        )
+        return bool(member.line.accepting) and self._load[member.worker] < self._room(member)
+
+    def _room(self, member: Member) -> int:
+        """How many connections may lie with it."""
+        mark, since = self._asleep.get(member.worker, (None, 0.0))
+        if mark != _mark(member):
+            return ROOM
+        return int(self._nap is not None and time.monotonic() >= since + self._nap)
+
+    def _tray(self, member: Member) -> Tray:
+        return member.trays[self._key]
 
 
 def _mark(member: Member) -> Mark:

@@ -14,6 +14,7 @@ from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.roster import Haste, State, Worker
 from pyfork.arbiter.supervisor import Supervisor
 from pyfork.arbiter.upgrade import Stage, Upgrade
+from pyfork.ipc.memory import resident
 from pyfork.net.listening import listening, queues
 
 
@@ -108,20 +109,5 @@ def _worker(member: Member, known: Worker | None, now: float) -> dict[str, Any]:
         "requests": line.requests,
         "doing": line.doing if line.in_flight else "",
         "busy": max(0.0, now - line.busy_since) if line.in_flight and line.busy_since else 0.0,
-        "memory": _resident(member.pid),
+        "memory": resident(member.pid),
     }
-
-
-def _resident(pid: int) -> int | None:
-    """Bytes of memory that a process has in RAM; None if it is gone."""
-    try:
-        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError):
-        pass
-    import psutil  # where there is no such file
-
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
-        return None

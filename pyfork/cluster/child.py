@@ -13,15 +13,17 @@ import signal
 import sys
 import threading
 from _thread import LockType, allocate_lock, get_ident
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
 import pyfork.cluster
-from pyfork.cluster import libraries, script
+from pyfork.cluster import libraries, reception, script
 from pyfork.cluster.foreign import listening_sockets
 from pyfork.cluster.hooks import Hooks
 from pyfork.cluster.leaving import Departure, leave
 from pyfork.cluster.link import Link
+from pyfork.cluster.reception import Reception
 from pyfork.config.settings import Config
 from pyfork.errors import BootError, ExitStatus
 from pyfork.ipc.birth import Birth
@@ -29,11 +31,14 @@ from pyfork.ipc.messages import (
     Declined,
     Failed,
     Message,
+    Mind,
     Ready,
     ReopenLogs,
     Retire,
     Serve,
     Take,
+    Unmind,
+    Worn,
 )
 from pyfork.ipc.scoreboard import State
 from pyfork.ipc.titles import show, worker_title
@@ -67,6 +72,7 @@ class Worker:
 
     birth: Birth
     link: Link = field(init=False)
+    reception: Reception | None = field(init=False)
     hooks: Hooks = field(init=False)
     name: str = ""  # of the script
     ready: bool = False
@@ -74,16 +80,21 @@ class Worker:
     _main_thread: int = field(default_factory=get_ident)
     _hold: LockType = field(default_factory=allocate_lock)  # locked while it is not to serve
     _ready_at: float | None = None  # with --ready-on delay
+    _worn: bool = False  # the arbiter knows
     _told: bool = False  # that a socket cannot be shared
     _look_at: float = 0.0
     _seen: set[str] = field(default_factory=set)  # at the last look
 
     def __post_init__(self) -> None:
         self.link = Link(self.birth.channel)
+        seen = reception.sees_connections(self.config)
+        self.reception = Reception(self.birth, self._wear) if seen else None
         self.hooks = Hooks(
             link=self.link,
             exclusive=frozenset(self.config.exclusive),
             serving=self._serving,
+            reception=self.reception,
+            dispatch=self.config.dispatch,
         )
 
     @property
@@ -95,6 +106,8 @@ class Worker:
     def boot(self) -> None:
         """Become a worker. Raises BootError."""
         config = self.config
+        if refusal := reception.refusal(config):
+            raise BootError(refusal)
         leave_to_the_arbiter()
         signal.signal(signal.SIGTERM, leave)
         os.environ["PYFORK_WORKER"] = str(self.birth.slot)
@@ -176,6 +189,8 @@ class Worker:
             self._say_ready()
             with self._hold:
                 pass
+        if not self.leaving:
+            self.birth.line.accepting = 1
 
     def _say_ready(self) -> None:
         if not self.ready:
@@ -184,9 +199,26 @@ class Worker:
             self.link.say(Ready("script"))
 
     def _tick(self) -> float | None:
-        """Once in a while, until it is ready: there are servers that bind in C."""
-        if self.ready or self.leaving:
-            return None
+        """Once in a while; how long until the next time, at most."""
+        return self._watch_limits() if self.ready or self.leaving else self._watch_boot()
+
+    def _watch_limits(self) -> float | None:
+        """While there is something to watch."""
+        patience = None
+        if self.config.max_memory and not self._worn:
+            patience = reception.BEAT
+            if reason := reception.weigh(self.config.max_memory):
+                self._wear(reason)
+        return self.reception.tick() if self.reception else patience
+
+    def _wear(self, reason: str) -> None:
+        """Ask to be replaced, and serve on until then."""
+        if not self._worn:
+            self._worn = True
+            self.link.say(Worn(reason))
+
+    def _watch_boot(self) -> float | None:
+        """Until it is ready: there are servers that bind in C."""
         if self._ready_at is not None and monotonic() >= self._ready_at:
             self._say_ready()
             return None
@@ -215,7 +247,7 @@ class Worker:
 
     # What the arbiter says.
 
-    def _told_by_arbiter(self, message: Message | None) -> None:
+    def _told_by_arbiter(self, message: Message | None, fds: Sequence[int]) -> None:
         match message:
             case None:
                 log.warning("the arbiter is gone: leaving")
@@ -224,6 +256,12 @@ class Worker:
                 self._leave(grace, others_serve=handoff)
             case Serve():
                 self._release()
+            case Mind(names) if self.reception:
+                for name, fd in zip(names, fds, strict=False):
+                    self.reception.mind(name, fd)
+            case Unmind(names) if self.reception:
+                for name in names:
+                    self.reception.unmind(name)
             case ReopenLogs():
                 logs.reopen()
             case Take(ticket):
@@ -236,6 +274,7 @@ class Worker:
             signal.pthread_kill(self._main_thread, signal.SIGTERM)
             return
         self.leaving = True
+        self.birth.line.accepting = 0
         self._become(State.DRAINING)
         Departure(self.hooks, self._main_thread).go(grace, others_serve=others_serve)
         self._release()

@@ -6,7 +6,9 @@
                     where a datagram socket begins to serve
     bind()          to port 0: bound by this process alone, for it may well be a client that
                     chooses its interface. Shared when the script asks for the port or listens
-    listen()        the script's own: the first one makes the handle listen
+    listen()        the script's own: the first one makes the handle listen. Where connections are
+                    to be seen, a `Desk` is put in the place of the listener then
+    accept()        at a desk
     connect()       of a shared socket: it was a client's after all, and becomes private
     os.unlink()     of a socket file that the arbiter holds: nothing. Scripts remove what the
                     last run has left before they bind, and what they have bound at the end
@@ -15,20 +17,26 @@ Rules: errors are those that the script would have got; nothing is looked at but
 """
 
 import errno
+import logging
 import os
 import socket
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
 from pyfork.cluster import is_exclusive, shared
 from pyfork.cluster.address import Place, place
+from pyfork.cluster.desk import Accepted, Desk
 from pyfork.cluster.link import ArbiterGone, Link
+from pyfork.cluster.reception import Reception
 from pyfork.ipc.messages import Closed, Held, Listening, QueryFile, QueryServer, Shared
 
+log = logging.getLogger("pyfork.error")
+
 Bind = Callable[[Any, Any], None]
+Listen = Callable[..., None]
 
 
 @dataclass(slots=True)
@@ -55,13 +63,18 @@ class Hooks:
     Args:
         exclusive: ports and addresses, as text, that are not to be shared.
         serving: called at each listen(), after it, or when a datagram socket is bound.
+        reception: where connections are accepted; None: where the script does, unseen.
+        dispatch: what the arbiter is to do for a socket with a desk.
     """
 
     link: Link
     exclusive: frozenset[str]
     serving: Callable[[], None]
+    reception: Reception | None = None
+    dispatch: str = "shared"
     refusal: Refusal | None = None
     _bind: Bind = socket.socket.bind
+    _listen: Listen = socket.socket.listen
     _copies: dict[int, _Copy] = field(default_factory=dict)  # by fd
     _undecided: dict[int, int] = field(default_factory=dict)  # fd -> inode, bound to port 0
     _zeros: dict[str, int] = field(default_factory=dict)  # how many a script has had of port 0
@@ -77,7 +90,7 @@ class Hooks:
 
         @wraps(listen)
         def shared_listen(sock: Any, *backlog: int) -> None:
-            self.listen(sock, partial(listen, sock, *backlog))
+            self.listen(sock, sock, *backlog, accepts=shared.is_shared(sock))
 
         socket.socket.bind = shared_bind  # type: ignore[method-assign]
         socket.socket.listen = shared_listen  # type: ignore[method-assign]
@@ -107,18 +120,25 @@ class Hooks:
             self.refusal = Refusal(where.text, error)
             raise
 
-    def listen(self, sock: Any, listen: Callable[[], None]) -> None:
-        """Listen on ``sock``; ``listen`` does it."""
+    def listen(self, sock: Any, inner: Any, *backlog: int, accepts: bool) -> None:
+        """Listen on ``sock``.
+
+        Args:
+            inner: Python's own socket in it, or itself.
+            accepts: whether its accept() can be made to ask at a desk.
+        """
         if self._undecided.get(sock.fileno()) == _inode(sock.fileno()):
             self.decide(sock)
-        copy = self.copy(sock.fileno())
+            accepts = accepts or shared.is_shared(sock)
+        copy, desk = self.copy(sock.fileno()), self.desk(sock.fileno())
         try:
-            listen()
+            self._listen(desk.handle if desk else inner, *backlog)
         except OSError as error:
             self.refusal = Refusal(_shown(sock), error)
             raise
         if copy:
-            self.link.say(Listening(copy.key))
+            seen = desk is not None or self._receive(sock, copy, accepts=accepts)
+            self.link.say(Listening(copy.key, self.dispatch if seen else "shared"))
         self.serving()
 
     def decide(self, sock: Any) -> None:
@@ -153,7 +173,10 @@ class Hooks:
 
     def forget(self, fd: int) -> None:
         """The script closes ``fd``."""
-        if copy := self._copies.pop(fd, None):
+        copy = self._copies.pop(fd, None)
+        if copy and copy.key not in {other.key for other in self._copies.values()}:
+            if self.reception:
+                self.reception.close(copy.key)
             self.link.say(Closed(copy.key))
 
     def copy(self, fd: int) -> _Copy | None:
@@ -163,11 +186,60 @@ class Hooks:
 
     def is_known(self, inode: int) -> bool:
         """Whether this socket came this way."""
+        if self.reception and inode in self.reception.inodes():
+            return True
         return any(copy.inode == inode for copy in list(self._copies.values()))
 
     def streams(self) -> list[int]:
         """The descriptors on which connections come."""
         return [fd for fd, copy in list(self._copies.items()) if copy.is_stream and self.copy(fd)]
+
+    # At a desk.
+
+    def desk(self, fd: int) -> Desk | None:
+        """The one under ``fd``, if there is one."""
+        copy = self._copies.get(fd)
+        return self.reception.desk(copy.key) if copy and self.reception else None
+
+    def accept(self, fd: int, timeout: float | None) -> Accepted:
+        """As a socket's own. Raises OSError."""
+        return self._desk(fd).accept(timeout)
+
+    def handle(self, fd: int) -> socket.socket:
+        """What listens, for whoever has questions to it. Raises OSError."""
+        return self._desk(fd).handle
+
+    def name(self, fd: int) -> Any:
+        """The address on which it listens. Raises OSError."""
+        return self._desk(fd).name
+
+    def copied(self, fd: int, new: int) -> None:
+        """The script has made a duplicate."""
+        self._copies[new] = self._copies[fd]
+
+    def _desk(self, fd: int) -> Desk:
+        desk = self.desk(fd)
+        if desk is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return desk
+
+    def _receive(self, sock: Any, copy: _Copy, *, accepts: bool) -> bool:
+        """Put a desk in the place of the listener, if there is to be one; whether there is."""
+        if self.reception is None:
+            return False
+        if not accepts:
+            log.warning(
+                "%s: its accept() cannot be seen, being of %s: it is shared, and what --dispatch, "
+                "--timeout and --max-requests say does not hold for it",
+                *(_shown(sock), type(sock)),
+            )
+            return False
+        fd = sock.fileno()
+        desk = self.reception.desk(copy.key) or self.reception.open(copy.key, fd)
+        os.dup2(desk.fileno(), fd, inheritable=os.get_inheritable(fd))
+        copy.inode = _inode(fd)
+        shared.receive(sock, self)
+        return True
 
     # How.
 

@@ -20,6 +20,7 @@ from select import POLLIN, poll
 from time import monotonic, sleep
 from types import FrameType
 
+from pyfork.cluster.desk import Desk
 from pyfork.cluster.foreign import open_sockets
 from pyfork.cluster.hooks import Hooks
 
@@ -69,11 +70,18 @@ class Departure:
     def _give_port_up(self, *, others_serve: bool) -> set[object]:
         """Accept no more. Returns the addresses on which clients may still be connected."""
         names: set[object] = set()
+        until = min(self.until, monotonic() + QUEUE_LIMIT)
         for fd in self.hooks.streams():
+            if desk := self.hooks.desk(fd):
+                names.add(_port(desk.name))
+                desk.finish(others_serve=others_serve)
+                _wait_empty(desk, until)
+                desk.clear()
+                continue
             with suppress(OSError):
                 listener = socket.socket(fileno=os.dup(fd))
                 if not others_serve:
-                    _wait_empty(listener, min(self.until, monotonic() + QUEUE_LIMIT))
+                    _wait_empty(listener, until)
                 names.add(_port(listener.getsockname()))
                 dead = _dead_listener()
                 self._dead.append(dead)
@@ -99,7 +107,7 @@ def _dead_listener() -> socket.socket:
     return dead
 
 
-def _wait_empty(listener: socket.socket, until: float) -> None:
+def _wait_empty(listener: socket.socket | Desk, until: float) -> None:
     queue = poll()
     queue.register(listener.fileno(), POLLIN)
     while queue.poll(0) and monotonic() < until:

@@ -46,7 +46,29 @@ def _change_uvloop(module: ModuleType, hooks: Hooks) -> None:
 def _change_gevent(module: ModuleType, hooks: Hooks) -> None:
     kind: Any = module.__dict__["socket"]
     kind.bind = lambda self, address: hooks.bind(self, address, _inner("bind"))
-    kind.listen = lambda self, *backlog: hooks.listen(self, lambda: self._sock.listen(*backlog))
+    accept, close, getsockname = kind._accept, kind.close, kind.getsockname
+
+    def listen(self: Any, *backlog: int) -> None:
+        hooks.listen(self, self._sock, *backlog, accepts=True)
+
+    def accept_at_desk(self: Any) -> Any:
+        if hooks.desk(self.fileno()):
+            return hooks.accept(self.fileno(), 0.0)
+        return accept(self)
+
+    def name(self: Any) -> Any:
+        desk = hooks.desk(self.fileno())
+        return desk.name if desk else getsockname(self)
+
+    def forgetful_close(self: Any) -> None:
+        fd = self.fileno()
+        close(self)
+        if self.fileno() < 0:
+            hooks.forget(fd)
+
+    kind.listen, kind._accept, kind.getsockname, kind.close = (
+        *(listen, accept_at_desk, name, forgetful_close),
+    )
 
 
 def _inner(name: str) -> Callable[..., Any]:

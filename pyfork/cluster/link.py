@@ -16,8 +16,9 @@ from select import POLLIN, POLLOUT, poll
 from pyfork.ipc.channel import Channel, ChannelClosed
 from pyfork.ipc.messages import Held, Message, Shared
 
-Told = Callable[[Message | None], None]
-"""Called with what the arbiter says; with None when it is gone."""
+Told = Callable[[Message | None, Sequence[int]], None]
+"""Called with what the arbiter says, and fds that are closed afterwards; with None when it is
+gone."""
 
 
 class ArbiterGone(OSError):
@@ -108,10 +109,10 @@ class Link:
                 break
             for each in received:
                 if not self._settle(each.message, each.fds):
+                    told(each.message, each.fds)
                     _close(each.fds)
-                    told(each.message)
         self._end()
-        told(None)
+        told(None, ())
 
     def _settle(self, message: Message, fds: tuple[int, ...]) -> bool:
         """Whether it is an answer."""

@@ -17,14 +17,17 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count, islice
 
 from pyfork.ipc.messages import QueryServer, Shared
 from pyfork.net import unix
-from pyfork.net.bind import bound_address
+from pyfork.net.bind import bind_beside, bound_address
+from pyfork.net.listening import queues as waiting
+from pyfork.record import entity, field
 
 LINGER = 5.0  # seconds
+MOST = 32  # queues of one address: an upgrade passes them on in one message
 PREFIX = "script:"  # of the key of a handle, where it is named beside the listeners of --bind
 
 
@@ -32,6 +35,7 @@ PREFIX = "script:"  # of the key of a handle, where it is named beside the liste
 class Handle:
     """A socket that a script has bound."""
 
+    beside: list[socket.socket] = field(default_factory=list)  # more queues of the same address
     socket: socket.socket
     file: unix.SocketFile | None = None  # to be removed at the end
     generations: set[int] = field(default_factory=set)  # that asked for it
@@ -100,8 +104,28 @@ class Handles:
     # What the arbiter needs.
 
     def sockets(self) -> dict[str, socket.socket]:
-        """All of them, by key."""
-        return {key: handle.socket for key, handle in self._handles.items()}
+        """All of them, by key; the queues beside one by names in which its key is the last."""
+        return {
+            name: each
+            for key, handle in self._handles.items()
+            for name, each in zip(_names(key), (handle.socket, *handle.beside), strict=False)
+        }
+
+    def spread(self, key: str, queues: int) -> None:
+        """Give a TCP address so many queues, if it has not more already.
+
+        Raises:
+            OSError: the system does not give them.
+        """
+        handle = self._handles[key]
+        if handle.socket.family in (socket.AF_INET, socket.AF_INET6):
+            ((_, limit),) = waiting((handle.socket,)).values()
+            while len(handle.beside) + 1 < min(queues, MOST):
+                handle.beside.append(bind_beside(handle.socket, backlog=limit))
+
+    def queues(self, key: str) -> list[str]:
+        """The names of all queues of one."""
+        return list(islice(_names(key), 1 + len(self._handles[key].beside)))
 
     def addresses(self) -> list[str]:
         """Where scripts listen, as text."""
@@ -109,13 +133,17 @@ class Handles:
 
     def inherit(self, sockets: Mapping[str, socket.socket], generation: int) -> None:
         """Take what another arbiter had."""
+        beside = sorted(name for name in sockets if not name.startswith(PREFIX))
         for key, each in sockets.items():
+            if key in beside:
+                continue
             path = each.getsockname() if each.family == socket.AF_UNIX else ""
             self._handles[key] = Handle(
                 socket=each,
                 file=unix.file_of(path) if isinstance(path, str) else None,
                 generations={generation},
                 listens=_is_listening(each),
+                beside=[sockets[name] for name in beside if name.endswith(f" of {key}")],
             )
 
     def lend(self) -> None:
@@ -158,9 +186,16 @@ class Handles:
     def _close_if(self, unwanted: Callable[[Handle], bool]) -> None:
         for key in [key for key, handle in self._handles.items() if unwanted(handle)]:
             handle = self._handles.pop(key)
-            handle.socket.close()
+            for each in (handle.socket, *handle.beside):
+                each.close()
             if handle.file and key not in self._lent:
                 handle.file.remove()
+
+
+def _names(key: str) -> Iterator[str]:
+    """Of a handle's queues, the handle itself being the first."""
+    yield key
+    yield from (f"queue {number:02} of {key}" for number in count(1))
 
 
 def _bind(message: QueryServer, fd: int) -> Handle:

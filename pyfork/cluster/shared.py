@@ -32,6 +32,18 @@ class Owner(Protocol):
     def forget(self, fd: int) -> None:
         """The script closes."""
 
+    def accept(self, fd: int, timeout: float | None) -> tuple[int, Any]:
+        """The script accepts on a socket that is `received`."""
+
+    def handle(self, fd: int) -> socket.socket:
+        """What listens in the place of it."""
+
+    def name(self, fd: int) -> Any:
+        """The address of that."""
+
+    def copied(self, fd: int, new: int) -> None:
+        """There are two of it."""
+
 
 class _Shared:
     """What is put before the class of a shared socket."""
@@ -84,6 +96,29 @@ for _name in _PATIENT:
     setattr(_Shared, _name, _patient(_name))
 
 
+class _Received(_Shared):
+    """It listens, and what is under its descriptor is no socket any more."""
+
+    __slots__ = ()
+
+    def _accept(self) -> tuple[int, Any]:
+        return self.owner.accept(self.fileno(), self.gettimeout())  # type: ignore[attr-defined]
+
+    def getsockname(self) -> Any:
+        return self.owner.name(self.fileno())  # type: ignore[attr-defined]
+
+    def getsockopt(self, *args: Any) -> Any:
+        return self.owner.handle(self.fileno()).getsockopt(*args)  # type: ignore[attr-defined]
+
+    def setsockopt(self, *args: Any) -> None:
+        self.owner.handle(self.fileno()).setsockopt(*args)  # type: ignore[attr-defined]
+
+    def dup(self) -> Any:
+        copy = super().dup()  # type: ignore[misc]
+        self.owner.copied(self.fileno(), copy.fileno())  # type: ignore[attr-defined]
+        return copy
+
+
 class _Undecided:
     """Bound to port 0, by this process alone. If it asks for its port it is a server's."""
 
@@ -118,6 +153,17 @@ def share(sock: Any, owner: Owner) -> None:
     """Make ``sock`` one of a shared kind, if it is of Python's own class or derived from it."""
     if isinstance(sock, socket.socket) and _become(sock, _joined(_Shared, _plain(sock), owner)):
         sock.settimeout(sock.gettimeout())
+
+
+def receive(sock: Any, owner: Owner) -> None:
+    """Make a shared ``sock`` ask ``owner`` for connections. Others have to see to that."""
+    if is_shared(sock):
+        _become(sock, _joined(_Received, _plain(sock), owner))
+
+
+def is_shared(sock: Any) -> bool:
+    """Whether it is one of these."""
+    return isinstance(sock, _Shared)
 
 
 def hesitate(sock: Any, owner: Owner) -> bool:

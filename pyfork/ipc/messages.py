@@ -200,6 +200,7 @@ class QueryFile:
     number: int
     path: str  # absolute
 
+    dispatch: str = "shared"  # how it is to have its connections: --dispatch
 
 @record
 class Held:

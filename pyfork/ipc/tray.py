@@ -84,7 +84,11 @@ class Source:
         return self._end.fileno()
 
     def accept(self) -> tuple[socket.socket, None]:
-        """Take a connection, which is this worker's from now on.
+        """Take a connection, as `take` does."""
+        return socket.socket(fileno=self.take()), None
+
+    def take(self) -> int:
+        """The fd of a connection, which is this worker's from now on.
 
         Raises:
             BlockingIOError: there is none.
@@ -97,7 +101,7 @@ class Source:
         self._end.send(_NUMBER.pack(number if fd is not None else -number))
         if fd is None:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        return socket.socket(fileno=fd), None
+        return fd
 
     def close(self) -> None:
         """Take nothing more."""

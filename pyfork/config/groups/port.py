@@ -29,7 +29,8 @@ class PortSettings:
         flags="--dispatch",
         help="Who gets a new connection: least, the worker with the fewest; shared, whom the "
         "kernel wakes first; round-robin, each in turn, by way of the arbiter; reuseport, by the "
-        "kernel's hash, from a queue of each worker's own.",
+        "kernel's hash, from a queue of each worker's own. For a script (pyfork run) the default "
+        "is shared.",
     )
     unix_mode: int = setting(
         0o666,

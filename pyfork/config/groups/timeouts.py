@@ -12,7 +12,8 @@ class TimeoutsSettings:
         30.0,
         SECONDS,
         flags="-t --timeout",
-        help="Kill and replace a worker that hangs for longer; 0 never.",
+        help="Kill and replace a worker that hangs for longer; 0 never. A script (pyfork run) "
+        "hangs that does not come back to accept(); for it the default is 0.",
     )
     graceful_timeout: float = setting(
         30.0,

@@ -37,7 +37,8 @@ class WorkersSettings:
         0,
         whole(0),
         flags="--max-requests",
-        help="Replace a worker after this many requests; 0 never.",
+        help="Replace a worker after this many requests, a script (pyfork run) after this many "
+        "connections; 0 never.",
     )
     max_requests_jitter: int = setting(
         0,
