@@ -30,14 +30,14 @@ from pyfork.log import setup
 
 log = logging.getLogger("pyfork.error")
 
+BOUND = ""  # in the place of a handle's key: the listeners of --bind
 
-@dataclass(slots=True, eq=False, kw_only=True)
+
+@entity(kw_only=True)
 class Member:
     """One worker process, from fork to waitpid."""
 
     worker: int  # serial
-BOUND = ""  # in the place of a handle's key: the listeners of --bind
-
     slot: int
     generation: int
     pid: int
@@ -93,7 +93,7 @@ BOUND = ""  # in the place of a handle's key: the listeners of --bind
                 yield from said
 
 
-@dataclass(slots=True, eq=False)
+@entity
 class Crew:
     """Every worker process there is."""
 

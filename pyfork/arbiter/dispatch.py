@@ -14,8 +14,8 @@ from pyfork.arbiter.crew import BOUND, Crew, Member
 from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.queues import Queues
-from pyfork.arbiter.rounds import Rounds
 from pyfork.arbiter.round_robin import RoundRobin
+from pyfork.arbiter.rounds import Rounds
 from pyfork.arbiter.supervisor import Supervisor
 from pyfork.arbiter.wires import Wires
 from pyfork.ipc.messages import Mind

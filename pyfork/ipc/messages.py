@@ -184,6 +184,7 @@ class Listening:
     """Worker: the script listens on this handle."""
 
     key: str
+    dispatch: str = "shared"  # how it is to have its connections: --dispatch
 
 
 @record
@@ -200,7 +201,6 @@ class QueryFile:
     number: int
     path: str  # absolute
 
-    dispatch: str = "shared"  # how it is to have its connections: --dispatch
 
 @record
 class Held:
