@@ -1,0 +1,1 @@
+"""The documentation: its commands work, its links lead somewhere, its site fetches nothing."""
