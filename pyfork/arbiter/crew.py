@@ -33,7 +33,7 @@ log = logging.getLogger("pyfork.error")
 BOUND = ""  # in the place of a handle's key: the listeners of --bind
 
 
-@entity(kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Member:
     """One worker process, from fork to waitpid."""
 
@@ -93,7 +93,7 @@ class Member:
                 yield from said
 
 
-@entity
+@dataclass(slots=True, eq=False)
 class Crew:
     """Every worker process there is."""
 
