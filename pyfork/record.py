@@ -1,8 +1,10 @@
-"""Records: small frozen values, such as facts, actions and messages.
+"""Classes of annotated fields: records, which do not change, and entities, which do.
 
-What `dataclass(frozen=True, slots=True)` makes, but without code that is generated and compiled at
-every start: a dataclass takes about 3 million instructions each time, and there are dozens; a
-record takes a twentieth of it. In exchange, making an instance is slower: not for the hot path.
+A record is what `dataclass(frozen=True, slots=True)` makes: a small value, such as a fact, an
+action or a message. An entity is what `dataclass(slots=True, eq=False)` makes: it holds state, and
+equals only itself. Neither has code that is generated and compiled at every start: a dataclass
+takes about 3 million instructions each time, and there are dozens; these take a twentieth of it.
+In exchange, making an instance is slower: not for the hot path.
 """
 
 from collections.abc import Callable
@@ -11,16 +13,33 @@ from typing import Any, TypeVar, dataclass_transform, overload
 T = TypeVar("T")
 
 
-class _Record:
-    """What all records do."""
+class _Field:
+    """What `field` says of one."""
+
+    __slots__ = ("factory", "init")
+
+    def __init__(self, factory: Callable[[], object] | None, *, init: bool) -> None:
+        self.factory = factory
+        self.init = init
+
+
+def field(*, default_factory: Callable[[], Any] | None = None, init: bool = True) -> Any:
+    """A field whose default is made anew each time, or that ``__post_init__`` sets (no init)."""
+    return _Field(default_factory, init=init)
+
+
+class _Fields:
+    """What records and entities do."""
 
     __slots__ = ()
     _fields: tuple[str, ...] = ()
-    _defaults: dict[str, Any] = {}  # noqa: RUF012 - each record class has its own
+    _given: tuple[str, ...] = ()  # those that the caller gives
+    _defaults: dict[str, Any] = {}  # noqa: RUF012 - each class has its own
+    _factories: dict[str, Callable[[], Any]] = {}  # noqa: RUF012
     _positional = True
 
     def __init__(self, *args: Any, **given: Any) -> None:
-        fields = self._fields
+        fields = self._given
         if args:
             if len(args) > len(fields) or not self._positional:
                 raise TypeError(f"{type(self).__name__} takes {fields}, not {args}")
@@ -29,10 +48,27 @@ class _Record:
                 raise TypeError(f"{type(self).__name__}: a field was given twice")
             given |= positional
         values = self._defaults | given
+        for name, factory in self._factories.items():
+            if name not in values:
+                values[name] = factory()
         if len(values) != len(fields) or not values.keys() >= set(fields):
             raise TypeError(f"{type(self).__name__} takes {fields}, not {tuple(values)}")
-        for field, value in values.items():
-            object.__setattr__(self, field, value)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        """For a class to set what is left."""
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={getattr(self, name)!r}" for name in self._fields)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class _Record(_Fields):
+    """What records do beyond that."""
+
+    __slots__ = ()
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__}.{name}: records do not change")
@@ -48,10 +84,6 @@ class _Record:
     def __hash__(self) -> int:
         return hash((type(self), *_values(self)))
 
-    def __repr__(self) -> str:
-        shown = (f"{field}={getattr(self, field)!r}" for field in self._fields)
-        return f"{type(self).__name__}({', '.join(shown)})"
-
 
 @overload
 def record(cls: type[T], /) -> type[T]: ...
@@ -61,37 +93,64 @@ def record(cls: type[T], /) -> type[T]: ...
 def record(*, kw_only: bool = ...) -> Callable[[type[T]], type[T]]: ...
 
 
-@dataclass_transform(frozen_default=True)
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def record(cls: type[T] | None = None, /, *, kw_only: bool = False) -> Any:
     """Make a class of annotated fields, with or without defaults, a record.
 
     ``kw_only``: fields are given by name alone.
     """
     if cls is None:
-        return lambda each: _make(each, kw_only=kw_only)
-    return _make(cls, kw_only=kw_only)
+        return lambda each: _make(each, _Record, kw_only=kw_only)
+    return _make(cls, _Record, kw_only=kw_only)
+
+
+@overload
+def entity(cls: type[T], /) -> type[T]: ...
+
+
+@overload
+def entity(*, kw_only: bool = ...) -> Callable[[type[T]], type[T]]: ...
+
+
+@dataclass_transform(eq_default=False, field_specifiers=(field,))
+def entity(cls: type[T] | None = None, /, *, kw_only: bool = False) -> Any:
+    """Make a class of annotated fields, with or without defaults, an entity; see `record`."""
+    if cls is None:
+        return lambda each: _make(each, _Fields, kw_only=kw_only)
+    return _make(cls, _Fields, kw_only=kw_only)
 
 
 def asdict(of: Any) -> dict[str, Any]:
-    """The fields of a record, by name."""
-    return {field: getattr(of, field) for field in of._fields}
+    """The fields of a record, by name; what they hold stays as it is."""
+    return {name: getattr(of, name) for name in of._fields}
+
+
+def fields(of: type) -> tuple[str, ...]:
+    """The names of the fields of a record class."""
+    names: tuple[str, ...] = of._fields  # type: ignore[attr-defined]
+    return names
 
 
 def _values(of: Any) -> tuple[Any, ...]:
-    return tuple([getattr(of, field) for field in of._fields])
+    return tuple([getattr(of, name) for name in of._fields])
 
 
-def _make(cls: type, *, kw_only: bool) -> type:
+def _make(cls: type, base: type, *, kw_only: bool) -> type:
     body = dict(cls.__dict__)
     fields = tuple(body.get("__annotations__", ()))
-    defaults = {field: body.pop(field) for field in fields if field in body}
+    declared = {name: body.pop(name) for name in fields if name in body}
+    special = {name: each for name, each in declared.items() if isinstance(each, _Field)}
+    given = tuple(name for name in fields if name not in special or special[name].init)
     for name in ("__dict__", "__weakref__"):
         body.pop(name, None)
     body |= {
         "__slots__": fields,
-        "__match_args__": () if kw_only else fields,
+        "__match_args__": () if kw_only else given,
         "_fields": fields,
-        "_defaults": defaults,
+        "_given": given,
+        "_defaults": {name: each for name, each in declared.items() if name not in special},
+        "_factories": {name: each.factory for name, each in special.items() if each.factory},
         "_positional": not kw_only,
     }
-    return type(cls.__name__, (_Record,), body)
+    bases = tuple(each for each in cls.__bases__ if each is not object)
+    return type(cls.__name__, (base, *bases), body)

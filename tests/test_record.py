@@ -1,10 +1,13 @@
-"""Records behave as frozen dataclasses do."""
+"""Records behave as frozen dataclasses do, entities as those that change."""
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import pytest
 
-from pyfork.record import asdict, record
+from pyfork.record import asdict, entity, field, fields, record
+
+T = TypeVar("T")
 
 
 @record
@@ -95,3 +98,62 @@ def test_shown_matched_and_taken_apart() -> None:
             assert x == 1
     assert asdict(point) == {"x": 1, "y": 2}
     assert Point.__doc__ == "A place."
+
+
+@entity
+class Basket:
+    """Something to put things in."""
+
+    owner: str
+    full: bool = False
+    things: list[str] = field(default_factory=list)
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.size = len(self.things)
+
+
+@entity(kw_only=True)
+class Shelf:
+    height: int
+
+
+@record
+class Box(Generic[T]):
+    content: T
+
+
+def test_an_entity_changes_and_equals_only_itself() -> None:
+    one, other = Basket("a"), Basket("a")
+    assert one != other
+    assert len({one, other}) == 2
+    one.full = True
+    assert (one.full, other.full) == (True, False)
+    with pytest.raises(AttributeError):
+        one.weight = 2  # type: ignore[attr-defined]
+    assert not hasattr(one, "__dict__")
+
+
+def test_a_default_is_made_for_each() -> None:
+    one, other = Basket("a"), Basket("a")
+    one.things.append("pear")
+    assert other.things == []
+    assert Basket("a", things=["pear"]).size == 1
+
+
+def test_what_is_set_later_is_not_given() -> None:
+    with pytest.raises(TypeError):
+        Basket("a", size=3)  # type: ignore[call-arg]
+    assert repr(Basket("a")) == "Basket(owner='a', full=False, things=[], size=0)"
+
+
+def test_an_entity_by_name_alone() -> None:
+    assert Shelf(height=2).height == 2
+    with pytest.raises(TypeError):
+        Shelf(2)  # type: ignore[call-arg]
+
+
+def test_a_record_may_be_generic() -> None:
+    box: Box[int] = Box(2)
+    assert (box.content, Box[int](2)) == (2, box)
+    assert fields(Box) == ("content",)

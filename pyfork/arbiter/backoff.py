@@ -1,13 +1,13 @@
 """How long a slot stays empty after a death. Pure."""
 
-from dataclasses import dataclass
+from pyfork.record import entity
 
 QUICK = 5.0  # seconds of serving; who dies younger died quickly
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 
 
-@dataclass(slots=True)
+@entity
 class Backoff:
     """The memory of one slot.
 

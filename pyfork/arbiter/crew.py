@@ -10,7 +10,6 @@ import pkgutil
 import signal
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 
 from pyfork.arbiter import process
 from pyfork.arbiter.actions import Spawn
@@ -27,13 +26,14 @@ from pyfork.ipc.messages import Failed, Message, Take
 from pyfork.ipc.scoreboard import Line, Scoreboard, State
 from pyfork.ipc.tray import Source, Tray
 from pyfork.log import setup
+from pyfork.record import entity, field
 
 log = logging.getLogger("pyfork.error")
 
 BOUND = ""  # in the place of a handle's key: the listeners of --bind
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@entity(kw_only=True)
 class Member:
     """One worker process, from fork to waitpid."""
 
@@ -93,7 +93,7 @@ class Member:
                 yield from said
 
 
-@dataclass(slots=True, eq=False)
+@entity
 class Crew:
     """Every worker process there is."""
 

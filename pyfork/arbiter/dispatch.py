@@ -8,7 +8,6 @@ are workers of both.
 """
 
 import socket
-from dataclasses import dataclass, field
 
 from pyfork.arbiter.crew import BOUND, Crew, Member
 from pyfork.arbiter.generations import Generations
@@ -19,9 +18,10 @@ from pyfork.arbiter.rounds import Rounds
 from pyfork.arbiter.supervisor import Supervisor
 from pyfork.arbiter.wires import Wires
 from pyfork.ipc.messages import Mind
+from pyfork.record import entity, field
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@entity(kw_only=True)
 class Dispatch:
     """The policy of the generation that serves, carried out."""
 

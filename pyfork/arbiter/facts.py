@@ -5,13 +5,12 @@ never. A worker is known by a serial that is never used again, so that a late fa
 another worker. Pure.
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from pyfork.record import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Policy:
     """What the supervisor needs of a configuration. Times in seconds."""
 

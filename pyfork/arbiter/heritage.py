@@ -11,7 +11,6 @@ import select
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 from pyfork.arbiter.facts import Policy
@@ -24,6 +23,7 @@ from pyfork.ipc.channel import Channel, ChannelClosed, Received
 from pyfork.ipc.messages import Bequest, Dismissed
 from pyfork.ipc.nameless import nameless_file
 from pyfork.ipc.scoreboard import Scoreboard
+from pyfork.record import asdict, entity, field, fields, record
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class SuccessionError(PyforkError):
     """The running server did not give its listeners away."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Survivor:
     """A worker that lives through an exec. Times are monotonic seconds."""
 
@@ -56,7 +56,7 @@ class Survivor:
         return (self.channel, *(fd for ends in self.trays.values() for fd in ends))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Estate:
     """All that an arbiter knows and its next image does not."""
 
@@ -71,11 +71,15 @@ class Estate:
     def write(self) -> int:
         """The fd of a nameless file that `read` understands; it survives an exec."""
         with nameless_file("pyfork-estate") as file:
-            file.write(json.dumps(asdict(self)).encode())
+            file.write(json.dumps(self._as_json()).encode())
             file.flush()
             fd = os.dup(file.fileno())
         os.set_inheritable(fd, True)
         return fd
+
+    def _as_json(self) -> dict[str, Any]:
+        survivors = [asdict(each) for each in self.survivors]
+        return asdict(self) | {"policy": asdict(self.policy), "survivors": survivors}
 
     @classmethod
     def read(cls, fd: int) -> "Estate":
@@ -117,7 +121,7 @@ class Estate:
         yield from self.clients
 
 
-@dataclass(slots=True, eq=False)
+@entity
 class Predecessor:
     """The arbiter that serves until this one is ready; then it gives its connections."""
 
@@ -173,8 +177,7 @@ def _known(kind: type[T], given: dict[str, Any]) -> T:
 
     Raises TypeError: one is missing.
     """
-    names = {each.name for each in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: value for name, value in given.items() if name in names})
+    return kind(**{name: given[name] for name in fields(kind) if name in given})
 
 
 def _first(channel: Channel, patience: float) -> Received:

@@ -8,7 +8,6 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 from pyfork.arbiter import actions, facts, journal, process
@@ -22,11 +21,12 @@ from pyfork.arbiter.upgrade import Upgrade
 from pyfork.arbiter.watch import Watch
 from pyfork.arbiter.wires import Wires, hand_on
 from pyfork.ipc import messages
+from pyfork.record import entity, field
 
 log = logging.getLogger("pyfork.error")
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@entity(kw_only=True)
 class Liaison:
     """Speaks with every worker, and sees to the dead."""
 

@@ -1,11 +1,10 @@
 """What the supervisor knows of each worker and each generation. Pure; no decisions."""
 
-from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 from pyfork.arbiter.backoff import Backoff
 from pyfork.arbiter.facts import Policy
-from pyfork.record import record
+from pyfork.record import entity, field, record
 
 
 class State(Enum):
@@ -27,7 +26,7 @@ class Haste(IntEnum):
     FORCED = 3
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@entity(kw_only=True)
 class Worker:
     """One worker process, from Spawn to Exited."""
 
@@ -92,7 +91,7 @@ class Failure:
     detail: str = ""
 
 
-@dataclass(slots=True, eq=False)
+@entity
 class Generation:
     """One generation of code and configuration."""
 

@@ -18,7 +18,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 
@@ -47,6 +46,7 @@ from pyfork.ipc.messages import (
     Release,
     Succeeded,
 )
+from pyfork.record import entity, field
 
 log = logging.getLogger("pyfork.error")
 
@@ -67,7 +67,7 @@ class Stage(Enum):
     YIELDING = "yielding"
 
 
-@dataclass(slots=True, eq=False)
+@entity
 class Successor:
     """The arbiter that is to follow. It takes connections as a worker does."""
 
@@ -83,7 +83,7 @@ class Successor:
         return Offered(ticket)
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@entity(kw_only=True)
 class Upgrade:
     """The one upgrade that there may be at a time."""
 

@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 
 from pyfork.arbiter import process
@@ -22,7 +21,7 @@ from pyfork.ipc import titles
 from pyfork.ipc.channel import Channel, pair
 from pyfork.ipc.messages import Changed, Message
 from pyfork.log import setup
-from pyfork.record import record
+from pyfork.record import entity, field, record
 
 log = logging.getLogger("pyfork.error")
 
@@ -38,7 +37,7 @@ class Watched:
     files: tuple[str, ...] = ()  # that the configuration comes from
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@entity(kw_only=True)
 class Watch:
     """The one watcher that there may be."""
 

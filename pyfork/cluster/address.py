@@ -2,16 +2,16 @@
 
 import os
 import socket
-from dataclasses import dataclass
 from typing import Any
 
 from pyfork.cluster.primary import PREFIX
 from pyfork.net.address import Inet, Unix
+from pyfork.record import record
 
 _KINDS: dict[int, str] = {socket.SOCK_STREAM: "stream", socket.SOCK_DGRAM: "datagram"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """Where a socket is to be bound."""
 

@@ -18,20 +18,20 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import count, islice
 
 from pyfork.ipc.messages import QueryServer, Shared
 from pyfork.net import unix
 from pyfork.net.bind import bind_beside, bound_address
 from pyfork.net.listening import queues as waiting
+from pyfork.record import entity, field
 
 LINGER = 5.0  # seconds
 MOST = 32  # queues of one address: an upgrade passes them on in one message
 PREFIX = "script:"  # of the key of a handle, where it is named beside the listeners of --bind
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@entity(kw_only=True)
 class Handle:
     """A socket that a script has bound."""
 

@@ -11,11 +11,11 @@ import re
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Generic, Literal, TypeVar
 
 from pyfork.net.address import parse
+from pyfork.record import record
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ _BOOLEANS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kind(Generic[T]):
     """One way to write a value.
 

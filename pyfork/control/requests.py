@@ -8,7 +8,6 @@ which has ``ok``, and if that is false, ``error`` and perhaps ``detail``. Lines 
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pyfork.arbiter.facts import Scale, Wish
@@ -19,7 +18,7 @@ from pyfork.arbiter.upgrade import Stage, Upgrade
 from pyfork.control.server import Client
 from pyfork.errors import PyforkError
 from pyfork.ipc.channel import Channel
-from pyfork.record import record
+from pyfork.record import entity, record
 
 MOST_WORKERS = 1024  # that may be asked for: a slip of the finger is no fork bomb
 
@@ -62,7 +61,7 @@ class Request:
     options: Mapping[str, type]
 
 
-@dataclass(slots=True, eq=False)
+@entity
 class _Wait:
     """Somebody waits for the end of a reload."""
 

@@ -10,8 +10,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyfork.errors import ConfigError
 
@@ -19,8 +18,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 Getter = Callable[["Access"], object]
 
 
-@dataclass(slots=True)
-class Access:
+class Access(NamedTuple):
     """What the access log is told about one request and its response."""
 
     client: str

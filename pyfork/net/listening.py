@@ -4,18 +4,18 @@ import os
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyfork.net.address import Inet, Unix
 from pyfork.net.owner import lines, links, proc_host
+from pyfork.record import entity, field
 
 _LISTEN, _UNCONNECTED = "0A", "07"  # st column (include/net/tcp_states.h)
 _ACCEPTS = 1 << 16  # flags column of /proc/net/unix: __SO_ACCEPTCON
 _TCP_INFO = struct.Struct("8B6I")  # the first fields of struct tcp_info
 
 
-@dataclass(slots=True)
+@entity
 class Listening:
     """One socket. It is the same for every process that has it."""
 
