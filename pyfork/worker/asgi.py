@@ -46,7 +46,8 @@ class AsgiWorker(EngineWorker):
         lifespan.state = self.state
         await lifespan.startup()
         if lifespan.should_exit:
-            raise BootError("the application's lifespan startup failed", lifespan.failure)
+            why = "the application's lifespan startup failed"
+            raise BootError(why, lifespan.failure) from lifespan.raised
         self._lifespan = lifespan
 
     async def stop(self) -> None:

@@ -4,7 +4,6 @@ import importlib
 import os
 import traceback
 from collections.abc import Iterable
-from types import FrameType
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _IMPORTLIB = os.path.dirname(os.path.abspath(importlib.__file__)) + os.sep
@@ -19,7 +18,10 @@ def summary(error: BaseException) -> str:
 
 def frames(error: BaseException) -> bool:
     """Some code of the application took part."""
-    return any(not _is_machinery(frame) for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(
+        not is_machinery(frame.f_code.co_filename)
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    )
 
 
 def detail(error: BaseException, *, also: str = "") -> str:
@@ -56,7 +58,9 @@ def _strip(
         return
     seen.add(id(error))
     walked = zip(report.stack, traceback.walk_tb(error.__traceback__), strict=False)
-    kept = [entry for entry, (frame, _) in walked if not _is_machinery(frame, also)]
+    kept = [
+        entry for entry, (frame, _) in walked if not is_machinery(frame.f_code.co_filename, also)
+    ]
     report.stack = traceback.StackSummary.from_list(kept)
     if report.__cause__ is not None and error.__cause__ is not None:
         _strip(report.__cause__, error.__cause__, also, seen)
@@ -64,7 +68,7 @@ def _strip(
         _strip(report.__context__, error.__context__, also, seen)
 
 
-def _is_machinery(frame: FrameType, also: str = "") -> bool:
-    path = frame.f_code.co_filename
+def is_machinery(path: str, also: str = "") -> bool:
+    """Whether the code of ``path`` is pyfork's, or imports modules."""
     machinery = (_HERE, _IMPORTLIB, "<frozen importlib", *([also] if also else ()))
     return path.startswith(machinery)

@@ -52,14 +52,27 @@ def main(birth: Birth) -> int:
     """Live; the exit status is returned."""
     try:
         _settle_in(birth)
-        with ends_with(birth.channel.fileno()):
-            app = load_app(birth.config)
-        worker = worker_class(birth.config, app)(birth, app)
-        logs.reclaim()
-        return worker.run()
+        try:
+            return _serve(birth)
+        except BootError as error:
+            if not birth.config.reload:
+                raise
+            wrong = error
+        from pyfork.dev.stand_in import stand_in
+
+        return stand_in(birth, wrong)
     except BootError as error:
         birth.channel.send(Failed(str(error), error.detail))
         return error.status
+
+
+def _serve(birth: Birth) -> int:
+    """Load the application, and serve it to the end."""
+    with ends_with(birth.channel.fileno()):
+        app = load_app(birth.config)
+    worker = worker_class(birth.config, app)(birth, app)
+    logs.reclaim()
+    return worker.run()
 
 
 def load_app(config: Config) -> App:
@@ -114,6 +127,10 @@ def _settle_in(birth: Birth) -> None:
     os.environ["PYFORK_WORKER"] = str(birth.slot)
     drop_privileges(config)
     enter(config.chdir, config.pythonpath, config.env)
+    if config.reload:
+        from pyfork.dev import bytecode
+
+        bytecode.install([os.getcwd(), *map(os.path.abspath, config.pythonpath)])
 
 
 class Worker:
@@ -183,7 +200,11 @@ class Worker:
         self.loop.add_reader(self.birth.channel.fileno(), self._hear)
         self.loop.add_signal_handler(signal.SIGTERM, self.retire, self.config.graceful_timeout)
         self.loop.add_signal_handler(signal.SIGQUIT, self.retire, 0.0)
-        return self.loop.run_until_complete(self._live())
+        try:
+            return self.loop.run_until_complete(self._live())
+        except BootError:
+            self.loop.close()  # in development another worker takes its place, in this process
+            raise
 
     def retire(self, grace: float) -> None:
         """Leave: what runs has ``grace`` seconds. Asked again, the shorter time counts."""

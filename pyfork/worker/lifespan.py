@@ -22,6 +22,7 @@ class _Keeper(logging.LoggerAdapter[logging.Logger]):
     def __init__(self, logger: logging.Logger) -> None:
         super().__init__(logger)
         self.kept = ""
+        self.raised: BaseException | None = None
 
     def log(self, level: int, msg: object, *args: object, **kwargs: object) -> None:
         if level < logging.ERROR:
@@ -29,6 +30,7 @@ class _Keeper(logging.LoggerAdapter[logging.Logger]):
             return
         error = kwargs.get("exc_info")
         if isinstance(error, BaseException):
+            self.raised = error
             self.kept = blame.detail(error, also=_UVICORN)
 
 
@@ -45,6 +47,11 @@ class Lifespan(LifespanOn):
     def failure(self) -> str:
         """The message of lifespan.startup.failed, or the traceback of what was raised."""
         return self._said or self._keeper.kept
+
+    @property
+    def raised(self) -> BaseException | None:
+        """What startup raised, if it did."""
+        return self._keeper.raised
 
     async def send(self, message: "LifespanSendMessage") -> None:
         if message["type"].endswith(".failed"):

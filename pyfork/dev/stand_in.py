@@ -1,0 +1,28 @@
+"""A worker for an application that does not load: ready like any other, it serves the page that
+says why. So a save that breaks the application changes the answers, and nothing else."""
+
+from pyfork.dev.broken import Broken
+from pyfork.dev.fault import Fault
+from pyfork.errors import BootError
+from pyfork.ipc import messages
+from pyfork.ipc.birth import Birth
+from pyfork.log import setup
+from pyfork.worker.app import App
+from pyfork.worker.asgi import AsgiWorker
+
+INTERFACE = "error page"  # what it speaks, as the arbiter says it
+
+
+class StandIn(AsgiWorker):
+    """Whatever the configuration says of an application is about another one."""
+
+    async def boot(self) -> None:
+        """There is no lifespan."""
+
+
+def stand_in(birth: Birth, error: BootError) -> int:
+    """Serve the reason, whatever class of worker was asked for; returns the exit status."""
+    setup.reclaim()
+    birth.channel.send(messages.Broken(str(error), error.detail))
+    app = Broken(Fault.of(str(birth.config.app), error))
+    return StandIn(birth, App(app, INTERFACE)).run()
