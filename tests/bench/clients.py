@@ -39,7 +39,7 @@ def _download_once(port: int, length: int) -> int:
         client.sendall(GET_AND_CLOSE)
         head, _, body = client.recv(65536).partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
-            raise Unfit(f"it answers {head[:60]!r}")
+            raise Unfit(f"it answers {head[:60]!r}" if head else "it closes without an answer")
         got = len(body)
         # With MSG_TRUNC the kernel throws away what it has: the client costs next to nothing.
         while got < length and (piece := client.recv_into(room, PIECE, socket.MSG_TRUNC)):

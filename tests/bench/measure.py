@@ -14,6 +14,8 @@ from tests.bench.cases.case import Bench, Case, Figure
 from tests.bench.peers import PEERS, REFERENCES, Peer
 from tests.bench.running import Unfit
 
+ENOUGH = 2  # failures
+
 INTERFACES = {peer.name: peer.interface for peer in PEERS}
 
 
@@ -32,13 +34,17 @@ class Spread:
 
 @dataclass
 class Result:
-    """What one case has yielded so far. ``rounds``: for each peer, the figures of each round."""
+    """What one case has yielded so far.
+
+    ``rounds`` are for each peer the figures of each round, ``failures`` the reasons why there is
+    none of some.
+    """
 
     name: str
     title: str
     figures: list[Figure]
     rounds: dict[str, list[list[float]]] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, list[str]] = field(default_factory=dict)
 
     def spread(self, peer: str, number: int = 0) -> Spread:
         """Of one figure. Raises KeyError if the peer has none."""
@@ -117,28 +123,28 @@ def machine() -> str:
 def measure(
     case: Case, peers: Sequence[Peer], bench: Bench, rounds: int, say: Callable[[str], None]
 ) -> Result:
-    """Ask all that fit. Who cannot be measured is not asked again, and the reason is kept."""
+    """Ask all that fit. Who fails twice is not asked again."""
     result = Result(case.name, case.title, list(case.figures))
     fitting = [peer for peer in peers if case.fits(peer)]
     for number in range(rounds):
         turn = number % max(1, len(fitting))
         for peer in (*fitting[turn:], *fitting[:turn]):
-            if peer.name in result.failures:
-                continue
-            try:
-                figures = _once(case, peer, bench)
-            except Unfit as reason:
-                result.failures[peer.name] = str(reason)
-                result.rounds.pop(peer.name, None)
-                say(f"{case.name} {number + 1}/{rounds} {peer.name}: {reason}")
-            else:
-                result.rounds.setdefault(peer.name, []).append(figures)
-                shown = ", ".join(
-                    f"{value:,.{figure.digits}f} {figure.unit}"
-                    for value, figure in zip(figures, case.figures, strict=True)
-                )
-                say(f"{case.name} {number + 1}/{rounds} {peer.name}: {shown}")
+            if len(result.failures.get(peer.name, ())) < ENOUGH:
+                said = _attempt(result, case, peer, bench)
+                say(f"{case.name} {number + 1}/{rounds} {peer.name}: {said}")
     return result
+
+
+def _attempt(result: Result, case: Case, peer: Peer, bench: Bench) -> str:
+    """One peer's round, kept in ``result``; what has come of it."""
+    try:
+        figures = _once(case, peer, bench)
+    except Unfit as reason:
+        result.failures.setdefault(peer.name, []).append(str(reason))
+        return str(reason)
+    result.rounds.setdefault(peer.name, []).append(figures)
+    pairs = zip(figures, case.figures, strict=True)
+    return ", ".join(f"{value:,.{figure.digits}f} {figure.unit}" for value, figure in pairs)
 
 
 def _once(case: Case, peer: Peer, bench: Bench) -> list[float]:

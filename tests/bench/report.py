@@ -33,7 +33,7 @@ def table(result: Result) -> str:
             f"  {peer:18}{number(spread.median, first.digits):>10}{f'{low} - {high}':>20}"
             f"{times(ratio):>12}{others}".rstrip()
         )
-    lines += [f"  {peer:18}{reason}"[:WIDTH] for peer, reason in result.failures.items()]
+    lines += [f"  {failure}"[:WIDTH] for failure in failures(result)]
     return "\n".join(lines)
 
 
@@ -50,7 +50,7 @@ def page(run: Run, plot: str) -> str:
         f"![Requests a second, pyfork and others]({plot})",
     ]
     parts += filter(None, ("\n".join(_rows(run, interface)) for interface in REFERENCES))
-    reasons = list(_failures(run))
+    reasons = [f"- {each.title}: {line}" for each in run.results for line in failures(each)]
     if reasons:
         parts.append("Not measured:\n\n" + "\n".join(reasons))
     versions = sorted(set(", ".join(run.versions.values()).split(", ")))
@@ -86,10 +86,11 @@ def _cell(result: Result, peer: str, place: int) -> str:
     return text if ratio is None else f"{text} ({ratio:.2f})"
 
 
-def _failures(run: Run) -> Iterator[str]:
-    for result in run.results:
-        for peer, reason in result.failures.items():
-            yield f"- {result.title}, {peer}: {reason}"
+def failures(result: Result) -> Iterator[str]:
+    """Who could not be measured, or not always, and why."""
+    for peer, reasons in result.failures.items():
+        some = f"but for {len(reasons)} of its rounds: " if peer in result.rounds else ""
+        yield f"{peer:17} {some}{reasons[-1]}"
 
 
 def write_between(text: str, content: str) -> str:

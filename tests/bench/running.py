@@ -30,6 +30,7 @@ class Cores:
 
     one: frozenset[int]  # a server of one worker
     many: frozenset[int]  # a server of several
+    every: frozenset[int]  # one beside which there is no load
     load: int
 
     @classmethod
@@ -38,7 +39,7 @@ class Cores:
         *servers, load = sorted(usable)
         if not servers:
             raise Unfit("two cores are needed: one for the server and one for the load")
-        return cls(frozenset(servers[:1]), frozenset(servers), load)
+        return cls(frozenset(servers[:1]), frozenset(servers), frozenset(usable), load)
 
 
 class Running:

@@ -110,7 +110,7 @@ async def stream(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
     """Echoes each message."""
-    if scope["type"] == "http":
+    if scope["type"] != "websocket":
         await hello(scope, receive, send)
         return
     await receive()

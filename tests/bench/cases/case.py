@@ -56,8 +56,12 @@ class Bench:
         env: dict[str, str] | None = None,
         ready: bool = True,
     ) -> Iterator[Running]:
-        """A server; with ``ready`` it answers, and all its workers have booted."""
-        on = self.cores.one if workers == 1 else self.cores.many
+        """A server; with ``ready`` it answers, and all its workers have booted.
+
+        Without, how soon it does is measured, and it has every core.
+        """
+        several = self.cores.many if ready else self.cores.every
+        on = self.cores.one if workers == 1 else several
         with tempfile.TemporaryDirectory() as directory:
             access = Path(directory) / "access.log" if log else None
             start = Start(app, free_port(), workers, access)
