@@ -5,6 +5,7 @@ The only place that prints and that decides on the exit status.
 
 import importlib
 import importlib.util
+import logging
 import os
 import signal
 import socket
@@ -21,7 +22,7 @@ from pyfork.config.runtime import claim_upgrade
 from pyfork.config.script import for_script
 from pyfork.config.settings import Config
 from pyfork.config.sources import FILES, Given
-from pyfork.errors import BootError, ConfigError, ExitStatus, PyforkError
+from pyfork.errors import BootError, ConfigError, ExitStatus, HookError, PyforkError
 
 if TYPE_CHECKING:
     from pyfork.arbiter.heritage import Heritage
@@ -43,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
         return command(argv[1:]) if command else serve(argv)
     except PyforkError as error:
         print(f"pyfork: error: {error}", file=sys.stderr)
-        if isinstance(error, BootError) and error.detail:
+        if isinstance(error, BootError | ConfigError | HookError) and error.detail:
             print(error.detail.rstrip(), file=sys.stderr)
         return error.status
 
@@ -58,13 +59,15 @@ def serve(argv: Sequence[str]) -> int:
         return _show(f"pyfork {__version__}")
     read = _reader(arguments)
     loaded = read()
+    if arguments.action in ("print_config", "check_config"):
+        _remark(loaded.notes)
     if arguments.action == "print_config":
         return _show(table(loaded))
     if loaded.config.app is None:
         raise ConfigError("no application given: write pyfork MODULE:NAME, or app in pyfork.toml")
     if arguments.action == "check_config":
         return _check(loaded.config)
-    return _run(loaded.config, lambda: read().config, arguments)
+    return _run(loaded, lambda: read().config, arguments)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -83,7 +86,7 @@ def run(argv: Sequence[str]) -> int:
         given["app"] = Given(f"-m {module}", "-m")
     if end < len(argv):
         given["script_args"] = Given(behind, "--")
-    arguments = Arguments(given=given, file=said.file, action=said.action, takeover=said.takeover)
+    arguments = Arguments(given, said.file, said.action, said.takeover, said.notes)
     read = _reader(arguments)
     loaded = for_script(read())
     if arguments.action == "print_config":
@@ -92,7 +95,7 @@ def run(argv: Sequence[str]) -> int:
         raise ConfigError("no script given: write pyfork run server.py, or pyfork run -m MODULE")
     if arguments.action == "check_config":
         return _show(f"{loaded.config.app}: a script, not run")
-    return _run(loaded.config, lambda: for_script(read()).config, arguments, worker=_SCRIPT)
+    return _run(loaded, lambda: for_script(read()).config, arguments, worker=_SCRIPT)
 
 
 def operate(name: str, argv: Sequence[str]) -> int:
@@ -116,14 +119,28 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
 
 
 def _reader(arguments: Arguments) -> Callable[[], Loaded]:
-    """Reads the settings, now and at each reload, as seen from where pyfork was started."""
+    """Reads the settings, now and at each reload, as seen from where pyfork was started.
+
+    What became of other servers' names is logged where a reload brings something new.
+    """
     environ = dict(os.environ)
     directory = Path.cwd()
-    return lambda: load(arguments, environ, directory)
+    told: set[str] = set()
+
+    def read() -> Loaded:
+        first = not told
+        loaded = load(arguments, environ, directory)
+        for note in loaded.notes:
+            if not first and note not in told:
+                logging.getLogger("pyfork.error").info("%s", note)
+        told.update(loaded.notes, [""])
+        return loaded
+
+    return read
 
 
 def _run(
-    config: Config, reread: Callable[[], Config], arguments: Arguments, *, worker: str = _WORKER
+    loaded: Loaded, reread: Callable[[], Config], arguments: Arguments, *, worker: str = _WORKER
 ) -> int:
     from pyfork.arbiter.loop import Arbiter
     from pyfork.arbiter.watch import Watched
@@ -131,6 +148,7 @@ def _run(
     # Imported here, once and before any fork, so that the workers share its memory pages and start
     # at once; by name, since only workers use it. What serves is not known before the app is, so
     # both gateways are; they have nearly everything in common.
+    config = loaded.config
     for name in (*_ENGINE, *_libraries(config)) if worker == _WORKER else (worker,):
         importlib.import_module(name)
     files = (arguments.file,) if arguments.file else FILES
@@ -140,6 +158,7 @@ def _run(
         worker_main=f"{worker}:main",
         heritage=_heritage(config, takeover=arguments.takeover),
         watched=Watched(_WATCHER, files),
+        notes=loaded.notes,
     ).run()
 
 
@@ -182,6 +201,11 @@ def _check(config: Config) -> int:
     loading.enter(config.chdir, config.pythonpath, config.env)
     app = loading.load(config.app, factory=config.factory, interface=config.interface)
     return _show(f"{config.app}: {app.interface.upper()} application, ready to serve")
+
+
+def _remark(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(f"pyfork: note: {note}", file=sys.stderr)
 
 
 def _show(text: str) -> int:

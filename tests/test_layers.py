@@ -26,6 +26,7 @@ LAYERS = {
     "pyfork.log": TOOLS,
     "pyfork.ipc": TOOLS,
     "pyfork.net": TOOLS,
+    "pyfork.hooks": TOOLS,
     "pyfork.http": CHILD,
     "pyfork.worker": CHILD,
     "pyfork.dev": CHILD,

@@ -10,15 +10,17 @@ import pkgutil
 import signal
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from pyfork.arbiter import process
 from pyfork.arbiter.actions import Spawn
 from pyfork.arbiter.heritage import Survivor
+from pyfork.arbiter.hooks import Hooks, live
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.roster import Worker
 from pyfork.config import unit
 from pyfork.config.settings import Config
-from pyfork.errors import ConfigError
+from pyfork.errors import ConfigError, HookError
 from pyfork.ipc import titles
 from pyfork.ipc.birth import Birth, WorkerMain
 from pyfork.ipc.channel import Channel, ChannelClosed, Received, pair
@@ -27,6 +29,9 @@ from pyfork.ipc.scoreboard import Line, Scoreboard, State
 from pyfork.ipc.tray import Source, Tray
 from pyfork.log import setup
 from pyfork.record import entity, field
+
+if TYPE_CHECKING:
+    from pyfork.hooks.faces import WorkerFace
 
 log = logging.getLogger("pyfork.error")
 
@@ -55,6 +60,7 @@ class Member:
     retiring: bool = False
     failed: bool = False  # it said why it cannot boot
     doom: str = ""  # why it was sent a deadly signal, if it was
+    face: "WorkerFace | None" = None  # what hooks see of it, if there are any
 
     @property
     def on_duty(self) -> bool:
@@ -100,6 +106,7 @@ class Crew:
     worker_main: str  # dotted name of a WorkerMain; resolved in the child
     disown: Callable[[], Iterable[Callable[[], object]]]  # what a child closes of the arbiter's
     scoreboard: Scoreboard
+    hooks: Hooks
     _members: dict[int, Member] = field(default_factory=dict)  # by serial
     _free_lines: list[int] = field(init=False)
 
@@ -180,8 +187,21 @@ class Crew:
 
         Raises:
             OSError: the system does not give what it takes.
+            HookError: pre_fork failed.
         """
         member, theirs = self._prepare(order, config, now, held=held)
+        try:
+            member.face = self.hooks.conceive(
+                config,
+                age=member.worker,
+                slot=member.slot,
+                generation=member.generation,
+                line=member.line,
+            )
+        except HookError:
+            theirs.close()
+            self._give_back(member)
+            raise
         birth = Birth(
             config=config,
             slot=order.slot,
@@ -191,6 +211,7 @@ class Crew:
             line=member.line,
             scoreboard=self.scoreboard,
             held=held,
+            face=member.face,
         )
         try:
             member.pid = process.fork(
@@ -203,6 +224,7 @@ class Crew:
         finally:
             theirs.close()
         self._members[order.worker] = member
+        self.hooks.born(member.face, member.pid)
         return member
 
     def _prepare(
@@ -258,6 +280,7 @@ class Crew:
     def bury(self, member: Member) -> None:
         """It was waited for: give its things back."""
         del self._members[member.worker]
+        self.hooks.gone(member.face)
         self._give_back(member)
 
     def _give_back(self, member: Member) -> None:
@@ -291,4 +314,4 @@ def _live(worker_main: str, birth: Birth, *, own_log: bool) -> int:
     line.state = State.BOOTING
     titles.show(titles.worker_title(config.name, birth.slot, birth.generation, "booting"))
     main: WorkerMain = pkgutil.resolve_name(worker_main)
-    return main(birth)
+    return live(main, birth) if birth.face is not None else main(birth)

@@ -20,6 +20,7 @@ from pyfork.arbiter.supervisor import BLAMELESS, Supervisor
 from pyfork.arbiter.upgrade import Upgrade
 from pyfork.arbiter.watch import Watch
 from pyfork.arbiter.wires import Wires, hand_on
+from pyfork.errors import HookError
 from pyfork.ipc import messages
 from pyfork.record import entity, field
 
@@ -195,8 +196,9 @@ class Liaison:
                 own_log=order.generation != self.supervisor.serving.number,
                 held=self._others_serve_before(order.generation),
             )
-        except OSError as error:
-            log.error("cannot fork worker %d: %s", order.slot, error)
+        except (OSError, HookError) as error:
+            text = f"cannot fork worker {order.slot}: {error}"
+            log.error(journal.with_detail(text, getattr(error, "detail", "")))
             self._feed(facts.Exited(order.worker, f"it could not be forked: {error}"))
         else:
             self.connect(member)

@@ -13,7 +13,7 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyfork import __version__
@@ -25,6 +25,7 @@ from pyfork.arbiter.dispatch import Dispatch
 from pyfork.arbiter.generations import Generations, Outcome
 from pyfork.arbiter.handoffs import Handoffs
 from pyfork.arbiter.heritage import Estate, Heritage, Predecessor, scoreboard_for, supervisor_for
+from pyfork.arbiter.hooks import Hooks
 from pyfork.arbiter.liaison import Liaison
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.premises import Premises
@@ -58,6 +59,7 @@ class Arbiter:
         worker_main: dotted name of a `WorkerMain`, resolved in each worker.
         watched: who watches the files where --reload is asked for.
         heritage: what this arbiter follows, if it does.
+        notes: what there is to say of the configuration, a line each.
     """
 
     def __init__(
@@ -68,19 +70,28 @@ class Arbiter:
         worker_main: str,
         heritage: Heritage = None,
         watched: Watched | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         first = heritage.generation if heritage else 1
         self._heritage = heritage
         self._status: ExitStatus | None = None  # of this process, once that is known
+        self._notes = notes
         self._started = time.monotonic()
         self._inbox: Inbox
         self._wires = Wires()
         self._ports = Ports()
         self._handoffs = Handoffs(self._wires.send)
         self._supervisor = supervisor_for(config, heritage)
-        self._generations = Generations(config, reread, self._ports, first=first)
+        self._hooks = Hooks(
+            config, lambda: self._supervisor.serving.size, renewed=isinstance(heritage, Estate)
+        )
+        self._generations = Generations(
+            config, self._hooks.rereading(reread), self._ports, first=first
+        )
         self._premises = Premises(self._ports, self._generations)
-        self._crew = Crew(worker_main, self._what_a_child_closes, scoreboard_for(heritage))
+        self._crew = Crew(
+            worker_main, self._what_a_child_closes, scoreboard_for(heritage), self._hooks
+        )
         self._accession: Accession | None = None
         self._dispatch = Dispatch(
             supervisor=self._supervisor,
@@ -102,6 +113,7 @@ class Arbiter:
             clients=lambda: self._requests.upgrading,
             give_way=self._give_way,
             carry_on=self._carry_on,
+            before_exec=self._hooks.before_exec,
         )
         self._watch = Watch(
             watched=watched,
@@ -147,6 +159,7 @@ class Arbiter:
             while self._status is None:
                 self._listen(patience)
                 self._act()
+                self._hooks.recount()
                 self._ports.handles.act(time.monotonic())
                 self._dispatch.act(time.monotonic())
                 self._upgrade.act(time.monotonic())
@@ -166,6 +179,9 @@ class Arbiter:
         setup.configure(config)
         setup.identify("arbiter")
         titles.show(titles.arbiter_title(config.name, config.app))
+        for note in self._notes:
+            log.info("%s", note)
+        self._hooks.start()
         self._premises.open(config, self._heritage)
         if not isinstance(self._heritage, Predecessor):
             self._control.open(config.control)
@@ -180,6 +196,7 @@ class Arbiter:
             f", class {config.worker_class}" if config.bind else "",
         )
         self._console.starts(config)
+        self._hooks.ready()
         gc.freeze()  # what is here now stays: keep the collector off the pages that workers share
         if not isinstance(self._heritage, Predecessor):
             self._watch.heed(config)
@@ -219,6 +236,7 @@ class Arbiter:
         for member in self._crew:  # normally none: EOF tells them
             member.channel.close()
         self._inbox.close()
+        self._hooks.end()
         self._control.close()  # last: who waits for our end sees it
         self._wires.close()
 
@@ -371,7 +389,6 @@ class Arbiter:
         if refusal := self._upgrade.receive(successor, time.monotonic()):
             log.warning("takeover refused: %s", refusal)
 
-
     # Actions: what the supervisor orders, done.
 
     def _act(self) -> None:
@@ -408,6 +425,7 @@ class Arbiter:
             setup.configure(config)
         except PyforkError as error:
             log.error("the log stays as it was: %s", error)
+        self._hooks.config = config
         titles.show(titles.arbiter_title(config.name, config.app))
         log.info("reload: generation %d serves", generation)
 

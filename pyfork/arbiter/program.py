@@ -4,13 +4,17 @@ Rules: runs in a child, or as the last thing that this process does; decides not
 """
 
 import contextlib
+import logging
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import IO
 
 from pyfork.config import unit
+from pyfork.errors import HookError
 from pyfork.ipc.nameless import nameless_file
+
+log = logging.getLogger("pyfork.error")
 
 VARIABLE = "PYFORK_UPGRADE"  # tells a new program how it comes to be: "spawn:FD" or "exec:FD"
 
@@ -41,11 +45,19 @@ def attempt(
     *,
     keep: Iterable[int] = (),
     words: IO[bytes] | None = None,
+    before: Callable[[], None] | None = None,
 ) -> int:
     """In a child: become ``command``, or say why that cannot be, and return the exit status.
 
-    ``words``: where its stderr goes; its stdout is of no interest then.
+    ``words``: where its stderr goes; its stdout is of no interest then. ``before`` is called
+    first, and may raise HookError.
     """
+    try:
+        if before is not None:
+            before()
+    except HookError as error:
+        log.error("%s\n%s", error, error.detail)
+        return 1
     if words is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(words.fileno(), 2)

@@ -33,6 +33,7 @@ from pyfork.arbiter.roster import State
 from pyfork.arbiter.supervisor import STOPPING, Supervisor
 from pyfork.arbiter.wires import Wires
 from pyfork.config.runtime import is_init_or_unit
+from pyfork.errors import HookError
 from pyfork.ipc.channel import Channel, pair
 from pyfork.ipc.messages import (
     Bequest,
@@ -99,6 +100,7 @@ class Upgrade:
     clients: Callable[[], Sequence[int]]  # fds of those who wait for the end of an upgrade
     give_way: Callable[[], None]  # another arbiter is in charge from now on
     carry_on: Callable[[], None]  # this arbiter is in charge again
+    before_exec: Callable[[], None]  # the last thing before the new program; raises HookError
     stage: Stage = Stage.NONE
     successor: Successor | None = None
     last: Outcome | None = None  # how the last upgrade ended
@@ -232,7 +234,7 @@ class Upgrade:
         ours, theirs = pair()
         environ = dict(os.environ) | {VARIABLE: f"spawn:{theirs.fileno()}"}
         self._child = process.fork(
-            partial(attempt, program(), environ, keep=(theirs.fileno(),)),
+            partial(attempt, program(), environ, keep=(theirs.fileno(),), before=self.before_exec),
             disown=[*self.disown(), ours.close],
         )
         theirs.close()
@@ -342,12 +344,15 @@ class Upgrade:
         try:
             if not self.disturbed():
                 self._exec_undisturbed()
+        except HookError as error:
+            self._fail(str(error), error.detail)
         except OSError as error:
             self._fail(f"it cannot be executed: {error}")
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _exec_undisturbed(self) -> None:
+        self.before_exec()
         estate = self._estate()
         log.info("upgrade: this process becomes the new program")
         written = estate.write()

@@ -7,6 +7,7 @@ from the declarations in `groups`. Flags carry gunicorn's names where gunicorn h
 from pyfork.config.declare import config, declarations
 from pyfork.config.groups.application import ApplicationSettings
 from pyfork.config.groups.development import DevelopmentSettings
+from pyfork.config.groups.hooks import HookSettings
 from pyfork.config.groups.http import HTTPSettings
 from pyfork.config.groups.limits import LimitsSettings
 from pyfork.config.groups.log import LogSettings
@@ -14,6 +15,7 @@ from pyfork.config.groups.port import PortSettings
 from pyfork.config.groups.process import ProcessSettings
 from pyfork.config.groups.script import ScriptSettings
 from pyfork.config.groups.timeouts import TimeoutsSettings
+from pyfork.config.groups.websocket import WebSocketSettings
 from pyfork.config.groups.workers import WorkersSettings
 
 
@@ -26,9 +28,11 @@ class Config(
     TimeoutsSettings,
     DevelopmentSettings,
     HTTPSettings,
+    WebSocketSettings,
     LimitsSettings,
     ProcessSettings,
     LogSettings,
+    HookSettings,
 ):
     """The value of every setting. Times are in seconds, sizes in bytes."""
 

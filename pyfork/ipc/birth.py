@@ -2,12 +2,16 @@
 
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pyfork.config.settings import Config
 from pyfork.ipc.channel import Channel
 from pyfork.ipc.scoreboard import Line, Scoreboard
 from pyfork.ipc.tray import Source
 from pyfork.record import record
+
+if TYPE_CHECKING:
+    from pyfork.hooks.faces import WorkerFace
 
 
 @record(kw_only=True)
@@ -24,6 +28,7 @@ class Birth:
     line: Line  # its line on the scoreboard; nobody else writes there
     scoreboard: Scoreboard  # to read
     held: bool = False  # it accepts only when told to `Serve`: others do until then
+    face: "WorkerFace | None" = None  # what hooks see of it, if there are any
 
 
 WorkerMain = Callable[[Birth], int]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Container, Sequence
 from importlib import import_module
 
 from pyfork.config.settings import Config
-from pyfork.errors import BootError, ExitStatus
+from pyfork.errors import BootError, ExitStatus, HookError
 from pyfork.ipc.birth import Birth
 from pyfork.ipc.channel import ChannelClosed
 from pyfork.ipc.messages import (
@@ -31,6 +31,7 @@ from pyfork.ipc.messages import (
 from pyfork.ipc.scoreboard import State
 from pyfork.ipc.titles import show, worker_title
 from pyfork.log import setup as logs
+from pyfork.worker import hooks
 from pyfork.worker.app import App, enter, load
 from pyfork.worker.bereavement import ends_with
 from pyfork.worker.privileges import drop_privileges
@@ -61,9 +62,9 @@ def main(birth: Birth) -> int:
         from pyfork.dev.stand_in import stand_in
 
         return stand_in(birth, wrong)
-    except BootError as error:
+    except (BootError, HookError) as error:
         birth.channel.send(Failed(str(error), error.detail))
-        return error.status
+        return ExitStatus.BOOT
 
 
 def _serve(birth: Birth) -> int:
@@ -72,6 +73,8 @@ def _serve(birth: Birth) -> int:
         app = load_app(birth.config)
     worker = worker_class(birth.config, app)(birth, app)
     logs.reclaim()
+    if birth.face is not None:
+        hooks.loaded(birth.face, app)
     return worker.run()
 
 
@@ -211,6 +214,8 @@ class Worker:
         leave_by = time.monotonic() + grace
         if not self.leaving.is_set() or leave_by < self.leave_by:
             self.leave_by = leave_by
+        if grace == 0.0 and self.birth.face is not None:
+            hooks.interrupted(self.birth.face)
         self.leaving.set()
         self.changed.set()
 

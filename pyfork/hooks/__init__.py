@@ -1,0 +1,4 @@
+"""The functions of a Python configuration file: how they are called, and with what.
+
+Imported only where there is one.
+"""
