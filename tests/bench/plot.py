@@ -6,7 +6,7 @@ It has no background and takes its colours from the reader's scheme, light or da
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from tests.bench.measure import Result
+from tests.bench.measure import INTERFACES, Result
 from tests.bench.report import number
 
 WIDTH = 880  # of the whole, in pixels
@@ -15,6 +15,7 @@ GAP = 40  # between panels
 TITLE = 26  # height of a panel's title
 ROW = 18  # height of a bar with the room around it
 BAR = 12
+APART = 8  # room between the interfaces
 NAME = 118  # width of the names
 VALUE = 66  # width of the numbers
 
@@ -40,7 +41,7 @@ def draw(results: Sequence[Result]) -> str:
             panels.append(f'<g transform="translate({x:.0f} {y:.0f})">')
             panels += panel(result, width)
             panels.append("</g>")
-        y += TITLE + ROW * max(len(result.rounds) for result in row) + GAP / 2
+        y += max(TITLE + ROW * len(result.rounds) + APART for result in row) + GAP / 2
     size = f'width="{WIDTH}" height="{y:.0f}" viewBox="0 0 {WIDTH} {y:.0f}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">'
     return "\n".join([head, f"<style>{STYLE}</style>", *panels, "</svg>", ""])
@@ -55,8 +56,9 @@ def panel(result: Result, width: float) -> Iterator[str]:
     spreads = {peer: result.spread(peer) for peer in result.peers()}
     top = max(spread.high for spread in spreads.values()) or 1.0
     scale = (width - NAME - VALUE) / top
+    first = INTERFACES[next(iter(spreads))]
     for place, (peer, spread) in enumerate(spreads.items()):
-        y = TITLE + place * ROW
+        y = TITLE + place * ROW + APART * (INTERFACES[peer] != first)
         middle, base = y + BAR / 2, y + BAR - 2
         kind = "own" if peer.startswith("pyfork") else "other"
         length, low, high = (NAME + v * scale for v in (spread.median, spread.low, spread.high))
