@@ -210,6 +210,7 @@ class Crew:
             channel=theirs,
             line=member.line,
             scoreboard=self.scoreboard,
+            known=tuple(ports.handles.addresses()),
             held=held,
             face=member.face,
         )

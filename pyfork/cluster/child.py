@@ -28,6 +28,7 @@ from pyfork.config.settings import Config
 from pyfork.errors import BootError, ExitStatus
 from pyfork.ipc.birth import Birth
 from pyfork.ipc.messages import (
+    Broken,
     Declined,
     Failed,
     Message,
@@ -61,6 +62,8 @@ def main(birth: Birth) -> int:
         worker.boot()
         status = worker.live()
     except BootError as error:
+        if birth.config.reload and worker.hears:
+            return worker.explain(error)
         birth.channel.send(Failed(str(error), error.detail))
         return error.status
     return status
@@ -75,6 +78,8 @@ class Worker:
     reception: Reception | None = field(init=False)
     hooks: Hooks = field(init=False)
     name: str = ""  # of the script
+    interface: str = "script"
+    hears: bool = False  # the arbiter
     ready: bool = False
     leaving: bool = False
     _main_thread: int = field(default_factory=get_ident)
@@ -122,6 +127,7 @@ class Worker:
         pyfork.cluster.ready = self._say_ready
         os.register_at_fork(after_in_child=self.link.disown)
         self.link.listen(self._told_by_arbiter, tick=self._tick)
+        self.hears = True
 
     def _enter(self) -> None:
         """The directory, the environment and the path that the script is to see."""
@@ -143,6 +149,10 @@ class Worker:
         if not self.name.startswith(script.MODULE):
             sys.argv[0] = config.app
         sys.path[1:1] = ahead
+        if config.reload:
+            from pyfork.dev import bytecode
+
+            bytecode.install({*ahead, sys.path[0], os.getcwd()})
 
     # The script.
 
@@ -168,6 +178,18 @@ class Worker:
             ) from error
         if not (self.ready or self.leaving):
             raise BootError(f"{self.config.app} ended {self._before()}")
+        return ExitStatus.OK
+
+    def explain(self, error: BootError) -> int:
+        """In development, once the script has failed: be ready all the same, and answer with the
+        reason on the ports that it had. Ends by SIGTERM."""
+        from pyfork.dev import page_server
+
+        self.link.say(Broken(str(error), error.detail))
+        self.interface = page_server.INTERFACE
+        signal.signal(signal.SIGTERM, leave)
+        birth = self.birth
+        page_server.serve(birth.config, birth.line, error, birth.known, self._say_ready)
         return ExitStatus.OK
 
     def _before(self) -> str:
@@ -196,7 +218,7 @@ class Worker:
         if not self.ready:
             self.ready = True
             self._become(State.SERVING)
-            self.link.say(Ready("script"))
+            self.link.say(Ready(self.interface))
 
     def _tick(self) -> float | None:
         """Once in a while; how long until the next time, at most."""

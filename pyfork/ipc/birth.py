@@ -27,6 +27,7 @@ class Birth:
     channel: Channel  # the worker's end; EOF on it means that the arbiter is gone
     line: Line  # its line on the scoreboard; nobody else writes there
     scoreboard: Scoreboard  # to read
+    known: tuple[str, ...] = ()  # addresses on which scripts of this server listen already
     held: bool = False  # it accepts only when told to `Serve`: others do until then
     face: "WorkerFace | None" = None  # what hooks see of it, if there are any
 
