@@ -1,0 +1,3 @@
+"""The application that the pages serve, in one file."""
+
+from shop.wsgi import app as app
