@@ -40,21 +40,20 @@ def _late(change: Change, hooks: Hooks, module: ModuleType) -> None:
 def _change_uvloop(module: ModuleType, hooks: Hooks) -> None:
     from pyfork.cluster.uvloop import change  # it imports asyncio
 
-    change(module)
+    change(module, hooks)
 
 
 def _change_gevent(module: ModuleType, hooks: Hooks) -> None:
     kind: Any = module.__dict__["socket"]
-    kind.bind = lambda self, address: hooks.bind(self, address, _inner("bind"))
-    accept, close, getsockname = kind._accept, kind.close, kind.getsockname
+    inner: Any = kind._gevent_sock_class  # Python's own; StreamServer goes on with that alone
+    accept, getsockname, close = inner._accept, inner.getsockname, kind.close
 
     def listen(self: Any, *backlog: int) -> None:
         hooks.listen(self, self._sock, *backlog, accepts=True)
 
     def accept_at_desk(self: Any) -> Any:
-        if hooks.desk(self.fileno()):
-            return hooks.accept(self.fileno(), 0.0)
-        return accept(self)
+        fd = self.fileno()
+        return hooks.accept(fd, 0.0) if hooks.desk(fd) else accept(self)
 
     def name(self: Any) -> Any:
         desk = hooks.desk(self.fileno())
@@ -66,9 +65,9 @@ def _change_gevent(module: ModuleType, hooks: Hooks) -> None:
         if self.fileno() < 0:
             hooks.forget(fd)
 
-    kind.listen, kind._accept, kind.getsockname, kind.close = (
-        *(listen, accept_at_desk, name, forgetful_close),
-    )
+    inner._accept, inner.getsockname = accept_at_desk, name
+    kind.bind = lambda self, address: hooks.bind(self, address, _inner("bind"))
+    kind.listen, kind.close = listen, forgetful_close
 
 
 def _inner(name: str) -> Callable[..., Any]:

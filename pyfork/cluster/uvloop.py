@@ -1,4 +1,7 @@
-"""uvloop's servers on sockets that Python has made, so that they can be shared."""
+"""uvloop's servers on sockets that Python has made, so that they can be shared.
+
+It accepts in C, which nobody sees: where connections are to be seen, a `LoopServer` accepts.
+"""
 
 import asyncio
 import os
@@ -8,13 +11,21 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import ModuleType
 from typing import Any
 
+from pyfork.cluster.hooks import Hooks
+from pyfork.cluster.loop_server import LoopServer
 
-def change(module: ModuleType) -> None:
+Create = Callable[..., Awaitable[Any]]
+
+
+def change(module: ModuleType, hooks: Hooks) -> None:
     """Put ours in the place of the methods that bind."""
     loop: Any = module.__dict__["Loop"]
-    loop.create_server = _server(loop.create_server)
-    loop.create_unix_server = _unix_server(loop.create_unix_server)
+    loop.create_server = _server(loop.create_server, hooks)
+    loop.create_unix_server = _unix_server(loop.create_unix_server, hooks)
     loop.create_datagram_endpoint = _datagram(loop.create_datagram_endpoint)
+
+
+_OF_A_CONNECTION = ("ssl", "ssl_handshake_timeout", "ssl_shutdown_timeout")
 
 
 class Servers(asyncio.AbstractServer):
@@ -69,7 +80,7 @@ class Servers(asyncio.AbstractServer):
             await server.wait_closed()
 
 
-def _server(create: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+def _server(create: Create, hooks: Hooks) -> Create:
     async def create_server(
         self: Any,
         factory: Any,
@@ -84,6 +95,8 @@ def _server(create: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[An
         reuse_port: bool | None = None,
         **options: Any,
     ) -> Any:
+        if sock is not None and hooks.copy(sock.fileno()):
+            return await _serve(create, hooks, self, factory, [sock], backlog=backlog, **options)
         if sock is not None or (host is None and port is None):
             return await create(self, factory, host, port, sock=sock, backlog=backlog, **options)
         hosts = [None] if host in ("", None) else [host] if isinstance(host, str) else list(host)
@@ -97,21 +110,42 @@ def _server(create: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[An
         )
         places = list(dict.fromkeys((each[0], each[4]) for info in found for each in info))
         sockets = _bound(places, reuse_address is not False)
-
-        def listen() -> None:
-            for each in sockets:
-                each.listen(backlog)
-
-        if options.get("start_serving", True):
-            listen()
-        servers = [
-            await create(self, factory, sock=each, backlog=backlog, **options) for each in sockets
-        ]
-        if len(servers) == 1 and options.get("start_serving", True):
-            return servers[0]
-        return Servers(self, servers, listen)
+        return await _serve(create, hooks, self, factory, sockets, backlog=backlog, **options)
 
     return create_server
+
+
+async def _serve(
+    create: Create, hooks: Hooks, loop: Any, factory: Any, sockets: list[Any], **options: Any
+) -> Any:
+    """What `create` makes of each of ``sockets``, as one server."""
+
+    def listen() -> None:
+        for each in sockets:
+            each.listen(options.get("backlog", 100))
+
+    at_once = options.get("start_serving", True)
+    if at_once:
+        listen()
+    servers = [
+        _seen(hooks, loop, factory, each, options)
+        or await create(loop, factory, sock=each, **options)
+        for each in sockets
+    ]
+    return servers[0] if at_once and len(servers) == 1 else Servers(loop, servers, listen)
+
+
+def _seen(
+    hooks: Hooks, loop: Any, factory: Any, sock: Any, options: dict[str, Any]
+) -> LoopServer | None:
+    """The server where connections are to be seen."""
+    if hooks.reception is None or not hooks.copy(sock.fileno()):
+        return None
+    given = {name: options[name] for name in _OF_A_CONNECTION if options.get(name) is not None}
+    server = LoopServer(loop, factory, sock, given)
+    if options.get("start_serving", True):
+        server.start()
+    return server
 
 
 def _bound(places: list[Any], reuse_address: bool) -> list[socket.socket]:
@@ -144,7 +178,7 @@ def _bind(made: socket.socket, address: Any) -> None:
         ) from None
 
 
-def _unix_server(create: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+def _unix_server(create: Create, hooks: Hooks) -> Create:
     async def create_unix_server(
         self: Any, factory: Any, path: Any = None, *, sock: Any = None, **options: Any
     ) -> Any:
@@ -159,8 +193,7 @@ def _unix_server(create: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitab
             except BaseException:
                 sock.close()
                 raise
-            if options.get("start_serving", True):
-                sock.listen(options.get("backlog", 100))
+            return await _serve(create, hooks, self, factory, [sock], **options)
         return await create(self, factory, sock=sock, **options)
 
     return create_unix_server
@@ -174,7 +207,7 @@ def _remove_stale(path: Any) -> None:
         pass
 
 
-def _datagram(create: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+def _datagram(create: Create) -> Create:
     async def create_datagram_endpoint(
         self: Any, factory: Any, local_addr: Any = None, remote_addr: Any = None, **options: Any
     ) -> Any:

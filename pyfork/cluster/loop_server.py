@@ -1,0 +1,103 @@
+"""A server of an event loop that accepts in Python, where the loop's own does so in C."""
+
+import asyncio
+import errno
+from collections.abc import Callable
+from typing import Any
+
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+_REST = 1.0  # seconds without accepting, then
+
+
+class LoopServer(asyncio.AbstractServer):
+    """On one socket.
+
+    Args:
+        options: of the loop's `connect_accepted_socket`.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        factory: Callable[[], asyncio.BaseProtocol],
+        sock: Any,
+        options: dict[str, Any],
+    ) -> None:
+        self._loop = loop
+        self._factory: Any = factory
+        self._sock = sock
+        self._options = options
+        self._opening: set[asyncio.Task[Any]] = set()
+        self._serving = self._closed = False
+
+    @property
+    def sockets(self) -> list[Any]:
+        """Where it accepts."""
+        return [] if self._closed else [self._sock]
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop it belongs to."""
+        return self._loop
+
+    def is_serving(self) -> bool:
+        """Whether it accepts."""
+        return self._serving
+
+    def start(self) -> None:
+        """Begin to accept; the socket listens."""
+        if not self._closed:
+            self._serving = True
+            self._loop.add_reader(self._sock.fileno(), self._readable)
+
+    async def start_serving(self) -> None:
+        """Begin to accept."""
+        self.start()
+
+    async def serve_forever(self) -> None:
+        """Until cancelled."""
+        self.start()
+        try:
+            await self._loop.create_future()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Stop accepting."""
+        if not self._closed:
+            self._pause()
+            self._closed = True
+            self._sock.close()
+
+    async def wait_closed(self) -> None:
+        """Nothing is left to wait for."""
+
+    def _pause(self) -> None:
+        if self._serving:
+            self._serving = False
+            self._loop.remove_reader(self._sock.fileno())
+
+    def _readable(self) -> None:
+        """Accept one; what else is there makes it readable again."""
+        try:
+            client, _ = self._sock.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            if error.errno not in _EXHAUSTED:
+                raise
+            self._pause()
+            self._loop.call_later(_REST, self.start)
+            return
+        client.setblocking(False)
+        connecting = self._loop.connect_accepted_socket(self._factory, client, **self._options)
+        task = self._loop.create_task(connecting)
+        self._opening.add(task)
+        task.add_done_callback(self._opened)
+
+    def _opened(self, task: "asyncio.Task[Any]") -> None:
+        self._opening.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, OSError):  # a handshake that fails is one
+            self._loop.call_exception_handler(
+                {"message": "a connection could not be served", "exception": error}
+            )
