@@ -4,6 +4,7 @@ uvicorn is imported at the first handshake: an application without WebSockets do
 """
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,10 @@ def uvicorn_config(
         proxy_headers=True,
         forwarded_allow_ips=trusted,
         server_header=config.server_header,
+        ws_max_size=config.ws_max_size or sys.maxsize,
+        ws_ping_interval=config.ws_ping_interval,
+        ws_ping_timeout=config.ws_ping_timeout,
+        ws_per_message_deflate=config.ws_compression,
     )
     prepared.load()
     return prepared

@@ -20,9 +20,7 @@ def load(path: str) -> None:
     """
     try:
         if os.path.splitext(path)[1] in (".json", ".toml"):
-            logging.config.dictConfig(
-                {"version": 1, "disable_existing_loggers": False} | _mapping(path)
-            )
+            _apply(_mapping(path))
         else:
             parser = configparser.ConfigParser()
             with open(path, encoding="utf-8") as file:
@@ -37,6 +35,18 @@ def load(path: str) -> None:
         ) from error
     except Exception as error:  # the file names classes and, as INI, holds code: any may raise
         raise ConfigError(f"--log-config: {path}: {_reason(error)}") from error
+
+
+def load_dictionary(given: dict[str, Any]) -> None:
+    """Apply what a Python configuration file gives. Raises ConfigError: logging refuses it."""
+    try:
+        _apply(given)
+    except Exception as error:  # it names classes: any may raise
+        raise ConfigError(f"log_config_dict: {_reason(error)}") from error
+
+
+def _apply(given: dict[str, Any]) -> None:
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False} | given)
 
 
 def _mapping(path: str) -> dict[str, Any]:

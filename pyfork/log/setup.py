@@ -64,8 +64,8 @@ def configure(config: Config) -> None:
     identity = current_identity()
     logging.getLogger(ACCESS).addFilter(identity)
     before = [_Saved.bare(logging.getLogger(name)) for name in _OURS]
-    if config.log_config:
-        _load_external(config.log_config, before)
+    if _is_external(config):
+        _load_external(config, before)
     if error is not None:
         level: int = logging.getLevelName(config.log_level.upper())
         handler = _attach("pyfork", error, LineFormatter(), identity, level)
@@ -75,7 +75,7 @@ def configure(config: Config) -> None:
         _attach("uvicorn", error, LineFormatter(), identity, max(level, logging.WARNING))
     if access is not None:
         _attach(ACCESS, access, logging.Formatter("%(message)s"), identity, logging.INFO)
-    elif not config.log_config:
+    elif not _is_external(config):
         logging.getLogger(ACCESS).setLevel(_NEVER)
     reclaim()
     for saved in before:
@@ -145,7 +145,7 @@ def _handlers() -> Iterator[logging.Handler]:
 
 def _open_sinks(config: Config) -> tuple[Sink | None, Sink | None]:
     """Both are open before anything old is let go of, or neither."""
-    if config.log_config:
+    if _is_external(config):
         return None, None
     error = _open(config, config.error_logfile, "--error-logfile", 2)
     try:
@@ -220,11 +220,19 @@ def _make_pleasant(handler: logging.Handler, config: Config) -> None:
         handler.addFilter(Quiet())
 
 
-def _load_external(path: str, before: list["_Saved"]) -> None:
+def _is_external(config: Config) -> bool:
+    """Whether the set-up is somebody else's."""
+    return bool(config.log_config or config.log_config_dict)
+
+
+def _load_external(config: Config, before: list["_Saved"]) -> None:
     from pyfork.log import external
 
     try:
-        external.load(path)
+        if config.log_config_dict:
+            external.load_dictionary(config.log_config_dict)
+        else:
+            external.load(config.log_config or "")
     except ConfigError:
         for saved in before:
             saved.restore()

@@ -31,7 +31,7 @@ class AsgiWorker(EngineWorker):
         self.websockets = WebSockets(
             self.config, app.callable, self.state, lambda: self.engine.count_connections()
         )
-        self.equip(self.gateway, upgrade=self.websockets.take)
+        self.equip(self.gateway, upgrade=self.websockets.take if self.config.ws != "none" else None)
         self.engine.upgraded = lambda: len(self.websockets.connections)
 
     async def boot(self) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import random
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -120,6 +121,11 @@ def _server(birth: Birth, app: App) -> "uvicorn.Server":
         server_header=config.server_header,
         backlog=config.backlog,
         timeout_keep_alive=round(config.keep_alive),
+        ws=config.ws,
+        ws_max_size=config.ws_max_size or sys.maxsize,
+        ws_ping_interval=config.ws_ping_interval,
+        ws_ping_timeout=config.ws_ping_timeout,
+        ws_per_message_deflate=config.ws_compression,
     )
     prepared.load()
     if config.lifespan != "off" and app.interface == "asgi":

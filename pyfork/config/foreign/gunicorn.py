@@ -40,6 +40,17 @@ def _plain(value: object) -> object:
     return int(value) if isinstance(value, int) else value
 
 
+def _loggers(value: dict[str, Any]) -> dict[str, Any]:
+    """What is set up for gunicorn's loggers is for ours, unless ours are there too."""
+    loggers = value.get("loggers", {})
+    ours = {
+        name.replace("gunicorn", "pyfork"): each
+        for name, each in loggers.items()
+        if name.startswith("gunicorn")
+    }
+    return {**value, "loggers": {**ours, **loggers}}
+
+
 def _parser(value: str) -> str:
     return {"fast": "httptools", "python": "h11"}.get(value, value)
 
@@ -179,7 +190,7 @@ GUNICORN: dict[str, Outcome] = {
     "loglevel": honoured("log_level"),
     "logconfig": honoured("log_config"),
     "logconfig_json": honoured("log_config", flags="--log-config-json"),
-    "logconfig_dict": honoured("log_config_dict", harmless=({},)),
+    "logconfig_dict": honoured("log_config_dict", read=_loggers, harmless=({},)),
     "logger_class": refused(
         "give handlers and filters for pyfork.error and pyfork.access by logconfig_dict",
         flags="--logger-class",
