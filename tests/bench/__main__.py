@@ -11,11 +11,15 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from tests.bench import cases, load, peers, plot, report
-from tests.bench.cases.case import Bench, pin_load, raise_file_limit
+from tests.bench.cases.case import Bench, Case, pin_load, raise_file_limit
 from tests.bench.measure import Run, measure, new_run
+from tests.bench.peers import Peer
 from tests.bench.running import Cores, Unfit
+
+Named = TypeVar("Named", Case, Peer)
 
 FILES = 12_000  # what 5,000 connections and their clients need
 
@@ -46,11 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         run = read(options.load) if options.load else perform(options)
-    except KeyError as error:
-        commandline.error(f"no such case or peer: {error.args[0]} (see --list)")
-    except Unfit as error:
+    except (Unfit, OSError) as error:
         commandline.error(str(error))
-    write(run, options)
+    show(run, options)
     return 0
 
 
@@ -65,16 +67,28 @@ def show_all() -> int:
     return 0
 
 
+def pick(known: Sequence[Named], names: str | None) -> list[Named]:
+    """Those that are asked for, separated by commas; all without. Raises Unfit."""
+    by_name = {each.name: each for each in known}
+    asked = names.split(",") if names else list(by_name)
+    if unknown := [name for name in asked if name not in by_name]:
+        raise Unfit(f"no {', '.join(unknown)} among {', '.join(by_name)}")
+    return [by_name[name] for name in asked]
+
+
 def read(paths: Sequence[Path]) -> Run:
     """Former runs as one."""
     return report.merged([Run.from_dict(json.loads(path.read_text())) for path in paths])
 
 
 def perform(options: argparse.Namespace) -> Run:
-    """Measure. Raises KeyError for what there is not, Unfit where nothing can be measured."""
-    chosen, servers = cases.chosen(options.cases), peers.chosen(options.peers)
+    """Measure. Raises Unfit for what there is not, and where nothing can be measured."""
+    chosen = pick(cases.CASES, options.cases)
+    servers = pick(peers.PEERS, options.peers)
     if not load.installed():
         raise Unfit(load.MISSING)
+    if options.write and not report.has_markers(options.write.read_text()):
+        raise Unfit(f"{options.write} has no {report.BEGIN} and {report.END} to write between")
     cores = Cores.divide(os.sched_getaffinity(0))
     raise_file_limit(FILES)
     pin_load(cores)
@@ -88,6 +102,7 @@ def perform(options: argparse.Namespace) -> Run:
         if result.rounds or result.failures:
             run.results.append(result)
             print(report.table(result), end="\n\n", flush=True)
+            keep(run, options)
     return run
 
 
@@ -96,13 +111,18 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def write(run: Run, options: argparse.Namespace) -> None:
-    """To wherever it was asked for."""
+def keep(run: Run, options: argparse.Namespace) -> None:
+    """What was measured so far: who interrupts a long run shall not lose it."""
+    if options.json:
+        options.json.write_text(json.dumps(run.as_dict(), indent=1) + "\n")
+
+
+def show(run: Run, options: argparse.Namespace) -> None:
+    """Wherever it was asked for."""
+    keep(run, options)
     if options.load and not (options.json or options.plot or options.write):
         for result in run.results:
             print(report.table(result), end="\n\n")
-    if options.json:
-        options.json.write_text(json.dumps(run.as_dict(), indent=1) + "\n")
     if options.plot:
         options.plot.write_text(plot.draw(run.results))
     if options.write:

@@ -1,5 +1,6 @@
 """Clients of our own, for what wrk does not do. All of them run in this thread."""
 
+import re
 import selectors
 import socket
 import time
@@ -151,5 +152,8 @@ def read_body(data: bytes) -> bytes | None:
         return None
     if not head.startswith(b"HTTP/1.1 200"):
         raise Unfit(f"it answers {head[:60]!r}")
-    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+    field = re.search(rb"(?mi)^content-length: *(\d+)", head)
+    if not field:
+        raise Unfit("it answers without a Content-Length")
+    length = int(field[1])
     return body if len(body) >= length else None

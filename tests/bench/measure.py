@@ -3,6 +3,7 @@
 import platform
 import shlex
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -153,5 +154,5 @@ def _once(case: Case, peer: Peer, bench: Bench) -> list[float]:
         raise Unfit(f"not installed: {missing}")
     try:
         return list(case.measure(bench, peer))
-    except (OSError, AssertionError) as error:
+    except (OSError, AssertionError, subprocess.SubprocessError) as error:
         raise Unfit(f"{type(error).__name__}: {error}") from error

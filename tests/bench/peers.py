@@ -129,9 +129,3 @@ PEERS = (
 
 # What the others of an interface are compared with.
 REFERENCES = {"wsgi": "pyfork-wsgi", "asgi": "pyfork-asgi"}
-
-
-def chosen(names: str | None) -> list[Peer]:
-    """Those that are asked for, separated by commas; all without. Raises KeyError for others."""
-    by_name = {peer.name: peer for peer in PEERS}
-    return [by_name[name] for name in names.split(",")] if names else list(PEERS)

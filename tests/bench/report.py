@@ -20,7 +20,7 @@ def table(result: Result) -> str:
     better = "more" if first.more else "less"
     lines = [f"{result.title} ({result.name}): {first.name} in {first.unit}, {better} is better"]
     if result.rounds:
-        heads = "".join(f"{f'{figure.name} {figure.unit}':>18}" for figure in more)
+        heads = "".join(f"{f'{figure.name} {figure.unit}'.strip():>18}" for figure in more)
         lines.append(f"  {'':18}{'median':>10}{'min - max':>20}{'pyfork is':>12}{heads}")
     for peer in result.peers():
         spread, ratio = result.spread(peer), result.ratio(peer)
@@ -75,7 +75,8 @@ def _rows(run: Run, interface: str) -> Iterator[str]:
         for place, figure in enumerate(result.figures):
             cells = [_cell(result, peer, place) for peer in peers]
             title = result.title if place == 0 else "&nbsp; " + figure.name
-            yield "| " + " | ".join([f"{title}, {figure.unit}", *cells]) + " |"
+            unit = figure.unit and f", {figure.unit}"
+            yield "| " + " | ".join([title + unit, *cells]) + " |"
 
 
 def _cell(result: Result, peer: str, place: int) -> str:
@@ -94,12 +95,14 @@ def failures(result: Result) -> Iterator[str]:
 
 
 def write_between(text: str, content: str) -> str:
-    """A page with ``content`` between its markers. Raises ValueError if it has none."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"no {BEGIN} and {END} to write between")
-    return f"{before}{BEGIN}\n{content}\n{END}{after}"
+    """A page with ``content`` between its markers, which it must have."""
+    before, _, rest = text.partition(BEGIN)
+    return f"{before}{BEGIN}\n{content}\n{END}{rest.partition(END)[2]}"
+
+
+def has_markers(text: str) -> bool:
+    """Whether a page can be written between."""
+    return END in text.partition(BEGIN)[2]
 
 
 def merged(runs: Sequence[Run]) -> Run:

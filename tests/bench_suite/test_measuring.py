@@ -49,7 +49,7 @@ def test_a_quick_run_has_figures_and_leaves_nothing(tmp_path: Path) -> None:
 def test_what_there_is_not_is_said() -> None:
     done = bench("--cases", "bare,nothing")
     assert done.returncode == 2
-    assert "no such case or peer: nothing" in done.stderr
+    assert "no nothing among bare, browser" in done.stderr
 
 
 def test_more_instructions_than_recorded_are_noticed(capsys: pytest.CaptureFixture[str]) -> None:
