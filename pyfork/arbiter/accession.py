@@ -13,7 +13,6 @@ from pyfork.arbiter.facts import Asked, Wish
 from pyfork.arbiter.handoffs import Handoffs, Taker
 from pyfork.arbiter.heritage import Predecessor
 from pyfork.arbiter.supervisor import Supervisor
-from pyfork.arbiter.wires import Wires
 from pyfork.ipc.messages import (
     Dismissed,
     Failed,
@@ -23,6 +22,7 @@ from pyfork.ipc.messages import (
     Offered,
     Succeeded,
 )
+from pyfork.ipc.wires import Wires
 
 log = logging.getLogger("pyfork.error")
 

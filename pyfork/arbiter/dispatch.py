@@ -13,11 +13,11 @@ from pyfork.arbiter.crew import BOUND, Crew, Member
 from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.queues import Queues
-from pyfork.arbiter.round_robin import RoundRobin
-from pyfork.arbiter.rounds import Rounds
 from pyfork.arbiter.supervisor import Supervisor
-from pyfork.arbiter.wires import Wires
+from pyfork.cluster.round_robin import RoundRobin
+from pyfork.cluster.rounds import Rounds
 from pyfork.ipc.messages import Mind
+from pyfork.ipc.wires import Wires
 from pyfork.record import entity, field
 
 
@@ -39,7 +39,7 @@ class Dispatch:
         self._round_robin = RoundRobin(
             self.wires, key=BOUND, takers=self._with_trays, listeners=self._listeners
         )
-        self._rounds = Rounds(self.wires, self.ports, self._takers)
+        self._rounds = Rounds(self.wires, self.ports.handles, self._takers)
         self._queues = Queues(self.wires, self.ports, self._takers)
 
     @property

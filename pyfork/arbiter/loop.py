@@ -35,7 +35,7 @@ from pyfork.arbiter.supervisor import STOPPING, SUPERSEDED
 from pyfork.arbiter.systemd import Herald
 from pyfork.arbiter.upgrade import Upgrade
 from pyfork.arbiter.watch import Watch, Watched
-from pyfork.arbiter.wires import Wires
+from pyfork.ipc.wires import Wires
 from pyfork.config import unit
 from pyfork.config.settings import Config
 from pyfork.control.requests import Requests

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from pyfork.arbiter.crew import BOUND, Member
 from pyfork.arbiter.ports import Ports
-from pyfork.arbiter.wires import Wires
 from pyfork.ipc.messages import Mind, Unmind
+from pyfork.ipc.wires import Wires
 
 log = logging.getLogger("pyfork.error")
 

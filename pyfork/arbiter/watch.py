@@ -14,12 +14,12 @@ from functools import partial
 
 from pyfork.arbiter import process
 from pyfork.arbiter.backoff import Backoff
-from pyfork.arbiter.wires import Wires
 from pyfork.config import unit
 from pyfork.config.settings import Config
 from pyfork.ipc import titles
 from pyfork.ipc.channel import Channel, pair
 from pyfork.ipc.messages import Changed, Message
+from pyfork.ipc.wires import Wires
 from pyfork.log import setup
 from pyfork.record import entity, field, record
 

@@ -15,8 +15,8 @@ import socket
 import struct
 from collections.abc import Callable, Mapping
 
-from pyfork.arbiter.wires import READ, WRITE, Wires
 from pyfork.control import places
+from pyfork.ipc.wires import READ, WRITE, Wires
 from pyfork.net.unix import SocketFile
 
 MAX_LINE = 64 << 10  # bytes of one request

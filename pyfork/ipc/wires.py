@@ -1,4 +1,4 @@
-"""The wires: every fd that the arbiter waits for, and who is told when it speaks.
+"""The wires: every fd that a parent waits for, and who is told when it speaks.
 
 One selector, one wait. A channel's messages are read here and handed on whole; what they mean is
 the business of whoever connected the channel.
@@ -28,10 +28,14 @@ class HasFileno(Protocol):
 
 
 class Wires:
-    """Everything that the arbiter hears from."""
+    """Everything that a parent hears from."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
+
+    def fileno(self) -> int:
+        """What is readable when `wait` has something to tell: for a loop around this one."""
+        return self._selector.fileno()  # epoll's or kqueue's
 
     def wait(self, patience: float | None) -> None:
         """Wait, at most ``patience`` seconds, and tell whoever is concerned."""

@@ -14,12 +14,14 @@ import os
 import socket
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Protocol
 
-from pyfork.arbiter.crew import Member
-from pyfork.arbiter.wires import Wires
+from pyfork.ipc.channel import Channel
+from pyfork.ipc.scoreboard import Line
 from pyfork.ipc.tray import Tray
+from pyfork.ipc.wires import Wires
 
 log = logging.getLogger("pyfork.error")
 
@@ -35,12 +37,34 @@ Nap = tuple[Mark, float]
 """How its line was, and when that was seen."""
 
 
+class Taker(Protocol):
+    """A worker, as far as it matters here."""
+
+    @property
+    def worker(self) -> int:
+        """Its serial."""
+
+    @property
+    def slot(self) -> int:
+        """By which they take turns."""
+
+    @property
+    def channel(self) -> Channel: ...
+
+    @property
+    def line(self) -> Line: ...
+
+    @property
+    def trays(self) -> dict[str, Tray]:
+        """By the key of a handle."""
+
+
 class Entrusted:
     """A connection on somebody's tray."""
 
     __slots__ = ("accepted", "client", "member", "since")
 
-    def __init__(self, client: socket.socket, member: Member, since: float) -> None:
+    def __init__(self, client: socket.socket, member: Taker, since: float) -> None:
         self.client = client  # the arbiter's copy
         self.member = member
         self.since = since
@@ -63,7 +87,7 @@ class RoundRobin:
         wires: Wires,
         *,
         key: str,
-        takers: Callable[[], list[Member]],
+        takers: Callable[[], Sequence[Taker]],
         listeners: Callable[[], Iterable[socket.socket]],
         nap: float | None = None,
     ) -> None:
@@ -98,12 +122,12 @@ class RoundRobin:
         for client in [*self._hand, *(each.client for each in self._entrusted.values())]:
             client.close()
 
-    def join(self, member: Member) -> None:
+    def join(self, member: Taker) -> None:
         """A worker was born, or has lived through an exec; then something may be on its tray."""
         self._wires.watch(self._tray(member), partial(self._heard, member))
         self._retrieve(member)
 
-    def leave(self, member: Member) -> None:
+    def leave(self, member: Taker) -> None:
         """A worker is dead, or accepts no more: what it has not taken is for another."""
         self._hear(member)
         self._retrieve(member)
@@ -154,10 +178,10 @@ class RoundRobin:
             self._hand.append(client)
             self._give()
 
-    def _heard(self, member: Member, mask: int) -> None:
+    def _heard(self, member: Taker, mask: int) -> None:
         self._hear(member)
 
-    def _hear(self, member: Member) -> None:
+    def _hear(self, member: Taker) -> None:
         """Forget what the worker has taken."""
         while numbers := self._tray(member).taken():
             for number in numbers:
@@ -172,7 +196,7 @@ class RoundRobin:
 
     def _take_back(self, now: float) -> None:
         """What has been lying for long while another worker is free."""
-        idle: dict[int, Member] = {}
+        idle: dict[int, Taker] = {}
         for each in self._entrusted.values():
             if now >= each.since + PATIENCE:
                 if each.accepted == each.member.line.accepted:
@@ -192,7 +216,7 @@ class RoundRobin:
                 if member.worker not in takers:
                     self._retrieve(member)
 
-    def _retrieve(self, member: Member) -> bool:
+    def _retrieve(self, member: Taker) -> bool:
         """Take back what is on a worker's tray; whether there was anything."""
         back = self._tray(member).take_back()
         for number, fd in back:
@@ -221,27 +245,27 @@ class RoundRobin:
             else:
                 return
 
-    def _in_turn(self) -> list[Member]:
+    def _in_turn(self) -> list[Taker]:
         """Workers with room, the next one first. Where nobody is free, those with nothing yet."""
         takers = self._takers()
         free = [member for member in takers if self._is_free(member)]
         free = free or [member for member in takers if not self._load[member.worker]]
         return sorted(free, key=lambda member: (member.slot <= self._last_slot, member.slot))
 
-    def _is_free(self, member: Member) -> bool:
+    def _is_free(self, member: Taker) -> bool:
         return bool(member.line.accepting) and self._load[member.worker] < self._room(member)
 
-    def _room(self, member: Member) -> int:
+    def _room(self, member: Taker) -> int:
         """How many connections may lie with it."""
         mark, since = self._asleep.get(member.worker, (None, 0.0))
         if mark != _mark(member):
             return ROOM
         return int(self._nap is not None and time.monotonic() >= since + self._nap)
 
-    def _tray(self, member: Member) -> Tray:
+    def _tray(self, member: Taker) -> Tray:
         return member.trays[self._key]
 
 
-def _mark(member: Member) -> Mark:
+def _mark(member: Taker) -> Mark:
     line = member.line
     return line.accepted, line.requests, line.deadline

@@ -8,12 +8,11 @@ import socket
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from pyfork.arbiter.crew import BOUND, Member
-from pyfork.arbiter.ports import Ports
-from pyfork.arbiter.round_robin import RoundRobin
-from pyfork.arbiter.wires import Wires
+from pyfork.cluster.primary import PREFIX, Handles
+from pyfork.cluster.round_robin import RoundRobin, Taker
 from pyfork.ipc.messages import Mind
 from pyfork.ipc.tray import Tray
+from pyfork.ipc.wires import Wires
 
 NAP = 1.0  # seconds; nothing else than that it accepts tells that a script is awake
 
@@ -25,9 +24,11 @@ class Rounds:
         takers: workers that serve.
     """
 
-    def __init__(self, wires: Wires, ports: Ports, takers: Callable[[], Iterable[Member]]) -> None:
+    def __init__(
+        self, wires: Wires, handles: Handles, takers: Callable[[], Iterable[Taker]]
+    ) -> None:
         self._wires = wires
-        self._ports = ports
+        self._handles = handles
         self._takers = takers
         self._rounds: dict[str, RoundRobin] = {}
         self._finished = False
@@ -48,7 +49,7 @@ class Rounds:
         for each in self._rounds.values():
             each.disown()
 
-    def seat(self, member: Member, key: str) -> None:
+    def seat(self, member: Taker, key: str) -> None:
         """A worker listens, and is to have its turn."""
         if key in member.trays:
             return
@@ -56,21 +57,21 @@ class Rounds:
         self._round(key).join(member)
         self._wires.send(member.channel, Mind([f"tray of {key}"]), [tray.theirs.fileno()])
 
-    def join(self, member: Member) -> None:
+    def join(self, member: Taker) -> None:
         """A worker has lived through an exec."""
         for key in member.trays:
-            if key != BOUND:
+            if key.startswith(PREFIX):
                 self._round(key).join(member)
 
-    def unseat(self, member: Member, key: str) -> None:
+    def unseat(self, member: Taker, key: str) -> None:
         """It does not listen any more, or is dead."""
         if key in member.trays:
             self._rounds[key].leave(member)
             member.trays.pop(key).close()
 
-    def leave(self, member: Member) -> None:
+    def leave(self, member: Taker) -> None:
         """A worker is dead."""
-        for key in [key for key in member.trays if key != BOUND]:
+        for key in [key for key in member.trays if key.startswith(PREFIX)]:
             self.unseat(member, key)
 
     def act(self, now: float) -> None:
@@ -98,9 +99,9 @@ class Rounds:
             )
         return self._rounds[key]
 
-    def _with_tray(self, key: str) -> list[Member]:
+    def _with_tray(self, key: str) -> list[Taker]:
         return [each for each in self._takers() if key in each.trays]
 
     def _listeners_of(self, key: str) -> list[socket.socket]:
-        found = self._ports.handles.sockets().get(key)
+        found = self._handles.sockets().get(key)
         return [found] if found else []
