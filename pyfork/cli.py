@@ -169,6 +169,8 @@ def _libraries(config: Config) -> Iterator[str]:
         wanted.append("uvloop")
     if config.http != "h11":
         wanted.append("httptools")
+    if config.reload:  # what is slow to import is slow at each save
+        wanted.append("pyfork.worker.lifespan")
     return filter(importlib.util.find_spec, wanted)
 
 

@@ -9,6 +9,7 @@ Rules: only where --reload is asked for; changes nothing, and remembers nothing 
 
 import json
 import secrets
+from collections.abc import MutableMapping
 from typing import Any
 
 from pyfork.dev import page
@@ -19,7 +20,7 @@ from pyfork.record import asdict
 HEADER = "Pyfork-Fault"  # by its absence the page knows that the application is back
 OFFERED = ("text/html", "application/json", "text/plain")
 
-Scope = dict[str, Any]
+Scope = MutableMapping[str, Any]
 
 
 class Broken:
