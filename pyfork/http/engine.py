@@ -8,10 +8,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from pyfork.config.settings import Config
+from pyfork.http.date import http_date
 from pyfork.http.forwarded import Proxies
 from pyfork.http.parser import Limits
 from pyfork.http.request import RequestHead
@@ -70,7 +70,7 @@ class Engine:
 
     def tick(self, now: float) -> None:
         """Once a second: renew the Date line (RFC 9110 6.6.1). ``now`` is seconds since 1970."""
-        self.date_line = b"Date: " + formatdate(now, usegmt=True).encode() + b"\r\n"
+        self.date_line = b"Date: " + http_date(now) + b"\r\n"
 
     def count_served(self) -> None:
         """A request was answered."""

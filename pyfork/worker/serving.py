@@ -1,7 +1,6 @@
 """What the WSGI and ASGI worker have in common: an engine, an acceptor, and how both end."""
 
 import logging
-import random
 import socket
 import time
 from collections.abc import Sequence
@@ -40,6 +39,8 @@ class EngineWorker(Worker):
         self.engine.connections_changed = self.connections_changed
         self.engine.overdue = self.wear
         if config.max_requests:
+            import random  # a millisecond that other starts need not wait
+
             self.engine.wear_after = config.max_requests + random.randint(
                 0, config.max_requests_jitter
             )

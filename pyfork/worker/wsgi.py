@@ -1,11 +1,15 @@
 """The `sync` and `thread` workers: a WSGI application in the loop's thread, or in a pool."""
 
+from typing import TYPE_CHECKING
+
 from pyfork.http.runner import Inline, Runner
 from pyfork.http.wsgi import WsgiGateway
 from pyfork.ipc.birth import Birth
 from pyfork.worker.app import App
 from pyfork.worker.serving import EngineWorker
-from pyfork.worker.threads import ThreadRunner
+
+if TYPE_CHECKING:
+    from pyfork.worker.threads import ThreadRunner
 
 
 class WsgiWorker(EngineWorker):
@@ -17,9 +21,7 @@ class WsgiWorker(EngineWorker):
         super().__init__(birth, app)
         config = self.config
         threaded = config.threads > 1 or config.worker_class == "thread"
-        self._pool = (
-            ThreadRunner(self.loop, config.threads, self._pool_changed) if threaded else None
-        )
+        self._pool = self._new_pool() if threaded else None
         runner: Runner = self._pool or Inline()
         self._gateway = gateway = WsgiGateway(
             app.callable,
@@ -29,6 +31,11 @@ class WsgiWorker(EngineWorker):
             closed=self.changed.set,
         )
         self.equip(gateway)
+
+    def _new_pool(self) -> "ThreadRunner":
+        from pyfork.worker.threads import ThreadRunner  # most workers have one thread
+
+        return ThreadRunner(self.loop, self.config.threads, self._pool_changed)
 
     def empty(self) -> bool:
         """Whether no connection is left, and no iterable whose response has left is closing."""
