@@ -1,5 +1,6 @@
 """The first thing that runs: answer to signals, then become the command."""
 
+import gc
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
 
+    gc.disable()  # what is loaded from here on stays: the command says when that has an end
     from pyfork.cli import main as command
 
     sys.exit(command(sys.argv[1:]))

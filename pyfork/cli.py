@@ -3,6 +3,7 @@
 The only place that prints and that decides on the exit status.
 """
 
+import gc
 import importlib
 import importlib.util
 import logging
@@ -16,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyfork import __version__
-from pyfork.config.arguments import Arguments, parse, usage
+from pyfork.config.arguments import Arguments, options, parse, usage
 from pyfork.config.load import Loaded, load, table
+from pyfork.config.options import Verb
 from pyfork.config.runtime import claim_upgrade
 from pyfork.config.script import for_script
 from pyfork.config.settings import Config
@@ -52,9 +54,8 @@ def main(argv: Sequence[str]) -> int:
 def serve(argv: Sequence[str]) -> int:
     """``pyfork [serve] [OPTIONS] [APP]``."""
     arguments = parse(argv)
-    if arguments.action == "help":
-        commands = importlib.import_module(_CONTROL)
-        return _show(f"{usage()}\n\n{commands.overview()}")
+    if arguments.action in ("help", "help_all"):
+        return _help(whole=arguments.action == "help_all")
     if arguments.action == "version":
         return _show(f"pyfork {__version__}")
     read = _reader(arguments)
@@ -79,7 +80,7 @@ def run(argv: Sequence[str]) -> int:
         at = words.index("-m")
         _, module = words.pop(at), words.pop(at)
     said = parse(words)
-    if said.action in ("help", "version"):
+    if said.action in ("help", "help_all", "version"):
         return serve(words)
     given = dict(said.given)
     if module is not None:
@@ -107,15 +108,47 @@ def operate(name: str, argv: Sequence[str]) -> int:
     return status
 
 
+def completion(argv: Sequence[str]) -> int:
+    """``pyfork completion SHELL``: print the script that completes command lines there."""
+    from pyfork.config.completion import SHELLS, script
+
+    shell = argv[0] if len(argv) == 1 else ""
+    if shell not in SHELLS:
+        raise ConfigError(f"name one shell: pyfork completion {'|'.join(SHELLS)}")
+    return _show(script(shell, list(options()), _verbs()))
+
+
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "serve": serve,
     "run": run,
+    "completion": completion,
     **{
         name: partial(operate, name)
         for name in ("status", "sockets", "reload", "upgrade", "stop", "scale")
     },
 }
 """What the first word may be; any other is an application or an option of ``serve``."""
+
+
+def _verbs() -> list[Verb]:
+    """The commands, for people and for shells."""
+    from pyfork.config.completion import SHELLS
+
+    return [
+        Verb("serve", "What is done without a command."),
+        Verb("run", "Run a Python script that opens its own port, in several processes on it."),
+        *importlib.import_module(_CONTROL).verbs(),
+        Verb(
+            "completion", f"Print completion for a shell: {', '.join(SHELLS)}.", (), tuple(SHELLS)
+        ),
+    ]
+
+
+def _help(*, whole: bool) -> int:
+    from pyfork.config.usage import listing
+
+    shown = listing("Commands (pyfork COMMAND --help)", {each.name: each.help for each in _verbs()})
+    return _show(f"{usage(whole=whole)}\n\n{shown}")
 
 
 def _reader(arguments: Arguments) -> Callable[[], Loaded]:
@@ -151,6 +184,7 @@ def _run(
     config = loaded.config
     for name in (*_ENGINE, *_libraries(config)) if worker == _WORKER else (worker,):
         importlib.import_module(name)
+    _collect_garbage()
     files = (arguments.file,) if arguments.file else FILES
     return Arbiter(
         config,
@@ -160,6 +194,12 @@ def _run(
         watched=Watched(_WATCHER, files),
         notes=loaded.notes,
     ).run()
+
+
+def _collect_garbage() -> None:
+    """From now on; what is loaded already is none."""
+    gc.freeze()
+    gc.enable()
 
 
 def _libraries(config: Config) -> Iterator[str]:
@@ -200,6 +240,7 @@ def _heritage(config: Config, *, takeover: bool) -> "Heritage":
 def _check(config: Config) -> int:
     """Load the application as a worker would. This process ends with it."""
     loading = importlib.import_module(_LOADING)
+    _collect_garbage()
     loading.enter(config.chdir, config.pythonpath, config.env)
     app = loading.load(config.app, factory=config.factory, interface=config.interface)
     return _show(f"{config.app}: {app.interface.upper()} application, ready to serve")
