@@ -92,10 +92,20 @@ def hook(parameters: str, *, fewest: int | None = None) -> Kind[Callable[..., An
         for count in range(len(names), (fewest or len(names)) - 1, -1):
             with suppress(TypeError):
                 signature(raw).bind(*names[:count])
-                return raw
+                return raw if count == len(names) else _shortened(raw, count)
         raise ValueError(raw)
 
     return Kind("", f"a function of ({', '.join(names)})", read, _show_function)
+
+
+def _shortened(function: Callable[..., Any], count: int) -> Callable[..., Any]:
+    from functools import wraps
+
+    @wraps(function)
+    def called(*arguments: Any) -> Any:
+        return function(*arguments[:count])
+
+    return called
 
 
 def _show_function(value: Callable[..., Any]) -> str:

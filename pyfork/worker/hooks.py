@@ -10,10 +10,11 @@ from pyfork.worker.app import App
 
 if TYPE_CHECKING:
     from pyfork.hooks.faces import WorkerFace
+    from pyfork.http.engine import Engine
 
 
-def loaded(worker: "WorkerFace", app: App) -> None:
-    """The application is there. Raises HookError."""
+def loaded(worker: "WorkerFace", app: App) -> App:
+    """The application is there; what is to be served in its place. Raises HookError."""
     from pyfork.hooks.calling import call
     from pyfork.hooks.faces import config_of
 
@@ -22,6 +23,30 @@ def loaded(worker: "WorkerFace", app: App) -> None:
         _mind_abort(worker)
     call(config_of(worker), "post_worker_init", worker)
     worker.booted = True
+    return _wrapped(worker, app)
+
+
+def _wrapped(worker: "WorkerFace", app: App) -> App:
+    """``app`` with what is called around each request, if anything is."""
+    from pyfork.hooks.faces import config_of
+
+    config = config_of(worker)
+    if config.pre_request is None and config.post_request is None:
+        return app
+    from pyfork.worker import around
+
+    wrap = around.around_asgi if app.interface == "asgi" else around.around_wsgi
+    return App(wrap(app.callable, worker), app.interface)
+
+
+def equipped(worker: "WorkerFace", engine: "Engine", app: App) -> None:
+    """``engine`` is there, which is to serve ``app``."""
+    from pyfork.hooks.faces import config_of
+
+    if app.interface == "wsgi" and config_of(worker).post_request is not None:
+        from pyfork.worker import around
+
+        around.listen(engine, worker)
 
 
 def interrupted(worker: "WorkerFace") -> None:

@@ -71,10 +71,10 @@ def _serve(birth: Birth) -> int:
     """Load the application, and serve it to the end."""
     with ends_with(birth.channel.fileno()):
         app = load_app(birth.config)
+    if birth.face is not None:
+        app = hooks.loaded(birth.face, app)
     worker = worker_class(birth.config, app)(birth, app)
     logs.reclaim()
-    if birth.face is not None:
-        hooks.loaded(birth.face, app)
     return worker.run()
 
 

@@ -11,6 +11,7 @@ from pyfork.http.deadlines import Limits, sweep
 from pyfork.http.engine import Engine, Upgrade
 from pyfork.http.wsgi import WsgiGateway
 from pyfork.ipc.messages import Keep, Message, Mind, Release, Take, Unmind
+from pyfork.worker import hooks
 from pyfork.worker.accept import Acceptor
 from pyfork.worker.gate import Gate
 from pyfork.worker.handoff import Giver, Taker
@@ -38,6 +39,8 @@ class EngineWorker(Worker):
         )
         self.engine.connections_changed = self.connections_changed
         self.engine.overdue = self.wear
+        if self.birth.face is not None:
+            hooks.equipped(self.birth.face, self.engine, self.app)
         if config.max_requests:
             import random  # a millisecond that other starts need not wait
 

@@ -158,8 +158,8 @@ GUNICORN: dict[str, Outcome] = {
     ),
     "permit_obsolete_folding": refused(_STRICT, flags="--permit-obsolete-folding", **_SWITCH),
     "strip_header_spaces": refused(_STRICT, flags="--strip-header-spaces", **_SWITCH),
-    "permit_unconventional_http_method": idle(
-        "every method that is a token of RFC 9110 is taken",
+    "permit_unconventional_http_method": refused(
+        "methods that IANA has not registered are answered 501 (RFC 9110, 9.1)",
         flags="--permit-unconventional-http-method",
         **_SWITCH,
     ),
