@@ -10,19 +10,18 @@ import contextvars
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from pyfork.http.exchange import APP_FAILURE, Exchange
-from pyfork.http.forwarded import from_forwarded, scheme
 from pyfork.http.request import RequestHead
+from pyfork.http.scope import Scope, Scopes
 
 if TYPE_CHECKING:
     from pyfork.http.connection import Connection
 
 log = logging.getLogger("pyfork.error")
 
-Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 AsgiApp = Callable[
     [Scope, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
@@ -46,14 +45,11 @@ class AsgiGateway:
     ) -> None:
         self.app = app
         self.loop = loop
-        self.root_path = root_path.rstrip("/")
-        self.state = state
+        self.scopes = Scopes(root_path=root_path, state=state)
         self.context = contextvars.copy_context()  # what each request begins with
         self.tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no strong reference
-
-    def exchange(self, connection: "Connection", head: RequestHead) -> Exchange:
-        """A new exchange; the engine's ``new_exchange``."""
-        return AsgiExchange(connection, head, self)
+        # Makes a new exchange; the engine's ``new_exchange``.
+        self.exchange = partial(AsgiExchange, self)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None] | None":
         """Run ``coroutine`` as a task, at once where Python can. None if it is done already."""
@@ -70,75 +66,39 @@ class AsgiGateway:
         return task
 
 
-def scope_of(gateway: AsgiGateway, connection: "Connection", head: RequestHead) -> Scope:
-    """The HTTP scope of a request."""
-    path = head.path.decode("latin-1")
-    if "%" in path:
-        path = unquote(path)
-    root = gateway.root_path
-    client: tuple[str, int] | None = (connection.peer_host, connection.peer_port)
-    scope: Scope = {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
-        "http_version": head.version,
-        "method": head.method,
-        "scheme": connection.scheme,
-        "path": root + path,
-        "raw_path": root.encode() + head.path,
-        "query_string": head.query,
-        "root_path": root,
-        "headers": head.headers,
-        "client": client if connection.peer_host else None,
-        "server": _server(connection.sockname),
-        "state": gateway.state.copy() if isinstance(gateway.state, dict) else gateway.state,
-        "extensions": {},
-    }
-    if connection.trusted:
-        _apply_forwarded(scope, connection)
-    return scope
-
-
 class AsgiExchange(Exchange):
     """One task of the application."""
 
-    __slots__ = (
-        "buffered",
-        "delivered",
-        "ended",
-        "gateway",
-        "gone",
-        "head_message",
-        "news",
-        "pieces",
-        "room",
-        "scope",
-        "task",
-    )
+    task: "asyncio.Task[None] | None" = None
+    # The request's body.
+    pieces: "list[bytes] | None" = None  # that came and were not received yet
+    buffered = 0  # bytes in pieces
+    delivered = False  # the application has seen its end
+    ended = False  # the client will send no more
+    news: asyncio.Event | None = None  # what receive() waits for
+    # The response.
+    head_message: Message | None = None  # http.response.start, until content comes
+    room: asyncio.Event | None = None  # what send() waits for, of a slow client
+    gone = False  # the client has gone, or has had an answer without us
 
-    def __init__(self, connection: "Connection", head: RequestHead, gateway: AsgiGateway) -> None:
-        super().__init__(connection, head)
+    scope: Scope | None = None
+
+    def __init__(self, gateway: AsgiGateway, connection: "Connection", head: RequestHead) -> None:
         self.gateway = gateway
-        self.scope: Scope = {}
-        self.task: asyncio.Task[None] | None = None
-        # The request's body.
-        self.pieces: list[bytes] = []
-        self.buffered = 0  # bytes in pieces
-        self.delivered = False  # the application has seen its end
-        self.ended = False  # the client will send no more
-        self.news: asyncio.Event | None = None  # what receive() waits for
-        # The response.
-        self.head_message: Message | None = None  # http.response.start, until content comes
-        self.room: asyncio.Event | None = None  # what send() waits for, of a slow client
-        self.gone = False  # the client has gone, or has had an answer without us
+        self.connection = connection
+        self.head = head
 
     # Hooks of Exchange.
 
     def start(self) -> None:
         self.count_in()
-        self.scope = scope_of(self.gateway, self.connection, self.head)
-        self.task = self.gateway.spawn(self._run())
+        gateway = self.gateway
+        self.scope = gateway.scopes.make(self.connection, self.head)
+        self.task = gateway.spawn(self._run())
 
     def body_received(self, data: bytes) -> None:
+        if self.pieces is None:
+            self.pieces = []
         self.pieces.append(data)
         self.buffered += len(data)
         self._wake()
@@ -177,13 +137,14 @@ class AsgiExchange(Exchange):
         return self.buffered > HIGH_WATER
 
     def client_address(self) -> str:
-        client = self.scope.get("client")
+        client = self.scope["client"] if self.scope is not None else None
         return str(client[0]) if client else ""
 
     # The application's side.
 
     async def _run(self) -> None:
         try:
+            assert self.scope is not None
             await self.gateway.app(self.scope, self.receive, self.send)
         except asyncio.CancelledError:
             self.fail(503, "its task was cancelled")
@@ -192,7 +153,9 @@ class AsgiExchange(Exchange):
                 self.log_failure()
             self.fail()
         else:
-            if not self.finished and not self.gone:
+            if self.finished:
+                return
+            if not self.gone:
                 log.error(
                     "%s %s: the application returned without a whole response",
                     self.head.method,
@@ -212,8 +175,8 @@ class AsgiExchange(Exchange):
             await self.news.wait()
         if self.delivered or self.gone or self.finished:
             return {"type": "http.disconnect"}
-        body = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
-        self.pieces.clear()
+        pieces, self.pieces = self.pieces, None
+        body = b"".join(pieces) if pieces else b""
         self.buffered = 0
         self.delivered = self.arrived
         if not self.arrived:
@@ -236,10 +199,7 @@ class AsgiExchange(Exchange):
         elif kind == "http.response.body":
             self._send_body(message.get("body", b""), more=message.get("more_body", False))
             if self.connection.write_paused and not self.finished:
-                if self.room is None:
-                    self.room = asyncio.Event()
-                self.room.clear()
-                await self.room.wait()
+                await self._drained()
         else:
             raise RuntimeError(f"an HTTP response has no message {kind!r}")
 
@@ -247,25 +207,34 @@ class AsgiExchange(Exchange):
         if self.finished:
             raise RuntimeError("the response was complete already")
         if self.response is None:
-            self._send_first(body, more=more)
-        elif body:
-            self.send_more(body)
-        if not more:
-            self.finish()
-            self._wake()
+            start, self.head_message = self.head_message, None
+            if start is None:
+                raise RuntimeError("http.response.body was sent before http.response.start")
+            self._send_first(start, body, more=more)
+        else:
+            if body:
+                self.send_more(body)
+            if not more:
+                self.finish()
+        if self.news is not None and not more:
+            self.news.set()
 
-    def _send_first(self, body: bytes, *, more: bool) -> None:
-        start, self.head_message = self.head_message, None
-        if start is None:
-            raise RuntimeError("http.response.body was sent before http.response.start")
-        known = not more and not (self.head.method == "HEAD" and not body)
-        self.respond(
-            start["status"],
-            None,
-            start.get("headers", ()),
-            body,
-            length=len(body) if known else None,
-        )
+    def _send_first(self, start: Message, body: bytes, *, more: bool) -> None:
+        status, headers = start["status"], start.get("headers", ())
+        if more:
+            self.respond(status, None, headers, body)
+        elif body or self.head.line.method != "HEAD":
+            self.respond_whole(status, None, headers, body)
+        else:  # how long the content would be is not said
+            self.respond(status, None, headers)
+            self.finish()
+
+    async def _drained(self) -> None:
+        """Wait until the client has room."""
+        if self.room is None:
+            self.room = asyncio.Event()
+        self.room.clear()
+        await self.room.wait()
 
     def _wake(self) -> None:
         if self.news is not None:
@@ -280,29 +249,3 @@ def _is_about_the_client(error: BaseException) -> bool:
             return True
         seen = seen.__cause__ or seen.__context__
     return False
-
-
-def _apply_forwarded(scope: Scope, connection: "Connection") -> None:
-    """Put the client in the place of a trusted proxy."""
-    fields: dict[bytes, str] = {}
-    for name, value in scope["headers"]:
-        if name in (b"x-forwarded-for", b"x-forwarded-proto", b"forwarded"):
-            text = value.decode("latin-1")
-            fields[name] = f"{fields[name]},{text}" if name in fields else text
-    if not fields:
-        return
-    chain, proto = fields.get(b"x-forwarded-for"), fields.get(b"x-forwarded-proto")
-    if chain is None and proto is None:
-        chain, proto = from_forwarded(fields[b"forwarded"])
-    client = connection.engine.proxies.client(chain) if chain else None
-    if client:
-        scope["client"] = (client, 0)
-    known = scheme(proto) if proto else None
-    if known:
-        scope["scheme"] = known
-
-
-def _server(sockname: object) -> tuple[str, int | None] | None:
-    if isinstance(sockname, tuple):
-        return str(sockname[0]), int(sockname[1])
-    return (str(sockname), None) if sockname else None

@@ -7,12 +7,12 @@ keeps no timer: `phase` says what it waits for, and the sweep (`deadlines`) read
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyfork.errors import ProtocolError
 from pyfork.http.exchange import DISCARD
 from pyfork.http.link import Link
-from pyfork.http.parser import ParserState, make_parser
+from pyfork.http.parser import Parser, ParserState
 from pyfork.http.phase import Phase
 from pyfork.http.request import RequestHead
 from pyfork.http.response import plain_error
@@ -43,7 +43,6 @@ class Connection(Link):
         "refusal",
         "scheduled",
         "serial",
-        "template",
         "turn_taken",
         "unread",
         "upgrading",
@@ -54,8 +53,7 @@ class Connection(Link):
         """``kept``: requests were answered on it before, by another worker."""
         super().__init__(engine)
         # For the connection's life.
-        self.parser = make_parser(engine.config.http, self, engine.limits)
-        self.template: dict[str, Any] | None = None  # what the gateway keeps between requests
+        self.parser = Parser(engine.reader, self)
         # Requests.
         self.current: Exchange | None = None  # whose turn it is to answer
         self.waiting: list[Exchange] = []  # pipelined behind it, in order
@@ -116,15 +114,21 @@ class Connection(Link):
 
     # Called by the parser.
 
-    def head_received(self, head: RequestHead) -> None:
+    def head_received(self, head: RequestHead, *, whole: bool) -> None:
         if self.lingering:  # the application has closed the connection before this one
             return
         self.serial += 1
-        if head.upgrade == b"websocket" and self.engine.upgrade is not None:
+        block = head.block
+        if block.upgrade == b"websocket" and self.engine.upgrade is not None:
             self.upgrading = head
             return
-        exchange = self.incoming = self.engine.new_exchange(self, head)
-        if not head.keep_alive:
+        exchange = self.engine.new_exchange(self, head)
+        if whole:
+            exchange.arrived = True
+        else:
+            self.incoming = exchange
+            exchange.must_continue = block.expect_continue
+        if not block.keep_alive:
             self.closing = True
         if self.current is None and not self.turn_taken:
             self.turn_taken = True
@@ -149,7 +153,7 @@ class Connection(Link):
 
     def request_complete(self) -> None:
         exchange, self.incoming = self.incoming, None
-        if exchange is None:  # a handshake, or of a request that is not to be answered
+        if exchange is None:  # of a request that is not to be answered
             return
         exchange.arrived = True
         exchange.must_continue = False
@@ -171,7 +175,15 @@ class Connection(Link):
                 late.disconnected()
             self.waiting.clear()
             self._end()
-        elif self._unsettled:
+        elif (
+            self.waiting
+            or self.unread
+            or self.read_paused
+            or self.closing
+            or self.refusal is not None
+            or self.upgrading is not None
+            or self.engine.draining
+        ):  # there is something to see to between two requests
             self._schedule()
 
     def exchange_cut(self, exchange: "Exchange") -> None:
@@ -285,19 +297,6 @@ class Connection(Link):
 
     # Inside.
 
-    @property
-    def _unsettled(self) -> bool:
-        """Whether there is something to see to between two requests."""
-        return bool(
-            self.waiting
-            or self.unread
-            or self.refusal
-            or self.read_paused
-            or self.closing
-            or self.upgrading
-            or self.engine.draining
-        )
-
     def _parse(self, data: bytes) -> None:
         """Feed the parser; whatever cannot have its turn yet stays in ``unread``."""
         while data:
@@ -392,9 +391,7 @@ class Connection(Link):
         assert error is not None
         if self.transport.is_closing():  # a response before it was cut
             return
-        engine = self.engine
-        date, server = engine.date_line, engine.server_line
-        self.write(plain_error(error.status, str(error), date=date, server=server))
+        self.write(plain_error(error.status, str(error), **self.engine.heads.ours))
         self.linger()
 
     def _end(self) -> None:

@@ -1,7 +1,7 @@
 """The engine: what all connections of one worker share.
 
 Here live the settings of the hot path in the form it wants them, the set of connections, the
-cached Date line, and the two ways to end: drain and cut. No parsing, no socket.
+memories of heads read and made, and the two ways to end: drain and cut. No parsing, no socket.
 """
 
 import asyncio
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from pyfork.config.settings import Config
 from pyfork.http.date import http_date
 from pyfork.http.forwarded import Proxies
-from pyfork.http.parser import Limits
+from pyfork.http.heads import Heads
+from pyfork.http.limits import Limits
+from pyfork.http.reader import HeadReader
 from pyfork.http.request import RequestHead
 from pyfork.ipc.scoreboard import Line
 from pyfork.log.access import AccessLog
@@ -53,7 +55,8 @@ class Engine:
         self.limits = Limits.from_config(config)
         self.proxies = Proxies(config.forwarded_allow_ips)
         self.access = AccessLog.from_config(config)
-        self.server_line = b"Server: pyfork\r\n" if config.server_header else b""
+        self.reader = HeadReader(self.limits)
+        self.heads = Heads(server=b"Server: pyfork\r\n" if config.server_header else b"")
         # Changing.
         self.connections: set[Connection] = set()
         self.expected = 0  # accepted, and not yet among them
@@ -61,22 +64,31 @@ class Engine:
         self.draining = False
         self.part: Callable[[Connection], None] | None = None  # with what idles in a drain
         self.served = 0  # requests answered by this worker
+        self.running = 0  # requests that the application works on
+        self.busy_since = 0.0  # monotonic seconds, since when there is one
         self.wear_after = 0  # requests after which `worn` is called; 0 = never
         self.worn: Callable[[], None] = lambda: None
         self.overdue: Callable[[str], None] = log.error  # a request that cannot be interrupted
         self.connections_changed: Callable[[], None] = lambda: None
-        self.date_line = b""
         self.tick(time.time())
 
     def tick(self, now: float) -> None:
         """Once a second: renew the Date line (RFC 9110 6.6.1). ``now`` is seconds since 1970."""
-        self.date_line = b"Date: " + http_date(now) + b"\r\n"
+        self.heads.date(b"Date: " + http_date(now) + b"\r\n")
 
-    def count_served(self) -> None:
-        """A request was answered."""
-        self.served += 1
-        self.line.requests = self.served
-        if self.served == self.wear_after:
+    def begin(self, now: float, doing: bytes) -> None:
+        """The application begins to work on a request. ``now`` is monotonic seconds."""
+        self.running += 1
+        if self.running == 1:
+            self.busy_since = now
+        self.line.begin(self.served, self.running, self.busy_since, doing)
+
+    def end(self, *, begun: bool, answered: bool) -> None:
+        """A request is over; ``begun`` if the application had begun to work on it."""
+        self.running -= begun
+        self.served += answered
+        self.line.end(self.served, self.running, self.busy_since if self.running else 0.0)
+        if answered and self.served == self.wear_after:
             self.worn()
 
     def add(self, connection: "Connection") -> None:

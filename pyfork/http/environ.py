@@ -1,18 +1,19 @@
 """The WSGI environ of a request (PEP 3333, and RFC 3875 for the CGI names).
 
-`Template` is what all requests of a connection have in common; `fill` adds one request's own.
+Request lines and field blocks are often those of an earlier request; what is made of them here is
+kept with them.
 """
 
 import sys
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from pyfork.http.forwarded import from_forwarded, scheme
-from pyfork.http.request import RequestHead
+from pyfork.http.forwarded import Proxies, from_forwarded, scheme
+from pyfork.http.request import FieldBlock, RequestHead, RequestLine
 from pyfork.http.sendfile import FileWrapper
 
 if TYPE_CHECKING:
-    from pyfork.http.connection import Connection
+    from pyfork.http.link import Link
 
 Environ = dict[str, Any]
 
@@ -52,55 +53,80 @@ class FieldNames(dict[bytes, str]):
         return key
 
 
-def template(connection: "Connection", *, multithread: bool, multiprocess: bool) -> Environ:
-    """What every request on ``connection`` has in its environ."""
-    host, port = _server(connection.sockname)
-    return {
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": connection.scheme,
-        "wsgi.errors": ErrorStream(),
-        "wsgi.multithread": multithread,
-        "wsgi.multiprocess": multiprocess,
-        "wsgi.run_once": False,
-        "wsgi.file_wrapper": FileWrapper,
-        "wsgi.input_terminated": True,
-        "SERVER_SOFTWARE": "pyfork",
-        "SERVER_NAME": host,
-        "SERVER_PORT": port,
-        "REMOTE_ADDR": connection.peer_host,
-        "REMOTE_PORT": str(connection.peer_port) if connection.peer_port else "",
-        "SCRIPT_NAME": connection.engine.config.root_path.rstrip("/"),
-    }
+class Environs:
+    """Makes the environ of each request, out of what requests have in common."""
+
+    def __init__(self, *, multithread: bool, multiprocess: bool, root_path: str) -> None:
+        self._names = FieldNames()
+        self._root = root_path.rstrip("/")
+        self._base: Environ = {
+            "wsgi.version": (1, 0),
+            "wsgi.errors": ErrorStream(),
+            "wsgi.multithread": multithread,
+            "wsgi.multiprocess": multiprocess,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
+            "wsgi.input_terminated": True,
+            "SERVER_SOFTWARE": "pyfork",
+            "SCRIPT_NAME": self._root,
+        }
+
+    def make(self, connection: "Link", head: RequestHead, body: IO[bytes], length: int) -> Environ:
+        """The environ of one request. ``length`` is the body's, in bytes."""
+        line, block = head.line, head.block
+        if line.made is None:
+            line.made = self._of_line(line)
+        if block.made is None:
+            block.made = self._of_block(connection, block)
+        environ: Environ = block.made | line.made
+        environ["wsgi.input"] = body
+        if length or block.content_length is not None or block.chunked:
+            environ["CONTENT_LENGTH"] = str(length)
+        return environ
+
+    def _of_line(self, line: RequestLine) -> Environ:
+        target = line.target.decode("latin-1")
+        return {
+            "REQUEST_METHOD": line.method,
+            "REQUEST_URI": target,
+            "RAW_URI": target,
+            "PATH_INFO": self._path(line.path),
+            "QUERY_STRING": line.query.decode("latin-1"),
+            "SERVER_PROTOCOL": "HTTP/" + line.version,
+        }
+
+    def _of_block(self, connection: "Link", block: FieldBlock) -> Environ:
+        """What a connection and the fields of a head on it say."""
+        environ = self._base.copy()
+        environ["wsgi.url_scheme"] = connection.scheme
+        environ["SERVER_NAME"], environ["SERVER_PORT"] = _server(connection.sockname)
+        environ["REMOTE_ADDR"] = connection.peer_host
+        environ["REMOTE_PORT"] = str(connection.peer_port) if connection.peer_port else ""
+        for name, value in block.fields:
+            key = self._names[name]
+            if not key:
+                continue
+            text = value.decode("latin-1")
+            if key in environ:
+                environ[key] += _JOINED_BY.get(name, ",") + text
+            else:
+                environ[key] = text
+        if connection.trusted:
+            _apply_forwarded(environ, connection.engine.proxies)
+        return environ
+
+    def _path(self, path: bytes) -> str:
+        """What is below the root path, percent-decoded."""
+        if b"%" in path:
+            path = unquote_to_bytes(path)
+        text = path.decode("latin-1")
+        root = self._root
+        if root and (text == root or text.startswith(root + "/")):
+            return text[len(root) :]
+        return text
 
 
-def fill(
-    environ: Environ,
-    head: RequestHead,
-    body: IO[bytes],
-    length: int,
-    names: FieldNames,
-) -> None:
-    """Add one request to a copy of the template. ``length`` is the body's, in bytes."""
-    environ["REQUEST_METHOD"] = head.method
-    environ["RAW_URI"] = environ["REQUEST_URI"] = head.target.decode("latin-1")
-    environ["PATH_INFO"] = _path(head.path, environ)
-    environ["QUERY_STRING"] = head.query.decode("latin-1")
-    environ["SERVER_PROTOCOL"] = "HTTP/" + head.version
-    environ["wsgi.input"] = body
-    if length or head.content_length is not None or head.chunked:
-        environ["CONTENT_LENGTH"] = str(length)
-    for name, value in head.headers:
-        key = names[name]
-        if not key:
-            continue
-        text = value.decode("latin-1")
-        if key in environ:
-            environ[key] += _JOINED_BY.get(name, ",") + text
-        else:
-            environ[key] = text
-
-
-def apply_forwarded(environ: Environ, connection: "Connection") -> None:
+def _apply_forwarded(environ: Environ, proxies: Proxies) -> None:
     """Put the client in the place of a trusted proxy; the proxy's own word is kept as it came."""
     chain, proto = environ.get("HTTP_X_FORWARDED_FOR"), environ.get("HTTP_X_FORWARDED_PROTO")
     if chain is None and proto is None:
@@ -108,23 +134,13 @@ def apply_forwarded(environ: Environ, connection: "Connection") -> None:
         if field is None:
             return
         chain, proto = from_forwarded(field)
-    client = connection.engine.proxies.client(chain) if chain else None
+    client = proxies.client(chain) if chain else None
     if client:
         environ["REMOTE_ADDR"] = client
         environ["REMOTE_PORT"] = ""
     known = scheme(proto) if proto else None
     if known:
         environ["wsgi.url_scheme"] = known
-
-
-def _path(path: bytes, environ: Environ) -> str:
-    if b"%" in path:
-        path = unquote_to_bytes(path)
-    text = path.decode("latin-1")
-    root: str = environ["SCRIPT_NAME"]
-    if root and (text == root or text.startswith(root + "/")):
-        return text[len(root) :]
-    return text
 
 
 def _server(sockname: object) -> tuple[str, str]:

@@ -5,13 +5,12 @@ nothing of WSGI or ASGI. A gateway implements the hooks; the connection calls th
 """
 
 import logging
-import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 from pyfork.http.request import RequestHead
-from pyfork.http.response import Response, begin
-from pyfork.ipc.scoreboard import BUSY_SINCE, IN_FLIGHT
+from pyfork.http.response import Response
 from pyfork.log.access import Access
 
 if TYPE_CHECKING:
@@ -30,30 +29,22 @@ DISCARD = 256 * 1024
 
 
 class Exchange:
-    """A request that arrives and the response that leaves."""
+    """A request that arrives and the response that leaves.
 
-    __slots__ = (
-        "arrived",
-        "connection",
-        "finished",
-        "head",
-        "length",
-        "must_continue",
-        "received",
-        "response",
-        "started",
-    )
+    What most requests leave as it is stands in the class, and costs them nothing.
+    """
+
+    arrived = False  # the request's body is whole
+    received = 0  # bytes of body so far
+    must_continue = False  # the client waits for 100 before it sends
+    response: Response | None = None
+    length = 0  # bytes of content sent
+    finished = False
+    started = 0.0  # monotonic seconds; 0 until the gateway has its turn
 
     def __init__(self, connection: "Connection", head: RequestHead) -> None:
         self.connection = connection
         self.head = head
-        self.arrived = False  # the request's body is whole
-        self.received = 0  # bytes of body so far
-        self.must_continue = head.expect_continue  # the client waits for 100 before it sends
-        self.response: Response | None = None
-        self.length = 0  # bytes of content sent
-        self.finished = False
-        self.started = 0.0  # monotonic seconds; 0 until the gateway has its turn
 
     # Hooks of a gateway.
 
@@ -83,7 +74,8 @@ class Exchange:
 
     def abandon(self) -> None:
         """Give up before a response began: the connection answers in its place."""
-        self._count_out()
+        self.finished = True
+        self.connection.engine.end(begun=self.started > 0, answered=False)
 
     @property
     def full(self) -> bool:
@@ -99,13 +91,8 @@ class Exchange:
 
     def count_in(self) -> None:
         """The application begins to work on this."""
-        self.started = now = time.monotonic()
-        line = self.connection.engine.line
-        line.begin(self.head.method, self.head.path)
-        cells = line.cells
-        if not cells[IN_FLIGHT]:
-            line.times[BUSY_SINCE] = now
-        cells[IN_FLIGHT] += 1
+        self.started = now = monotonic()
+        self.connection.engine.begin(now, self.head.line.doing)
 
     def send_continue(self) -> None:
         """Tell a client that waits for it to send its body (RFC 9110 10.1.1)."""
@@ -117,7 +104,7 @@ class Exchange:
         self,
         status: int,
         reason: bytes | None,
-        headers: Iterable[tuple[bytes, bytes]],
+        headers: Iterable[tuple[Any, Any]],
         first: bytes = b"",
         *,
         length: int | None = None,
@@ -125,26 +112,30 @@ class Exchange:
         """Send the head and the first piece of content in one write.
 
         ``length`` is the content's whole length in bytes where it is known.
-        Raises ResponseError, with nothing sent, for a head that HTTP does not allow.
+        Fields are pairs of bytes, or of text. Raises ResponseError, with nothing sent, for a
+        head that HTTP does not allow.
         """
         connection = self.connection
         engine = connection.engine
-        left = 0 if self.arrived else (self.head.content_length or 0) - self.received
-        unwanted = length is not None and left > DISCARD  # nobody will read that body
-        response = begin(
-            self.head,
-            status,
-            reason,
-            headers,
-            date=engine.date_line,
-            server=engine.server_line,
-            closing=self.must_continue or unwanted or connection.ends_here,
-            length=length,
+        closing = self.must_continue or (
+            (connection.closing or engine.draining) and connection.ends_here
+        )
+        if not self.arrived and length is not None:  # nobody will read the rest of that body
+            closing = closing or (self.head.block.content_length or 0) - self.received > DISCARD
+        response = engine.heads.begin(
+            self.head, status, reason, headers, closing=closing, length=length
         )
         framed = response.body(first) if first else b""
         self.response = response
         self.length = len(first)
         connection.write(response.head + framed)
+
+    def respond_whole(
+        self, status: int, reason: bytes | None, headers: Iterable[tuple[Any, Any]], data: bytes
+    ) -> None:
+        """`respond` with all of the content, and `finish`."""
+        self.respond(status, reason, headers, data, length=len(data))
+        self.finish()
 
     def send_more(self, data: bytes) -> None:
         """Send more content. Raises ResponseError for bytes beyond Content-Length."""
@@ -189,32 +180,24 @@ class Exchange:
 
     def settle(self) -> None:
         """Count this out as answered, and write the access log where there is one."""
-        self._count_out()
+        self.finished = True
         engine = self.connection.engine
-        engine.count_served()
+        engine.end(begun=self.started > 0, answered=True)
         if engine.access is not None:
             engine.access.write(self._access())
-
-    def _count_out(self) -> None:
-        self.finished = True
-        if self.started:
-            line = self.connection.engine.line
-            line.cells[IN_FLIGHT] -= 1
-            if not line.cells[IN_FLIGHT]:
-                line.times[BUSY_SINCE] = 0.0
 
     def _access(self) -> Access:
         head, response = self.head, self.response
         return Access(
             client=self.client_address(),
             method=head.method,
-            target=head.target.decode("latin-1"),
-            version=head.version,
+            target=head.line.target.decode("latin-1"),
+            version=head.line.version,
             status=response.status if response else 0,
             length=self.length,
-            elapsed=time.monotonic() - self.started if self.started else 0.0,
+            elapsed=monotonic() - self.started if self.started else 0.0,
             scheme=self.connection.scheme,
-            request_headers=head.headers,
+            request_headers=head.block.fields,
             response_headers=response.headers if response else (),
             environ=self.environ_for_log(),
         )

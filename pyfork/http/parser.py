@@ -1,9 +1,7 @@
 """Requests out of bytes: where a head ends, where a body ends, and what is refused on the way.
 
 The parser splits a stream into heads and bodies, holds the limits, and stops at the first thing
-that is wrong. The meaning of a head is in `request`, chunks are in `chunked`, and a library
-reads the field lines: llhttp (`fields_httptools`) or h11 (`fields_h11`). Neither sees a body, so
-that framing, where smuggling lives, is the same code whichever is used.
+that is wrong. Heads are read by `reader`, their meaning is in `request`, chunks are in `chunked`.
 """
 
 from enum import IntEnum
@@ -11,29 +9,22 @@ from typing import Protocol
 
 from pyfork.errors import ProtocolError
 from pyfork.http.chunked import Chunked
-from pyfork.http.limits import Limits as Limits
 from pyfork.http.partial_head import PartialHead
-from pyfork.http.request import HEAD, Fields, RequestHead, begin_head, complete
+from pyfork.http.reader import HeadReader
+from pyfork.http.request import FieldBlock, RequestHead
 
 
 class Events(Protocol):
     """Who is told, in the order of the bytes."""
 
-    def head_received(self, head: RequestHead) -> None:
-        """A head is whole and valid."""
+    def head_received(self, head: RequestHead, *, whole: bool) -> None:
+        """A head is complete and valid. ``whole``: and nothing follows it."""
 
     def body_received(self, data: bytes) -> None:
         """Some of its content; never empty."""
 
     def request_complete(self) -> None:
-        """The content is whole: follows every head, with content or without."""
-
-
-class FieldReader(Protocol):
-    """What is asked of a library."""
-
-    def split(self, block: bytes) -> Fields:
-        """Name and value of each field line; names in lower case. Raises ProtocolError."""
+        """The content of a head that was not ``whole`` is complete."""
 
 
 class ParserState(IntEnum):
@@ -48,25 +39,27 @@ class Parser:
     """Reads the requests of one connection."""
 
     __slots__ = (
+        "_block",
         "_chunked",
         "_error",
         "_last",
         "_left",
-        "_limits",
         "_partial",
         "_pause",
         "_reader",
+        "_seen",
         "_sink",
-        "_small",
         "state",
     )
 
-    def __init__(self, reader: FieldReader, sink: Events, limits: Limits) -> None:
+    def __init__(self, reader: HeadReader, sink: Events) -> None:
         # For the connection's life.
         self._reader = reader
         self._sink = sink
-        self._limits = limits
-        self._small = min(limits.field, limits.head)  # no such block has a line too long
+        # Of the last head: its field lines, if they ended a request, and what they mean. Most
+        # clients send the same ones again.
+        self._seen: bytes | None = None
+        self._block: FieldBlock | None = None
         # For one request.
         self.state = ParserState.BETWEEN
         self._partial: PartialHead | None = None  # a head that arrives in pieces
@@ -82,11 +75,26 @@ class Parser:
 
         Returns b"", or what follows a WebSocket handshake, once its request is complete: the
         caller may hand that over, or feed it again and go on. What comes behind the last request
-        of a connection (one with ``keep_alive`` false) is dropped.
+        of a connection (one that is not kept alive) is dropped.
 
         Raises ProtocolError, and the same again whenever it is fed after that. Requests that
         were complete before the error have been delivered.
         """
+        if self._seen is not None:
+            text, _, rest = data.partition(b"\r\n")
+            if rest == self._seen:
+                line = self._reader.known.get(text)
+                if line is not None and self._partial is None:
+                    assert self._block is not None
+                    self._sink.head_received(RequestHead(line, self._block), whole=True)
+                    return b""
+        return self._feed(data)
+
+    def forget(self) -> None:
+        """Free what is remembered of the last head."""
+        self._seen = self._block = None
+
+    def _feed(self, data: bytes) -> bytes:
         if self._error is not None:
             raise self._error
         at, end = 0, len(data)
@@ -103,57 +111,56 @@ class Parser:
                         return data[at:]
         except ProtocolError as error:
             self._error = error
+            self.forget()
             raise
         return b""
 
     def stop(self) -> None:
         """Drop whatever comes behind the request that is being read, or was read last."""
         self._last = True
+        self.forget()
 
     def _head(self, data: bytes, at: int) -> int:
-        """Read a head, or some of one; the way of one that is whole, good and small."""
-        if self._partial is None:
-            match = HEAD.match(data, at)
-            if match is not None:
-                fields, end = match.span(4)
-                block = match[4]
-                if (
-                    fields - at - 2 <= self._limits.line
-                    and len(block) - 4 <= self._small
-                    and block.count(b"\n") - 1 <= self._limits.fields
-                ):
-                    self._begin(begin_head(match), block)
-                    return end
-            self._partial = PartialHead(self._limits)
-        partial = self._partial
+        """Read a head, or some of one."""
         self.state = _HEAD
-        found, end = partial.add(data, at)
-        if found is None:
+        if self._partial is None:
+            end = data.find(b"\r\n\r\n", at)
+            if end >= 0:
+                found = self._reader.whole(data, at, end)
+                if found is not None:
+                    self._begin(*found)
+                    return end + 4
+            self._partial = PartialHead(self._reader)
+        partial = self._partial
+        block, end = partial.add(data, at)
+        if block is None:
             if partial.empty:
                 self.state = _BETWEEN
             return end
         self._partial = None
-        assert partial.head is not None
-        self._begin(partial.head, found)
+        assert partial.line is not None
+        self._begin(RequestHead(partial.line, self._reader.block(block, partial.line)), block)
         return end
 
-    def _begin(self, head: RequestHead, block: bytes) -> None:
+    def _begin(self, head: RequestHead, text: bytes) -> None:
         """Deliver a head, with the state that it leads to: the sink may ask for it."""
-        self.state = _HEAD
-        complete(head, self._reader.split(block), self._limits)
-        self._last = not head.keep_alive
-        self._pause = head.upgrade == b"websocket"
-        if head.chunked:
-            self._chunked = Chunked(self._limits)
-        elif head.content_length:
-            self._left = head.content_length
-        else:
+        block = head.block
+        if block.plain:
             self.state = _BETWEEN
-            self._sink.head_received(head)
-            self._sink.request_complete()
+            # Not where the request line had a say in what the fields mean.
+            usual = head.line.version == "1.1" and not head.line.authority
+            self._seen, self._block = (text, block) if usual else (None, None)
+            self._sink.head_received(head, whole=True)
             return
-        self.state = _BODY
-        self._sink.head_received(head)
+        self.forget()
+        self._last = not block.keep_alive
+        self._pause = block.upgrade == b"websocket"
+        if block.chunked:
+            self._chunked = Chunked(self._reader.limits)
+        elif block.content_length:
+            self._left = block.content_length
+        self.state = _BODY if block.has_body else _BETWEEN
+        self._sink.head_received(head, whole=not block.has_body)
 
     def _body(self, data: bytes, at: int) -> int:
         """Deliver content, and its end."""
@@ -174,24 +181,6 @@ class Parser:
         self.state = _BETWEEN
         self._sink.request_complete()
         return end
-
-
-def make_parser(kind: str, sink: Events, limits: Limits) -> Parser:
-    """A parser for one connection.
-
-    ``kind`` is "httptools", "h11", or "auto": httptools where it is installed.
-    """
-    if kind != "h11":
-        try:
-            from pyfork.http.fields_httptools import HttptoolsFields
-
-            return Parser(HttptoolsFields(), sink, limits)
-        except ImportError:
-            if kind == "httptools":
-                raise
-    from pyfork.http.fields_h11 import H11Fields
-
-    return Parser(H11Fields(), sink, limits)
 
 
 _BETWEEN, _HEAD, _BODY = ParserState.BETWEEN, ParserState.HEAD, ParserState.BODY

@@ -8,8 +8,8 @@ is too long as soon as it is too long, whatever the size of the pieces.
 import re
 
 from pyfork.errors import ProtocolError
-from pyfork.http.limits import Limits
-from pyfork.http.request import FIELD_LINE, REQUEST_LINE, TOKEN, RequestHead, begin_head
+from pyfork.http.reader import HeadReader
+from pyfork.http.request import FIELD_LINE, TOKEN, RequestLine
 
 _START = re.compile(rb"%b|\r(?:\n|\Z)" % TOKEN)  # what a request line, or an empty one, begins with
 
@@ -17,22 +17,22 @@ _START = re.compile(rb"%b|\r(?:\n|\Z)" % TOKEN)  # what a request line, or an em
 class PartialHead:
     """Gathers one head."""
 
-    __slots__ = ("_blank", "_block", "_buffer", "_fields", "_limits", "_line", "_searched", "head")
+    __slots__ = ("_blank", "_block", "_buffer", "_fields", "_reader", "_searched", "_start", "line")
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, reader: HeadReader) -> None:
+        self._reader = reader
         self._buffer = bytearray()
-        self._line = 0  # where the line that is arriving begins
+        self._start = 0  # where the line that is arriving begins
         self._searched = 0  # no line end before this
         self._blank = False  # an empty line came before the request line
         self._block = 0  # where the field lines begin
         self._fields = 0  # field lines so far
-        self.head: RequestHead | None = None  # once its request line is complete
+        self.line: RequestLine | None = None  # the request line, once it is complete
 
     @property
     def empty(self) -> bool:
         """Whether nothing of a request line has come."""
-        return self._line == len(self._buffer) and self.head is None
+        return self._start == len(self._buffer) and self.line is None
 
     def add(self, data: bytes, start: int) -> tuple[bytes | None, int]:
         """Take ``data`` from ``start`` on.
@@ -46,13 +46,13 @@ class PartialHead:
             newline = buffer.find(b"\n", self._searched)
             if newline < 0:
                 self._searched = len(buffer)
-                self._check(buffer[self._line :])
+                self._check(buffer[self._start :])
                 return None, len(data)
             end = newline + 1
-            line = bytes(buffer[self._line : end])
+            line = bytes(buffer[self._start : end])
             self._check(line)
-            self._line = self._searched = end
-            if self.head is None:
+            self._start = self._searched = end
+            if self.line is None:
                 self._request_line(line)
                 self._block = end
             elif line == b"\r\n":
@@ -66,17 +66,16 @@ class PartialHead:
         if line == b"\r\n" and not self._blank:
             self._blank = True  # one, of clients that end content with it, is ignored (2.2)
             return
-        match = REQUEST_LINE.fullmatch(line)
-        if match is None:
+        if line[-2:] != b"\r\n":
             raise ProtocolError(400, "invalid request line")
-        self.head = begin_head(match)
+        self.line = self._reader.line(line[:-2])
 
     def _check(self, line: bytes | bytearray) -> None:
         """Hold the limits against a line, complete or not."""
-        limits = self._limits
+        limits = self._reader.limits
         size = len(line) - (line[-1:] == b"\n")
         size -= line[size - 1 : size] == b"\r"
-        if self.head is None:
+        if self.line is None:
             if line and not _START.match(line):
                 raise ProtocolError(400, "invalid request line")
             if size > limits.line:
@@ -84,6 +83,6 @@ class PartialHead:
         elif size and (
             size > limits.field
             or self._fields >= limits.fields
-            or self._line + size - self._block > limits.head
+            or self._start + size - self._block > limits.head
         ):
             raise ProtocolError(431, "the header fields are too large")

@@ -13,14 +13,13 @@ from pyfork.http.request import Fields, RequestHead, members
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))  # 5.5
 
-_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
-_LINES = {
-    status: b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, b""))
-    for status in range(200, 600)
+REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+LINES = {
+    status: b"HTTP/1.1 %d %b\r\n" % (status, REASONS.get(status, b"")) for status in range(200, 600)
 }
 
 # 6.4.1 and 15.3.6: what follows such a head is the next response, whatever the head says.
-_NO_CONTENT = frozenset((204, 205, 304))
+NO_CONTENT = frozenset((204, 205, 304))
 
 # Fields of the connection, which are ours alone to send (7.6.1, and RFC 9112).
 _DROPPED = frozenset(
@@ -33,7 +32,7 @@ _DROPPED = frozenset(
         b"transfer-encoding",
     )
 )
-_SPECIAL = _DROPPED | {b"date", b"server", b"upgrade"}
+SPECIAL = _DROPPED | {b"date", b"server", b"upgrade"}
 
 
 class ResponseError(Exception):
@@ -111,15 +110,15 @@ def begin(
     Raises ResponseError, with nothing made, for what HTTP does not allow.
     """
     line = _status_line(status, reason)
-    fields, names = _checked(headers)
+    fields, names = checked(headers)
     said = _said_length(fields, names) if b"content-length" in names else None
     options: list[bytes] = []
-    if not _SPECIAL.isdisjoint(names):
+    if not SPECIAL.isdisjoint(names):
         date = b"" if b"date" in names else date
         server = b"" if b"server" in names else server
         fields, options = _sort_out(fields, names, said)
         closing = closing or b"close" in options
-    content = status not in _NO_CONTENT and (request is None or request.method != "HEAD")
+    content = status not in NO_CONTENT and (request is None or request.method != "HEAD")
     if content:
         framing, left, chunked = _framing(request, said, length)
         closing = closing or (left is None and not chunked)
@@ -128,8 +127,8 @@ def begin(
         if said is not None and status in (204, 205):
             fields = [field for field in fields if field[0].lower() != b"content-length"]
     if request is not None:
-        closing = closing or not request.keep_alive
-    if closing or options or (request is not None and request.version == "1.0"):
+        closing = closing or not request.block.keep_alive
+    if closing or options or (request is not None and request.line.version == "1.0"):
         framing += _connection(closing, upgrade=b"upgrade" in options)
     passed = [b"%b: %b\r\n" % field for field in fields]
     head = b"".join((line, date, server, *passed, framing, b"\r\n"))
@@ -147,17 +146,17 @@ def plain_error(status: int, text: str, *, date: bytes = b"", server: bytes = b"
 
 
 def _status_line(status: int, reason: bytes | None) -> bytes:
-    line = _LINES.get(status)
+    line = LINES.get(status)
     if line is None:
         raise ResponseError(f"{status!r} is not a final status")
-    if reason is None or reason == _REASONS.get(status):
+    if reason is None or reason == REASONS.get(status):
         return line
     if reason.translate(None, _TEXT):
         raise ResponseError("invalid reason phrase")
     return b"HTTP/1.1 %d %b\r\n" % (status, reason.strip(b" \t"))
 
 
-def _checked(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Fields, list[bytes]]:
+def checked(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Fields, list[bytes]]:
     """The fields, without blanks around their values, and their names in lower case (5.1, 5.5)."""
     try:
         fields = [(name, value.strip(b" \t")) for name, value in headers]
@@ -212,7 +211,7 @@ def _no_content(status: int, said: int | None, length: int | None) -> bytes:
     """
     if status == 205:
         return b"Content-Length: 0\r\n"
-    if status in _NO_CONTENT or said is not None or not length:
+    if status in NO_CONTENT or said is not None or not length:
         return b""
     return b"Content-Length: %d\r\n" % length
 
@@ -227,7 +226,7 @@ def _framing(
         return b"", said, False
     if length is not None:
         return b"Content-Length: %d\r\n" % length, length, False
-    if request is not None and request.version == "1.0":
+    if request is not None and request.line.version == "1.0":
         return b"", None, False
     return b"Transfer-Encoding: chunked\r\n", None, True
 

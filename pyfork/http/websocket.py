@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pyfork.config.settings import Config
-from pyfork.http.asgi import AsgiApp, Scope
+from pyfork.http.asgi import AsgiApp
 from pyfork.http.request import RequestHead
+from pyfork.http.scope import Scope
 
 if TYPE_CHECKING:
     from uvicorn import Config as UvicornConfig
@@ -118,6 +119,6 @@ class WebSockets:
 
 def _handshake(head: RequestHead) -> bytes:
     """The request head as bytes again, for a parser that wants its own look."""
-    lines = [b"%b %b HTTP/1.1" % (head.method.encode(), head.target)]
-    lines += [b"%b: %b" % field for field in head.headers]
+    lines = [b"%b %b HTTP/1.1" % (head.method.encode(), head.line.target)]
+    lines += [b"%b: %b" % field for field in head.block.fields]
     return b"\r\n".join([*lines, b"", b""])

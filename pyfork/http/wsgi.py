@@ -7,15 +7,17 @@ by its consequence in the loop; a `Runner` decides in which thread the steps run
 one request runs in the request's own context (contextvars), whatever runs between them.
 """
 
-import contextvars
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from contextvars import Context, copy_context
+from functools import partial
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, Any
 
 from pyfork.http.body import Body
-from pyfork.http.environ import Environ, FieldNames, apply_forwarded, fill, template
+from pyfork.http.environ import Environ, Environs
 from pyfork.http.exchange import APP_FAILURE, Exchange
 from pyfork.http.request import RequestHead
-from pyfork.http.response import ResponseError
+from pyfork.http.response import REASONS, ResponseError
 from pyfork.http.runner import Runner
 from pyfork.http.sendfile import BLOCK, FileSender, FileWrapper
 
@@ -39,74 +41,68 @@ class WsgiGateway:
         *,
         multithread: bool,
         multiprocess: bool,
+        root_path: str = "",
         closed: Callable[[], None] = lambda: None,
     ) -> None:
         self.app = app
         self.runner = runner
-        self.multithread = multithread
-        self.multiprocess = multiprocess
-        self.names = FieldNames()
+        self.environs = Environs(
+            multithread=multithread, multiprocess=multiprocess, root_path=root_path
+        )
+        self.statuses = Statuses()
+        self.context = copy_context()  # what each request begins with
         self.closing = 0  # results whose response has left, and whose close() has not returned
         self._closed = closed
+        # Makes a new exchange; the engine's ``new_exchange``.
+        self.exchange = partial(WsgiExchange, self)
 
     def count_closed(self) -> None:
         """One of them has; ``closed`` is told."""
         self.closing -= 1
         self._closed()
 
-    def exchange(self, connection: "Connection", head: RequestHead) -> Exchange:
-        """A new exchange; the engine's ``new_exchange``."""
-        return WsgiExchange(connection, head, self)
 
-    def template(self, connection: "Connection") -> Environ:
-        """The connection's environ template, made at its first request."""
-        if connection.template is None:
-            connection.template = template(
-                connection, multithread=self.multithread, multiprocess=self.multiprocess
-            )
-        return connection.template
+class Statuses(dict[str, tuple[int, bytes | None]]):
+    """Status texts of applications, read: the code, and the reason if it is not the usual one."""
+
+    _MOST = 64
+
+    def __missing__(self, status: str) -> tuple[int, bytes | None]:
+        code, _, text = status.partition(" ")
+        if len(code) != 3 or not code.isdecimal():
+            raise ValueError(f"start_response: a status is like '200 OK', not {status!r}")
+        number, reason = int(code), text.encode("latin-1")
+        read = number, None if reason == REASONS.get(number) else reason
+        if len(self) < self._MOST:
+            self[status] = read
+        return read
 
 
 class WsgiExchange(Exchange):
     """One call of the application."""
 
-    __slots__ = (
-        "body",
-        "context",
-        "environ",
-        "error",
-        "gateway",
-        "given_up",
-        "headers",
-        "held",
-        "piece",
-        "pieces",
-        "reason",
-        "result",
-        "sender",
-        "status",
-        "turn",
-    )
+    turn = False
+    body: Body | None = None
+    # What start_response said.
+    status = 0
+    reason: bytes | None = None
+    # The application's result, and how far it has been read.
+    result: Any = None
+    pieces: Iterator[bytes] | None = None
+    piece: bytes | None = None  # the next to send; None at the end
+    error = False  # the application raised; logged where it did
+    held = False  # paused until the client takes more
+    given_up = False  # the client has gone, or has had an answer without us
+    sender: FileSender | None = None
 
-    def __init__(self, connection: "Connection", head: RequestHead, gateway: WsgiGateway) -> None:
-        super().__init__(connection, head)
+    context: Context
+    environ: Environ | None = None
+    headers: list[tuple[str, str]]
+
+    def __init__(self, gateway: WsgiGateway, connection: "Connection", head: RequestHead) -> None:
         self.gateway = gateway
-        self.turn = False
-        self.body: Body | None = None
-        self.environ: Environ = {}
-        self.context = contextvars.copy_context()
-        # What start_response said.
-        self.status = 0
-        self.reason = b""
-        self.headers: list[tuple[bytes, bytes]] = []
-        # The application's result, and how far it has been read.
-        self.result: Any = None
-        self.pieces: Iterator[bytes] | None = None
-        self.piece: bytes | None = None  # the next to send; None at the end
-        self.error = False  # the application raised; logged where it did
-        self.held = False  # paused until the client takes more
-        self.given_up = False  # the client has gone, or has had an answer without us
-        self.sender: FileSender | None = None
+        self.connection = connection
+        self.head = head
 
     # Hooks of Exchange.
 
@@ -156,11 +152,13 @@ class WsgiExchange(Exchange):
     def blocked(self) -> bool:
         return self.sender is not None
 
-    def environ_for_log(self) -> Environ:
+    def environ_for_log(self) -> Environ | None:
         return self.environ
 
     def client_address(self) -> str:
-        address: str = self.environ.get("REMOTE_ADDR", self.connection.peer_host)
+        if self.environ is None:
+            return self.connection.peer_host
+        address: str = self.environ["REMOTE_ADDR"]
         return address
 
     # The application's side. These run wherever the runner says.
@@ -180,14 +178,8 @@ class WsgiExchange(Exchange):
                 exc_info = None  # break the cycle with the traceback's frame
         elif self.status:
             raise AssertionError("start_response was called twice without exc_info")
-        code, _, reason = status.partition(" ")
-        if len(code) != 3 or not code.isdecimal():
-            raise ValueError(f"start_response: a status is like '200 OK', not {status!r}")
-        self.status = int(code)
-        self.reason = reason.encode("latin-1")
-        self.headers = [
-            (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers
-        ]
+        self.status, self.reason = self.gateway.statuses[status]
+        self.headers = list(headers)
         return self.write
 
     def write(self, data: bytes) -> None:
@@ -196,6 +188,7 @@ class WsgiExchange(Exchange):
 
     def _call(self) -> None:
         """Call the application and take its first piece."""
+        assert self.environ is not None
         try:
             self.result = self.context.run(self.gateway.app, self.environ, self.start_response)
             if type(self.result) in (list, tuple) or isinstance(self.result, FileWrapper):
@@ -246,11 +239,12 @@ class WsgiExchange(Exchange):
     def _run(self) -> None:
         gateway, body = self.gateway, self.body
         if body is None:
-            body = self.body = Body()
-        environ = self.environ = gateway.template(self.connection).copy()
-        fill(environ, self.head, body.open(), len(body), gateway.names)
-        if self.connection.trusted:
-            apply_forwarded(environ, self.connection)
+            file: IO[bytes] = BytesIO()
+            length = 0
+        else:
+            file, length = body.open(), len(body)
+        self.environ = gateway.environs.make(self.connection, self.head, file, length)
+        self.context = gateway.context.copy()
         self.count_in()
         gateway.runner.run(self._call, self._called)
 
@@ -273,10 +267,10 @@ class WsgiExchange(Exchange):
     def _send_whole(self, data: bytes) -> None:
         self._require_start()
         if self.response is None:
-            self.respond(self.status, self.reason, self.headers, data, length=len(data))
+            self.respond_whole(self.status, self.reason, self.headers, data)
         else:
             self.send_more(data)
-        self.finish()
+            self.finish()
         self._close_later()
 
     def _taken(self) -> None:

@@ -7,8 +7,7 @@ is text and may be seen torn, which costs a line of the log some letters.
 Before the first line stands how many lines from the first on were ever in use; the arbiter writes
 it, and whoever looks at all lines need not look further.
 
-The hot path writes ``line.cells[REQUESTS] += 1`` or ``line.times[DEADLINE] = now + timeout``;
-the attributes say the same for everybody else.
+The hot path writes by `Line.begin` and `Line.end`; the attributes are for everybody else.
 
 Rules: no locks, no system call after the first, no decisions.
 """
@@ -16,6 +15,8 @@ Rules: no locks, no system call after the first, no decisions.
 import mmap
 import os
 from enum import IntEnum
+from functools import partial
+from struct import Struct
 
 from pyfork.ipc.nameless import nameless_file
 
@@ -26,13 +27,12 @@ from pyfork.ipc.nameless import nameless_file
     GENERATION,
     STATE,
     CONNECTIONS,
-    IN_FLIGHT,
-    REQUESTS,
-    BUSY_SINCE,
     DEADLINE,
     ACCEPTING,
     ACCEPTED,
-) = range(11)
+) = range(8)
+# The last ones stand before ``doing``: what each request changes is written in one go.
+REQUESTS, IN_FLIGHT, BUSY_SINCE = 13, 14, 15
 
 DOING_BYTES = 128  # longest ``doing``, in UTF-8
 
@@ -40,6 +40,9 @@ _CELLS = 16
 _CELL_BYTES = _CELLS * 8
 _LINE_BYTES = _CELL_BYTES + DOING_BYTES
 _STRIDE = _LINE_BYTES // 8  # from a cell to the same one of the next line
+_AT = REQUESTS * 8
+_BEGUN = Struct(f"qqd{DOING_BYTES}s")
+_ENDED = Struct("qqd")
 
 
 class State(IntEnum):
@@ -123,13 +126,17 @@ def _time(cell: int, doc: str) -> property:
 class Line:
     """One worker's line: a view on shared memory, all zero when free."""
 
-    __slots__ = ("_doing", "cells", "times")
+    __slots__ = ("_doing", "begin", "cells", "end", "times")
 
     def __init__(self, memory: memoryview) -> None:
         numbers = memory[:_CELL_BYTES]
         self.cells = numbers.cast("q")
         self.times = numbers.cast("d")
         self._doing = memory[_CELL_BYTES:]
+        # For the hot path, without a call of Python: set ``requests``, ``in_flight``,
+        # ``busy_since`` and, in ASCII, ``doing``; and the first three of them.
+        self.begin = partial(_BEGUN.pack_into, memory, _AT)
+        self.end = partial(_ENDED.pack_into, memory, _AT)
 
     pid = _number(PID, "Process id.")
     slot = _number(SLOT, "Slot 0..N-1.")
@@ -159,11 +166,6 @@ class Line:
     @doing.setter
     def doing(self, text: str) -> None:
         self._doing[:] = text.encode(errors="replace")[:DOING_BYTES].ljust(DOING_BYTES, b"\0")
-
-    def begin(self, method: str, path: bytes) -> None:
-        """Set ``doing``, at the price of a hot path; ``path`` is ASCII."""
-        text = b"%.20b %.106b\0" % (method.encode(), path)
-        self._doing[: len(text)] = text
 
     def clear(self) -> None:
         """Free the line."""

@@ -28,6 +28,7 @@ class WsgiWorker(EngineWorker):
             runner,
             multithread=threaded and config.threads > 1,
             multiprocess=config.workers > 1,
+            root_path=config.root_path,
             closed=self.changed.set,
         )
         self.equip(gateway)

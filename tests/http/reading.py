@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from pyfork.errors import ProtocolError
 from pyfork.http.limits import Limits
-from pyfork.http.parser import Parser, make_parser
+from pyfork.http.parser import Parser
+from pyfork.http.reader import HeadReader
 from pyfork.http.request import RequestHead
 
-KINDS = ("httptools", "h11")
 SIZES = (0, 1, 7)  # of the pieces: all in one, byte by byte, across every token
 
 
@@ -32,9 +32,10 @@ class Outcome:
 
     # The sink.
 
-    def head_received(self, head: RequestHead) -> None:
+    def head_received(self, head: RequestHead, *, whole: bool) -> None:
         assert not self.requests or self.requests[-1].whole
-        self.requests.append(Request(head))
+        assert whole is not head.block.has_body
+        self.requests.append(Request(head, whole=whole))
 
     def body_received(self, data: bytes) -> None:
         assert data
@@ -53,11 +54,8 @@ class Outcome:
         return [request for request in self.requests if request.whole]
 
     def summary(self) -> object:
-        """All of it that must not depend on the parser or on the pieces."""
-        heads = [
-            tuple(getattr(request.head, name) for name in RequestHead.__slots__)
-            for request in self.requests
-        ]
+        """All of it that must not depend on the pieces, or on what was read before."""
+        heads = [parts(request.head) for request in self.requests]
         return heads, [request.body for request in self.complete], self.status, self.rest
 
 
@@ -67,10 +65,40 @@ def pieces(raw: bytes, size: int) -> Iterator[bytes]:
         yield raw[start : start + (size or len(raw))]
 
 
-def read(raw: bytes | Iterable[bytes], kind: str, size: int = 0, **limits: int) -> Outcome:
+def parts(head: RequestHead) -> dict[str, object]:
+    """All that a head says."""
+    line, block = head.line, head.block
+    return {
+        "method": line.method,
+        "target": line.target,
+        "path": line.path,
+        "query": line.query,
+        "version": line.version,
+        "authority": head.authority,
+        "headers": block.fields,
+        "content_length": block.content_length,
+        "chunked": block.chunked,
+        "keep_alive": block.keep_alive,
+        "expect_continue": block.expect_continue,
+        "upgrade": block.upgrade,
+    }
+
+
+def new_parser(outcome: Outcome, limits: Limits | None = None) -> Parser:
+    """A parser of a worker that has read nothing yet."""
+    return Parser(HeadReader(limits or Limits()), outcome)
+
+
+def read(
+    raw: bytes | Iterable[bytes],
+    size: int = 0,
+    *,
+    reader: HeadReader | None = None,
+    **limits: int,
+) -> Outcome:
     """Feed ``raw`` to a new parser until it refuses or a handshake stops it."""
     outcome = Outcome()
-    parser: Parser = make_parser(kind, outcome, Limits(**limits))
+    parser = Parser(reader or HeadReader(Limits(**limits)), outcome)
     stream = pieces(raw, size) if isinstance(raw, bytes) else iter(raw)
     for piece in stream:
         outcome.fed += len(piece)
@@ -79,7 +107,7 @@ def read(raw: bytes | Iterable[bytes], kind: str, size: int = 0, **limits: int) 
         except ProtocolError as error:
             outcome.status = error.status
             break
-        if outcome.requests and outcome.requests[-1].head.upgrade == b"websocket":
+        if outcome.requests and outcome.requests[-1].head.block.upgrade == b"websocket":
             outcome.rest = rest + b"".join(stream)
             break
         assert rest == b""
@@ -87,10 +115,10 @@ def read(raw: bytes | Iterable[bytes], kind: str, size: int = 0, **limits: int) 
 
 
 def read_everyhow(raw: bytes, **limits: int) -> Outcome:
-    """Read with each parser and in pieces of each size: the outcome must be the same."""
-    outcome = read(raw, KINDS[0], **limits)
-    for kind in KINDS:
-        for size in SIZES:
-            other = read(raw, kind, size, **limits)
-            assert other.summary() == outcome.summary(), (kind, size)
+    """Read in pieces of each size, by a worker that remembers: the outcome must be the same."""
+    outcome = read(raw, **limits)
+    reader = HeadReader(Limits(**limits))
+    for size in SIZES * 2:
+        other = read(raw, size, reader=reader)
+        assert other.summary() == outcome.summary(), size
     return outcome

@@ -1,24 +1,27 @@
 """The environ of a request, without a server."""
 
 import io
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from pyfork.http.environ import FieldNames, fill
-from pyfork.http.request import RequestHead
+from pyfork.http.environ import Environs, FieldNames
+from pyfork.http.request import FieldBlock, RequestHead, RequestLine
+
+LINK: Any = SimpleNamespace(
+    scheme="http", sockname=("127.0.0.1", 80), peer_host="10.0.0.1", peer_port=5, trusted=False
+)
 
 
 def environ(
     *fields: tuple[bytes, bytes], path: bytes = b"/", root: str = "", body: bytes = b""
 ) -> dict[str, Any]:
-    head = RequestHead("GET", path, "1.1")
-    head.headers = list(fields)
-    head.content_length = len(body) if body else None
-    made: dict[str, Any] = {"SCRIPT_NAME": root}
-    fill(made, head, io.BytesIO(body), len(body), FieldNames())
-    return made
+    head = RequestHead(RequestLine("GET", path, "1.1"), FieldBlock(list(fields), keep_alive=True))
+    head.block.content_length = len(body) if body else None
+    environs = Environs(multithread=False, multiprocess=False, root_path=root)
+    return environs.make(LINK, head, io.BytesIO(body), len(body))
 
 
 def test_fields_get_their_cgi_names() -> None:

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from pyfork.errors import ProtocolError
-from pyfork.http.limits import Limits
-from pyfork.http.parser import ParserState, make_parser
-from tests.http.reading import KINDS, Outcome, read, read_everyhow
+from pyfork.http.parser import ParserState
+from tests.http.reading import Outcome, new_parser, parts, read, read_everyhow
 
 FIRST = b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n"
 BEHIND = b"GET /behind HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -307,9 +306,9 @@ def test_served(row: int, raw: bytes, body: bytes, expected: dict[str, Any]) -> 
     outcome = read_everyhow(FIRST + raw + BEHIND)
     assert outcome.status is None
     request = outcome.complete[1]
-    assert {name: getattr(request.head, name) for name in expected} == expected
+    assert {name: parts(request.head)[name] for name in expected} == expected
     assert request.body == body
-    assert len(outcome.complete) == 2 + request.head.keep_alive
+    assert len(outcome.complete) == 2 + request.head.block.keep_alive
 
 
 HANDSHAKE = get(b"Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n", b"GET /ws HTTP/1.1")
@@ -322,10 +321,9 @@ def test_stops_behind_a_websocket_handshake() -> None:
     assert outcome.rest == b"\x81\x05hello"
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_goes_on_behind_a_handshake_that_is_not_taken(kind: str) -> None:
+def test_goes_on_behind_a_handshake_that_is_not_taken() -> None:
     outcome = Outcome()
-    parser = make_parser(kind, outcome, Limits())
+    parser = new_parser(outcome)
     rest = parser.feed(HANDSHAKE + HANDSHAKE + BEHIND)
     rest = parser.feed(rest)
     assert rest == BEHIND
@@ -333,10 +331,9 @@ def test_goes_on_behind_a_handshake_that_is_not_taken(kind: str) -> None:
     assert paths(outcome) == [b"/ws", b"/ws", b"/behind"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_parsed_after_an_error(kind: str) -> None:
+def test_nothing_is_parsed_after_an_error() -> None:
     outcome = Outcome()
-    parser = make_parser(kind, outcome, Limits())
+    parser = new_parser(outcome)
     for data in (b"BAD\r\n\r\n", FIRST, FIRST):
         with pytest.raises(ProtocolError) as caught:
             parser.feed(data)
@@ -344,31 +341,27 @@ def test_nothing_is_parsed_after_an_error(kind: str) -> None:
     assert outcome.requests == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_drops_what_follows_the_last_request(kind: str) -> None:
-    outcome = read([get(b"Connection: close\r\n") + BEHIND, b"\0\0", BEHIND], kind)
+def test_drops_what_follows_the_last_request() -> None:
+    outcome = read([get(b"Connection: close\r\n") + BEHIND, b"\0\0", BEHIND])
     assert outcome.status is None
     assert len(outcome.requests) == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("start", [b"\x16\x03\x01\x02\0", b" ", b"\0", b"\r\r", b"\r\n\x80"])
-def test_what_cannot_become_a_request_is_refused_at_once(start: bytes, kind: str) -> None:
-    assert read(start, kind).status == read(start, kind, 1).status == 400
+def test_what_cannot_become_a_request_is_refused_at_once(start: bytes) -> None:
+    assert read(start).status == read(start, 1).status == 400
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_can_be_told_to_stop(kind: str) -> None:
+def test_can_be_told_to_stop() -> None:
     outcome = Outcome()
-    parser = make_parser(kind, outcome, Limits())
+    parser = new_parser(outcome)
     parser.feed(CHUNKED)
     parser.stop()
     assert parser.feed(b"1\r\nx\r\n0\r\n\r\n" + FIRST) == parser.feed(b"\0") == b""
     assert [request.body for request in outcome.complete] == [b"x"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_tells_where_it_stands(kind: str) -> None:
+def test_tells_where_it_stands() -> None:
     between, head, body = ParserState
     steps = [
         (b"\r\n", between),
@@ -383,14 +376,8 @@ def test_tells_where_it_stands(kind: str) -> None:
         (FIRST[:-1], head),
         (FIRST[-1:], between),
     ]
-    parser = make_parser(kind, Outcome(), Limits())
+    parser = new_parser(Outcome())
     assert parser.state is between
     for data, state in steps:
         parser.feed(data)
         assert parser.state is state, data
-
-
-def test_auto_is_httptools() -> None:
-    from pyfork.http.fields_httptools import HttptoolsFields
-
-    assert isinstance(make_parser("auto", Outcome(), Limits())._reader, HttptoolsFields)

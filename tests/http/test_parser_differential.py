@@ -1,4 +1,4 @@
-"""Two parsers, any pieces, any bytes: one outcome; and what is served, others read alike.
+"""Any pieces, any bytes: one outcome; and what is served, others read alike.
 
 The inputs are requests with nasty parts put in, since smuggling is two parsers that disagree.
 """
@@ -11,7 +11,9 @@ import httptools
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.http.reading import KINDS, read
+from pyfork.http.limits import Limits
+from pyfork.http.reader import HeadReader
+from tests.http.reading import read
 
 NASTY = [
     *(
@@ -78,32 +80,40 @@ STREAMS = st.lists(requests(), min_size=1, max_size=3).map(b"".join)
     raw=b"GET / HTTP/1.1\r\nHost: a\r\n-Content-Length: 5\r\n--content-length: 6\r\n\r\n", size=3
 )
 def test_one_outcome(raw: bytes, size: int) -> None:
-    expected = read(raw, KINDS[0]).summary()
-    for kind in KINDS:
-        assert read(raw, kind).summary() == expected
-        assert read(raw, kind, size).summary() == expected
-        assert read(raw, kind, 1).summary() == expected
+    expected = read(raw).summary()
+    assert read(raw, size).summary() == expected
+    assert read(raw, 1).summary() == expected
 
 
 @given(raw=st.binary(max_size=200), size=st.integers(1, 40))
 @settings(deadline=None)
 def test_one_outcome_of_noise(raw: bytes, size: int) -> None:
-    assert read(raw, "httptools").summary() == read(raw, "h11", size).summary()
+    assert read(raw).summary() == read(raw, size).summary()
+
+
+@given(streams=st.lists(STREAMS, min_size=1, max_size=3), size=st.integers(0, 40))
+@settings(max_examples=300, deadline=None)
+def test_one_outcome_for_whoever_remembers(streams: list[bytes], size: int) -> None:
+    """What was read before, on this connection and on others, changes nothing."""
+    reader = HeadReader(Limits())
+    for raw in streams * 2:
+        assert read(raw, size, reader=reader).summary() == read(raw).summary()
+    assert read(streams * 2).summary() == read(b"".join(streams * 2)).summary()
 
 
 @given(raw=STREAMS)
 @settings(max_examples=300, deadline=None)
 def test_llhttp_reads_what_is_served_alike(raw: bytes) -> None:
-    outcome = read(raw, "httptools")
-    ours = [(request.head.target, request.body) for request in outcome.complete]
+    outcome = read(raw)
+    ours = [(request.head.line.target, request.body) for request in outcome.complete]
     assert by_llhttp(raw)[: len(ours)] == ours
 
 
 @given(raw=STREAMS)
 @settings(max_examples=300, deadline=None)
 def test_h11_reads_what_is_served_alike(raw: bytes) -> None:
-    outcome = read(raw, "h11")
-    ours = [(request.head.target, request.body) for request in outcome.complete]
+    outcome = read(raw)
+    ours = [(request.head.line.target, request.body) for request in outcome.complete]
     assert by_h11(raw, len(ours)) == ours
 
 

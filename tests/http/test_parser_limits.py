@@ -6,8 +6,7 @@ import pytest
 
 from pyfork.config.settings import Config
 from pyfork.http.limits import Limits
-from pyfork.http.parser import make_parser
-from tests.http.reading import KINDS, Outcome, read, read_everyhow
+from tests.http.reading import Outcome, new_parser, read, read_everyhow
 from tests.http.test_parser import CHUNKED, get
 
 
@@ -37,13 +36,10 @@ ENDLESS = [
 
 
 @pytest.mark.parametrize("many", [1, 1000])
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("status", "start", "piece", "most"), ENDLESS)
-def test_nothing_is_endless(
-    status: int, start: bytes, piece: bytes, most: int, many: int, kind: str
-) -> None:
+def test_nothing_is_endless(status: int, start: bytes, piece: bytes, most: int, many: int) -> None:
     """What has no end is refused as soon as its limit is passed."""
-    outcome = read(endless(start, piece * many), kind, **SMALL)
+    outcome = read(endless(start, piece * many), **SMALL)
     assert outcome.status == status
     assert outcome.complete == []
     if many == 1:
@@ -75,10 +71,9 @@ def test_a_body_is_refused_by_its_announcement() -> None:
     assert read_everyhow(chunks + b"1\r\n", **SMALL).status == 413
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_zero_in_the_configuration_is_no_limit(kind: str) -> None:
+def test_zero_in_the_configuration_is_no_limit() -> None:
     limits = Limits.from_config(Config(limit_request_body=0, limit_request_line=0))
     outcome = Outcome()
-    parser = make_parser(kind, outcome, limits)
+    parser = new_parser(outcome, limits)
     parser.feed(get(b"Content-Length: 99999999999999\r\n", b"GET /" + b"a" * 9000 + b" HTTP/1.1"))
-    assert outcome.requests[0].head.content_length == 99999999999999
+    assert outcome.requests[0].head.block.content_length == 99999999999999

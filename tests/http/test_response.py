@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyfork.http.request import RequestHead
+from pyfork.http.request import FieldBlock, RequestHead, RequestLine
 from pyfork.http.response import Response, ResponseError, begin, plain_error
 
 Fields = list[tuple[bytes, bytes]]
@@ -17,9 +17,7 @@ SERVER = b"Server: pyfork\r\n"
 
 
 def request(method: str = "GET", version: str = "1.1", *, keep_alive: bool = True) -> RequestHead:
-    head = RequestHead(method, b"/", version)
-    head.keep_alive = keep_alive
-    return head
+    return RequestHead(RequestLine(method, b"/", version), FieldBlock([], keep_alive=keep_alive))
 
 
 OLD = request(version="1.0", keep_alive=False)

@@ -47,10 +47,12 @@ def test_text_is_cut_to_its_place_and_replaced_whole() -> None:
     assert board.line(1).pid == 0
     line.doing = "PUT /x"
     assert line.doing == "PUT /x"
-    line.begin("GET", b"/" + b"y" * 200)
-    assert line.doing == "GET /" + "y" * 105
-    line.begin("PUT", b"/x")
-    assert line.doing == "PUT /x"
+    line.begin(3, 1, 2.5, b"GET /" + b"y" * 200)
+    assert line.doing == "GET /" + "y" * (DOING_BYTES - 5)
+    line.begin(4, 2, 2.5, b"PUT /x")
+    assert (line.doing, line.requests, line.in_flight, line.busy_since) == ("PUT /x", 4, 2, 2.5)
+    line.end(5, 0, 0.0)
+    assert (line.doing, line.requests, line.in_flight, line.busy_since) == ("PUT /x", 5, 0, 0.0)
     assert board.line(1).pid == 0
 
 

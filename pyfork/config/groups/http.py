@@ -16,7 +16,8 @@ class HTTPSettings:
         "auto",
         choice("auto", "httptools", "h11"),
         flags="--http",
-        help="The HTTP parser; auto is httptools where it is installed.",
+        help="The HTTP parser of -k uvicorn; auto is httptools where it is installed. pyfork's own "
+        "engine has one parser.",
     )
     forwarded_allow_ips: tuple[Network, ...] | Literal["*"] = setting(
         _LOCAL,
