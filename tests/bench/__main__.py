@@ -21,6 +21,7 @@ from tests.bench.running import Cores, Unfit
 
 Named = TypeVar("Named", Case, Peer)
 
+BUSY = 0.5  # load average
 FILES = 12_000  # what 5,000 connections and their clients need
 
 
@@ -90,6 +91,8 @@ def perform(options: argparse.Namespace) -> Run:
     if options.write and not report.has_markers(options.write.read_text()):
         raise Unfit(f"{options.write} has no {report.BEGIN} and {report.END} to write between")
     cores = Cores.divide(os.sched_getaffinity(0))
+    if (busy := os.getloadavg()[0]) > BUSY:
+        say(f"others use this machine (load average {busy:.1f}): figures will be low and spread")
     raise_file_limit(FILES)
     pin_load(cores)
     bench = Bench.quick(cores) if options.quick else Bench(cores)

@@ -72,9 +72,9 @@ def idle(port: int, count: int) -> Iterator[list[socket.socket]]:
                 client.sendall(GET)
                 answer = client.recv(65536)
             except OSError as error:
-                raise Unfit(f"no answer on connection {len(clients)}: {error}") from None
+                raise Unfit(f"no answer on connection {len(clients)}: {error}") from error
             if b"connection: close" in answer.lower():
-                raise Unfit("it keeps no connections")
+                raise Unfit(f"it keeps {len(clients) - 1 or 'no'} connections, and no more")
         yield clients
 
 
