@@ -1,0 +1,1 @@
+"""Development: the watcher, the page of what is wrong, the console."""
