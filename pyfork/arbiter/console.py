@@ -93,7 +93,8 @@ class Console:
 
     def _urls(self) -> list[str]:
         first = self._generations.first
-        return [parse(text).url for text in self._ports.addresses(first)]
+        scheme = self._generations.scheme(first)
+        return [parse(text).url(scheme) for text in self._ports.addresses(first)]
 
 
 def _what(cause: Changed) -> str:

@@ -18,7 +18,7 @@ from pyfork.arbiter.heritage import Survivor
 from pyfork.arbiter.hooks import Hooks, live
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.roster import Worker
-from pyfork.config import unit
+from pyfork.config import runtime, unit
 from pyfork.config.settings import Config
 from pyfork.errors import ConfigError, HookError
 from pyfork.ipc import titles
@@ -32,6 +32,7 @@ from pyfork.record import entity, field
 
 if TYPE_CHECKING:
     from pyfork.hooks.faces import WorkerFace
+    from pyfork.net.tls import Tls
 
 log = logging.getLogger("pyfork.error")
 
@@ -179,6 +180,7 @@ class Crew:
         *,
         own_log: bool,
         held: bool,
+        tls: "Tls | None" = None,
     ) -> Member:
         """Fork a worker.
 
@@ -213,6 +215,7 @@ class Crew:
             known=tuple(ports.handles.addresses()),
             held=held,
             face=member.face,
+            tls=tls,
         )
         try:
             member.pid = process.fork(
@@ -304,6 +307,7 @@ def _live(worker_main: str, birth: Birth, *, own_log: bool) -> int:
     """The child's life."""
     line, config = birth.line, birth.config
     unit.withhold(os.environ)
+    runtime.withhold_secrets(os.environ)
     setup.identify("worker", birth.slot, birth.generation)
     if own_log:
         try:

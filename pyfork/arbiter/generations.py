@@ -1,13 +1,14 @@
 """What each generation is made of, and how the last reloads ended.
 
-A generation is a configuration and the listeners that it names. Both are there before the
-supervisor hears of it: what cannot be had changes nothing.
+A generation is a configuration, and the certificates and listeners that it names. All are there
+before the supervisor hears of it: what cannot be had changes nothing.
 """
 
 from collections import deque
 from collections.abc import Callable
 
 from pyfork.arbiter.actions import Abandon
+from pyfork.arbiter.certificates import Certificates
 from pyfork.arbiter.facts import Policy, Reload
 from pyfork.arbiter.ports import Ports
 from pyfork.config.settings import Config
@@ -39,6 +40,7 @@ class Generations:
         self, config: Config, reread: Callable[[], Config], ports: Ports, *, first: int = 1
     ) -> None:
         self.first = first
+        self.certificates = Certificates()
         self._configs = {first: config}
         self._newest = first  # the last one asked for
         self._reread = reread
@@ -63,6 +65,10 @@ class Generations:
         """The configuration of a generation that counts."""
         return self._configs[generation]
 
+    def scheme(self, generation: int) -> str:
+        """What its listeners speak, as in a URL."""
+        return "https" if self.certificates.of(generation) else "http"
+
     def begin(self, now: float) -> Reload:
         """Read the configuration and bind what is new.
 
@@ -72,8 +78,10 @@ class Generations:
         generation = self._newest + 1
         try:
             config = self._reread()
+            self.certificates.open(generation, config)
             self._ports.open(generation, config)
         except PyforkError as error:
+            self.certificates.release(generation)
             self._outcomes.append(Outcome(None, now, str(error)))
             raise
         self._newest = generation
@@ -83,6 +91,7 @@ class Generations:
     def adopt(self, generation: int, now: float) -> Config:
         """A generation serves: what only lower ones used goes. Returns its configuration."""
         self._configs = {each: kept for each, kept in self._configs.items() if each >= generation}
+        self.certificates.release_below(generation)
         self._ports.release_below(generation)
         if generation > self.first:
             self._outcomes.append(Outcome(generation, now))
@@ -91,6 +100,7 @@ class Generations:
     def abandon(self, order: Abandon, now: float) -> None:
         """A generation will not be: what only it used goes."""
         self._configs.pop(order.generation, None)
+        self.certificates.release(order.generation)
         self._ports.release(order.generation)
         self._outcomes.append(Outcome(order.generation, now, order.reason, order.detail))
 

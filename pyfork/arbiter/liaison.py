@@ -57,10 +57,11 @@ class Liaison:
         for member in self.crew:
             self._feed(facts.Promised(member.worker, member.line.deadline))
 
-    def tell(self, message: messages.Message) -> None:
-        """Send a message to all workers."""
+    def tell(self, message: messages.Message, generation: int | None = None) -> None:
+        """Send a message to all workers, or to those of one generation."""
         for member in self.crew:
-            self.wires.send(member.channel, message)
+            if generation in (None, member.generation):
+                self.wires.send(member.channel, message)
 
     def admit(self, generation: int) -> None:
         """A generation serves from now on."""
@@ -195,6 +196,7 @@ class Liaison:
                 time.monotonic(),
                 own_log=order.generation != self.supervisor.serving.number,
                 held=self._others_serve_before(order.generation),
+                tls=self.generations.certificates.of(order.generation),
             )
         except (OSError, HookError) as error:
             text = f"cannot fork worker {order.slot}: {error}"

@@ -44,6 +44,7 @@ from pyfork.errors import ExitStatus, PyforkError
 from pyfork.ipc import messages, titles
 from pyfork.ipc.channel import Channel
 from pyfork.log import setup
+from pyfork.record import asdict
 
 log = logging.getLogger("pyfork.error")
 
@@ -164,6 +165,7 @@ class Arbiter:
                 self._dispatch.act(time.monotonic())
                 self._upgrade.act(time.monotonic())
                 self._watch.act(time.monotonic())
+                self._certify()
                 self._requests.settle()
                 if self._accession:
                     self._accession.act()
@@ -215,7 +217,9 @@ class Arbiter:
 
     def _purpose(self, config: Config) -> str:
         """What is served where; a script says later where."""
-        urls = [each.address.url for each in self._ports.of(self._generations.first)]
+        first = self._generations.first
+        scheme = self._generations.scheme(first)
+        urls = [each.address.url(scheme) for each in self._ports.of(first)]
         return f"serves {config.app} on {', '.join(urls)}" if urls else f"runs {config.app}"
 
     def _go_on(self, estate: Estate) -> None:
@@ -304,6 +308,7 @@ class Arbiter:
             self._herald.deadline,
             self._ports.handles.deadline,
             self._watch.deadline,
+            self._generations.certificates.deadline,
         )
         times = [deadline for deadline in deadlines if deadline is not None]
         return max(0.0, min(times) - time.monotonic()) if times else None
@@ -388,6 +393,12 @@ class Arbiter:
         """Another arbiter asks to take over; it hears why not, if that is so."""
         if refusal := self._upgrade.receive(successor, time.monotonic()):
             log.warning("takeover refused: %s", refusal)
+
+    def _certify(self) -> None:
+        """Give workers the certificates that have changed on the disk."""
+        renewed = self._generations.certificates.act(time.monotonic())
+        for generation, credentials in renewed:
+            self._liaison.tell(messages.Certify(**asdict(credentials)), generation)
 
     # Actions: what the supervisor orders, done.
 

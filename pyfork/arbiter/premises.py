@@ -32,6 +32,7 @@ class Premises:
         """Have everything. Raises PyforkError, with nothing left behind, where that cannot be."""
         _allow_many_files()
         first = self._generations.first
+        self._generations.certificates.open(first, config)
         match heritage:
             case Estate():
                 self._ports.inherit(heritage.sockets(), first)
@@ -43,7 +44,8 @@ class Premises:
                 self._ports.open(first, config)
             case None:
                 self._ports.open(first, config)
-                account_for(unit.passed_sockets(os.environ, os.getpid()), self._ports.all())
+                passed = unit.passed_sockets(os.environ, os.getpid())
+                account_for(passed, self._ports.all(), self._generations.scheme(first))
                 if config.pid:
                     self._pidfile = PidFile.claim(config.pid)
 

@@ -28,11 +28,14 @@ MARGIN = 5.0  # seconds that a stop may take beyond what its settings say
 # The sockets.
 
 
-def account_for(passed: Mapping[str, str], listeners: Mapping[str, socket.socket]) -> None:
+def account_for(
+    passed: Mapping[str, str], listeners: Mapping[str, socket.socket], scheme: str
+) -> None:
     """Log which of the ``passed`` sockets serve; close the others, or their clients would wait."""
     for text, name in passed.items():
         if text in listeners:
-            log.info("systemd passed %s (%s): %s", text, name, bound_address(listeners[text]).url)
+            url = bound_address(listeners[text]).url(scheme)
+            log.info("systemd passed %s (%s): %s", text, name, url)
             continue
         log.warning("systemd passed %s (%s), which no --bind names: it is closed", text, name)
         address = parse(text)

@@ -25,6 +25,12 @@ from pyfork.record import record
 
 DEVELOPMENT_GRACE = 1.0  # seconds that a browser's open tab can delay the end of the old code
 
+# Of a password among the arguments.
+_READABLE = (
+    "every user of this machine can read a command line; PYFORK_KEYFILE_PASSWORD and "
+    "--keyfile-password-file keep a secret"
+)
+
 
 @record
 class Loaded:
@@ -100,6 +106,8 @@ def merge(*sources: Source, notes: tuple[str, ...] = (), directory: Path = Path(
         origins["unix_mode"] = origins["umask"]
     if values.get("reload"):
         _develop(values, origins)
+    if origins["keyfile_password"].startswith("--"):
+        notes = (*notes, f"{origins['keyfile_password']}: {_READABLE}")
     return Loaded(Config(**values), origins, notes)
 
 

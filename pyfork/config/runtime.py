@@ -22,6 +22,11 @@ def claim_upgrade(environ: MutableMapping[str, str]) -> tuple[str, int] | None:
     return (kind, int(fd)) if fd.isdecimal() else None
 
 
+def withhold_secrets(environ: MutableMapping[str, str]) -> None:
+    """Take away what is for the arbiter: an application may show its environment to anybody."""
+    environ.pop("PYFORK_KEYFILE_PASSWORD", None)
+
+
 def runtime_directories() -> list[Path]:
     """Directories for our sockets, best first; none of them need exist or be ours.
 

@@ -15,6 +15,7 @@ from pyfork.config.groups.port import PortSettings
 from pyfork.config.groups.process import ProcessSettings
 from pyfork.config.groups.script import ScriptSettings
 from pyfork.config.groups.timeouts import TimeoutsSettings
+from pyfork.config.groups.tls import TLSSettings
 from pyfork.config.groups.websocket import WebSocketSettings
 from pyfork.config.groups.workers import WorkersSettings
 
@@ -27,6 +28,7 @@ class Config(
     ScriptSettings,
     TimeoutsSettings,
     DevelopmentSettings,
+    TLSSettings,
     HTTPSettings,
     WebSocketSettings,
     LimitsSettings,

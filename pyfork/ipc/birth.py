@@ -12,6 +12,7 @@ from pyfork.record import record
 
 if TYPE_CHECKING:
     from pyfork.hooks.faces import WorkerFace
+    from pyfork.net.tls import Tls
 
 
 @record(kw_only=True)
@@ -30,6 +31,7 @@ class Birth:
     known: tuple[str, ...] = ()  # addresses on which scripts of this server listen already
     held: bool = False  # it accepts only when told to `Serve`: others do until then
     face: "WorkerFace | None" = None  # what hooks see of it, if there are any
+    tls: "Tls | None" = None  # what it speaks TLS with, if it does
 
 
 WorkerMain = Callable[[Birth], int]

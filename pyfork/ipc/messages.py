@@ -127,6 +127,22 @@ class Keep:
 
 
 @record
+class Certify:
+    """Arbiter: the certificates on the disk have changed; begin new connections with these.
+
+    The fields of `net.credentials.Credentials`.
+    """
+
+    certificates: list[list[str]]
+    keys: list[list[str]]
+    authorities: str
+    password: str
+
+    def __repr__(self) -> str:
+        return "Certify(...)"
+
+
+@record
 class Bequest:
     """Arbiter to its successor, with the listeners' fds: what it may serve on."""
 
@@ -231,6 +247,7 @@ Message = (
     | Declined
     | Release
     | Keep
+    | Certify
     | Bequest
     | Succeeded
     | Granted

@@ -30,11 +30,10 @@ class Inet:
         """It stands for every interface of its family."""
         return self.host in ("0.0.0.0", "::")
 
-    @property
-    def url(self) -> str:
+    def url(self, scheme: str = "http") -> str:
         """A link to click: the wildcards are no place to go to, the loopback of the family is."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        return f"http://{Inet(host, self.port)}"
+        return f"{scheme}://{Inet(host, self.port)}"
 
 
 @record
@@ -51,8 +50,7 @@ class Unix:
         """It has a name but no file."""
         return self.path.startswith("\0")
 
-    @property
-    def url(self) -> str:
+    def url(self, scheme: str = "http") -> str:
         """The bind text: no URL for unix sockets is understood widely enough to be clicked."""
         return str(self)
 
@@ -66,8 +64,7 @@ class Inherited:
     def __str__(self) -> str:
         return f"fd://{self.fd}"
 
-    @property
-    def url(self) -> str:
+    def url(self, scheme: str = "http") -> str:
         """The bind text; once adopted, the listener has the real address."""
         return str(self)
 

@@ -25,7 +25,7 @@ class AsgiWorker(EngineWorker):
         super().__init__(birth, app)
         self.state: dict[str, Any] = {}  # the lifespan's, copied into each scope
         self._lifespan: LifespanOn | None = None
-        self.gateway = AsgiGateway(
+        self.gateway = self._gateway_class()(
             app.callable, loop=self.loop, root_path=self.config.root_path, state=self.state
         )
         self.websockets = WebSockets(
@@ -33,6 +33,13 @@ class AsgiWorker(EngineWorker):
         )
         self.equip(self.gateway, upgrade=self.websockets.take if self.config.ws != "none" else None)
         self.engine.upgraded = lambda: len(self.websockets.connections)
+
+    def _gateway_class(self) -> type[AsgiGateway]:
+        if self.birth.tls is None:
+            return AsgiGateway
+        from pyfork.http.tls_gateways import TlsAsgiGateway
+
+        return TlsAsgiGateway
 
     async def boot(self) -> None:
         """Run the lifespan's startup. Raises BootError if the application says that it failed."""

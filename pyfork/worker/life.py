@@ -12,12 +12,14 @@ import signal
 import time
 from collections.abc import Callable, Container, Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from pyfork.config.settings import Config
 from pyfork.errors import BootError, ExitStatus, HookError
 from pyfork.ipc.birth import Birth
 from pyfork.ipc.channel import ChannelClosed
 from pyfork.ipc.messages import (
+    Certify,
     Declined,
     Failed,
     Message,
@@ -31,11 +33,16 @@ from pyfork.ipc.messages import (
 from pyfork.ipc.scoreboard import State
 from pyfork.ipc.titles import show, worker_title
 from pyfork.log import setup as logs
+from pyfork.net.credentials import Credentials
+from pyfork.record import asdict
 from pyfork.worker import hooks
 from pyfork.worker.app import App, enter, load
 from pyfork.worker.bereavement import ends_with
 from pyfork.worker.privileges import drop_privileges
 from pyfork.worker.signals import leave_to_the_arbiter
+
+if TYPE_CHECKING:
+    import ssl
 
 log = logging.getLogger("pyfork.error")
 
@@ -177,6 +184,10 @@ class Worker:
 
     # What a subclass may call.
 
+    def tls_context(self) -> "ssl.SSLContext | None":
+        """What it speaks TLS with, if it does: the same object for life, see `net.tls`."""
+        return self.birth.tls.context if self.birth.tls else None
+
     def wear(self, reason: str) -> None:
         """Ask for a replacement, and serve on until it is ready."""
         if not self._worn:
@@ -313,6 +324,8 @@ class Worker:
             case Serve():
                 if not self.admitted.done():
                     self.admitted.set_result(None)
+            case Certify() if self.birth.tls:
+                self.birth.tls.renew(Credentials(**asdict(message)))
             case ReopenLogs():
                 logs.reopen()
             case Take(ticket):

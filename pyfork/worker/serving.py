@@ -4,6 +4,7 @@ import logging
 import socket
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pyfork.http.asgi import AsgiGateway
 from pyfork.http.connection import Connection
@@ -16,6 +17,9 @@ from pyfork.worker.accept import Acceptor
 from pyfork.worker.gate import Gate
 from pyfork.worker.handoff import Giver, Taker
 from pyfork.worker.life import Worker
+
+if TYPE_CHECKING:
+    from pyfork.http.tls import Handshakes, TlsTransport
 
 log = logging.getLogger("pyfork.error")
 
@@ -48,6 +52,7 @@ class EngineWorker(Worker):
                 0, config.max_requests_jitter
             )
             self.engine.worn = self._worn_out
+        self._handshakes = self._begin_tls()
         least = config.dispatch == "least"
         self.acceptor = Acceptor(
             self.loop,
@@ -61,10 +66,25 @@ class EngineWorker(Worker):
         self._giver = Giver(self.loop, self.say, self.engine.drain)
         self._taker = Taker(self.loop, self.say, self._take_over)
 
-    def new_connection(self) -> Connection:
+    def _begin_tls(self) -> "Handshakes | None":
+        """What comes before a connection, where TLS is spoken."""
+        if (context := self.tls_context()) is None:
+            return None
+        from pyfork.http.tls import Handshakes
+
+        return Handshakes(
+            self.engine,
+            context,
+            limit=self.config.header_timeout,
+            changed=self.connections_changed,
+        )
+
+    def new_connection(self) -> "Connection | TlsTransport":
         """The protocol of a connection that was just accepted."""
         if self.engine.held >= self.config.worker_connections:
             self.acceptor.pause("too many connections")
+        if self._handshakes is not None:
+            return self._handshakes.new_transport()
         return Connection(self.engine)
 
     def _take_over(self) -> Connection:
@@ -75,7 +95,8 @@ class EngineWorker(Worker):
         match message:
             case Take(ticket):
                 full = self.engine.held >= self.config.worker_connections
-                self._taker.take(ticket, fds, willing=not (full or self.leaving.is_set()))
+                unfit = full or self.leaving.is_set() or self._handshakes is not None
+                self._taker.take(ticket, fds, willing=not unfit)
             case Mind(listeners):
                 for name, fd in zip(listeners, fds, strict=False):
                     self.acceptor.mind(name, socket.socket(fileno=fd))
@@ -105,6 +126,8 @@ class EngineWorker(Worker):
     def beat(self, now: float) -> None:
         self.engine.tick(time.time())
         sweep(self.engine, self._limits, now)
+        if self._handshakes is not None:
+            self._handshakes.sweep(now)
 
     async def drain(self) -> None:
         if self.handoff:
@@ -126,11 +149,14 @@ class EngineWorker(Worker):
         self.acceptor.stop()
 
     def empty(self) -> bool:
-        """Whether no connection is left."""
-        return not self.engine.connections and not self.acceptor.opening
+        """Whether no connection is left, nor one that is about to be."""
+        beginning = self.acceptor.opening or (self._handshakes and self._handshakes.open)
+        return not self.engine.connections and not beginning
 
     def cut(self) -> int:
         """End what is left; how many requests that loses."""
+        if self._handshakes is not None:
+            self._handshakes.cut()
         return self.engine.cut()
 
     def _worn_out(self) -> None:

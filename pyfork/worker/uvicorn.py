@@ -18,6 +18,8 @@ from pyfork.worker.app import App
 from pyfork.worker.life import Worker
 
 if TYPE_CHECKING:
+    import ssl
+
     import uvicorn
 
 # Seconds between the last accept and uvicorn's shutdown, which closes whoever has not spoken yet:
@@ -34,7 +36,7 @@ class UvicornWorker(Worker):
 
     def __init__(self, birth: Birth, app: App) -> None:
         super().__init__(birth, app)
-        self._server = _server(birth, app)
+        self._server = _server(birth, app, self.tls_context())
         self._serving: asyncio.Task[None] | None = None
         jitter = random.randint(0, birth.config.max_requests_jitter)
         self._wear_after = birth.config.max_requests and birth.config.max_requests + jitter
@@ -85,7 +87,7 @@ class UvicornWorker(Worker):
             serving.result()
 
 
-def _server(birth: Birth, app: App) -> "uvicorn.Server":
+def _server(birth: Birth, app: App, context: "ssl.SSLContext | None") -> "uvicorn.Server":
     import uvicorn
 
     from pyfork.worker.lifespan import Lifespan
@@ -128,6 +130,7 @@ def _server(birth: Birth, app: App) -> "uvicorn.Server":
         ws_per_message_deflate=config.ws_compression,
     )
     prepared.load()
+    prepared.ssl = context
     if config.lifespan != "off" and app.interface == "asgi":
         prepared.lifespan_class = Lifespan
     return Server(prepared)

@@ -23,7 +23,7 @@ class WsgiWorker(EngineWorker):
         threaded = config.threads > 1 or config.worker_class == "thread"
         self._pool = self._new_pool() if threaded else None
         runner: Runner = self._pool or Inline()
-        self._gateway = gateway = WsgiGateway(
+        self._gateway = gateway = self._gateway_class()(
             app.callable,
             runner,
             multithread=threaded and config.threads > 1,
@@ -37,6 +37,13 @@ class WsgiWorker(EngineWorker):
         from pyfork.worker.threads import ThreadRunner  # most workers have one thread
 
         return ThreadRunner(self.loop, self.config.threads, self._pool_changed)
+
+    def _gateway_class(self) -> type[WsgiGateway]:
+        if self.birth.tls is None:
+            return WsgiGateway
+        from pyfork.http.tls_gateways import TlsWsgiGateway
+
+        return TlsWsgiGateway
 
     def empty(self) -> bool:
         """Whether no connection is left, and no iterable whose response has left is closing."""

@@ -74,7 +74,7 @@ def test_a_refusal_says_what_to_write(text: str, advice: str) -> None:
     ],
 )
 def test_url_can_be_clicked(text: str, url: str) -> None:
-    assert parse(text).url == url
+    assert parse(text).url() == url
 
 
 @given(st.text(alphabet=st.sampled_from("ab1:[].@%/- \0") | st.characters(), max_size=20))

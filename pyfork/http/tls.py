@@ -1,0 +1,345 @@
+"""TLS between a client's socket and its connection.
+
+A `TlsTransport` is the protocol of the socket's transport and the transport of the connection, and
+does for bytes what the other would: a connection need not know. With a transport of our own, and
+not the loops', a connection can end as one without TLS does: close_notify and the end of our half
+of TCP go out, and what the client is still sending is dropped, so that no reset overtakes the
+response (RFC 9112 9.6 and 9.8). Nor does it cost more: the loops do the same work (a `MemoryBIO`
+for either direction), and keep buffers besides.
+"""
+
+import asyncio
+import contextlib
+import logging
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from pyfork.http.connection import Connection
+from pyfork.http.deadlines import LINGER, NEVER
+from pyfork.http.engine import Engine
+from pyfork.http.identities import extension
+from pyfork.http.response import plain_error
+
+log = logging.getLogger("pyfork.error")
+
+READ = 64 * 1024  # bytes of plain text asked for at a time; a record has 16 KiB at most
+
+
+class Handshakes:
+    """The clients of a worker that are not connections yet, and how long they may take."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        context: ssl.SSLContext,
+        *,
+        limit: float,
+        changed: Callable[[], None],
+    ) -> None:
+        """``limit`` is in seconds, 0 for none. ``changed`` is called when one comes to nothing."""
+        self.engine = engine
+        self.context = context
+        self.open: dict[TlsTransport, float] = {}  # and since when, in monotonic seconds
+        self._limit = limit or NEVER
+        self._changed = changed
+
+    def new_transport(self) -> "TlsTransport":
+        """For a client that was just accepted."""
+        return TlsTransport(self)
+
+    def sweep(self, now: float) -> None:
+        """End what is late. ``now`` is monotonic seconds."""
+        limit = min(self._limit, LINGER) if self.engine.draining else self._limit
+        for transport, since in list(self.open.items()):
+            if now - since >= limit:
+                log.debug("%s took too long over its handshake", transport.peer)
+                transport.abort()
+
+    def cut(self) -> None:
+        """End all."""
+        for transport in list(self.open):
+            transport.abort()
+
+    def lost(self, transport: "TlsTransport") -> None:
+        """It came to nothing."""
+        if self.open.pop(transport, None) is not None:
+            self.engine.expect(-1)
+            self._changed()
+
+
+class TlsTransport(asyncio.Protocol, asyncio.Transport):
+    """One client's TLS session."""
+
+    __slots__ = (
+        "_begun",
+        "_closing",
+        "_eof_received",
+        "_eof_written",
+        "_handshakes",
+        "_incoming",
+        "_outgoing",
+        "_paused",
+        "_protocol",
+        "_session",
+        "_socket",
+    )
+
+    def __init__(self, handshakes: Handshakes) -> None:
+        super().__init__()
+        self._handshakes = handshakes
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._session = handshakes.context.wrap_bio(
+            self._incoming, self._outgoing, server_side=True
+        )
+        self._socket: asyncio.Transport
+        self._protocol: asyncio.Protocol | None = None  # none before the handshake is over
+        self._begun = False  # the client has sent something
+        self._paused = False  # the protocol wants no data
+        self._closing = False
+        self._eof_written = False
+        self._eof_received = False
+
+    @property
+    def peer(self) -> str:
+        """The client's address, for the log."""
+        name = self._socket.get_extra_info("peername")
+        return str(name[0]) if isinstance(name, tuple) else "a client"
+
+    @property
+    def undelivered(self) -> bool:
+        """Whether bytes are here that the protocol has not got yet."""
+        return bool(self._incoming.pending or self._session.pending())
+
+    # Called by the socket's transport.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._socket = cast(asyncio.Transport, transport)
+        handshakes = self._handshakes
+        handshakes.open[self] = time.monotonic()
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing or self._eof_written or self._eof_received:
+            return
+        if not self._begun:
+            self._begun = True
+            if data[:1].isalpha():  # TLS begins with 0x16, and HTTP with a method
+                self._refuse()
+                return
+        self._incoming.write(data)
+        if self._protocol is None:
+            self._shake_hands()
+        elif not self._paused:
+            self._deliver()
+
+    def eof_received(self) -> bool:
+        """End of TCP's half, with or without close_notify: HTTP tells by itself what is whole."""
+        if self._protocol is None:
+            return False
+        if self._eof_received:
+            return True
+        return self._end_of_input()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closing = True
+        if self._protocol is None:
+            self._handshakes.lost(self)
+        else:
+            self._protocol.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        if self._protocol is not None:
+            self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._protocol is not None:
+            self._protocol.resume_writing()
+
+    # Inside.
+
+    def _shake_hands(self) -> None:
+        """Go on with the handshake; at its end the connection begins."""
+        try:
+            self._session.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            return
+        except ssl.SSLError as error:
+            log.debug("no TLS with %s: %s", self.peer, error)
+            self._flush()  # the alert
+            self._socket.close()
+            return
+        handshakes = self._handshakes
+        del handshakes.open[self]
+        self._flush()
+        self._protocol = connection = TlsConnection(handshakes.engine)
+        connection.connection_made(self)
+        if not self._paused:
+            self._deliver()
+
+    def _refuse(self) -> None:
+        """Somebody wrote http:// for https://: say so in the words that they understand."""
+        self._eof_written = True
+        engine = self._handshakes.engine
+        why = "this port speaks TLS: write https://"
+        self._socket.write(plain_error(400, why, date=engine.date_line, server=engine.server_line))
+        self._socket.write_eof()
+        engine.loop.call_later(LINGER, self.abort)
+
+    def _deliver(self) -> None:
+        """Decrypt what came, for as long as the protocol takes it."""
+        session, incoming = self._session, self._incoming
+        while not (self._paused or self._closing or self._eof_written or self._eof_received):
+            try:
+                data = session.read(READ)
+            except ssl.SSLWantReadError:
+                break
+            except ssl.SSLError as error:
+                log.debug("TLS with %s is broken: %s", self.peer, error)
+                self._flush()
+                self._socket.abort()
+                return
+            if not data:
+                if not self._end_of_input():
+                    self.close()
+                return
+            cast(asyncio.Protocol, self._protocol).data_received(data)
+            if not (incoming.pending or session.pending()):
+                break
+        if self._outgoing.pending:  # an answer to the client's change of keys
+            self._flush()
+
+    def _end_of_input(self) -> bool:
+        """Whether the protocol wants to write on."""
+        self._eof_received = True
+        return bool(cast(asyncio.Protocol, self._protocol).eof_received())
+
+    def _flush(self) -> None:
+        if self._outgoing.pending:
+            self._socket.write(self._outgoing.read())
+
+    def _say_goodbye(self) -> None:
+        """Send close_notify, which tells the end of the response from a connection cut short."""
+        if self._protocol is None or self._eof_written:
+            return
+        self._eof_written = True
+        with contextlib.suppress(ssl.SSLError):  # the client has not said the same, and need not
+            self._session.unwrap()
+        self._flush()
+
+    # Called by the protocol.
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._closing or self._eof_written or not data:
+            return
+        try:
+            sent = self._session.write(data)
+            while sent < len(data):
+                data = memoryview(data)[sent:]
+                sent = self._session.write(data)
+        except ssl.SSLError as error:
+            log.debug("TLS with %s is broken: %s", self.peer, error)
+            self._socket.abort()
+            return
+        self._socket.write(self._outgoing.read())
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        """End our half, as TLS and as TCP; what still comes is not even decrypted."""
+        self._say_goodbye()
+        if not self._closing:
+            self._socket.write_eof()
+
+    def close(self) -> None:
+        if not self._closing:
+            self._closing = True
+            self._say_goodbye()
+            self._socket.close()
+
+    def abort(self) -> None:
+        """Without close_notify: to the client this is no end that was meant."""
+        self._closing = True
+        self._socket.abort()
+
+    def is_closing(self) -> bool:
+        return self._closing or self._socket.is_closing()
+
+    def pause_reading(self) -> None:
+        if not self._paused and not self._closing:
+            self._paused = True
+            self._socket.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._paused and not self._closing:
+            self._paused = False
+            self._socket.resume_reading()
+            if self.undelivered:
+                self._handshakes.engine.loop.call_soon(self._deliver)
+
+    def is_reading(self) -> bool:
+        return not self._paused and not self._closing
+
+    def get_write_buffer_size(self) -> int:
+        return self._socket.get_write_buffer_size()
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return self._socket.get_write_buffer_limits()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self._socket.set_write_buffer_limits(high, low)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = cast(asyncio.Protocol, protocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return cast(asyncio.Protocol, self._protocol)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        if name == "ssl_object":
+            return self._session
+        if name == "sslcontext":
+            return self._session.context
+        return self._socket.get_extra_info(name, default)
+
+
+class TlsConnection(Connection):
+    """A connection that no other worker can take over, for its keys are in this one.
+
+    In a drain its next response says that it is the last.
+    """
+
+    __slots__ = ("_extension",)
+
+    transport: TlsTransport
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.scheme = "https"
+        self._extension: Mapping[str, Any] | None = None
+
+    @property
+    def extension(self) -> Mapping[str, Any]:
+        """ASGI's TLS extension: what is known about the client."""
+        if self._extension is None:
+            self._extension = extension(self.transport.get_extra_info("ssl_object"))
+        return self._extension
+
+    @property
+    def ends_here(self) -> bool:
+        return (self.closing or self.engine.draining) and not self.waiting
+
+    def drain(self) -> None:
+        if self.engine.part is None:  # this is the end of the port
+            super().drain()
+
+    def readable(self) -> bool:
+        return self.transport.undelivered or super().readable()
+
+    def abort(self) -> None:
+        if self.idle:
+            self.transport.close()  # everything was said
+        else:
+            super().abort()
