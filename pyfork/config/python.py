@@ -3,7 +3,8 @@
 It is the operator's program, and runs in the arbiter, at start and at each reload: its functions
 are called there. It is not the application's: what it imports of the application's own code is
 forgotten before it runs again, or a reload would find the old code in memory. Names that are
-settings of ours or of gunicorn's count; all others are the file's own.
+settings of ours or of gunicorn's count; all others are the file's own. In a file of gunicorn's own,
+which has "gunicorn" in its name, ours do not count: ``env`` or ``name`` is a variable there.
 """
 
 import importlib
@@ -118,7 +119,7 @@ def _trace(error: BaseException) -> str:
 
 
 def _is_ours(frame: traceback.FrameSummary) -> bool:
-    return frame.filename == __file__ or frame.filename.startswith("<frozen importlib")
+    return frame.filename in (__file__, importlib.__file__) or "<frozen" in frame.filename
 
 
 # What its names say.
@@ -131,11 +132,17 @@ def _sort(name: str, found: Mapping[str, Any]) -> File:
 
     given: dict[str, Given] = {}
     theirs: list[tuple[str, Given]] = []
+    gunicorns = "gunicorn" in Path(name).name
     hints: list[str] = []
     for key, raw in found.items():
         each = Given(raw, f"{name}: {key}")
         if key in GUNICORN:  # ours by the same name mean the same
             theirs.append((key, each))
+        elif key in SETTINGS and gunicorns:
+            if "_" in key:
+                hints.append(
+                    f"{each.origin}: is pyfork's; it counts in a file such as pyfork.conf.py"
+                )
         elif key in SETTINGS and raw is not None:
             given[key] = Given(octal(raw), each.origin) if key == "unix_mode" else each
         elif not key.startswith("_") and isinstance(raw, str | int | list | tuple):

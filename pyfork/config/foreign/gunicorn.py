@@ -226,7 +226,7 @@ GUNICORN: dict[str, Outcome] = {
     "ca_certs": honoured("ca_certs"),
     "cert_reqs": honoured("cert_reqs", read=_plain),
     "ciphers": honoured("ciphers"),
-    "ssl_version": idle("tls_min says the oldest version that is spoken", flags="--ssl-version"),
+    "ssl_version": idle("tls_min is the oldest version that is spoken", flags="--ssl-version"),
     "suppress_ragged_eofs": idle(
         _CERTAIN, flags="--suppress-ragged-eofs", takes=Takes.NOTHING, harmless=(True,)
     ),

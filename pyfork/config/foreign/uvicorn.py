@@ -92,7 +92,7 @@ UVICORN: dict[str, Outcome] = {
     "ssl_keyfile": honoured("keyfile"),
     "ssl_certfile": honoured("certfile"),
     "ssl_keyfile_password": honoured("keyfile_password"),
-    "ssl_version": idle("--tls-min is the oldest version that is spoken", flags="--ssl-version"),
+    "ssl_version": idle("tls_min is the oldest version that is spoken", flags="--ssl-version"),
     "ssl_cert_reqs": honoured("cert_reqs"),
     "ssl_ca_certs": honoured("ca_certs"),
     "ssl_ciphers": honoured("ciphers"),
