@@ -35,7 +35,6 @@ _WATCHER = "pyfork.dev.watcher:main"
 _ENGINE = (_WORKER, "pyfork.worker.wsgi", "pyfork.worker.asgi")
 _PATIENCE = 10.0  # seconds for a running server to answer
 _LOADING = "pyfork.worker.app"
-_TLS = "pyfork.net.tls"
 _CONTROL = "pyfork.control.commands"
 _CLIENT = "pyfork.control.client"
 
@@ -56,7 +55,7 @@ def serve(argv: Sequence[str]) -> int:
     """``pyfork [serve] [OPTIONS] [APP]``."""
     arguments = parse(argv)
     if arguments.action in ("help", "help_all"):
-        return _help(whole=arguments.action == "help_all")
+        return _help("", whole=arguments.action == "help_all")
     if arguments.action == "version":
         return _show(f"pyfork {__version__}")
     read = _reader(arguments)
@@ -81,7 +80,9 @@ def run(argv: Sequence[str]) -> int:
         at = words.index("-m")
         _, module = words.pop(at), words.pop(at)
     said = parse(words)
-    if said.action in ("help", "help_all", "version"):
+    if said.action in ("help", "help_all"):
+        return _help("run", whole=said.action == "help_all")
+    if said.action == "version":
         return serve(words)
     given = dict(said.given)
     if module is not None:
@@ -110,14 +111,24 @@ def operate(name: str, argv: Sequence[str]) -> int:
 
 
 def completion(argv: Sequence[str]) -> int:
-    """``pyfork completion SHELL``: print the script that completes command lines there."""
+    """``pyfork completion SHELL``."""
     from pyfork.config.completion import SHELLS, script
 
     shell = argv[0] if len(argv) == 1 else ""
+    if shell in ("-h", "--help"):
+        return _show(_COMPLETION)
     if shell not in SHELLS:
         raise ConfigError(f"name one shell: pyfork completion {'|'.join(SHELLS)}")
     return _show(script(shell, list(options()), _verbs()))
 
+
+_COMPLETION = """Usage: pyfork completion bash|zsh|fish
+
+  Print the script that completes pyfork's command lines.
+
+  bash  pyfork completion bash > ~/.local/share/bash-completion/completions/pyfork
+  zsh   pyfork completion zsh > "${fpath[1]}/_pyfork"
+  fish  pyfork completion fish > ~/.config/fish/completions/pyfork.fish"""
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "serve": serve,
@@ -136,20 +147,21 @@ def _verbs() -> list[Verb]:
     from pyfork.config.completion import SHELLS
 
     return [
-        Verb("serve", "What is done without a command."),
-        Verb("run", "Run a Python script that opens its own port, in several processes on it."),
+        Verb("serve", "Serve APP, as without a command."),
+        Verb("run", "Run a script that opens its own port, in several processes on that port."),
         *importlib.import_module(_CONTROL).verbs(),
-        Verb(
-            "completion", f"Print completion for a shell: {', '.join(SHELLS)}.", (), tuple(SHELLS)
-        ),
+        Verb("completion", "Print a completion script for a shell.", (), tuple(SHELLS)),
     ]
 
 
-def _help(*, whole: bool) -> int:
-    from pyfork.config.usage import listing
+def _help(verb: str, *, whole: bool) -> int:
+    from pyfork.config.usage import first_sentence, listing
 
-    shown = listing("Commands (pyfork COMMAND --help)", {each.name: each.help for each in _verbs()})
-    return _show(f"{usage(whole=whole)}\n\n{shown}")
+    text = usage(verb, whole=whole)
+    if not verb:
+        verbs = {each.name: f"{first_sentence(each.help)}." for each in _verbs()}
+        text += "\n\n" + listing("Commands (pyfork COMMAND --help)", verbs)
+    return _show(text)
 
 
 def _reader(arguments: Arguments) -> Callable[[], Loaded]:
@@ -211,9 +223,7 @@ def _libraries(config: Config) -> Iterator[str]:
     if config.http != "h11":
         wanted.append("httptools")
     if config.reload:  # what is slow to import is slow at each save
-        wanted.append("pyfork.worker.lifespan")
-    if config.certfile:
-        wanted.append("pyfork.http.tls_gateways")
+        wanted.append("uvicorn")
     return filter(importlib.util.find_spec, wanted)
 
 
@@ -244,8 +254,6 @@ def _check(config: Config) -> int:
     """Load the application as a worker would. This process ends with it."""
     loading = importlib.import_module(_LOADING)
     _collect_garbage()
-    if config.certfile or config.keyfile or config.ca_certs:
-        importlib.import_module(_TLS).load(config)
     loading.enter(config.chdir, config.pythonpath, config.env)
     app = loading.load(config.app, factory=config.factory, interface=config.interface)
     return _show(f"{config.app}: {app.interface.upper()} application, ready to serve")
@@ -257,5 +265,8 @@ def _remark(notes: Sequence[str]) -> None:
 
 
 def _show(text: str) -> int:
-    print(text, flush=True)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # who read has seen enough; nothing is left to flush at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ExitStatus.OK

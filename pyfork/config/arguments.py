@@ -14,10 +14,34 @@ from pyfork.errors import ConfigError
 from pyfork.record import record
 
 _ACTIONS = {
-    "help": ("-h", "--help", "Show this text and exit."),
+    "help": ("-h", "--help", "Show the most common options and exit."),
+    "help_all": ("--help-all", "Show every option and exit."),
     "version": ("--version", "Show the version and exit."),
     "print_config": ("--print-config", "Show each setting, where it comes from, and exit."),
     "check_config": ("--check-config", "Load the settings and the application, and exit."),
+}
+
+
+_COMMON = (
+    *("reload", "bind", "workers", "worker_class", "threads", "timeout", "graceful_timeout"),
+    *("name", "access_logfile", "log_level", "config", "check_config", "print_config"),
+    *("help", "help_all", "version"),
+)
+"""What the short help shows, in this order."""
+
+_USAGE = {
+    "": (
+        "pyfork",
+        "Serve the WSGI or ASGI application APP, such as shop.wsgi or shop.main:app, from worker "
+        "processes on one port.",
+        ["[APP]"],
+    ),
+    "run": (
+        "pyfork run",
+        "Run the Python script SCRIPT, which opens its own port, in several processes on that "
+        "port; or a module, with -m MODULE.",
+        ["SCRIPT", "[-- ARGS]"],
+    ),
 }
 
 
@@ -41,7 +65,7 @@ def parse(argv: Sequence[str], origin: str = "") -> Arguments:
     foreign: Mapping[str, Given] = {}
     notes: tuple[str, ...] = ()
     try:
-        said = read(argv, _options(), ["app"])
+        said = read(argv, options(), ["app"])
     except NoSuchOption:
         said, foreign, notes = _understand(argv, origin)
     except ConfigError as error:
@@ -69,7 +93,7 @@ def _understand(
     """Read flags that gunicorn or uvicorn has, too. Raises ConfigError."""
     from pyfork.config.foreign import flags  # most command lines have none
 
-    own = list(_options())
+    own = list(options())
     taken = {flag for each in own for flag in (*each.flags, each.off or "")}
     try:
         said = read(argv, [*own, *flags.options(taken)], ["app"])
@@ -79,19 +103,20 @@ def _understand(
     return said, done.given, done.notes
 
 
-def usage() -> str:
-    """The help text."""
+def usage(verb: str = "", *, whole: bool = True) -> str:
+    """The help text without a command, or of run: with all options, or with the common ones."""
     from pyfork.config.usage import page  # not at each start
 
-    return page(
-        "pyfork",
-        "Serve the WSGI or ASGI application APP from worker processes on one port.",
-        _options(),
-        ["[APP]"],
-    )
+    known = {option.name: option for option in options()}
+    if verb == "run":
+        del known["bind"]  # the script does that
+    common = [known[name] for name in _COMMON if name in known]
+    name, text, operands = _USAGE[verb]
+    return page(name, text, known.values() if whole else common, operands, short=not whole)
 
 
-def _options() -> Iterator[Option]:
+def options() -> Iterator[Option]:
+    """Those that there are without a command, and for serve and run."""
     yield Option(
         "config",
         ("-c", "--config"),

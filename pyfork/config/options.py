@@ -35,6 +35,16 @@ class Option:
 
 
 @record
+class Verb:
+    """A command, the first word of a line."""
+
+    name: str
+    help: str
+    options: tuple[Option, ...] = ()  # its own
+    words: tuple[str, ...] = ()  # what its first operand may be, where that is known
+
+
+@record
 class Said:
     """What was given for one name, and the flag that did."""
 

@@ -1,12 +1,12 @@
-"""The help text of a command, made from its options."""
+"""Help texts, made from what is declared."""
 
 import shutil
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pyfork.config.options import Option
 
-_WIDEST = 80  # longer lines are hard to read
+_WIDEST = 96  # longer lines are hard to read
 _LONG = 30  # flags that take more columns have their text on the next line
 
 
@@ -17,6 +17,7 @@ def page(
     operands: Sequence[str],
     *,
     end: str = "",
+    short: bool = False,
 ) -> str:
     """All that ``--help`` says of ``command``.
 
@@ -25,13 +26,15 @@ def page(
         options: in order; those of one group stand together.
         operands: as in the usage line, such as "[APP]".
         end: a paragraph behind the options.
+        short: these are not all options; no groups, and of each the first sentence.
     """
-    width = min(shutil.get_terminal_size().columns, _WIDEST) - 2
+    width = _width()
     groups: dict[str, list[tuple[str, str]]] = {}
     for option in options:
         default = f" [{option.default}]" if option.default else ""
-        rows = groups.setdefault(option.group, [])
-        rows.append((_written(option), f"{option.help}{default}"))
+        rows = groups.setdefault("Common options" if short else option.group, [])
+        help = f"{first_sentence(option.help)}." if short else option.help
+        rows.append((_written(option), f"{help}{default}"))
     parts = [
         " ".join(["Usage:", command, "[OPTIONS]", *operands]),
         _fill(text, width, "  ", "  "),
@@ -40,6 +43,20 @@ def page(
     if end:
         parts.append(_fill(end, width, "  ", "  "))
     return "\n\n".join(parts)
+
+
+def listing(title: str, rows: Mapping[str, str]) -> str:
+    """Words to the left, what they mean to the right, under a title."""
+    return "\n".join([f"{title}:", *_rows(list(rows.items()), _width())])
+
+
+def first_sentence(text: str) -> str:
+    """What a line has room for."""
+    return text.partition(". ")[0].removesuffix(".")
+
+
+def _width() -> int:
+    return min(shutil.get_terminal_size().columns, _WIDEST) - 2
 
 
 def _written(option: Option) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pyfork.config.options import Option, read
+from pyfork.config.options import Option, Verb, read
 from pyfork.config.usage import page
 from pyfork.control import client, tables
 from pyfork.errors import ConfigError, ExitStatus, PyforkError
@@ -79,11 +79,11 @@ def run(name: str, argv: Sequence[str], say: Say, complain: Say) -> int:
         raise PyforkError(f"the server did not answer: {error.strerror or error}") from error
 
 
-def overview() -> str:
-    """The end of the help text of the whole program."""
-    wide = max(map(len, COMMANDS))
-    lines = [f"  {name:{wide}}  {command.help}" for name, command in COMMANDS.items()]
-    return "\n".join(["Commands for a running server (pyfork COMMAND --help):", *lines])
+def verbs() -> list[Verb]:
+    """The commands as the command line sees them."""
+    return [
+        Verb(name, command.help, tuple(_options(command))) for name, command in COMMANDS.items()
+    ]
 
 
 def _status(asked: Asked) -> ExitStatus:

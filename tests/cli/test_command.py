@@ -1,6 +1,7 @@
 """The real command, up to where it would serve."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import pyfork
+from pyfork.config.settings import SETTINGS
 
 ROOT = Path(pyfork.__file__).parents[1]
 START = [sys.executable, "-m", "pyfork"]
@@ -52,10 +54,35 @@ def test_version(command: Command) -> None:
 
 
 def test_help(command: Command) -> None:
+    command.environ["COLUMNS"] = "80"
     done = command("--help")
     assert done.returncode == 0
     assert done.stdout.startswith("Usage: pyfork [OPTIONS] [APP]\n")
     assert "-w, --workers N|auto" in done.stdout
+    assert "--backlog" not in done.stdout
+    assert re.search(r"^  status +Show ", done.stdout, re.MULTILINE)
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert len(done.stdout.splitlines()) < 70  # it is read, not searched
+
+
+def test_help_all(command: Command) -> None:
+    done = command("--help-all")
+    assert all(flag in done.stdout for each in SETTINGS.values() for flag in each.flags)
+    assert "\nTimeouts:\n" in done.stdout
+
+
+def test_help_of_run(command: Command) -> None:
+    done = command("run", "--help")
+    assert done.stdout.startswith("Usage: pyfork run [OPTIONS] SCRIPT [-- ARGS]\n")
+    assert "--bind" not in done.stdout
+
+
+def test_who_reads_help_may_leave(tmp_path: Path, environ: dict[str, str]) -> None:
+    line = f"{sys.executable} -m pyfork --help-all | true"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line}"], env=environ, cwd=tmp_path, capture_output=True
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_print_config_needs_no_app(command: Command) -> None:

@@ -24,7 +24,7 @@ def alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
 
 
 def test_every_command_has_its_door() -> None:
-    assert set(cli._COMMANDS) == {"serve", "run", *commands.COMMANDS}
+    assert set(cli._COMMANDS) == {"serve", "run", "completion", *commands.COMMANDS}
 
 
 @pytest.mark.parametrize("name", commands.COMMANDS)

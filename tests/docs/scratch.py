@@ -97,12 +97,15 @@ class Scratch:
                 path.write_text(self.here(path.read_text()))
         server = (ROOT / "examples/cluster/server.py").read_text()
         (self.directory / "server.py").write_text(self.here(server))
+        for home in (".zsh", ".config/fish/completions"):
+            (self.directory / home).mkdir(parents=True)
         for bin in ("bin", ".venv/bin", "release-42/bin"):
             (self.directory / bin).mkdir(parents=True)
             self._programs(self.directory / bin)
         (self.directory / "run").mkdir()
         self.environ = {
             "PATH": f"{self.directory}/bin:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(self.directory),
             "PYTHONPATH": str(ROOT),
             "XDG_RUNTIME_DIR": str(self.directory / "run"),
             "PYFORK_BIND": f"127.0.0.1:{self._ports['8000']}",  # for who names no address

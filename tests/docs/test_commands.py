@@ -4,15 +4,17 @@ A block is run in a project of its own, from its first command to its last. What
 so in its output; what is no failure must not fail.
 """
 
+import re
 import shlex
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from pyfork.config.arguments import parse
+from pyfork.config.arguments import options, parse
 from pyfork.config.load import load
-from tests.docs.pages import Block, Command, blocks, shells
+from pyfork.control.commands import verbs
+from tests.docs.pages import PAGES, Block, Command, blocks, shells
 from tests.docs.scratch import STAND_INS, Scratch, asks
 
 # What runs already where a block begins with a question to it.
@@ -34,6 +36,17 @@ def test_block(block: Block, tmp_path: Path) -> None:
 def test_settings(block: Block, tmp_path: Path) -> None:
     (tmp_path / "pyfork.toml").write_text(block.text)
     load(parse([]), {}, tmp_path)
+
+
+def test_every_flag_of_pyfork_that_is_named_is_one() -> None:
+    """Also where it stands in a sentence."""
+    known = {flag for option in options() for flag in (*option.flags, option.off)}
+    for verb in verbs():
+        known |= {flag for option in verb.options for flag in option.flags}
+    for page in PAGES:
+        for named in re.findall(r"`pyfork ([^`]+)`", page.read_text()):
+            flags = set(re.findall(r"(?<=[ \[])--[\w-]+", f" {named}"))
+            assert flags <= known, f"{page.name}: pyfork {named}"
 
 
 def test_there_are_commands() -> None:
