@@ -1,0 +1,1 @@
+"""The functions of a Python configuration file, in a real server."""

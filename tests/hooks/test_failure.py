@@ -1,0 +1,99 @@
+"""A hook that fails is logged by name, and stops what it belongs to."""
+
+import signal
+
+import pytest
+
+from pyfork.errors import ExitStatus
+from tests.hooks.conftest import Place
+
+FAIL = "1 / 0"
+
+
+@pytest.mark.parametrize("name", ["on_starting", "when_ready", "nworkers_changed"])
+def test_it_stops_the_start(name: str, place: Place) -> None:
+    place.write(**{name: FAIL})
+    server = place.serve(ready=False, clean=False)
+    assert server.wait() == ExitStatus.FAILED
+    assert f"pyfork: error: hook {name} failed: ZeroDivisionError: division by zero" in server.log
+    assert f"in {name}" in server.log  # the traceback
+    assert place.of("pre_fork") == []
+
+
+@pytest.mark.parametrize("name", ["post_fork", "post_worker_init"])
+def test_it_stops_its_worker(name: str, place: Place) -> None:
+    place.write(**{name: FAIL})
+    server = place.serve(ready=False, clean=False)
+    assert server.wait() == ExitStatus.BOOT
+    assert f"could not boot: hook {name} failed: ZeroDivisionError" in server.log
+    assert place.of("worker_exit")
+
+
+def test_it_stops_the_fork(place: Place) -> None:
+    place.write(pre_fork="if worker.age > 1: 1 / 0")
+    server = place.serve()
+    server.signal(signal.SIGTTIN)
+    server.wait_log("cannot fork worker 1: hook pre_fork failed: ZeroDivisionError")
+    assert server.get("/").status == 200
+
+
+@pytest.mark.parametrize("how", ["hook", "file"])
+def test_it_stops_the_reload(how: str, place: Place) -> None:
+    place.write()
+    server = place.serve()
+    (worker,) = server.workers()
+    if how == "hook":
+        place.write(on_reload=FAIL)
+        why = "hook on_reload failed: ZeroDivisionError"
+    else:
+        place.write(also=FAIL)
+        why = "pyfork.conf.py: line "
+    server.signal(signal.SIGHUP)
+    server.wait_log(f"reload refused, all stays as it was: {why}")
+    assert server.workers() == [worker]
+    place.write()
+    server.signal(signal.SIGHUP)
+    server.wait_log("generation 2 serves")
+
+
+@pytest.mark.parametrize("mode", ["spawn", "exec"])
+def test_it_stops_the_upgrade(mode: str, place: Place) -> None:
+    place.write(pre_exec=FAIL)
+    server = place.serve("tests.apps.wsgi:app", "--upgrade-mode", mode)
+    server.signal(signal.SIGUSR2)
+    server.wait_log("hook pre_exec failed: ZeroDivisionError")
+    server.wait_log("upgrade failed, this arbiter serves on")
+    assert server.get("/").status == 200
+
+
+def test_it_stops_the_request(place: Place) -> None:
+    place.write(pre_request="if req.path == '/none': 1 / 0")
+    server = place.serve()
+    assert server.get("/none").status == 500
+    server.wait_log("hook pre_request failed: ZeroDivisionError")
+    assert server.get("/").status == 200
+
+
+def test_it_stops_nothing_where_nothing_is_left_to_stop(place: Place) -> None:
+    names = ["post_request", "worker_exit", "child_exit", "on_exit"]
+    place.write(nworkers_changed="if old: 1 / 0", **dict.fromkeys(names, FAIL))
+    server = place.serve()
+    assert server.get("/").status == 200
+    server.signal(signal.SIGTTIN)
+    server.wait_log("is ready", 2)
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    for name in (*names, "nworkers_changed"):
+        assert f"hook {name} failed: ZeroDivisionError" in server.log
+
+
+def test_what_holds_the_arbiter_up_is_told(place: Place) -> None:
+    place.write(
+        on_starting="import threading; threading.Thread(target=threading.Event().wait, "
+        "daemon=True).start()",
+        when_ready="import time; time.sleep(1.1)",
+    )
+    server = place.serve()
+    assert "has started 1 thread in the arbiter" in server.log
+    assert "hook when_ready took 1.1 s" in server.log
+    assert server.get("/").status == 200
