@@ -19,9 +19,9 @@ from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.supervisor import BLAMELESS, Supervisor
 from pyfork.arbiter.upgrade import Upgrade
 from pyfork.arbiter.watch import Watch
-from pyfork.ipc.wires import Wires, hand_on
 from pyfork.errors import HookError
 from pyfork.ipc import messages
+from pyfork.ipc.wires import Wires, hand_on
 from pyfork.record import entity, field
 
 log = logging.getLogger("pyfork.error")

@@ -35,7 +35,6 @@ from pyfork.arbiter.supervisor import STOPPING, SUPERSEDED
 from pyfork.arbiter.systemd import Herald
 from pyfork.arbiter.upgrade import Upgrade
 from pyfork.arbiter.watch import Watch, Watched
-from pyfork.ipc.wires import Wires
 from pyfork.config import unit
 from pyfork.config.settings import Config
 from pyfork.control.requests import Requests
@@ -43,6 +42,7 @@ from pyfork.control.server import Server
 from pyfork.errors import ExitStatus, PyforkError
 from pyfork.ipc import messages, titles
 from pyfork.ipc.channel import Channel
+from pyfork.ipc.wires import Wires
 from pyfork.log import setup
 from pyfork.record import asdict
 

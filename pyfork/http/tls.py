@@ -19,7 +19,7 @@ from typing import Any, cast
 from pyfork.http.connection import Connection
 from pyfork.http.deadlines import LINGER, NEVER
 from pyfork.http.engine import Engine
-from pyfork.http.identities import extension
+from pyfork.http.identities import environ, extension
 from pyfork.http.response import plain_error
 
 log = logging.getLogger("pyfork.error")
@@ -183,7 +183,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         self._eof_written = True
         engine = self._handshakes.engine
         why = "this port speaks TLS: write https://"
-        self._socket.write(plain_error(400, why, date=engine.date_line, server=engine.server_line))
+        self._socket.write(plain_error(400, why, **engine.heads.ours))
         self._socket.write_eof()
         engine.loop.call_later(LINGER, self.abort)
 
@@ -311,18 +311,26 @@ class TlsConnection(Connection):
     In a drain its next response says that it is the last.
     """
 
-    __slots__ = ("_extension",)
+    __slots__ = ("_environ", "_extension")
 
     transport: TlsTransport
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self.scheme = "https"
+        self._environ: Mapping[str, str] | None = None
         self._extension: Mapping[str, Any] | None = None
 
     @property
+    def environ(self) -> Mapping[str, str]:
+        """What is known about the client, for WSGI."""
+        if self._environ is None:
+            self._environ = environ(self.transport.get_extra_info("ssl_object"))
+        return self._environ
+
+    @property
     def extension(self) -> Mapping[str, Any]:
-        """ASGI's TLS extension: what is known about the client."""
+        """The same as ASGI's TLS extension."""
         if self._extension is None:
             self._extension = extension(self.transport.get_extra_info("ssl_object"))
         return self._extension

@@ -1,18 +1,18 @@
 """The gateways of a worker that speaks TLS: they tell applications who the client is."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pyfork.http.asgi import AsgiExchange, AsgiGateway
-from pyfork.http.environ import Environ
-from pyfork.http.exchange import Exchange
-from pyfork.http.identities import environ
-from pyfork.http.request import RequestHead
+from pyfork.http.asgi import AsgiApp, AsgiGateway
+from pyfork.http.environ import Environ, Environs
+from pyfork.http.request import FieldBlock, RequestHead
+from pyfork.http.scope import Scope, Scopes
 from pyfork.http.sendfile import FileWrapper
 from pyfork.http.tls import TlsConnection
-from pyfork.http.wsgi import WsgiGateway
+from pyfork.http.wsgi import WsgiApp, WsgiGateway
 
 if TYPE_CHECKING:
-    from pyfork.http.connection import Connection
+    from pyfork.http.link import Link
+    from pyfork.http.runner import Runner
 
 
 class ReadFile(FileWrapper):
@@ -22,28 +22,56 @@ class ReadFile(FileWrapper):
         return None
 
 
-class TlsWsgiGateway(WsgiGateway):
+class TlsEnvirons(Environs):
     """SSL_* in the environ of every request."""
 
-    def template(self, connection: "Connection") -> Environ:
-        if connection.template is None:
-            session = connection.transport.get_extra_info("ssl_object")
-            own = {"wsgi.file_wrapper": ReadFile, **environ(session)}
-            connection.template = super().template(connection) | own
-        return connection.template
+    def _of_block(self, connection: "Link", block: FieldBlock) -> Environ:
+        environ = super()._of_block(connection, block)
+        assert isinstance(connection, TlsConnection)
+        environ |= connection.environ
+        environ["wsgi.file_wrapper"] = ReadFile
+        return environ
+
+
+class TlsScopes(Scopes):
+    """The extension ``tls`` in the scope of every request."""
+
+    def make(self, connection: "Link", head: RequestHead) -> Scope:
+        scope = super().make(connection, head)
+        assert isinstance(connection, TlsConnection)
+        scope["extensions"]["tls"] = dict(connection.extension)
+        return scope
+
+
+class TlsWsgiGateway(WsgiGateway):
+    """Of the sync and the thread worker."""
+
+    def __init__(
+        self,
+        app: WsgiApp,
+        runner: "Runner",
+        *,
+        multithread: bool,
+        multiprocess: bool,
+        root_path: str = "",
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            app,
+            runner,
+            multithread=multithread,
+            multiprocess=multiprocess,
+            root_path=root_path,
+            **options,
+        )
+        self.environs = TlsEnvirons(
+            multithread=multithread, multiprocess=multiprocess, root_path=root_path
+        )
 
 
 class TlsAsgiGateway(AsgiGateway):
-    """The extension ``tls`` in the scope of every request."""
+    """Of the asgi worker."""
 
-    def exchange(self, connection: "Connection", head: RequestHead) -> Exchange:
-        return TlsAsgiExchange(connection, head, self)
-
-
-class TlsAsgiExchange(AsgiExchange):
-    """A request over TLS."""
-
-    async def _run(self) -> None:
-        assert isinstance(self.connection, TlsConnection)
-        self.scope["extensions"]["tls"] = dict(self.connection.extension)
-        await super()._run()
+    def __init__(self, app: AsgiApp, *, root_path: str, state: Scope, **options: Any) -> None:
+        super().__init__(app, root_path=root_path, state=state, **options)
+        self.scopes = TlsScopes(root_path=root_path, state=state)
