@@ -72,12 +72,14 @@ def run(command: list[str], place: Path) -> str:
 # What zsh is offered is written into a file on its way.
 _ZSH = """
 autoload -U compinit; compinit -D -u; source .zsh
-zstyle ':completion:*' insert-tab false
 compadd() {
     local -a __hits
     [[ -n ${(M)@:#-[OAD]} ]] || { builtin compadd -O __hits "$@"; print -rl -- $__hits >> offered }
     builtin compadd "$@"
 }
+complete-and-tell() { zle expand-or-complete; echo told >> offered }
+zle -N complete-and-tell
+bindkey '^I' complete-and-tell
 """
 
 
@@ -86,30 +88,38 @@ class Zsh:
 
     def __init__(self, place: Path) -> None:
         (place / ".zshrc").write_text(_ZSH)
-        self._pid, self._terminal = pty.fork()
-        if self._pid == 0:
-            os.chdir(place)
-            environ = {"PATH": os.environ["PATH"], "TERM": "dumb", "ZDOTDIR": str(place)}
-            os.execvpe("zsh", ["zsh", "-d", "-i"], environ)
-        self._ask("")
+        self._terminal, inner = pty.openpty()
+        environ = {"PATH": os.environ["PATH"], "TERM": "dumb", "ZDOTDIR": str(place)}
+        command = ["setsid", "--ctty", "--wait", "zsh", "-d", "-i"]
+        self._process = subprocess.Popen(
+            command, cwd=place, env=environ, stdin=inner, stdout=inner, stderr=inner
+        )
+        os.close(inner)
+        self._press("echo set''tled\r")
+        self._wait(lambda said: b"settled\r\n" in said)
 
     def __call__(self, line: str, place: Path) -> set[str]:
-        (place / "offered").write_text("")
+        offered = place / "offered"
+        offered.write_text("")
+        self._press(f"{line}\t")
+        self._wait(lambda _: "told\n" in offered.read_text())
         kill_line = "\x15"
-        self._ask(f"{line}\t{kill_line}")
-        return {word.removesuffix("=") for word in (place / "offered").read_text().split()}
+        self._press(kill_line)
+        return {word.removesuffix("=") for word in offered.read_text().split()}
 
     def close(self) -> None:
-        os.close(self._terminal)
-        os.waitpid(self._pid, 0)
+        os.close(self._terminal)  # which hangs up
+        self._process.wait(PATIENCE)
 
-    def _ask(self, keys: str) -> None:
-        """Press them, and wait until they have had their effect."""
-        os.write(self._terminal, f"{keys}echo set''tled\r".encode())
+    def _press(self, keys: str) -> None:
+        os.write(self._terminal, keys.encode())
+
+    def _wait(self, done: Callable[[bytes], bool]) -> None:
+        """Read what it writes until that is so."""
         said, deadline = b"", time.monotonic() + PATIENCE
-        while b"settled\r\n" not in said:
+        while not done(said):
             assert time.monotonic() < deadline, said
-            if select.select([self._terminal], [], [], 0.5)[0]:
+            if select.select([self._terminal], [], [], 0.05)[0]:
                 said += os.read(self._terminal, 65536)
 
 
