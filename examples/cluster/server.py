@@ -3,6 +3,7 @@
 python server.py                      one process
 pyfork run server.py -w 3             three, on the same port
 pyfork run server.py -w 3 -- 8004     with an argument
+python cluster.py                     three, by a program that forks them itself
 """
 
 import os
@@ -21,7 +22,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve."""
     host, _, port = (sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:8003").rpartition(":")
     with ThreadingHTTPServer((host or "127.0.0.1", int(port)), Handler) as server:
         server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

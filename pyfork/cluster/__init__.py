@@ -1,15 +1,155 @@
 """Scripts in N processes on one port, after Node's cluster.
 
-What a script may ask for, if it knows that it runs under ``pyfork run``. Elsewhere both have no
-effect, so a script that uses them is still an ordinary one.
+    from pyfork import cluster
+
+    if cluster.is_primary:
+        for _ in range(3):
+            cluster.fork()
+    else:
+        import server
+
+A program that is run by ``python`` is the primary, and forks its workers itself; one that is run by
+``pyfork run`` is a worker from its first line on. `run`, or the end of the script, waits for the
+workers and tells of them; in a program of asyncio its loop does.
+
+In a worker, `exclusive` and `ready` say what only a script can know. Where there is no primary they
+have no effect, so a script that uses them is still an ordinary one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyfork.cluster.events import Handler
+    from pyfork.cluster.member import Worker
+    from pyfork.cluster.oneself import Oneself
+    from pyfork.cluster.program import Program
+
+ROUND_ROBIN = "round-robin"
+"""The primary accepts, and the workers take turns."""
+NONE = "shared"
+"""The workers accept, and who is first has the connection."""
+LEAST = "least"
+"""The workers accept, and who has fewer connections than the others comes first."""
+
+schedule = ROUND_ROBIN
+"""For workers that are forked from now on."""
+
+# What differs from process to process; `become` is called in a worker before its script begins.
+is_primary = True
+is_worker = False
+worker: "Oneself | None" = None
+workers: "dict[int, Worker]" = {}
 
 is_exclusive: ContextVar[bool] = ContextVar("pyfork.cluster.is_exclusive", default=False)
 """Whether sockets that are bound now are this process's own."""
+
+
+def become(oneself: "Oneself") -> None:
+    """This process is a worker."""
+    global is_primary, is_worker, worker
+    is_primary, is_worker, worker = False, True, oneself
+
+
+# In the primary.
+
+
+def setup_primary(
+    *,
+    exec: str | None = None,
+    args: Sequence[str] | None = None,
+    exec_args: Sequence[str] | None = None,
+    env: Mapping[str, object] | None = None,
+    cwd: str | None = None,
+    silent: bool = False,
+) -> None:
+    """Say how workers that are forked from now on are started.
+
+    Args:
+        exec: a script, or ``-m MODULE``; the one that runs here if it is not given.
+        args: of the script; those of this one.
+        exec_args: of the interpreter; those of this one.
+        env: environment variables, beside those of this process.
+        cwd: the directory in which they start.
+        silent: whether their output goes to ``worker.process.stdout`` and ``stderr``.
+
+    Raises ValueError: there is no script.
+    """
+    from pyfork.cluster.spawn import settings
+
+    program = _program()
+    script = exec or (program.settings.exec if program.settings else "")
+    if not script:
+        raise ValueError("no script runs here: say exec='server.py'")
+    program.settings = settings(script, args, exec_args, env, cwd=cwd, silent=silent)
+
+
+def fork(**env: object) -> "Worker":
+    """Start a worker; ``env`` are environment variables for it alone.
+
+    Raises:
+        OSError: the system has no process to give.
+        ValueError: it is not known what to start, or there is no such ``schedule``.
+    """
+    if schedule not in (ROUND_ROBIN, NONE, LEAST):
+        raise ValueError(f"cluster.schedule is {schedule!r}: use ROUND_ROBIN, NONE or LEAST")
+    return _program().fork(schedule, {name: str(value) for name, value in env.items()})
+
+
+def disconnect(then: Callable[[], object] | None = None) -> None:
+    """Have every worker leave, and call ``then`` when all have."""
+    _program().disconnect(then)
+
+
+def run() -> None:
+    """Wait until the last worker has ended, and call handlers until then.
+
+    The end of the script does so too. What a handler raises ends it, and is raised here.
+    """
+    _program().run()
+
+
+async def wait() -> None:
+    """The same in a program of asyncio, whose loop calls the handlers anyway."""
+    await _program().wait()
+
+
+def on(event: str, handler: Any = None) -> Any:
+    """Call ``handler`` whenever ``event`` happens to a worker; without one, a decorator.
+
+    fork, online, message (worker, value), listening (worker, address), disconnect,
+    exit (worker, status, name of the signal); all begin with the worker.
+    """
+    return _program().on(event, handler)
+
+
+def once(event: str, handler: Any = None) -> Any:
+    """Call ``handler`` the next time, and then no more; see `on`."""
+    return _program().once(event, handler)
+
+
+def off(event: str, handler: "Handler") -> None:
+    """Call ``handler`` no more."""
+    _program().off(event, handler)
+
+
+@cache
+def _primary() -> "Program":
+    from pyfork.cluster.program import Program
+
+    return Program(workers)
+
+
+def _program() -> "Program":
+    if is_worker:
+        raise RuntimeError("this process is a worker, which has none of its own: cluster.worker")
+    return _primary()
+
+
+# In a worker.
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from pyfork.cluster.foreign import listening_sockets
 from pyfork.cluster.hooks import Hooks
 from pyfork.cluster.leaving import Departure, leave
 from pyfork.cluster.link import Link
+from pyfork.cluster.oneself import Oneself
 from pyfork.cluster.reception import Reception
 from pyfork.config.settings import Config
 from pyfork.errors import BootError, ExitStatus
@@ -77,6 +78,7 @@ class Worker:
     link: Link = field(init=False)
     reception: Reception | None = field(init=False)
     hooks: Hooks = field(init=False)
+    oneself: Oneself = field(init=False)
     name: str = ""  # of the script
     interface: str = "script"
     hears: bool = False  # the arbiter
@@ -101,6 +103,13 @@ class Worker:
             reception=self.reception,
             dispatch=self.config.dispatch,
         )
+        self.oneself = Oneself(
+            self.birth.slot,
+            send=self._hear,
+            part=lambda now: None if now else self._wear("its script asks for it"),
+            end=lambda status: self._leave(0.0, others_serve=True),
+            is_connected=lambda: not self.link.gone,
+        )
 
     @property
     def config(self) -> Config:
@@ -124,6 +133,7 @@ class Worker:
             self._ready_at = monotonic() + config.ready_delay
         self.hooks.install()
         libraries.install(self.hooks)
+        pyfork.cluster.become(self.oneself)
         pyfork.cluster.ready = self._say_ready
         os.register_at_fork(after_in_child=self.link.disown)
         self.link.listen(self._told_by_arbiter, tick=self._tick)
@@ -267,6 +277,13 @@ class Worker:
             )
         return bool(foreign)
 
+    def _hear(self, value: object) -> bool:
+        """What the script sends: the arbiter has no program that would hear it, but for this,
+        which is what pm2 knows too."""
+        if value == "ready":
+            self._say_ready()
+        return value == "ready"
+
     # What the arbiter says.
 
     def _told_by_arbiter(self, message: Message | None, fds: Sequence[int]) -> None:
@@ -298,6 +315,7 @@ class Worker:
         self.leaving = True
         self.birth.line.accepting = 0
         self._become(State.DRAINING)
+        self.oneself.post("disconnect")
         Departure(self.hooks, self._main_thread).go(grace, others_serve=others_serve)
         self._release()
 

@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from select import POLLIN, poll
@@ -41,17 +42,21 @@ class Departure:
 
     Args:
         main_thread: its number; gevent may have put another thing in the place of what knows it.
+        handler: of SIGTERM, if the script has none: it ends the main thread.
+        status: with which a script ends that does not end itself.
     """
 
     hooks: Hooks
     main_thread: int
+    handler: Callable[[int, FrameType | None], None] = leave
+    status: int = 0
     until: float = 0.0
     _dead: list[socket.socket] = field(default_factory=list)  # kept: their descriptors are copies
 
     def go(self, grace: float, *, others_serve: bool) -> None:
         """Leave within ``grace`` seconds; the arbiter kills what is still there."""
         self.until = monotonic() + grace
-        unheard = signal.getsignal(signal.SIGTERM) is leave
+        unheard = signal.getsignal(signal.SIGTERM) == self.handler
         if grace:
             names = self._give_port_up(others_serve=others_serve)
             self._wait(min(self.until, monotonic() + MOMENT))
@@ -65,7 +70,11 @@ class Departure:
             for stream in (sys.stdout, sys.stderr):
                 with suppress(OSError, ValueError, AttributeError):
                     stream.flush()
-            os._exit(0)
+            os._exit(self.status)
+
+    def hurry(self, grace: float) -> None:
+        """Leave within ``grace`` seconds from now."""
+        self.until = min(self.until, monotonic() + grace)
 
     def _give_port_up(self, *, others_serve: bool) -> set[object]:
         """Accept no more. Returns the addresses on which clients may still be connected."""

@@ -1,7 +1,10 @@
 """What is different where a script is run and not an application served."""
 
+from typing import Any
+
 from pyfork.config.declare import replace
 from pyfork.config.load import Loaded
+from pyfork.config.settings import Config
 from pyfork.record import asdict
 
 # A script that nobody wrote for pyfork accepts as it would alone, and is not judged by how long it
@@ -17,3 +20,9 @@ def for_script(loaded: Loaded) -> Loaded:
         "origins": {**loaded.origins, **dict.fromkeys(own, "default of pyfork run")},
     }
     return Loaded(**asdict(loaded) | changes)
+
+
+def for_program(dispatch: str) -> Config:
+    """Of a worker of a program that is its own primary: nothing but what that has said."""
+    own: dict[str, Any] = {**DEFAULTS, "dispatch": dispatch}
+    return Config(**own)

@@ -6,7 +6,7 @@ beside a message, never in it (see `channel`). Nothing here does I/O.
 """
 
 import json
-from typing import get_args
+from typing import Any, get_args
 
 from pyfork.record import asdict, record
 
@@ -227,6 +227,25 @@ class Held:
 
 
 @record
+class Online:
+    """Worker of a program: it runs, and its script is about to."""
+
+
+@record
+class Said:
+    """Either side, for the other's program: whatever JSON can say."""
+
+    value: Any
+
+
+@record
+class Quits:
+    """Worker of a program: it leaves of its own accord."""
+
+    now: bool  # or its clients are to be answered first, and it waits to be told to `Retire`
+
+
+@record
 class ReopenLogs:
     """Arbiter: the log files were rotated; open them anew."""
 
@@ -259,6 +278,9 @@ Message = (
     | Closed
     | QueryFile
     | Held
+    | Online
+    | Said
+    | Quits
     | ReopenLogs
 )
 

@@ -1,0 +1,168 @@
+"""The life of a worker that a program has forked: `main` runs in the fresh interpreter.
+
+The script is `__main__` and begins at its first line; one thread of ours hears the primary. The
+same hooks, and the same way out, as under ``pyfork run``. SIGTERM ends it as it ends any program,
+unless the script says otherwise; only when it is told to leave does it unwind.
+"""
+
+import os
+import signal
+import sys
+from _thread import get_ident, start_new_thread
+from collections.abc import Sequence
+from socket import socket
+from types import FrameType
+from typing import Any
+
+import pyfork.cluster
+from pyfork.cluster import libraries, reception, script
+from pyfork.cluster.hooks import Hooks
+from pyfork.cluster.leaving import Departure
+from pyfork.cluster.link import Link
+from pyfork.cluster.oneself import Oneself
+from pyfork.cluster.reception import Reception
+from pyfork.cluster.spawn import Start
+from pyfork.config.script import for_program
+from pyfork.ipc.birth import Birth
+from pyfork.ipc.channel import Channel
+from pyfork.ipc.messages import Message, Mind, Online, Quits, Retire, Said, Unmind
+from pyfork.ipc.scoreboard import Scoreboard, State
+from pyfork.record import entity, field
+
+ORPHANED = 30.0  # seconds for what was accepted, when the primary is gone
+
+
+def main(start: tuple[Any, ...]) -> None:
+    """Run the script that stands first in ``sys.argv``."""
+    told = Start(**dict(zip(Start._fields, start, strict=True)))  # type: ignore[attr-defined]
+    name, arguments = sys.argv[1], sys.argv[2:]
+    for fd in (told.channel, told.board):
+        os.set_inheritable(fd, False)
+    if not sys.flags.safe_path:
+        sys.path.insert(0, "")  # script.prepare says what is there
+    life = Life(birth=_birth(told))
+    life.begin()
+    script.prepare(name, arguments)
+    script.run(script.locate(name))
+    life.oneself.wait()
+
+
+def _birth(told: Start) -> Birth:
+    board = Scoreboard(told.lines, told.board)
+    line = board.line(told.index)
+    line.pid, line.slot, line.state = os.getpid(), told.number, State.BOOTING
+    return Birth(
+        config=for_program(told.dispatch),
+        slot=told.number,
+        generation=0,
+        listeners=(),
+        channel=Channel(socket(fileno=told.channel)),
+        line=line,
+        scoreboard=board,
+    )
+
+
+@entity(kw_only=True)
+class Life:
+    """One worker's."""
+
+    birth: Birth
+    link: Link = field(init=False)
+    reception: Reception | None = field(init=False)
+    hooks: Hooks = field(init=False)
+    oneself: Oneself = field(init=False)
+    status: int | None = None  # with which it ends when it hears SIGTERM
+    departure: Departure | None = None
+    _main_thread: int = field(default_factory=get_ident)
+
+    def __post_init__(self) -> None:
+        config = self.birth.config
+        self.link = Link(self.birth.channel)
+        seen = reception.sees_connections(config)
+        self.reception = Reception(self.birth, lambda reason: None) if seen else None
+        self.hooks = Hooks(
+            link=self.link,
+            exclusive=frozenset(),
+            serving=self._serving,
+            reception=self.reception,
+            dispatch=config.dispatch,
+        )
+        self.oneself = Oneself(
+            self.birth.slot,
+            send=self._send,
+            part=lambda now: self.link.say(Quits(now)),
+            end=self._end,
+            is_connected=lambda: not self.link.gone,
+        )
+
+    def begin(self) -> None:
+        """Before the script does."""
+        pyfork.cluster.become(self.oneself)
+        signal.signal(signal.SIGTERM, self._terminate)
+        self.hooks.install()
+        libraries.install(self.hooks)
+        os.register_at_fork(after_in_child=self.link.disown)
+        self.link.say(Online())
+        self.link.listen(self._told, tick=self._tick)
+
+    def _serving(self) -> None:
+        if self.departure is None:
+            self.birth.line.state = State.SERVING
+            self.birth.line.accepting = 1
+
+    def _tick(self) -> float | None:
+        return self.reception.tick() if self.reception else None
+
+    def _send(self, value: Any) -> bool:
+        if self.link.gone:
+            return False
+        self.link.say(Said(value))
+        return True
+
+    def _told(self, message: Message | None, fds: Sequence[int]) -> None:
+        match message:
+            case None:
+                self._leave(ORPHANED, others_serve=False)
+            case Said(value):
+                self.oneself.post("message", value)
+            case Retire(grace, handoff):
+                self.oneself.exited_after_disconnect = True
+                self._leave(grace, others_serve=handoff)
+            case Mind(names) if self.reception:
+                for name, fd in zip(names, fds, strict=False):
+                    self.reception.mind(name, fd)
+            case Unmind(names) if self.reception:
+                for name in names:
+                    self.reception.unmind(name)
+
+    # The end.
+
+    def _end(self, status: int) -> None:
+        self.status = status
+        self._leave(0.0, others_serve=True)
+
+    def _leave(self, grace: float, *, others_serve: bool) -> None:
+        """In a thread of its own, since the script may have questions to the primary yet."""
+        if self.departure is not None:
+            self.departure.hurry(grace)
+            return
+        self.status = self.status or 0
+        self.birth.line.accepting = 0
+        self.birth.line.state = State.DRAINING
+        self.departure = Departure(
+            self.hooks, self._main_thread, handler=self._terminate, status=self.status
+        )
+        start_new_thread(lambda: self._depart(grace, others_serve), ())
+
+    def _depart(self, grace: float, others_serve: bool) -> None:
+        assert self.departure is not None
+        self.oneself.post("disconnect")
+        self.departure.go(grace, others_serve=others_serve)
+
+    def _terminate(self, number: int, frame: FrameType | None) -> None:
+        """SIGTERM, until the script has a handler of its own."""
+        if self.status is None:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            raise SystemExit(self.status)
