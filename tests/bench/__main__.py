@@ -78,8 +78,11 @@ def pick(known: Sequence[Named], names: str | None) -> list[Named]:
 
 
 def read(paths: Sequence[Path]) -> Run:
-    """Former runs as one."""
-    return report.merged([Run.from_dict(json.loads(path.read_text())) for path in paths])
+    """Former runs as one, cases in our order."""
+    run = report.merged([Run.from_dict(json.loads(path.read_text())) for path in paths])
+    order = [case.name for case in cases.CASES]
+    run.results.sort(key=lambda result: order.index(result.name))
+    return run
 
 
 def perform(options: argparse.Namespace) -> Run:
@@ -95,11 +98,12 @@ def perform(options: argparse.Namespace) -> Run:
         say(f"others use this machine (load average {busy:.1f}): figures will be low and spread")
     raise_file_limit(FILES)
     pin_load(cores)
-    bench = Bench.quick(cores) if options.quick else Bench(cores)
-    if options.seconds:
-        bench = Bench(**{**vars(bench), "seconds": options.seconds})
+    if options.quick:
+        bench = Bench(cores, options.seconds or 1, reloads=2)
+    else:
+        bench = Bench(cores, options.seconds or 4)
     rounds = options.rounds or (1 if options.quick else 5)
-    run = new_run(servers, rounds, bench.seconds)
+    run = new_run(servers, said(options), rounds, bench.seconds)
     for case in chosen:
         result = measure(case, servers, bench, rounds, say)
         if result.rounds or result.failures:
@@ -107,6 +111,15 @@ def perform(options: argparse.Namespace) -> Run:
             print(report.table(result), end="\n\n", flush=True)
             keep(run, options)
     return run
+
+
+def said(options: argparse.Namespace) -> list[str]:
+    """What of the command line shapes the figures, as who repeats it has to say it."""
+    words = ["--quick"] if options.quick else []
+    for name in ("rounds", "seconds", "cases", "peers"):
+        if value := getattr(options, name):
+            words += [f"--{name}", str(value)]
+    return words
 
 
 def say(line: str) -> None:

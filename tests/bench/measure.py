@@ -4,7 +4,6 @@ import platform
 import shlex
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -99,10 +98,10 @@ class Run:
         return cls(**{**fields, "results": results})
 
 
-def new_run(peers: Iterable[Peer], rounds: int, seconds: int) -> Run:
-    """One that has measured nothing yet."""
+def new_run(peers: Iterable[Peer], words: Sequence[str], rounds: int, seconds: int) -> Run:
+    """One that has measured nothing yet; ``words`` of the command line say what it shall."""
     return Run(
-        command=shlex.join(["python", "-m", "tests.bench", *sys.argv[1:]]),
+        command=shlex.join(["python", "-m", "tests.bench", *words]),
         date=time.strftime("%Y-%m-%d"),
         machine=machine(),
         python=f"{platform.python_implementation()} {platform.python_version()}",

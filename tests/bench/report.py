@@ -33,7 +33,7 @@ def table(result: Result) -> str:
             f"  {peer:18}{number(spread.median, first.digits):>10}{f'{low} - {high}':>20}"
             f"{times(ratio):>12}{others}".rstrip()
         )
-    lines += [f"  {failure}"[:WIDTH] for failure in failures(result)]
+    lines += [f"  {peer:18}{reason}"[:WIDTH] for peer, reason in failures(result)]
     return "\n".join(lines)
 
 
@@ -45,12 +45,16 @@ def times(ratio: float | None) -> str:
 def page(run: Run, plot: str) -> str:
     """What stands between the markers of a page; ``plot`` is the drawing's address."""
     parts = [
-        f"Measured on {run.date}: {run.machine}, {run.python}. Medians of {run.rounds} rounds of "
-        f"{run.seconds} s, by\n`{run.command}`.",
+        f"Measured on {run.date}: {run.machine}, {run.python}.\n"
+        f"Medians, rounds interleaved ({run.rounds} of {run.seconds} s), by `{run.command}`.",
         f"![Requests a second, pyfork and others]({plot})",
     ]
     parts += filter(None, ("\n".join(_rows(run, interface)) for interface in REFERENCES))
-    reasons = [f"- {each.title}: {line}" for each in run.results for line in failures(each)]
+    reasons = [
+        f"- {each.title}, {peer}: {reason}"
+        for each in run.results
+        for peer, reason in failures(each)
+    ]
     if reasons:
         parts.append("Not measured:\n\n" + "\n".join(reasons))
     versions = sorted(set(", ".join(run.versions.values()).split(", ")))
@@ -87,11 +91,11 @@ def _cell(result: Result, peer: str, place: int) -> str:
     return text if ratio is None else f"{text} ({ratio:.2f})"
 
 
-def failures(result: Result) -> Iterator[str]:
+def failures(result: Result) -> Iterator[tuple[str, str]]:
     """Who could not be measured, or not always, and why."""
     for peer, reasons in result.failures.items():
         some = f"but for {len(reasons)} of its rounds: " if peer in result.rounds else ""
-        yield f"{peer:17} {some}{reasons[-1]}"
+        yield peer, some + reasons[-1]
 
 
 def write_between(text: str, content: str) -> str:

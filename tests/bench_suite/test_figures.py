@@ -140,7 +140,7 @@ def test_peers_take_turns_and_who_fails_twice_is_left_out() -> None:
 
     peers = [Peer(name, "wsgi", lambda start: (), "pyfork") for name in "abc"]
     case = Case("case", "a case", (RATE,), ask)
-    bench = Bench.quick(Cores.divide({0, 1}))
+    bench = Bench(Cores.divide({0, 1}))
     found = measure(case, peers, bench, 3, lambda line: None)
     assert asked == [*"abc", *"bca", *"ca"]
     assert found.rounds == {"a": [[1.0]] * 3, "c": [[1.0]] * 3}
@@ -149,7 +149,7 @@ def test_peers_take_turns_and_who_fails_twice_is_left_out() -> None:
 
 def test_who_is_not_installed_is_named() -> None:
     peer = Peer("a", "wsgi", lambda start: (), "no-such-package")
-    bench = Bench.quick(Cores.divide({0, 1}))
+    bench = Bench(Cores.divide({0, 1}))
     case = Case("case", "a case", (RATE,), lambda bench, peer: [1.0])
     found = measure(case, [peer], bench, 1, lambda line: None)
     assert found.failures == {"a": ["not installed: no-such-package"]}

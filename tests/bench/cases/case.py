@@ -36,14 +36,7 @@ class Bench:
     cores: Cores
     seconds: int = 4
     connections: int = 64
-    idle: int = 5000  # connections that idle beside the load
-    kept: int = 900  # connections by which the memory of one is told
     reloads: int = 5
-
-    @classmethod
-    def quick(cls, cores: Cores) -> "Bench":
-        """To see that all works."""
-        return cls(cores, seconds=1, idle=500, kept=200, reloads=2)
 
     @contextmanager
     def serve(

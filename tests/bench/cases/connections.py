@@ -12,6 +12,8 @@ from tests.bench.load import wrk
 from tests.bench.peers import Peer
 
 ECHOES = 64  # WebSockets
+IDLE = 5000  # connections beside the load
+WEIGHED = 800  # connections by which the memory of one is told: some hold but 1,000
 KEPT = 24  # clients whose requests are to be shared fairly
 WORKERS = 4
 
@@ -39,7 +41,7 @@ def websocket(bench: Bench, peer: Peer) -> Collection[float]:
 def beside_idle(bench: Bench, peer: Peer) -> Collection[float]:
     with (
         bench.serve(peer, of_interface(peer, "hello")) as server,
-        clients.idle(server.port, bench.idle),
+        clients.idle(server.port, IDLE),
     ):
         check(server.port, BARE)
         outcome = wrk(server.port, BARE, connections=bench.connections, seconds=bench.seconds)
@@ -54,9 +56,9 @@ def memory_of_idle(bench: Bench, peer: Peer) -> Collection[float]:
     ):
         server.wait_rest()
         before = server.memory()
-        with clients.idle(server.port, bench.kept):
+        with clients.idle(server.port, WEIGHED):
             server.wait_rest()
-            return ((server.memory() - before) / bench.kept / 1024,)
+            return ((server.memory() - before) / WEIGHED / 1024,)
 
 
 def fairness(bench: Bench, peer: Peer) -> Collection[float]:
@@ -78,7 +80,7 @@ CASES = (
         websocket,
         needs="websocket",
     ),
-    Case("idle", "bare GET beside idle connections", (RATE, P99), beside_idle),
+    Case("idle", f"bare GET beside {IDLE:,} idle connections", (RATE, P99), beside_idle),
     Case(
         "idle-memory",
         "memory of an idle connection",
