@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pyfork.config.settings import Config
-from pyfork.errors import ConfigError
+from pyfork.errors import ConfigError, HookError
 from pyfork.net.credentials import Credentials, read
 from pyfork.net.x509 import Certificate, parse
 
@@ -105,6 +105,22 @@ def load(config: Config) -> Tls | None:
 
 
 def _context(config: Config, credentials: Credentials) -> Context:
+    """A context without a certificate, as the ssl_context hook leaves it. Raises ConfigError."""
+    if config.ssl_context is None:
+        return _usual(config, credentials)
+    from pyfork.hooks.calling import call  # most have none
+    from pyfork.hooks.faces import Settings
+
+    try:
+        made = call(config, "ssl_context", Settings(config), lambda: _usual(config, credentials))
+    except HookError as error:
+        raise ConfigError(str(error), error.detail) from error
+    if not isinstance(made, Context):
+        raise ConfigError("hook ssl_context: it has to return the context that default() makes")
+    return made
+
+
+def _usual(config: Config, credentials: Credentials) -> Context:
     """A context without a certificate: Python's defaults for servers, and what was asked for.
 
     All of them are alike: of the one that is switched to at the name, OpenSSL takes the

@@ -43,5 +43,7 @@ class HookSettings:
     )
     on_exit: Hook = _hook("server", "In the arbiter, last of all.")
     ssl_context: Hook = _hook(
-        "config default", "Returns the ssl.SSLContext to use; default() makes the usual one."
+        "config default",
+        "In the arbiter, and in workers when a certificate changes: returns the context that "
+        "default() makes, altered. The certificate is loaded after it.",
     )
