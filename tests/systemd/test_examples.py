@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.arbiter.supervisor import MARGIN
+from pyfork.arbiter.facts import Policy
 from pyfork.config.arguments import parse
 from pyfork.config.load import load
 from pyfork.config.settings import Config
 from pyfork.control.commands import COMMANDS
 
+MARGIN = Policy().margin
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SERVICE = EXAMPLES / "systemd/pyfork.service"
 SOCKET = EXAMPLES / "systemd/pyfork.socket"
