@@ -28,6 +28,10 @@ BROWSER = {
     "DNT": "1",
 }
 
+# A client that asks for something else each time, as most do: {n} is another number.
+VARIED = "/articles/{n}?page={n}"
+VARYING = BROWSER | {"Referer": "https://example.org/articles/{n}"}
+
 
 def file_path() -> Path:
     """The file of FILE_BYTES zeros: sparse, so it costs no disk and is always in memory."""

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.bench.content import BIG, BROWSER
+from tests.bench.content import BIG, BROWSER, VARIED, VARYING
 
 ROOT = Path(__file__).parents[2]
 RECORD = Path(__file__).with_name("instructions.json")
@@ -43,10 +43,13 @@ class Case:
 
 
 def request(
-    method: str = "GET", fields: Mapping[str, str] | None = None, body: bytes = b""
+    method: str = "GET",
+    path: str = "/",
+    fields: Mapping[str, str] | None = None,
+    body: bytes = b"",
 ) -> bytes:
-    """A whole request as bytes."""
-    lines = [f"{method} / HTTP/1.1", "Host: 127.0.0.1:8000"]
+    """A whole request as bytes; {n} in it becomes another number each time."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1:8000"]
     lines += [f"{name}: {value}" for name, value in (fields or {}).items()]
     if body:
         lines.append(f"Content-Length: {len(body)}")
@@ -56,9 +59,11 @@ def request(
 CASES = {
     "wsgi bare": Case("tests.bench.apps.wsgi:hello", request()),
     "wsgi browser": Case("tests.bench.apps.wsgi:hello", request(fields=BROWSER)),
+    "wsgi varied": Case("tests.bench.apps.wsgi:hello", request(path=VARIED, fields=VARYING)),
     "wsgi post": Case("tests.bench.apps.wsgi:echo", request("POST", body=BIG)),
     "asgi bare": Case("tests.bench.apps.asgi:hello", request()),
     "asgi browser": Case("tests.bench.apps.asgi:hello", request(fields=BROWSER)),
+    "asgi varied": Case("tests.bench.apps.asgi:hello", request(path=VARIED, fields=VARYING)),
 }
 
 
@@ -111,8 +116,8 @@ def callgrind(dump: Path) -> list[str]:
 
 def ask(client: socket.socket, message: bytes, times: int) -> None:
     """Send it so many times, each when the one before is answered. Raises OSError."""
-    for _ in range(times):
-        client.sendall(message)
+    for number in range(times):
+        client.sendall(message.replace(b"{n}", b"%06d" % number))
         head, _, body = client.recv(65536).partition(b"\r\n\r\n")
         length = re.search(rb"(?i)^content-length: *(\d+)", head, re.MULTILINE)
         if not head.startswith(b"HTTP/1.1 200 ") or not length:

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.bench.running import Unfit
@@ -22,16 +22,42 @@ done = function(summary, latency, requests)
 end
 """
 
+_SAME = """
+wrk.headers, wrk.path = fields, path
+"""
+
+# Many requests, made beforehand; each connection gets another one each time.
+_VARIED = """
+local made, turn = {}, 0
+init = function(args)
+  for n = 1, 5000 do
+    local number = string.format("%06d", n)
+    local headers = {Host = wrk.headers["Host"]}
+    for name, value in pairs(fields) do headers[name] = value:gsub("{n}", number) end
+    made[n] = wrk.format(wrk.method, path:gsub("{n}", number), headers)
+  end
+end
+request = function()
+  turn = turn % #made + 1
+  return made[turn]
+end
+"""
+
 
 @dataclass(frozen=True)
 class Ask:
-    """A request, and what its answer must be."""
+    """A request, and what its answer must be; {n} in path and fields is a number that varies."""
 
     method: str = "GET"
     path: str = "/"
     fields: Mapping[str, str] | None = None
     body: bytes = b""
     expect: bytes | int | None = None  # the body, or its length
+
+    def first(self) -> "Ask":
+        """One of those that vary."""
+        fields = {name: text.replace("{n}", "0") for name, text in (self.fields or {}).items()}
+        return replace(self, path=self.path.replace("{n}", "0"), fields=fields)
 
 
 @dataclass(frozen=True)
@@ -63,7 +89,7 @@ def wrk(port: int, ask: Ask, *, connections: int, seconds: int) -> Outcome:
         script.write_text(_script(ask, Path(directory) / "body"))
         words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script)]
         done = subprocess.run(
-            [*words, f"http://127.0.0.1:{port}{ask.path}"],
+            [*words, f"http://127.0.0.1:{port}/"],
             capture_output=True,
             text=True,
             timeout=seconds + 30,
@@ -83,11 +109,13 @@ def wrk(port: int, ask: Ask, *, connections: int, seconds: int) -> Outcome:
 def _script(ask: Ask, body: Path) -> str:
     """The request in Lua; the body is read from a file."""
     lines = [f'wrk.method = "{ask.method}"']
-    lines += [f"wrk.headers[{_quoted(n)}] = {_quoted(v)}" for n, v in (ask.fields or {}).items()]
     if ask.body:
         body.write_bytes(ask.body)
         lines.append(f'wrk.body = io.open("{body}", "rb"):read("*a")')
-    return "\n".join([*lines, _DONE])
+    fields = [f"[{_quoted(n)}] = {_quoted(v)}" for n, v in (ask.fields or {}).items()]
+    lines.append(f"fields = {{{', '.join(fields)}}}")
+    lines.append(f"path = {_quoted(ask.path)}")
+    return "\n".join([*lines, _VARIED if "{n}" in ask.path else _SAME, _DONE])
 
 
 def _quoted(text: str) -> str:

@@ -85,9 +85,10 @@ class Case:
 
 def check(port: int, ask: Ask) -> None:
     """Ask once. Raises Unfit if the answer is not what it must be."""
+    ask = ask.first()
     connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
-        connection.request(ask.method, ask.path, ask.body or None, dict(ask.fields or {}))
+        connection.request(ask.method, ask.path, ask.body or None, dict(ask.fields or ()))
         response = connection.getresponse()
         body = response.read()
     except (OSError, HTTPException) as error:

@@ -5,12 +5,13 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from tests.bench.cases.case import P99, RATE, THROUGHPUT, Bench, Case, check, of_interface
-from tests.bench.content import BIG, BROWSER, CHUNK, CHUNKS, HELLO, JSON, UPLOAD
+from tests.bench.content import BIG, BROWSER, CHUNK, CHUNKS, HELLO, JSON, UPLOAD, VARIED, VARYING
 from tests.bench.load import Ask, wrk
 from tests.bench.peers import Peer
 
 BARE = Ask(expect=HELLO)
 BROWSED = Ask(fields=BROWSER, expect=HELLO)
+ELSEWHERE = Ask(path=VARIED, fields=VARYING, expect=HELLO)
 FRESH = Ask(fields={"Connection": "close"}, expect=HELLO)
 POSTED = Ask("POST", body=BIG, expect=BIG)
 UPLOADED = Ask("POST", body=UPLOAD, expect=b"%d" % len(UPLOAD))
@@ -48,6 +49,7 @@ def _framework(name: str, title: str, interface: str, app: str) -> Case:
 CASES = (
     Case("bare", "bare GET", (RATE, P99), asking("hello", BARE)),
     Case("browser", "GET with a browser's 12 headers", (RATE, P99), asking("hello", BROWSED)),
+    Case("varied", "the same, another path each time", (RATE, P99), asking("hello", ELSEWHERE)),
     Case(
         "json",
         "JSON",
