@@ -1,17 +1,14 @@
-"""The `asgi` worker: pyfork's engine for HTTP, uvicorn's classes for lifespan and WebSocket."""
+"""The `asgi` worker: pyfork's engine for HTTP and lifespan, uvicorn's classes for WebSocket."""
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pyfork.errors import BootError
 from pyfork.http.asgi import AsgiGateway
-from pyfork.http.websocket import WebSockets, uvicorn_config
+from pyfork.http.websocket import WebSockets
 from pyfork.ipc.birth import Birth
 from pyfork.worker.app import App
+from pyfork.worker.lifespan import Lifespan
 from pyfork.worker.serving import EngineWorker
-
-if TYPE_CHECKING:
-    from uvicorn.lifespan.on import LifespanOn
 
 log = logging.getLogger("pyfork.error")
 
@@ -24,7 +21,7 @@ class AsgiWorker(EngineWorker):
     def __init__(self, birth: Birth, app: App) -> None:
         super().__init__(birth, app)
         self.state: dict[str, Any] = {}  # the lifespan's, copied into each scope
-        self._lifespan: LifespanOn | None = None
+        self._lifespan: Lifespan | None = None
         self.gateway = self._gateway_class()(
             app.callable, loop=self.loop, root_path=self.config.root_path, state=self.state
         )
@@ -45,16 +42,9 @@ class AsgiWorker(EngineWorker):
         """Run the lifespan's startup. Raises BootError if the application says that it failed."""
         if self.config.lifespan == "off":
             return
-        from pyfork.worker.lifespan import Lifespan
-
-        lifespan = Lifespan(
-            uvicorn_config(self.config, self.app.callable, lifespan=self.config.lifespan)
-        )
-        lifespan.state = self.state
+        required = self.config.lifespan == "on"
+        lifespan = Lifespan(self.app.callable, self.state, required=required)
         await lifespan.startup()
-        if lifespan.should_exit:
-            why = "the application's lifespan startup failed"
-            raise BootError(why, lifespan.failure) from lifespan.raised
         self._lifespan = lifespan
 
     async def stop(self) -> None:

@@ -90,7 +90,7 @@ class UvicornWorker(Worker):
 def _server(birth: Birth, app: App, context: "ssl.SSLContext | None") -> "uvicorn.Server":
     import uvicorn
 
-    from pyfork.worker.lifespan import Lifespan
+    from pyfork.worker.uvicorn_lifespan import Lifespan
 
     config = birth.config
 
