@@ -84,7 +84,17 @@ class Connection(Link):
             self.unread += data
             return
         self.turn_taken = False
-        self._parse(data)
+        if len(data) > SLICE or self.closing:
+            self._parse(data)
+            return
+        self.overrun = False
+        try:
+            rest = self.parser.feed(data)
+        except ProtocolError as error:
+            self._malformed(error)
+            return
+        if rest or self.waiting or self.discarded or self.upgrading is not None:
+            self._parse(self._parsed(rest))
 
     def eof_received(self) -> bool:
         """Half-closed by the client: what it asked for whole is still answered (RFC 9112 9.6)."""
@@ -308,22 +318,27 @@ class Connection(Link):
             try:
                 rest = self.parser.feed(piece)
             except ProtocolError as error:
-                if not (self.closing and self.incoming is None):
-                    self.refuse(error)
+                self._malformed(error)
                 return
-            if rest:
-                data = rest + data
-            if self.upgrading is not None:
-                self._upgrade(data)
-                return
-            if self.discarded > DISCARD:
-                self._end()
-                return
-            if self.waiting and data:
-                self.unread = data
-                break
-        if self.waiting:
+            data = self._parsed(rest + data)
+
+    def _parsed(self, data: bytes) -> bytes:
+        """See to what was parsed; returns what of ``data``, which is behind it, comes next."""
+        if self.upgrading is not None:
+            self._upgrade(data)
+        elif self.discarded > DISCARD:
+            self._end()
+        elif self.waiting:
+            self.unread = data
             self.update_reading()
+        else:
+            return data
+        return b""
+
+    def _malformed(self, error: ProtocolError) -> None:
+        """What was parsed is refused, unless it is behind the last request."""
+        if not (self.closing and self.incoming is None):
+            self.refuse(error)
 
     def _schedule(self) -> None:
         """Give the next request its turn, in the next turn of the loop."""

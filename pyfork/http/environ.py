@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from pyfork.http.forwarded import Proxies, from_forwarded, scheme
-from pyfork.http.request import FieldBlock, RequestHead, RequestLine
+from pyfork.http.request import SECRETS, FieldBlock, RequestHead, RequestLine
 from pyfork.http.sendfile import FileWrapper
 
 if TYPE_CHECKING:
@@ -36,28 +36,36 @@ class ErrorStream:
         sys.stderr.flush()
 
 
-class FieldNames(dict[bytes, str]):
-    """Header name to environ key; what is looked up often stays, the rest is made each time."""
+class _Variables(dict[tuple[bytes, bytes], tuple[str, str]]):
+    """Fields to variables, name and value; an empty name for what the application does not see.
 
-    _MOST = 512  # names kept: clients choose them
+    Those of earlier requests are remembered, as many as the bounds allow.
+    """
 
-    def __missing__(self, name: bytes) -> str:
+    _MOST = 512
+    _LONGEST = 256  # bytes of a value
+
+    def __missing__(self, field: tuple[bytes, bytes]) -> tuple[str, str]:
+        name, value = field
         if name in _UNPREFIXED:
             key = _UNPREFIXED[name]
         elif b"_" in name:
             key = ""  # X_Forwarded_For would pass for X-Forwarded-For
         else:
             key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
-        if len(self) < self._MOST:
-            self[name] = key
-        return key
+        variable = key, value.decode("latin-1")
+        if len(value) <= self._LONGEST and name not in SECRETS:
+            if len(self) >= self._MOST:
+                self.clear()
+            self[field] = variable
+        return variable
 
 
 class Environs:
     """Makes the environ of each request, out of what requests have in common."""
 
     def __init__(self, *, multithread: bool, multiprocess: bool, root_path: str) -> None:
-        self._names = FieldNames()
+        self._variables = _Variables()
         self._root = root_path.rstrip("/")
         self._base: Environ = {
             "wsgi.version": (1, 0),
@@ -102,15 +110,11 @@ class Environs:
         environ["SERVER_NAME"], environ["SERVER_PORT"] = _server(connection.sockname)
         environ["REMOTE_ADDR"] = connection.peer_host
         environ["REMOTE_PORT"] = str(connection.peer_port) if connection.peer_port else ""
-        for name, value in block.fields:
-            key = self._names[name]
-            if not key:
-                continue
-            text = value.decode("latin-1")
-            if key in environ:
-                environ[key] += _JOINED_BY.get(name, ",") + text
-            else:
-                environ[key] = text
+        expected = len(environ) + len(block.fields)
+        variables = [self._variables[field] for field in block.fields]
+        environ.update(variables)
+        if len(environ) != expected or "" in environ:  # some are joined, or not passed on
+            _join(environ, block, variables)
         if connection.trusted:
             _apply_forwarded(environ, connection.engine.proxies)
         return environ
@@ -124,6 +128,15 @@ class Environs:
         if root and (text == root or text.startswith(root + "/")):
             return text[len(root) :]
         return text
+
+
+def _join(environ: Environ, block: FieldBlock, variables: list[tuple[str, str]]) -> None:
+    """Fields that came more than once, as one each (RFC 9110 5.3)."""
+    seen: set[str] = set()
+    for (name, _), (key, text) in zip(block.fields, variables, strict=True):
+        environ[key] = f"{environ[key]}{_JOINED_BY.get(name, ',')}{text}" if key in seen else text
+        seen.add(key)
+    environ.pop("", None)
 
 
 def _apply_forwarded(environ: Environ, proxies: Proxies) -> None:

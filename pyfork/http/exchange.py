@@ -27,6 +27,9 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # connection; a body longer than this costs the client the connection (RFC 9112 9.3).
 DISCARD = 256 * 1024
 
+# Bytes of content that are copied behind the head, rather than given to the transport apart.
+_COPIED = 64 * 1024
+
 
 class Exchange:
     """A request that arrives and the response that leaves.
@@ -115,6 +118,42 @@ class Exchange:
         Fields are pairs of bytes, or of text. Raises ResponseError, with nothing sent, for a
         head that HTTP does not allow.
         """
+        response = self._begin(status, reason, headers, length)
+        framed = response.body(first) if first else b""
+        self.response = response
+        self.length = len(first)
+        self.connection.write(response.head + framed)
+
+    def respond_whole(
+        self, status: int, reason: bytes | None, headers: Iterable[tuple[Any, Any]], data: bytes
+    ) -> None:
+        """`respond` with all of the content, and `finish`."""
+        if type(data) is not bytes:
+            data = bytes(memoryview(data))  # TypeError for what is not bytes at all
+        length = len(data)
+        response = self._begin(status, reason, headers, length)
+        if response.left == length:  # which frames it, or there is nothing to frame
+            response.left = 0
+        else:
+            data = response.body(data) + response.end()
+        self.response = response
+        self.length = length
+        connection = self.connection
+        if length <= _COPIED:
+            connection.write(response.head + data)
+        else:
+            connection.write(response.head)
+            connection.write(data)
+        self.settle()
+        connection.exchange_done(self, close=response.close)
+
+    def _begin(
+        self,
+        status: int,
+        reason: bytes | None,
+        headers: Iterable[tuple[Any, Any]],
+        length: int | None,
+    ) -> Response:
         connection = self.connection
         engine = connection.engine
         closing = self.must_continue or (
@@ -122,20 +161,9 @@ class Exchange:
         )
         if not self.arrived and length is not None:  # nobody will read the rest of that body
             closing = closing or (self.head.block.content_length or 0) - self.received > DISCARD
-        response = engine.heads.begin(
+        return engine.heads.begin(
             self.head, status, reason, headers, closing=closing, length=length
         )
-        framed = response.body(first) if first else b""
-        self.response = response
-        self.length = len(first)
-        connection.write(response.head + framed)
-
-    def respond_whole(
-        self, status: int, reason: bytes | None, headers: Iterable[tuple[Any, Any]], data: bytes
-    ) -> None:
-        """`respond` with all of the content, and `finish`."""
-        self.respond(status, reason, headers, data, length=len(data))
-        self.finish()
 
     def send_more(self, data: bytes) -> None:
         """Send more content. Raises ResponseError for bytes beyond Content-Length."""

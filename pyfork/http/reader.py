@@ -1,6 +1,6 @@
 """Heads out of bytes, for all connections of a worker.
 
-What is read again and again is read once: request lines and field names repeat, so those that
+What is read again and again is read once: request lines and field lines repeat, so those that
 were valid are remembered, as many as the bounds below allow. Clients choose them: a memory that
 is full begins anew, so that nobody can take it for good.
 """
@@ -8,6 +8,7 @@ is full begins anew, so that nobody can take it for good.
 from pyfork.errors import ProtocolError
 from pyfork.http.limits import Limits
 from pyfork.http.request import (
+    SECRETS,
     FieldBlock,
     Fields,
     RequestHead,
@@ -16,38 +17,40 @@ from pyfork.http.request import (
     read_line,
 )
 
-_LINES = 512  # request lines remembered
+_LINES = 512  # request lines remembered, and field lines
 _LINE = 256  # bytes of the longest of them
-_NAMES = 512  # field names remembered
-_NAME = 64  # bytes of the longest of them
 
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_TEXT = b"\t\r\n" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))  # RFC 9110 5.5
+_TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))  # RFC 9110 5.5
 
 
-class _Names(dict[bytes, bytes]):
-    """Field names as they are sent, each with its lower case; KeyError for what is no token."""
+class _FieldLines(dict[bytes, tuple[bytes, bytes]]):
+    """Field lines: each one's name in lower case, and value without blanks around (5).
 
-    def __missing__(self, name: bytes) -> bytes:
-        if not name or name.translate(None, _TOKEN):
-            raise KeyError(name)
-        lower = name.lower()
-        if len(name) <= _NAME:
-            if len(self) >= _NAMES:
+    ValueError for what is malformed.
+    """
+
+    def __missing__(self, line: bytes) -> tuple[bytes, bytes]:
+        name, value = line.split(b":", 1)
+        if not name or name.translate(None, _TOKEN) or value.translate(None, _TEXT):
+            raise ValueError(line)
+        field = name.lower(), value.strip(b" \t")
+        if len(line) <= _LINE and field[0] not in SECRETS:
+            if len(self) >= _LINES:
                 self.clear()
-            self[name] = lower
-        return lower
+            self[line] = field
+        return field
 
 
 class HeadReader:
     """Reads request lines and field blocks."""
 
-    __slots__ = ("_names", "_small", "known", "limits")
+    __slots__ = ("_fields", "_small", "known", "limits")
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._small = min(limits.field, limits.head)  # no such block has a line too long
-        self._names = _Names()
+        self._fields = _FieldLines()
         # Request lines of HTTP/1.1 in origin form, within the limits.
         self.known: dict[bytes, RequestLine] = {}
 
@@ -92,17 +95,10 @@ class HeadReader:
 
         ``text`` is field lines with an empty line behind them (RFC 9112 5).
         """
-        if text.translate(None, _TEXT):
-            return None
         lines = text.split(b"\r\n")
-        if not len(lines) - 1 == text.count(b"\r") == text.count(b"\n"):  # one stands alone
-            return None
         del lines[-2:]
-        names = self._names
+        known = self._fields
         try:
-            return [
-                (names[name], value.strip(b" \t"))
-                for name, value in [line.split(b":", 1) for line in lines]
-            ]
-        except (KeyError, ValueError):  # no token before the colon, or no colon
+            return [known[line] for line in lines]
+        except ValueError:
             return None

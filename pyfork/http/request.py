@@ -44,6 +44,9 @@ _OURS = frozenset(
     (b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade")
 )
 
+# Never remembered beyond their connection: they are one client's, and not for another's memory.
+SECRETS = frozenset((b"cookie", b"authorization", b"proxy-authorization"))
+
 
 class RequestLine:
     """Method, target and version; one may serve many requests.
@@ -259,6 +262,8 @@ def _set_expectation(block: FieldBlock, value: bytes) -> None:
 
 def _set_options(block: FieldBlock, line: RequestLine, found: dict[bytes, bytes]) -> None:
     """9.3, 9.6; RFC 9110 7.8: in HTTP/1.0 an Upgrade is ignored."""
+    if found[b"connection"] == b"keep-alive" and line.version == "1.1":
+        return  # as most browsers say
     options = members(found[b"connection"])
     if b"close" in options:
         block.keep_alive = False

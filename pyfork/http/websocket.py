@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from pyfork.http.connection import Connection
 
 
-def uvicorn_config(config: Config, app: AsgiApp, *, ws: str) -> "UvicornConfig":
+def uvicorn_config(
+    config: Config, app: AsgiApp, *, lifespan: str = "off", ws: str = "none"
+) -> "UvicornConfig":
     """uvicorn's configuration for the parts of it that pyfork runs."""
     import uvicorn
 
@@ -31,7 +33,7 @@ def uvicorn_config(config: Config, app: AsgiApp, *, ws: str) -> "UvicornConfig":
         interface="asgi3",
         http=asyncio.Protocol,  # never made: HTTP is ours
         ws=ws,  # type: ignore[arg-type, unused-ignore]
-        lifespan="off",  # ours
+        lifespan=lifespan,  # type: ignore[arg-type, unused-ignore]
         loop="none",
         log_config=None,
         root_path=config.root_path,

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
+_NO_START = "the application returned without calling start_response"
+
+_WHOLE = (list, tuple)  # results that hold all of the content, and nothing to close
+
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 
@@ -108,10 +112,19 @@ class WsgiExchange(Exchange):
 
     def start(self) -> None:
         self.turn = True
-        if self.arrived:
-            self._run()
-        else:
+        if not self.arrived:
             self.send_continue()
+            return
+        gateway, body = self.gateway, self.body
+        if body is None:
+            file: IO[bytes] = BytesIO()
+            length = 0
+        else:
+            file, length = body.open(), len(body)
+        self.environ = gateway.environs.make(self.connection, self.head, file, length)
+        self.context = gateway.context.copy()
+        self.count_in()
+        gateway.runner.run(self._call, self._called)
 
     def body_received(self, data: bytes) -> None:
         if self.body is None:
@@ -125,7 +138,7 @@ class WsgiExchange(Exchange):
 
     def request_complete(self) -> None:
         if self.turn:
-            self._run()
+            self.start()
 
     def resume(self) -> None:
         if self.held:
@@ -191,7 +204,7 @@ class WsgiExchange(Exchange):
         assert self.environ is not None
         try:
             self.result = self.context.run(self.gateway.app, self.environ, self.start_response)
-            if type(self.result) in (list, tuple) or isinstance(self.result, FileWrapper):
+            if type(self.result) in _WHOLE or type(self.result) is FileWrapper:
                 return
             self.pieces = iter(self.result)
             self._take()
@@ -236,18 +249,6 @@ class WsgiExchange(Exchange):
 
     # The loop's side.
 
-    def _run(self) -> None:
-        gateway, body = self.gateway, self.body
-        if body is None:
-            file: IO[bytes] = BytesIO()
-            length = 0
-        else:
-            file, length = body.open(), len(body)
-        self.environ = gateway.environs.make(self.connection, self.head, file, length)
-        self.context = gateway.context.copy()
-        self.count_in()
-        gateway.runner.run(self._call, self._called)
-
     def _called(self) -> None:
         """The application returned: send what it gave."""
         if self.given_up or self.error:
@@ -255,23 +256,25 @@ class WsgiExchange(Exchange):
             return
         result = self.result
         try:
-            if isinstance(result, FileWrapper):
+            if type(result) in _WHOLE:
+                self._send_whole(result[0] if len(result) == 1 else b"".join(result))
+            elif type(result) is FileWrapper:
                 self._send_file(result)
-            elif self.pieces is None and type(result) in (list, tuple):
-                self._send_whole(b"".join(result))
             else:
                 self._taken()
         except (ResponseError, TypeError) as error:
             self._broken(error)
 
     def _send_whole(self, data: bytes) -> None:
-        self._require_start()
+        if not self.status:
+            raise ResponseError(_NO_START)
         if self.response is None:
             self.respond_whole(self.status, self.reason, self.headers, data)
         else:
             self.send_more(data)
             self.finish()
-        self._close_later()
+        if self.body is not None or type(self.result) is FileWrapper:
+            self._close_later()
 
     def _taken(self) -> None:
         """Send the piece that was taken, then go on as the client allows."""
@@ -298,27 +301,25 @@ class WsgiExchange(Exchange):
     def _advance(self) -> None:
         if self.given_up:
             self._give_up()
-        elif self.sender is None and isinstance(self.result, FileWrapper):
+        elif self.sender is None and type(self.result) is FileWrapper:
             self._start_sender()
         else:
             self.gateway.runner.run(self._next, self._taken)
 
     def _send(self, data: bytes) -> None:
         if self.response is None:
-            self._require_start()
+            if not self.status:
+                raise ResponseError(_NO_START)
             self.respond(self.status, self.reason, self.headers, data)
         elif data:
             self.send_more(data)
 
     def _end(self) -> None:
         if self.response is None:
-            self._require_start()
+            if not self.status:
+                raise ResponseError(_NO_START)
             self.respond(self.status, self.reason, self.headers, length=0)
         self.finish()
-
-    def _require_start(self) -> None:
-        if not self.status:
-            raise ResponseError("the application returned without calling start_response")
 
     def _broken(self, error: Exception) -> None:
         self.refuse_response(error)
@@ -344,7 +345,8 @@ class WsgiExchange(Exchange):
     # Files.
 
     def _send_file(self, wrapper: FileWrapper) -> None:
-        self._require_start()
+        if not self.status:
+            raise ResponseError(_NO_START)
         region = None if self.response is not None else wrapper.region()
         if region is None:
             self.pieces = iter(wrapper)
