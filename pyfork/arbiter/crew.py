@@ -6,7 +6,6 @@ Here serials become pids, orders become messages and signals. Nothing here decid
 import contextlib
 import logging
 import os
-import pkgutil
 import signal
 import socket
 from collections.abc import Callable, Iterable, Iterator
@@ -318,5 +317,5 @@ def _live(worker_main: str, birth: Birth, *, own_log: bool) -> int:
     line.pid, line.slot, line.generation = os.getpid(), birth.slot, birth.generation
     line.state = State.BOOTING
     titles.show(titles.worker_title(config.name, birth.slot, birth.generation, "booting"))
-    main: WorkerMain = pkgutil.resolve_name(worker_main)
+    main: WorkerMain = process.resolve(worker_main)
     return live(main, birth) if birth.face is not None else main(birth)

@@ -10,12 +10,13 @@ caller lists, and the caller lists everything.
 import atexit
 import contextlib
 import faulthandler
+import importlib
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pyfork.arbiter.signals import MEANINGS
 
@@ -97,6 +98,12 @@ def _flush(stream: object) -> None:
     with contextlib.suppress(OSError, ValueError):  # a closed or full stdout is no reason to fail
         if flush is not None:
             flush()
+
+
+def resolve(dotted: str) -> Any:
+    """What ``module:name`` names. (`pkgutil.resolve_name` compiles a grammar, in each child.)"""
+    module, _, name = dotted.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def describe(status: int) -> str:

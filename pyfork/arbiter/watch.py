@@ -5,7 +5,6 @@ Rules: watches nothing itself; what a change means is the business of whoever is
 
 import logging
 import os
-import pkgutil
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -142,5 +141,5 @@ def _live(watched: Watched, config: Config, channel: Channel, since: float) -> i
     unit.withhold(os.environ)
     setup.identify("watcher")
     titles.show(titles.watcher_title(config.name))
-    main: WatcherMain = pkgutil.resolve_name(watched.main)
+    main: WatcherMain = process.resolve(watched.main)
     return main(config, channel, watched.files, since)

@@ -1,0 +1,67 @@
+"""What a start loads before it forks: every module more is time to the first answer, and memory."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pyfork
+
+ROOT = Path(pyfork.__file__).parents[1]
+PROBE = """\
+import os, sys
+
+def fork():
+    print(*sys.modules, flush=True)
+    os._exit(0)
+
+os.fork = fork
+from pyfork.__main__ import main
+main()
+"""
+
+# Each was imported once, and took milliseconds of every start.
+UNWANTED = {
+    "argparse": "pyfork.config.options reads the command line",
+    "click": "pyfork.config.options reads the command line",
+    "dataclasses": "pyfork.record has records and entities",
+    "email": "pyfork.http.date writes dates",
+    "random": "needed with --max-requests only",
+    "tomllib": "needed for a file only",
+    "difflib": "needed for a mistake only",
+    "pkgutil": "pyfork.arbiter.process.resolve does it",
+    "psutil": "needed with --max-memory only",
+    "h11": "needed where httptools is not there",
+    "uvicorn": "needed for WebSocket, and for -k uvicorn",
+    "websockets": "needed for WebSocket",
+    "watchfiles": "the watcher is a child",
+    "multiprocessing": "nothing needs it",
+    "urllib.request": "nothing needs it",
+}
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The modules of an arbiter that is about to fork its first worker."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, "-b", "127.0.0.1:0", "--control", "off", "app:app"],
+        cwd=tmp_path_factory.mktemp("empty"),
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("name", UNWANTED)
+def test_what_few_need_is_not_imported(name: str, loaded: set[str]) -> None:
+    assert name not in loaded, UNWANTED[name]
+
+
+def test_what_workers_need_is_imported_once_for_all(loaded: set[str]) -> None:
+    wanted = {"asyncio", "pyfork.http.connection", "pyfork.http.wsgi", "pyfork.http.asgi"}
+    assert wanted < loaded
