@@ -80,6 +80,7 @@ class Reception:
     def open(self, key: str, fd: int) -> Desk:
         """A desk for the handle of which ``fd`` is a copy."""
         handle = socket(fileno=dup(fd))
+        handle.setblocking(False)  # or what is a duplicate of it would block, and so the arbiter
         desk = Desk(handle, entered=self._entered, gives_way=self._gives_way)
         if self.birth.config.dispatch not in _TO_THE_ARBITER:
             desk.mind(key, Queue(handle.dup()))

@@ -4,6 +4,7 @@ A script says where it listens when it does, and gets a tray then; under its des
 one for each of its listeners.
 """
 
+import os
 import socket
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -53,6 +54,8 @@ class Rounds:
         """A worker listens, and is to have its turn."""
         if key in member.trays:
             return
+        for handle in self._listeners_of(key):  # whatever the script did to it before
+            os.set_blocking(handle.fileno(), False)
         member.trays[key] = tray = Tray.make()
         self._round(key).join(member)
         self._wires.send(member.channel, Mind([f"tray of {key}"]), [tray.theirs.fileno()])

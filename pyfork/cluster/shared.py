@@ -9,6 +9,7 @@ script believes to block has the longest timeout there is, and begins again when
 A socket becomes one of these by changing its class, not its identity: whoever has it has it still.
 """
 
+import os
 import socket
 from collections.abc import Callable
 from functools import cache
@@ -114,8 +115,12 @@ class _Received(_Shared):
         self.owner.handle(self.fileno()).setsockopt(*args)  # type: ignore[attr-defined]
 
     def dup(self) -> Any:
-        copy = super().dup()  # type: ignore[misc]
-        self.owner.copied(self.fileno(), copy.fileno())  # type: ignore[attr-defined]
+        fd: int = self.fileno()  # type: ignore[attr-defined]
+        copy = self.owner.handle(fd).dup()  # a socket, or its family could not be asked for
+        os.dup2(fd, copy.fileno(), inheritable=False)
+        self.owner.copied(fd, copy.fileno())
+        _become(copy, _joined(_Received, _plain(copy), self.owner))
+        copy.settimeout(self.gettimeout())
         return copy
 
 

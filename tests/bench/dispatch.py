@@ -1,5 +1,8 @@
 """What each policy costs: python -m tests.bench.dispatch [OPTIONS].
 
+``--kind asyncio``, ``uvloop`` and ``threads`` are scripts under ``pyfork run``; the others
+applications.
+
 Connections a second, each with one request and Connection: close; and requests a second on kept
 connections, which no policy should change. The servers run side by side and are measured in turn,
 round after round, so that what else the machine does hits all alike; medians are printed, and
@@ -15,12 +18,17 @@ import subprocess
 import tempfile
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
-from tests.server import Server
+from tests.cluster.running import Script
+from tests.ports import free_port
+from tests.server import ROOT, Server
 
 POLICIES = ("shared", "least", "round-robin", "reuseport")
+APPS, SCRIPTS = ("sync", "thread", "asgi"), ("asyncio", "uvloop", "threads")
+KEEPING = str(ROOT / "tests/cluster/keeping.py")
 CLOSE = "Connection: close"
 KEEP = "X-Nothing: at all"
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n"
@@ -68,23 +76,35 @@ def by_threads(port: int, field: str, clients: int, seconds: float) -> float:
     return sum(counts) / seconds
 
 
+def start(kind: str, policy: str, workers: int, directory: Path, stack: ExitStack) -> int:
+    """A server; the port."""
+    if kind in SCRIPTS:
+        port = free_port()
+        options = ["--dispatch", policy]
+        stack.enter_context(
+            Script(KEEPING, kind, str(port), workers=workers, options=options, directory=directory)
+        )
+        return port
+    words = ["-w", str(workers), "-k", kind, "--dispatch", policy]
+    app = f"tests.dispatch.app:{'asgi' if kind == 'asgi' else 'wsgi'}"
+    return stack.enter_context(Server(app, *words, directory=directory)).port
+
+
 def measure(options: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
     """Rates of every round, by header field and policy."""
     rates: dict[str, dict[str, list[float]]] = {
         field: {policy: [] for policy in options.policies} for field in (CLOSE, KEEP)
     }
-    with ExitStack() as stack:
+    with ExitStack() as stack, redirect_stdout(StringIO()):  # what servers say at their end
         servers = {}
         for policy in options.policies:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            words = ["-w", str(options.workers), "-k", options.kind, "--dispatch", policy]
-            app = f"tests.dispatch.app:{'asgi' if options.kind == 'asgi' else 'wsgi'}"
-            servers[policy] = stack.enter_context(Server(app, *words, directory=directory))
+            servers[policy] = start(options.kind, policy, options.workers, directory, stack)
         for number in range(options.rounds):
             turn = number % len(options.policies)
             for policy in (*options.policies[turn:], *options.policies[:turn]):
                 for field in (CLOSE, KEEP):
-                    port = servers[policy].port
+                    port = servers[policy]
                     reached = rate(port, field, clients=options.clients, seconds=options.seconds)
                     rates[field][policy].append(reached)
     return rates
@@ -94,7 +114,7 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="What each policy of dispatch costs.")
     parser.add_argument("--policies", nargs="+", default=list(POLICIES), choices=POLICIES)
-    parser.add_argument("--kind", default="sync", choices=("sync", "thread", "asgi"))
+    parser.add_argument("--kind", default="sync", choices=(*APPS, *SCRIPTS))
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=7)
