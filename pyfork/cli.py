@@ -222,8 +222,6 @@ def _libraries(config: Config) -> Iterator[str]:
         wanted.append("uvloop")
     if config.http != "h11":
         wanted.append("httptools")
-    if config.reload:  # what is slow to import is slow at each save
-        wanted.append("uvicorn")
     return filter(importlib.util.find_spec, wanted)
 
 

@@ -1,15 +1,20 @@
-"""What the arbiter tells the person who develops: where to click, and what a save has led to.
+"""What the arbiter says of the whole server: what it serves where, and what a reload came to; and
+to the person who develops, where to click, and what a save has led to.
 
 Rules: words only; what they are about has happened.
 """
 
 import logging
+import os
 import time
 
 from pyfork import __version__
+from pyfork.arbiter import journal
+from pyfork.arbiter.actions import Abandon
 from pyfork.arbiter.crew import Crew
 from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.ports import Ports
+from pyfork.arbiter.supervisor import SUPERSEDED
 from pyfork.config.settings import Config
 from pyfork.ipc.messages import Changed
 from pyfork.log.lines import told
@@ -22,7 +27,7 @@ ERROR_PAGE = "error page"  # the interface of a worker whose application does no
 
 
 class Console:
-    """Speaks to a terminal; of reloads that a save has caused, to every log."""
+    """Speaks to every log, and more to a terminal."""
 
     def __init__(self, generations: Generations, crew: Crew, ports: Ports) -> None:
         self._generations = generations
@@ -33,6 +38,15 @@ class Console:
 
     def starts(self, config: Config) -> None:
         """The first workers are about to boot, which may take its time."""
+        log.info(
+            "pyfork %s (pid %d) %s with %d worker%s%s",
+            __version__,
+            os.getpid(),
+            self._purpose(config),
+            config.workers,
+            "" if config.workers == 1 else "s",
+            f", class {config.worker_class}" if config.bind else "",
+        )
         if config.reload and on_terminal(config):
             log.info("pyfork %s loads %s", __version__, config.app, extra=told())
 
@@ -61,6 +75,24 @@ class Console:
         elif cause:
             took = (time.monotonic() - cause.at) * 1000
             log.info("reloaded in %.0f ms: %s", took, _what(cause), extra=told("good"))
+
+    def abandoned(self, order: Abandon, serving: int) -> None:
+        """A generation will not be."""
+        if order.reason == SUPERSEDED:  # no failure: the newest is what everybody waits for
+            log.info("reload: generation %d is not needed any more", order.generation)
+            return
+        text = (
+            f"reload failed: generation {order.generation} is abandoned, "
+            f"generation {serving} serves on: {order.reason}"
+        )
+        log.error(journal.with_detail(text, order.detail))
+
+    def _purpose(self, config: Config) -> str:
+        """What is served where; a script says later where."""
+        first = self._generations.first
+        scheme = self._generations.scheme(first)
+        urls = [each.address.url(scheme) for each in self._ports.of(first)]
+        return f"serves {config.app} on {', '.join(urls)}" if urls else f"runs {config.app}"
 
     def _greet(self, generation: int, interface: str) -> None:
         config = self._generations.config(generation)

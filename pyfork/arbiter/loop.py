@@ -16,8 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pyfork import __version__
-from pyfork.arbiter import actions, facts, journal
+from pyfork.arbiter import actions, facts
 from pyfork.arbiter.accession import Accession
 from pyfork.arbiter.console import Console
 from pyfork.arbiter.crew import Crew
@@ -31,7 +30,7 @@ from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.premises import Premises
 from pyfork.arbiter.signals import Errand, Inbox, Meaning, in_terminal
 from pyfork.arbiter.status import describe, describe_sockets
-from pyfork.arbiter.supervisor import STOPPING, SUPERSEDED
+from pyfork.arbiter.supervisor import STOPPING
 from pyfork.arbiter.systemd import Herald
 from pyfork.arbiter.upgrade import Upgrade
 from pyfork.arbiter.watch import Watch, Watched
@@ -188,15 +187,6 @@ class Arbiter:
         if not isinstance(self._heritage, Predecessor):
             self._control.open(config.control)
         self._wires.watch(self._inbox, lambda mask: None)  # read after the workers: see _listen
-        log.info(
-            "pyfork %s (pid %d) %s with %d worker%s%s",
-            __version__,
-            os.getpid(),
-            self._purpose(config),
-            config.workers,
-            "" if config.workers == 1 else "s",
-            f", class {config.worker_class}" if config.bind else "",
-        )
         self._console.starts(config)
         self._hooks.ready()
         gc.freeze()  # what is here now stays: keep the collector off the pages that workers share
@@ -214,13 +204,6 @@ class Arbiter:
                     takers=lambda: self._crew,
                     take_charge=self._take_charge,
                 )
-
-    def _purpose(self, config: Config) -> str:
-        """What is served where; a script says later where."""
-        first = self._generations.first
-        scheme = self._generations.scheme(first)
-        urls = [each.address.url(scheme) for each in self._ports.of(first)]
-        return f"serves {config.app} on {', '.join(urls)}" if urls else f"runs {config.app}"
 
     def _go_on(self, estate: Estate) -> None:
         """After an exec: the workers are there, and serve the code of before."""
@@ -442,15 +425,7 @@ class Arbiter:
 
     def _abandon(self, order: actions.Abandon) -> None:
         self._generations.abandon(order, time.monotonic())
-        serving = self._supervisor.serving.number
-        text = (
-            f"reload failed: generation {order.generation} is abandoned, "
-            f"generation {serving} serves on: {order.reason}"
-        )
-        if order.reason == SUPERSEDED:  # no failure: the newest is what everybody waits for
-            log.info("reload: generation %d is not needed any more", order.generation)
-        else:
-            log.error(journal.with_detail(text, order.detail))
+        self._console.abandoned(order, self._supervisor.serving.number)
 
     def _finish(self, order: actions.Finish) -> None:
         dismissed = self._accession.dismissed if self._accession else ""

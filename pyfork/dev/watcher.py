@@ -31,7 +31,7 @@ log = logging.getLogger("pyfork.error")
 
 POLL = 0.5  # seconds between two looks where the system does not tell
 SHORTEST = 0.005  # seconds between two looks at what the system told
-LONGEST = 0.5  # seconds after which a stream of changes is cut into reloads, at least
+LONGEST = 0.5  # seconds after which changes without a pause are a reload; more with a long delay
 CLOCK_TICK = 0.02  # seconds by which a file's time may be behind the clock
 _NOTED = 3600.0  # seconds in which the system's silence is believed
 
@@ -109,7 +109,7 @@ class Watcher:
             self._rest()
             return
         step = max(self._delay, SHORTEST)
-        debounce = max(LONGEST, step)
+        debounce = max(LONGEST, 5 * step)
         while True:
             events = notify.watch(
                 round(debounce * 1000), round(step * 1000), round(_NOTED * 1000), None

@@ -140,7 +140,9 @@ class EngineWorker(Worker):
         if not await self.drained(self.empty):
             lost = self.cut()
             if lost:
-                log.warning("cut %d requests that were still running", lost)
+                expected = self.config.reload  # browsers keep streams open while one edits
+                level = logging.INFO if expected else logging.WARNING
+                log.log(level, "cut %d requests that were still running", lost)
 
     async def _empty_queue(self) -> None:
         """This is the end of the port: accept what clients had sent before it."""
