@@ -9,8 +9,9 @@ import os
 import select
 import socket
 import struct
+import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Self
 
 from pyfork.control import places, tables
 from pyfork.errors import ConfigError, PyforkError
@@ -25,21 +26,36 @@ _LOOPBACK = ("127.0.0.1", "::1")
 class Connection:
     """A connection to one server. It asks for the status first, to know whom it speaks to."""
 
+    status: dict[str, Any]  # once it has been met
+
     def __init__(self, path: str) -> None:
-        """Raises OSError or PyforkError: nobody answers there."""
+        """Ask who is there. Raises OSError: nobody."""
         self.path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._stream = self._socket.makefile("rb")
         try:
             self._socket.settimeout(PATIENCE)
             self._socket.connect(path)
-            (answer,) = self.ask("status")
-            if not answer["ok"]:
-                raise PyforkError(f"{path}: {answer['error']}")
-            self.status: dict[str, Any] = answer["status"]
+            self._send("status")
         except BaseException:
             self.close()
             raise
+
+    def meet(self, patience: float) -> Self:
+        """Hear who is there, within ``patience`` seconds.
+
+        Raises:
+            OSError, PyforkError: nobody answers. The connection is closed.
+        """
+        try:
+            (answer,) = self._answers(patience)
+            if not answer["ok"]:
+                raise PyforkError(f"{self.path}: {answer['error']}")
+        except BaseException:
+            self.close()
+            raise
+        self.status = answer["status"]
+        return self
 
     def ask(self, request: str, *, wait: bool = False, **options: Any) -> Iterator[dict[str, Any]]:
         """The answers to a request, the last of which has ``ok``.
@@ -50,9 +66,14 @@ class Connection:
         Raises:
             OSError, PyforkError: there is no answer.
         """
-        asked = {"request": request, **({"wait": True} if wait else {}), **options}
-        self._socket.sendall(json.dumps(asked).encode() + b"\n")
-        self._socket.settimeout(None if wait else PATIENCE)
+        self._send(request, **({"wait": True} if wait else {}), **options)
+        yield from self._answers(None if wait else PATIENCE)
+
+    def _send(self, request: str, **options: Any) -> None:
+        self._socket.sendall(json.dumps({"request": request, **options}).encode() + b"\n")
+
+    def _answers(self, patience: float | None) -> Iterator[dict[str, Any]]:
+        self._socket.settimeout(patience)
         while line := self._stream.readline():
             try:
                 answer = json.loads(line)
@@ -156,21 +177,28 @@ def _leads_to(wanted: Address, bound: Address) -> bool:
 
 def _connect(path: str) -> Connection:
     try:
-        return Connection(path)
+        return Connection(path).meet(PATIENCE)
     except OSError as error:
         raise PyforkError(f"{path}: no server answers there: {error.strerror or error}") from None
 
 
 def _running(*more: str) -> tuple[list[Connection], list[str]]:
     """Every server that answers, and the sockets of those that live and do not."""
-    running, silent = [], []
+    asked, running, silent = [], [], []
     for path in dict.fromkeys([*more, *places.sockets()]):
         try:
-            running.append(Connection(path))
+            asked.append(Connection(path))
         except (ConnectionRefusedError, FileNotFoundError):  # stale
             continue
-        except (OSError, PyforkError):
+        except OSError:
             silent.append(path)
+    # All have been asked before the first is waited for: those that hang take their time together.
+    deadline = time.monotonic() + PATIENCE
+    for one in asked:
+        try:
+            running.append(one.meet(max(0.1, deadline - time.monotonic())))
+        except (OSError, PyforkError):
+            silent.append(one.path)
     return running, silent
 
 

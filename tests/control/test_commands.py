@@ -5,6 +5,8 @@ import re
 import signal
 import socket
 import threading
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -186,6 +188,23 @@ def test_a_command_that_waits_can_be_interrupted(site: Site) -> None:
     assert command.wait(10) == -signal.SIGINT
     server.signal(signal.SIGTERM)
     server.wait()
+
+
+def test_servers_that_hang_take_their_time_together(
+    alone: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PATIENCE", 1.0)
+    server = alone.serve()
+    with ExitStack() as stack:
+        for number in range(20):
+            mute = stack.enter_context(socket.socket(socket.AF_UNIX))
+            mute.bind(str(alone.socket(server).with_name(f"{number}.sock")))
+            mute.listen()
+        before = time.monotonic()
+        found = client.find(None)
+        assert time.monotonic() - before < 15, "they were waited for one after the other"
+        assert found.status["pid"] == server.pid
+        found.close()
 
 
 def test_a_server_that_does_not_answer(alone: Site, monkeypatch: pytest.MonkeyPatch) -> None:
