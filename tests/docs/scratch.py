@@ -154,7 +154,7 @@ class Scratch:
 
 def serves(line: str) -> bool:
     """Whether a command is a server that goes on until it is stopped."""
-    words = line.rpartition("&& ")[2].split()
+    words = [word for word in line.rpartition("&& ")[2].split() if not re.match(r"[A-Z_]+=", word)]
     if not words or Path(words[0]).name != "pyfork":
         return False
     return words[1:2] == [] or (words[1] not in ASKING and not set(words) & set(ENDING))
