@@ -29,7 +29,6 @@ from pyfork.config.settings import Config
 from pyfork.errors import BootError, ExitStatus
 from pyfork.ipc.birth import Birth
 from pyfork.ipc.messages import (
-    Broken,
     Declined,
     Failed,
     Message,
@@ -194,8 +193,9 @@ class Worker:
         """In development, once the script has failed: be ready all the same, and answer with the
         reason on the ports that it had. Ends by SIGTERM."""
         from pyfork.dev import page_server
+        from pyfork.dev.fault import broken
 
-        self.link.say(Broken(str(error), error.detail))
+        self.link.say(broken(error))
         self.interface = page_server.INTERFACE
         signal.signal(signal.SIGTERM, leave)
         birth = self.birth

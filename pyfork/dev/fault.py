@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from functools import cache
 
 from pyfork.errors import BootError
+from pyfork.ipc.messages import Broken
 from pyfork.record import record
 from pyfork.worker import blame
 
 AROUND = 4  # lines of source shown before and after the one that counts
+MOST_TEXT = 50_000  # characters of a message or traceback: an application may put anything in it
+MOST_LINE = 500  # characters of a line of source
 MOST_FRAMES = 20  # of one exception that are shown with their source; a recursion has thousands
 
 
@@ -47,12 +50,24 @@ class Fault:
     @classmethod
     def of(cls, app: str, error: BootError) -> "Fault":
         """What ``error`` and the exceptions that led to it say."""
-        return cls(app, str(error), tuple(_chain(error.__cause__)), error.detail)
+        said = broken(error)
+        return cls(app, said.reason, tuple(_chain(error.__cause__)), said.detail)
 
     @property
     def id(self) -> str:
         """The same for the same fault, in every process."""
         return hashlib.sha256(f"{self.reason}\n{self.traceback}".encode()).hexdigest()[:16]
+
+
+def broken(error: BootError) -> Broken:
+    """What the arbiter is told."""
+    return Broken(_clipped(str(error)), _clipped(error.detail))
+
+
+def _clipped(text: str) -> str:
+    """Its beginning and its end."""
+    half = MOST_TEXT // 2
+    return text if len(text) <= MOST_TEXT else f"{text[:half]}\n[...]\n{text[-half:]}"
 
 
 def _chain(error: BaseException | None) -> Iterator[Raised]:
@@ -69,7 +84,7 @@ def _message(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return error.msg or ""
     try:
-        return str(error)
+        return _clipped(str(error))
     except Exception:  # noqa: BLE001 - the application's own __str__, and it is broken already
         return ""
 
@@ -89,7 +104,9 @@ def _frame(path: str, line: int, function: str) -> Frame:
     linecache.checkcache(path)
     lines = linecache.getlines(path)
     first, last = max(1, line - AROUND), min(len(lines), line + AROUND)
-    source = tuple((number, lines[number - 1].rstrip("\n")) for number in range(first, last + 1))
+    source = tuple(
+        (number, lines[number - 1].rstrip("\n")[:MOST_LINE]) for number in range(first, last + 1)
+    )
     return Frame(_shown(path), line, function, source)
 
 

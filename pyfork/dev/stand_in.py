@@ -2,9 +2,8 @@
 says why. So a save that breaks the application changes the answers, and nothing else."""
 
 from pyfork.dev.broken import Broken
-from pyfork.dev.fault import Fault
+from pyfork.dev.fault import Fault, broken
 from pyfork.errors import BootError
-from pyfork.ipc import messages
 from pyfork.ipc.birth import Birth
 from pyfork.log import setup
 from pyfork.worker.app import App
@@ -23,6 +22,6 @@ class StandIn(AsgiWorker):
 def stand_in(birth: Birth, error: BootError) -> int:
     """Serve the reason, whatever class of worker was asked for; returns the exit status."""
     setup.reclaim()
-    birth.channel.send(messages.Broken(str(error), error.detail))
+    birth.channel.send(broken(error))
     app = Broken(Fault.of(str(birth.config.app), error))
     return StandIn(birth, App(app, INTERFACE)).run()

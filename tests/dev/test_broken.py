@@ -20,6 +20,8 @@ BREAKS = {
     "the end of the program": ("goods/prices.py", "import sys\nsys.exit(3)\n", "SystemExit: 3"),
     "no application": ("shop.py", "TEXT = 'one'\n", "has no 'app'"),
     "a thing that is no application": ("shop.py", "app = 3\n", "not a WSGI or ASGI application"),
+    "a very long message": ("goods/prices.py", "raise ValueError('x' * 3_000_000)\n", "x" * 1000),
+    "a very long line": ("goods/prices.py", f"missing  # {'x' * 3_000_000}\n", "NameError"),
     "a recursion": ("goods/prices.py", "def f(): f()\nf()\n", "RecursionError"),
     "an error without words": ("goods/prices.py", "raise BaseException\n", "BaseException"),
     "bytes that are no text": ("goods/prices.py", "TEXT = '\\udcff'.encode()\n", "surrogates"),
