@@ -3,8 +3,9 @@
 ``--kind asyncio``, ``uvloop`` and ``threads`` are scripts under ``pyfork run``; the others
 applications.
 
-Connections a second, each with one request and Connection: close; and requests a second on kept
-connections, which no policy should change. The servers run side by side and are measured in turn,
+How many of a burst of 40 connections, which stay, the busiest worker gets. Connections a second,
+each with one request and Connection: close; and requests a second on kept connections, which no
+policy should change. The servers run side by side and are measured in turn,
 round after round, so that what else the machine does hits all alike; medians are printed, and
 their ratios to ``shared``. The load is wrk's where it is installed, else this program's own.
 """
@@ -23,14 +24,21 @@ from io import StringIO
 from pathlib import Path
 
 from tests.cluster.running import Script
+from tests.dispatch.clients import burst
 from tests.ports import free_port
 from tests.server import ROOT, Server
 
 POLICIES = ("shared", "least", "round-robin", "reuseport")
 APPS, SCRIPTS = ("sync", "thread", "asgi"), ("asyncio", "uvloop", "threads")
 KEEPING = str(ROOT / "tests/cluster/keeping.py")
+BURST, CONNECTIONS = "burst", 40
 CLOSE = "Connection: close"
 KEEP = "X-Nothing: at all"
+TITLES = {
+    BURST: f"of {CONNECTIONS} connections at once, how many the busiest worker gets",
+    CLOSE: "connections a second",
+    KEEP: "requests a second on kept connections",
+}
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n"
 
 
@@ -91,9 +99,9 @@ def start(kind: str, policy: str, workers: int, directory: Path, stack: ExitStac
 
 
 def measure(options: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
-    """Rates of every round, by header field and policy."""
+    """Figures of every round, by header field (or `BURST`) and policy."""
     rates: dict[str, dict[str, list[float]]] = {
-        field: {policy: [] for policy in options.policies} for field in (CLOSE, KEEP)
+        what: {policy: [] for policy in options.policies} for what in (BURST, CLOSE, KEEP)
     }
     with ExitStack() as stack, redirect_stdout(StringIO()):  # what servers say at their end
         servers = {}
@@ -103,8 +111,9 @@ def measure(options: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
         for number in range(options.rounds):
             turn = number % len(options.policies)
             for policy in (*options.policies[turn:], *options.policies[:turn]):
+                port = servers[policy]
+                rates[BURST][policy].append(burst(port, CONNECTIONS).shares[0])
                 for field in (CLOSE, KEEP):
-                    port = servers[policy]
                     reached = rate(port, field, clients=options.clients, seconds=options.seconds)
                     rates[field][policy].append(reached)
     return rates
@@ -120,8 +129,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2.0)
     options = parser.parse_args()
-    for field, policies in measure(options).items():
-        print("connections a second" if field == CLOSE else "requests a second on kept connections")
+    for what, policies in measure(options).items():
+        print(TITLES[what])
         medians = {policy: statistics.median(rates) for policy, rates in policies.items()}
         first = next(iter(medians.values()))
         for policy, median in medians.items():

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from tests.cluster.running import Load, Script, ask
 from tests.cluster.servers import KINDS
 from tests.ports import free_port
+from tests.server import PATIENCE
 
 SCRIPT = str(Path(__file__).with_name("servers.py"))
 
@@ -57,27 +57,38 @@ def test_it_is_one_server_of_three_processes(script: tuple[Script, int]) -> None
 
 def test_datagrams(tmp_path: Path) -> None:
     port = free_port(kind=socket.SOCK_DGRAM)
-    with (
-        Script(SCRIPT, "datagram", str(port), directory=tmp_path) as running,
-        closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as client,
-    ):
-        client.settimeout(5)
+    with Script(SCRIPT, "datagram", str(port), directory=tmp_path) as running:
         pids = running.pids()
+        with Datagrams(port) as load:
+            running.until(lambda: set(load.answers) == pids, "all three answer")
+            victim = min(pids)
+            os.kill(victim, signal.SIGKILL)
+            new = running.until(lambda: running.pids() - pids, "there is another one")
+            running.until(lambda: set(load.answers) & new, "it answers")
+        assert len(load.failures) <= 1  # what the victim had read
 
-        def answerer() -> int:
-            client.sendto(b"?", ("127.0.0.1", port))
-            return int(client.recv(100))
-
-        victim = answerer()
-        assert victim in pids
-        os.kill(victim, signal.SIGKILL)
-        running.until(lambda: len(running.pids() - {victim}) == 3, "there are three again")
-        assert answerer() in running.pids() - {victim}
         old = running.pids()
-        running.signal(signal.SIGHUP)
-        running.wait_ready(2)
-        running.until(lambda: not running.pids() & old, "the old ones have left")
-        assert answerer() in running.pids()
+        with Datagrams(port) as load:
+            running.signal(signal.SIGHUP)
+            running.wait_ready(2)
+            running.until(lambda: not running.pids() & old, "the old ones have left")
+            running.until(lambda: running.pids() <= set(load.answers), "the new ones answer")
+        assert not load.failures
+
+
+class Datagrams(Load):
+    """Clients that send a datagram and wait for its answer."""
+
+    def _run(self, port: int) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(PATIENCE)
+            client.connect(("127.0.0.1", port))
+            while not self._stop.is_set():
+                try:
+                    client.send(b"?")
+                    self.answers[int(client.recv(100))] += 1
+                except OSError as error:
+                    self.failures.append(repr(error))
 
 
 def test_what_is_queued_survives_the_death_of_all(tmp_path: Path) -> None:
