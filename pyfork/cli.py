@@ -24,7 +24,7 @@ from pyfork.config.runtime import claim_upgrade
 from pyfork.config.script import for_script
 from pyfork.config.settings import Config
 from pyfork.config.sources import FILES, Given
-from pyfork.errors import BootError, ConfigError, ExitStatus, HookError, PyforkError
+from pyfork.errors import ConfigError, ExitStatus, PyforkError
 
 if TYPE_CHECKING:
     from pyfork.arbiter.heritage import Heritage
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
         return command(argv[1:]) if command else serve(argv)
     except PyforkError as error:
         print(f"pyfork: error: {error}", file=sys.stderr)
-        if isinstance(error, BootError | ConfigError | HookError) and error.detail:
+        if error.detail:
             print(error.detail.rstrip(), file=sys.stderr)
         return error.status
 

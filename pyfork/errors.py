@@ -18,30 +18,26 @@ class ExitStatus(IntEnum):
 
 
 class PyforkError(Exception):
-    """Base of the errors that end a command: ``str(error)`` says what happened and what to do."""
+    """Base of the errors that end a command: ``str(error)`` says what happened and what to do.
+
+    ``detail`` is the traceback of the user's own code, where that is to blame, or an empty string.
+    """
 
     status = ExitStatus.FAILED
 
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
+
 
 class ConfigError(PyforkError):
-    """A setting is unknown or has a bad value.
-
-    ``detail`` is the traceback of a configuration file that is a program, or an empty string.
-    """
+    """A setting is unknown or has a bad value, or a configuration file that is a program fails."""
 
     status = ExitStatus.USAGE
 
-    def __init__(self, message: str, detail: str = "") -> None:
-        super().__init__(message)
-        self.detail = detail
-
 
 class HookError(PyforkError):
-    """A function of the configuration file raised something; ``detail`` is the traceback."""
-
-    def __init__(self, message: str, detail: str = "") -> None:
-        super().__init__(message)
-        self.detail = detail
+    """A function of the configuration file raised something."""
 
 
 class BindError(PyforkError):
@@ -51,16 +47,9 @@ class BindError(PyforkError):
 
 
 class BootError(PyforkError):
-    """The application could not be loaded or did not start.
-
-    ``detail`` is the application's own part of the traceback, or an empty string.
-    """
+    """The application could not be loaded or did not start."""
 
     status = ExitStatus.BOOT
-
-    def __init__(self, message: str, detail: str = "") -> None:
-        super().__init__(message)
-        self.detail = detail
 
 
 class ProtocolError(Exception):

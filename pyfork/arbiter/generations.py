@@ -82,7 +82,7 @@ class Generations:
             self._ports.open(generation, config)
         except PyforkError as error:
             self.certificates.release(generation)
-            self._outcomes.append(Outcome(None, now, str(error)))
+            self._outcomes.append(Outcome(None, now, str(error), error.detail))
             raise
         self._newest = generation
         self._configs[generation] = config

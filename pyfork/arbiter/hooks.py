@@ -5,7 +5,6 @@ belongs to (a start, a reload, one fork, an upgrade), never the server. Without 
 configuration file there are none, and nothing is imported.
 """
 
-import logging
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -19,8 +18,6 @@ from pyfork.ipc.scoreboard import Line
 
 if TYPE_CHECKING:
     from pyfork.hooks.faces import ServerFace, WorkerFace
-
-log = logging.getLogger("pyfork.error")
 
 NAMES = tuple(name for name in vars(HookSettings) if not name.startswith("_"))
 
@@ -78,11 +75,7 @@ class Hooks:
             if config.on_reload and not self._renewed:
                 from pyfork.hooks.calling import call
 
-                try:
-                    call(config, "on_reload", self._face(config))
-                except HookError as error:
-                    log.error("%s", error.detail)
-                    raise
+                call(config, "on_reload", self._face(config))
             self._renewed = False
             return config
 

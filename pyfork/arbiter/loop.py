@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pyfork.arbiter import actions, facts
+from pyfork.arbiter import actions, facts, journal
 from pyfork.arbiter.accession import Accession
 from pyfork.arbiter.console import Console
 from pyfork.arbiter.crew import Crew
@@ -360,7 +360,8 @@ class Arbiter:
         try:
             reload = self._generations.begin(now)
         except PyforkError as error:
-            log.error("reload refused, all stays as it was: %s", error)
+            text = f"reload refused, all stays as it was: {error}"
+            log.error(journal.with_detail(text, error.detail))
             raise
         log.info("reload: generation %d boots", reload.generation)
         self._supervisor.feed(facts.Asked(reload), now)

@@ -104,7 +104,8 @@ class Requests:
             request, options = self._read(line)
             answer = request.run(client, **options)
         except PyforkError as error:
-            client.send({"ok": False, "error": str(error)})
+            detail = {"detail": error.detail} if error.detail else {}
+            client.send({"ok": False, "error": str(error), **detail})
         except Exception as error:  # a defect in an answer is no reason to end a server
             log.exception("a control request failed: %r", line[:200])
             client.send({"ok": False, "error": f"{type(error).__name__}: {error}"})

@@ -63,7 +63,7 @@ def _option(name: str) -> str:
     outcome = UVICORN[name]
     if name == "app":
         return "`APP`"
-    flags = outcome.flags.split()
+    flags: list[str] = outcome.flags.split()
     if not flags and outcome.to in SETTINGS:
         own = SETTINGS[outcome.to]
         flags = [next((flag for flag in own.flags if "ssl" in flag), own.flags[-1])]
@@ -74,7 +74,7 @@ def _option(name: str) -> str:
 
 def _fate(outcome: Outcome) -> str:
     if outcome.fate is not Fate.HONOURED:
-        return outcome.fate.value
+        return str(outcome.fate.value)
     place = "configuration.md" if outcome.to in vars(HookSettings) else "settings.md"
     anchor = "#hooks" if outcome.to in vars(HookSettings) else f"#{outcome.to}"
     return f"[`{outcome.to}`]({place}{anchor})"
