@@ -44,14 +44,15 @@ class Fault:
 
     app: str
     reason: str
-    chain: tuple[Raised, ...]  # what was raised last first; empty if nothing was
+    chain: tuple[Raised, ...]  # raised last first; empty if none of it is the application's
     traceback: str  # as Python prints it, without the frames of pyfork
 
     @classmethod
     def of(cls, app: str, error: BootError) -> "Fault":
         """What ``error`` and the exceptions that led to it say."""
         said = broken(error)
-        return cls(app, said.reason, tuple(_chain(error.__cause__)), said.detail)
+        chain = tuple(_chain(error.__cause__)) if said.detail else ()
+        return cls(app, said.reason, chain, said.detail)
 
     @property
     def id(self) -> str:

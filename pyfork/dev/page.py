@@ -7,7 +7,7 @@ is no page of this fault, and then loads it.
 import re
 from html import escape
 
-from pyfork.dev.fault import Fault, Frame, Raised
+from pyfork.dev.fault import Fault, Frame
 
 _KEYWORDS = (
     "and as assert async await break case class continue def del elif else except finally for from "
@@ -46,6 +46,7 @@ h1 { margin: 0; font-size: 1rem; font-weight: 600; color: var(--red); }
 }
 .state { display: flex; gap: .65rem; align-items: baseline; margin: 1.1rem 0 2.2rem; }
 .state, .about { color: var(--quiet); }
+.about { margin: .5rem 0 0; overflow-wrap: anywhere; }
 .dot {
   flex: none; width: .55rem; height: .55rem; border-radius: 50%; background: var(--red);
   animation: breathe 2s ease-in-out infinite;
@@ -147,13 +148,19 @@ def _title(fault: Fault) -> str:
 
 
 def _head(fault: Fault) -> str:
-    first = fault.chain[0] if fault.chain else Raised(f"{fault.app} does not load", "", ())
+    about = f"{fault.app} does not load"
+    reason = fault.reason.removeprefix(f"cannot load {fault.app}: ")
+    kind, message, state, more = about, reason, "", ""
+    if fault.chain:
+        first = fault.chain[0]
+        kind, message, state = first.kind, first.message or reason, f"{about}. "
+        if first.message not in reason:  # it says something that Python does not
+            more = f'<p class="about">{escape(reason)}</p>\n'
     return (
-        f"<h1>{escape(first.kind)}</h1>\n"
-        f'<p class="message">{escape(first.message or _sentence(fault.reason))}</p>\n'
+        f"<h1>{escape(kind)}</h1>\n"
+        f'<p class="message">{escape(message)}</p>\n{more}'
         '<p class="state"><span class="dot"></span><span id="state">'
-        f"{escape(fault.app)} does not load. Mend it and save: this page reloads by itself."
-        "</span></p>\n"
+        f"{escape(state)}Mend it and save: this page reloads by itself.</span></p>\n"
     )
 
 
@@ -164,8 +171,6 @@ def _body(fault: Fault) -> str:
             message = f"<span>{escape(raised.message)}</span>"
             parts.append(f"<h2>Before that: {escape(raised.kind)} {message}</h2>\n")
         parts += map(_figure, raised.frames)
-    if fault.chain and not any(each.frames for each in fault.chain):
-        parts.append(f'<p class="about">{escape(_sentence(fault.reason))}</p>\n')
     if fault.traceback:
         whole = escape(fault.traceback)
         parts.append(
@@ -196,7 +201,3 @@ def _coloured(text: str) -> str:
         parts.append(f'<span class="{match.lastgroup}">{escape(match[0])}</span>')
         end = match.end()
     return "".join([*parts, escape(text[end:])]) or " "
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
