@@ -103,7 +103,7 @@ def measure(options: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
     rates: dict[str, dict[str, list[float]]] = {
         what: {policy: [] for policy in options.policies} for what in (BURST, CLOSE, KEEP)
     }
-    with ExitStack() as stack, redirect_stdout(StringIO()):  # what servers say at their end
+    with redirect_stdout(StringIO()), ExitStack() as stack:  # what servers say at their end
         servers = {}
         for policy in options.policies:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
