@@ -19,8 +19,8 @@ _THREAD = Replacement("thread", "became thread, with --threads threads")
 _ASGI = Replacement("asgi", "became asgi, pyfork's own; -k uvicorn runs stock uvicorn")
 _H11 = Replacement(
     "asgi",
-    "became asgi with --http h11 --loop asyncio; -k uvicorn runs stock uvicorn",
-    (("http", "h11"), ("loop", "asyncio")),
+    "became asgi with --loop asyncio; -k uvicorn --http h11 runs stock uvicorn with h11",
+    (("loop", "asyncio"),),
 )
 _GREEN = Replacement(
     "",

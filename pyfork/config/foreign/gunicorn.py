@@ -51,10 +51,6 @@ def _loggers(value: dict[str, Any]) -> dict[str, Any]:
     return {**value, "loggers": {**ours, **loggers}}
 
 
-def _parser(value: str) -> str:
-    return {"fast": "httptools", "python": "h11"}.get(value, value)
-
-
 GUNICORN: dict[str, Outcome] = {
     # Config file
     "config": idle("a file cannot name another one; give it with -c"),
@@ -80,7 +76,7 @@ GUNICORN: dict[str, Outcome] = {
         harmless=(3,),
     ),
     "websocket_max_message_size": honoured("ws_max_size", flags="--websocket-max-message-size"),
-    "http_parser": honoured("http", read=_parser, flags="--http-parser"),
+    "http_parser": idle("there is one parser", flags="--http-parser", harmless=("auto",)),
     # Security
     "limit_request_line": honoured("limit_request_line"),
     "limit_request_fields": honoured("limit_request_fields"),
