@@ -12,8 +12,7 @@ from tests.ports import free_port
 KEEPING = str(Path(__file__).with_name("keeping.py"))
 
 
-@pytest.mark.parametrize("kind", ["asyncio", "plain"])
-@pytest.mark.parametrize("policy", ["shared", "round-robin"])
+@pytest.mark.parametrize(("kind", "policy"), [("asyncio", "shared"), ("plain", "round-robin")])
 def test_one_that_does_not_come_back_to_accept_is_replaced(
     kind: str, policy: str, tmp_path: Path
 ) -> None:
