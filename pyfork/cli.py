@@ -198,7 +198,7 @@ def _run(
     for name in (*_ENGINE, *_libraries(config)) if worker == _WORKER else (worker,):
         importlib.import_module(name)
     _collect_garbage()
-    files = (arguments.file,) if arguments.file else FILES
+    files = (arguments.file.removeprefix("file:"),) if arguments.file else FILES
     return Arbiter(
         config,
         reread=reread,

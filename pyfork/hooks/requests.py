@@ -29,9 +29,11 @@ class Request:
     @classmethod
     def of_environ(cls, environ: Mapping[str, Any]) -> "Request":
         """The request of a WSGI environ."""
+        query = environ.get("QUERY_STRING")
+        uri = environ.get("PATH_INFO", "") + (f"?{query}" if query else "")
         return cls(
             method=environ["REQUEST_METHOD"],
-            uri=environ["RAW_URI"],
+            uri=environ.get("RAW_URI", uri),  # -k uvicorn does not tell
             version=environ["SERVER_PROTOCOL"].rpartition("/")[2],
             headers=[
                 (name.removeprefix("HTTP_").replace("_", "-"), value)

@@ -103,7 +103,9 @@ def worker_class(config: Config, app: App) -> "type[Worker]":
     except (ImportError, AttributeError, ValueError) as error:
         raise BootError(f"worker class {kind!r} cannot be imported: {error}") from error
     if not (isinstance(found, type) and issubclass(found, Worker)):
-        raise BootError(f"worker class {kind!r} is not a subclass of pyfork.worker.life.Worker")
+        raise BootError(
+            f"worker class {kind!r} is not a subclass of pyfork.worker.life.Worker{_advice(found)}"
+        )
     if found.interface not in ("any", app.interface):
         raise BootError(
             f"worker class {kind!r} runs {found.interface.upper()} applications, and "
@@ -115,6 +117,13 @@ def worker_class(config: Config, app: App) -> "type[Worker]":
             f"it accepts connections by itself"
         )
     return found
+
+
+def _advice(found: object) -> str:
+    """What to do with a worker class that somebody has made for gunicorn."""
+    if hasattr(found, "CONFIG_KWARGS"):  # made from uvicorn's
+        return "; what its CONFIG_KWARGS set, set here, and use -k asgi, or -k uvicorn"
+    return "; leave -k out" if hasattr(found, "init_process") else ""
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:

@@ -2,6 +2,7 @@
 
 import signal
 
+from pyfork.errors import ExitStatus
 from tests.hooks.conftest import Place
 
 
@@ -37,6 +38,22 @@ def test_a_reload_brings_other_settings_and_hooks_and_new_code(place: Place) -> 
     assert server.get("/").body == b"three"
     assert len(place.of("post_worker_init")) == 2
     assert len(place.of("on_reload")) == 1
+
+
+def test_a_worker_class_made_for_gunicorn_is_told_what_to_become(place: Place) -> None:
+    (place.directory / "own.py").write_text(
+        "class Worker:\n    CONFIG_KWARGS = {'loop': 'asyncio'}\n"
+    )
+    server = place.serve("tests.apps.asgi:app", "-k", "own.Worker", ready=False, clean=False)
+    assert server.wait() == ExitStatus.BOOT
+    assert "what its CONFIG_KWARGS set, set here, and use -k asgi" in server.log
+
+
+def test_wsgi_in_uvicorn_has_what_is_before_a_request(place: Place) -> None:
+    place.write()
+    server = place.serve("tests.apps.wsgi:app", "-k", "uvicorn")
+    assert server.get("/?x=1").status == 200
+    assert [each.said["uri"] for each in place.of("pre_request")] == ["/?x=1"]
 
 
 def test_the_logging_of_gunicorn_is_ours(place: Place) -> None:
