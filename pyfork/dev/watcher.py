@@ -68,7 +68,8 @@ class Watcher:
     def __init__(self, config: Config, interest: Interest, channel: Channel) -> None:
         self._interest = interest
         self._channel = channel
-        self._delay = config.reload_delay
+        self._pause = max(config.reload_delay, SHORTEST)
+        self._longest = max(LONGEST, 5 * self._pause)
         self._polling = config.reload_engine == "poll"
         self._known = Found({}, frozenset())
 
@@ -80,6 +81,7 @@ class Watcher:
         while True:
             notify = None if self._polling else self._listen()
             directories = self._known.directories
+            self._settle()
             self._compare()  # what happened since the last look, before anybody listened
             while self._known.directories == directories:
                 self._wait(notify)
@@ -106,25 +108,23 @@ class Watcher:
     def _wait(self, notify: "RustNotify | None") -> None:
         """Until something that matters may have happened, and nothing more does."""
         if notify is None:
-            self._rest()
+            time.sleep(POLL if self._polling else SHORTEST)
+            self._settle()
             return
-        step = max(self._delay, SHORTEST)
-        debounce = max(LONGEST, 5 * step)
+        longest, pause, noted = (round(s * 1000) for s in (self._longest, self._pause, _NOTED))
         while True:
-            events = notify.watch(
-                round(debounce * 1000), round(step * 1000), round(_NOTED * 1000), None
-            )
+            events = notify.watch(longest, pause, noted, None)
             if not isinstance(events, set):  # a signal, or a very long silence
                 return
             if any(self._interest.concerns(path, self._known) for _, path in events):
                 return
 
-    def _rest(self) -> None:
-        """Look after a while, until two looks see the same."""
-        time.sleep(POLL if self._polling else SHORTEST)
+    def _settle(self) -> None:
+        """Where something has changed, look until two looks see the same, or long enough."""
+        until = time.monotonic() + self._longest
         before = self._interest.look()
-        while before.files != self._known.files:
-            time.sleep(max(self._delay, SHORTEST))
+        while before.files != self._known.files and time.monotonic() < until:
+            time.sleep(self._pause)
             now = self._interest.look()
             if now.files == before.files:
                 return
