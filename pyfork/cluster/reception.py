@@ -113,6 +113,11 @@ class Reception:
         if desk := self._desks.get(_key(name)):
             desk.unmind(name)
 
+    def inherit(self) -> None:
+        """Nobody gives anything any more: accept what waits on the listeners themselves."""
+        for key, desk in list(self._desks.items()):
+            desk.mind(key, Queue(desk.handle.dup()))
+
     # What is seen.
 
     def _gives_way(self) -> bool:

@@ -122,6 +122,8 @@ class Life:
     def _told(self, message: Message | None, fds: Sequence[int]) -> None:
         match message:
             case None:
+                if self.reception and self.departure is None:
+                    self.reception.inherit()
                 self._leave(ORPHANED, others_serve=False)
             case Said(value):
                 self.oneself.post("message", value)

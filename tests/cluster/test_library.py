@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -254,3 +255,43 @@ def test_a_script_of_pyfork_run_is_a_worker(tmp_path: Path) -> None:
     with Script(str(script), workers=1, options=options, directory=tmp_path) as running:
         assert ask(port) in running.pids()
         assert running.get("/").body.startswith(b"False 0 False")
+
+
+def test_a_worker_whose_primary_is_killed_answers_and_gives_the_port_up(tmp_path: Path) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(
+        textwrap.dedent("""
+        import socket
+        from pyfork import cluster
+        if cluster.is_primary:
+            worker = cluster.fork()
+            @cluster.on("listening")
+            def listening(worker, address):
+                print(address.port, worker.pid)
+        else:
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                while True:
+                    client, _ = server.accept()
+                    with client:
+                        client.sendall(client.recv(10))
+        """)
+    )
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRON) as program:
+        assert program.stdout
+        port, worker = map(int, program.stdout.readline().split())
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+            program.kill()
+            program.wait()
+            until(lambda: refused(port))
+            client.sendall(b"late")
+            assert client.recv(10) == b"late"
+        until(lambda: not psutil.pid_exists(worker))
+
+
+def refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
+    except ConnectionRefusedError:
+        return True
+    return False
