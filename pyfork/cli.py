@@ -35,6 +35,7 @@ _WATCHER = "pyfork.dev.watcher:main"
 _ENGINE = (_WORKER, "pyfork.worker.wsgi", "pyfork.worker.asgi")
 _PATIENCE = 10.0  # seconds for a running server to answer
 _LOADING = "pyfork.worker.app"
+_TLS = "pyfork.net.tls"
 _CONTROL = "pyfork.control.commands"
 _CLIENT = "pyfork.control.client"
 
@@ -222,6 +223,8 @@ def _libraries(config: Config) -> Iterator[str]:
         wanted.append("uvloop")
     if config.http != "h11":
         wanted.append("httptools")
+    if config.certfile:
+        wanted.append("pyfork.http.tls_gateways")
     return filter(importlib.util.find_spec, wanted)
 
 
@@ -252,6 +255,8 @@ def _check(config: Config) -> int:
     """Load the application as a worker would. This process ends with it."""
     loading = importlib.import_module(_LOADING)
     _collect_garbage()
+    if config.certfile or config.keyfile or config.ca_certs:
+        importlib.import_module(_TLS).load(config)
     loading.enter(config.chdir, config.pythonpath, config.env)
     app = loading.load(config.app, factory=config.factory, interface=config.interface)
     return _show(f"{config.app}: {app.interface.upper()} application, ready to serve")

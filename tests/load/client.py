@@ -185,13 +185,17 @@ async def announce(report: Report) -> None:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="Load, with every outcome counted apart.")
-    parser.add_argument("url", help="http://HOST:PORT or unix:PATH")
+    parser.add_argument("url", help="http://HOST:PORT, https://HOST:PORT or unix:PATH")
+    parser.add_argument("--ca", default="", help="a file, for https")
     parser.add_argument("--seed", default=str(random.randrange(10**6)))
     for name, field in Load.__dataclass_fields__.items():
         kind = int if field.default.__class__ is int else float
         parser.add_argument(f"--{name}", type=kind, default=field.default)
     options = vars(parser.parse_args())
-    target, report = Target.parse(options.pop("url")), Report(options.pop("seed"))
+    target, report = (
+        Target.parse(options.pop("url"), options.pop("ca")),
+        Report(options.pop("seed")),
+    )
     print(f"seed {report.seed}", file=sys.stderr, flush=True)
     asyncio.run(run(target, Load(**options), report))
     print(report.table(), file=sys.stderr, flush=True)

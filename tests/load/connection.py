@@ -5,6 +5,7 @@ Every way to fail is raised as a `Loss` that says which.
 
 import asyncio
 import socket
+import ssl
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -15,13 +16,18 @@ READ = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the server is: ``http://host:port``, or ``unix:/path``."""
+    """Where the server is: ``http://host:port``, ``https://host:port`` or ``unix:/path``."""
 
     family: socket.AddressFamily
     address: tuple[str, int] | str
+    tls: ssl.SSLContext | None = None
 
     @classmethod
-    def parse(cls, url: str) -> "Target":
+    def parse(cls, url: str, ca: str = "") -> "Target":
+        """``ca`` is the file of the authority for an https one, whose name is its address."""
+        if url.startswith("https://"):
+            plain = cls.parse(url.replace("https:", "http:", 1))
+            return cls(plain.family, plain.address, ssl.create_default_context(cafile=ca))
         if url.startswith("unix:"):
             return cls(socket.AF_UNIX, unquote(url.removeprefix("unix:")))
         host, _, port = url.removeprefix("http://").rstrip("/").rpartition(":")
@@ -43,13 +49,51 @@ class Response:
         return self.headers.get("connection", "").lower() == "close"
 
 
-class Connection:
-    """An open connection. ``answers`` is how many whole responses came on it."""
+class Wire:
+    """A bare socket."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self._buffer = bytearray()  # received, and not part of a response yet
         self._loop = asyncio.get_running_loop()
+
+    async def send(self, data: bytes) -> None:
+        await self._loop.sock_sendall(self._socket, data)
+
+    async def receive(self) -> bytes:
+        return await self._loop.sock_recv(self._socket, READ)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class SecureWire:
+    """The same, with TLS."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, sock: socket.socket, context: ssl.SSLContext, name: str) -> "SecureWire":
+        return cls(*await asyncio.open_connection(sock=sock, ssl=context, server_hostname=name))
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def receive(self) -> bytes:
+        return await self._reader.read(READ)
+
+    def close(self) -> None:
+        self._writer.transport.abort()
+
+
+class Connection:
+    """An open connection. ``answers`` is how many whole responses came on it."""
+
+    def __init__(self, wire: "Wire | SecureWire") -> None:
+        self._wire = wire
+        self._buffer = bytearray()  # received, and not part of a response yet
         self._begun = False  # the head of a response is read, its body is not
         self.answers = 0
 
@@ -59,17 +103,19 @@ class Connection:
         sock.setblocking(False)
         try:
             await asyncio.get_running_loop().sock_connect(sock, target.address)
+            if target.tls is not None:
+                return cls(await SecureWire.open(sock, target.tls, str(target.address[0])))
         except OSError as error:
             sock.close()
             raise Loss(Outcome.REFUSED, repr(error)) from error
-        return cls(sock)
+        return cls(Wire(sock))
 
     def close(self) -> None:
-        self._socket.close()
+        self._wire.close()
 
     async def send(self, data: bytes) -> None:
         try:
-            await self._loop.sock_sendall(self._socket, data)
+            await self._wire.send(data)
         except OSError as error:
             # The server may have answered before it closed; no answer is what counts.
             raise self._lost(repr(error)) from error
@@ -147,7 +193,7 @@ class Connection:
     async def _more(self) -> None:
         """Receive. Raises EOFError at the end, however it comes."""
         try:
-            data = await self._loop.sock_recv(self._socket, READ)
+            data = await self._wire.receive()
         except OSError as error:
             raise EOFError(repr(error)) from error
         if not data:
