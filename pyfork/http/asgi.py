@@ -91,7 +91,7 @@ class AsgiExchange(Exchange):
     # Hooks of Exchange.
 
     def start(self) -> None:
-        self.count_in()
+        self.connection.engine.begin(self)
         gateway = self.gateway
         self.scope = gateway.scopes.make(self.connection, self.head)
         self.task = gateway.spawn(self._run())

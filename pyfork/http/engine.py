@@ -6,8 +6,8 @@ memories of heads read and made, and the two ways to end: drain and cut. No pars
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from pyfork.config.settings import Config
@@ -70,26 +70,30 @@ class Engine:
         self.worn: Callable[[], None] = lambda: None
         self.overdue: Callable[[str], None] = log.error  # a request that cannot be interrupted
         self.connections_changed: Callable[[], None] = lambda: None
-        self.tick(time.time())
+        self.tick(time())
 
     def tick(self, now: float) -> None:
         """Once a second: renew the Date line (RFC 9110 6.6.1). ``now`` is seconds since 1970."""
         self.heads.date(b"Date: " + http_date(now) + b"\r\n")
 
-    def begin(self, now: float, doing: bytes) -> None:
-        """The application begins to work on a request. ``now`` is monotonic seconds."""
-        self.running += 1
-        if self.running == 1:
+    def begin(self, exchange: "Exchange") -> None:
+        """The application begins to work on a request."""
+        exchange.started = now = monotonic()
+        running = self.running = self.running + 1
+        if running == 1:
             self.busy_since = now
-        self.line.begin(self.served, self.running, self.busy_since, doing)
+        self.line.begin(self.served, running, self.busy_since, exchange.head.line.doing)
 
-    def end(self, *, begun: bool, answered: bool) -> None:
-        """A request is over; ``begun`` if the application had begun to work on it."""
-        self.running -= begun
-        self.served += answered
-        self.line.end(self.served, self.running, self.busy_since if self.running else 0.0)
-        if answered and self.served == self.wear_after:
-            self.worn()
+    def end(self, exchange: "Exchange", *, answered: bool = True) -> None:
+        """A request is over, whether the application had begun to work on it or not."""
+        if exchange.started:
+            self.running -= 1
+        if answered:
+            self.served += 1
+            if self.served == self.wear_after:
+                self.worn()
+        running = self.running
+        self.line.end(self.served, running, self.busy_since if running else 0.0)
 
     def add(self, connection: "Connection") -> None:
         """Count a new connection in."""

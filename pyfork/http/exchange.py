@@ -78,7 +78,7 @@ class Exchange:
     def abandon(self) -> None:
         """Give up before a response began: the connection answers in its place."""
         self.finished = True
-        self.connection.engine.end(begun=self.started > 0, answered=False)
+        self.connection.engine.end(self, answered=False)
 
     @property
     def full(self) -> bool:
@@ -91,11 +91,6 @@ class Exchange:
         return False
 
     # What a gateway calls.
-
-    def count_in(self) -> None:
-        """The application begins to work on this."""
-        self.started = now = monotonic()
-        self.connection.engine.begin(now, self.head.line.doing)
 
     def send_continue(self) -> None:
         """Tell a client that waits for it to send its body (RFC 9110 10.1.1)."""
@@ -139,11 +134,12 @@ class Exchange:
         self.response = response
         self.length = length
         connection = self.connection
-        if length <= _COPIED:
-            connection.write(response.head + data)
+        if connection.lost:
+            pass
+        elif length <= _COPIED:
+            connection.transport.write(response.head + data)
         else:
-            connection.write(response.head)
-            connection.write(data)
+            connection.transport.writelines((response.head, data))
         self.settle()
         connection.exchange_done(self, close=response.close)
 
@@ -156,14 +152,15 @@ class Exchange:
     ) -> Response:
         connection = self.connection
         engine = connection.engine
-        closing = self.must_continue or (
-            (connection.closing or engine.draining) and connection.ends_here
-        )
-        if not self.arrived and length is not None:  # nobody will read the rest of that body
-            closing = closing or (self.head.block.content_length or 0) - self.received > DISCARD
-        return engine.heads.begin(
-            self.head, status, reason, headers, closing=closing, length=length
-        )
+        closing = (connection.closing or engine.draining) and connection.ends_here
+        if not self.arrived:
+            closing = closing or self.must_continue or (length is not None and self._unwanted)
+        return engine.heads.begin(self.head, status, reason, headers, closing, length)
+
+    @property
+    def _unwanted(self) -> bool:
+        """Whether more of the request's content is to come than is read for nobody."""
+        return (self.head.block.content_length or 0) - self.received > DISCARD
 
     def send_more(self, data: bytes) -> None:
         """Send more content. Raises ResponseError for bytes beyond Content-Length."""
@@ -210,7 +207,7 @@ class Exchange:
         """Count this out as answered, and write the access log where there is one."""
         self.finished = True
         engine = self.connection.engine
-        engine.end(begun=self.started > 0, answered=True)
+        engine.end(self)
         if engine.access is not None:
             engine.access.write(self._access())
 

@@ -14,6 +14,8 @@ from pyfork.http.response import LINES, NO_CONTENT, SPECIAL, Response, ResponseE
 _FIELDS = 512  # fields remembered
 _FIELD = 256  # characters of the longest of them
 
+_USUAL = {status: line for status, line in LINES.items() if status not in NO_CONTENT}
+
 # Not remembered: no two are the same, and nobody expects to find them in memory later.
 _SECRET = b"set-cookie"
 
@@ -47,7 +49,6 @@ class Heads:
         status: int,
         reason: bytes | None,
         headers: Iterable[tuple[Any, Any]],
-        *,
         closing: bool,
         length: int | None,
     ) -> Response:
@@ -58,12 +59,11 @@ class Heads:
         """
         if not isinstance(headers, list):
             headers = list(headers)
-        line = LINES.get(status)
+        line = _USUAL.get(status)
         if (
             line is None
             or reason is not None
             or closing
-            or status in NO_CONTENT
             or not request.line.usual
             or not request.block.keep_alive
         ):

@@ -59,7 +59,7 @@ class Parser:
         # Of the last head: its field lines, if they ended a request, and what they mean. Most
         # clients send the same ones again.
         self._seen: bytes | None = None
-        self._block: FieldBlock | None = None
+        self._block = _NOTHING
         # For one request.
         self.state = ParserState.BETWEEN
         self._partial: PartialHead | None = None  # a head that arrives in pieces
@@ -85,14 +85,13 @@ class Parser:
             if rest == self._seen:
                 line = self._reader.known.get(text)
                 if line is not None and self._partial is None:
-                    assert self._block is not None
                     self._sink.head_received(RequestHead(line, self._block), whole=True)
                     return b""
         return self._feed(data)
 
     def forget(self) -> None:
         """Free what is remembered of the last head."""
-        self._seen = self._block = None
+        self._seen, self._block = None, _NOTHING
 
     def _feed(self, data: bytes) -> bytes:
         if self._error is not None:
@@ -149,7 +148,7 @@ class Parser:
             self.state = _BETWEEN
             # Not where the request line had a say in what the fields mean.
             usual = head.line.version == "1.1" and not head.line.authority
-            self._seen, self._block = (text, block) if usual else (None, None)
+            self._seen, self._block = (text, block) if usual else (None, _NOTHING)
             self._sink.head_received(head, whole=True)
             return
         self.forget()
@@ -183,4 +182,5 @@ class Parser:
         return end
 
 
+_NOTHING = FieldBlock([], keep_alive=True)
 _BETWEEN, _HEAD, _BODY = ParserState.BETWEEN, ParserState.HEAD, ParserState.BODY

@@ -19,6 +19,7 @@ from pyfork.http.request import (
 
 _LINES = 512  # request lines remembered, and field lines
 _LINE = 256  # bytes of the longest of them
+_NAME = 64
 
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))  # RFC 9110 5.5
@@ -30,12 +31,25 @@ class _FieldLines(dict[bytes, tuple[bytes, bytes]]):
     ValueError for what is malformed.
     """
 
+    def __init__(self) -> None:
+        self._names: dict[bytes, bytes] = {}  # those of lines that are not remembered
+
     def __missing__(self, line: bytes) -> tuple[bytes, bytes]:
         name, value = line.split(b":", 1)
-        if not name or name.translate(None, _TOKEN) or value.translate(None, _TEXT):
+        lower = self._names.get(name)
+        if lower is None:
+            if not name or name.translate(None, _TOKEN):
+                raise ValueError(line)
+            lower = name.lower()
+            if len(name) <= _NAME:
+                if len(self._names) >= _LINES:
+                    self._names.clear()
+                self._names[name] = lower
+        # The first question is the quicker one.
+        if not value.decode("latin-1").isprintable() and value.translate(None, _TEXT):
             raise ValueError(line)
-        field = name.lower(), value.strip(b" \t")
-        if len(line) <= _LINE and field[0] not in SECRETS:
+        field = lower, value.strip(b" \t")
+        if len(line) <= _LINE and lower not in SECRETS:
             if len(self) >= _LINES:
                 self.clear()
             self[line] = field

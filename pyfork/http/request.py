@@ -73,7 +73,7 @@ class RequestLine:
         self.path = target  # still percent-encoded; "*" for OPTIONS * alone
         self.query = b""
         self.authority = b""  # of an absolute target
-        self.doing = b"%b %.120b" % (method.encode(), target.partition(b"?")[0])
+        self.doing = method.encode() + b" " + target.partition(b"?")[0]
         self.usual = version == "1.1" and method != "HEAD"  # responses have content, and lengths
         self.made: Any = None
 

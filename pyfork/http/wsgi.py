@@ -18,7 +18,7 @@ from pyfork.http.environ import Environ, Environs
 from pyfork.http.exchange import APP_FAILURE, Exchange
 from pyfork.http.request import RequestHead
 from pyfork.http.response import REASONS, ResponseError
-from pyfork.http.runner import Runner
+from pyfork.http.runner import Inline, Runner
 from pyfork.http.sendfile import BLOCK, FileSender, FileWrapper
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class WsgiGateway:
     ) -> None:
         self.app = app
         self.runner = runner
+        self.inline = isinstance(runner, Inline)
         self.environs = Environs(
             multithread=multithread, multiprocess=multiprocess, root_path=root_path
         )
@@ -100,7 +101,7 @@ class WsgiExchange(Exchange):
     sender: FileSender | None = None
 
     context: Context
-    environ: Environ | None = None
+    environ: Environ
     headers: list[tuple[str, str]]
 
     def __init__(self, gateway: WsgiGateway, connection: "Connection", head: RequestHead) -> None:
@@ -123,8 +124,12 @@ class WsgiExchange(Exchange):
             file, length = body.open(), len(body)
         self.environ = gateway.environs.make(self.connection, self.head, file, length)
         self.context = gateway.context.copy()
-        self.count_in()
-        gateway.runner.run(self._call, self._called)
+        self.connection.engine.begin(self)
+        if gateway.inline:
+            self._call()
+            self._called()
+        else:
+            gateway.runner.run(self._call, self._called)
 
     def body_received(self, data: bytes) -> None:
         if self.body is None:
@@ -166,12 +171,11 @@ class WsgiExchange(Exchange):
         return self.sender is not None
 
     def environ_for_log(self) -> Environ | None:
-        return self.environ
+        return getattr(self, "environ", None)
 
     def client_address(self) -> str:
-        if self.environ is None:
-            return self.connection.peer_host
-        address: str = self.environ["REMOTE_ADDR"]
+        environ = self.environ_for_log() or {}
+        address: str = environ.get("REMOTE_ADDR", self.connection.peer_host)
         return address
 
     # The application's side. These run wherever the runner says.
@@ -201,13 +205,12 @@ class WsgiExchange(Exchange):
 
     def _call(self) -> None:
         """Call the application and take its first piece."""
-        assert self.environ is not None
         try:
-            self.result = self.context.run(self.gateway.app, self.environ, self.start_response)
-            if type(self.result) in _WHOLE or type(self.result) is FileWrapper:
-                return
-            self.pieces = iter(self.result)
-            self._take()
+            result = self.context.run(self.gateway.app, self.environ, self.start_response)
+            self.result = result
+            if type(result) not in _WHOLE and type(result) is not FileWrapper:
+                self.pieces = iter(result)
+                self._take()
         except APP_FAILURE:
             self._failed()
 
@@ -257,24 +260,20 @@ class WsgiExchange(Exchange):
         result = self.result
         try:
             if type(result) in _WHOLE:
-                self._send_whole(result[0] if len(result) == 1 else b"".join(result))
+                data = result[0] if len(result) == 1 else b"".join(result)
+                if self.status and self.response is None:
+                    self.respond_whole(self.status, self.reason, self.headers, data)
+                else:  # write() has begun it
+                    self._send(data)
+                    self.finish()
+                if self.body is not None:
+                    self.body.close()
             elif type(result) is FileWrapper:
                 self._send_file(result)
             else:
                 self._taken()
         except (ResponseError, TypeError) as error:
             self._broken(error)
-
-    def _send_whole(self, data: bytes) -> None:
-        if not self.status:
-            raise ResponseError(_NO_START)
-        if self.response is None:
-            self.respond_whole(self.status, self.reason, self.headers, data)
-        else:
-            self.send_more(data)
-            self.finish()
-        if self.body is not None or type(self.result) is FileWrapper:
-            self._close_later()
 
     def _taken(self) -> None:
         """Send the piece that was taken, then go on as the client allows."""
@@ -356,7 +355,8 @@ class WsgiExchange(Exchange):
         if count <= BLOCK:
             import os
 
-            self._send_whole(os.pread(fd, count, offset))
+            self.respond_whole(self.status, self.reason, self.headers, os.pread(fd, count, offset))
+            self._close_later()
             return
         self.connection.transport.set_write_buffer_limits(0)
         self.respond(self.status, self.reason, self.headers, length=count)

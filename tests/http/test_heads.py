@@ -59,7 +59,7 @@ def test_it_makes_what_the_rules_make(calls: list[Any]) -> None:
         if kind == "text":
             passed = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
         more = {"closing": closing, "length": length}
-        assert outcome(heads.begin, request, status, reason, passed, **more) == outcome(
+        assert outcome(heads.begin, request, status, reason, passed, closing, length) == outcome(
             begin, request, status, reason, fields, date=DATE, server=SERVER, **more
         )
 
@@ -87,11 +87,11 @@ def test_what_is_no_field_is_refused(fields: list[Any]) -> None:
     heads = Heads(server=b"")
     for _ in range(2):
         with pytest.raises(ResponseError):
-            heads.begin(GET, 200, None, fields, closing=False, length=0)
+            heads.begin(GET, 200, None, fields, False, 0)
 
 
 def test_pairs_may_be_lists_and_the_fields_an_iterator() -> None:
-    head = Heads(server=b"").begin(GET, 200, None, iter([["A", "b"]]), closing=False, length=0).head
+    head = Heads(server=b"").begin(GET, 200, None, iter([["A", "b"]]), False, 0).head
     assert b"A: b\r\n" in head
 
 
@@ -99,7 +99,7 @@ def test_the_memory_is_bounded_and_keeps_no_cookies() -> None:
     heads = Heads(server=b"")
     for number in range(3000):
         fields = [("ETag", f'"{number}"'), ("Content-Length", str(number)), ("Set-Cookie", "a=b")]
-        made = heads.begin(GET, 200, None, fields, closing=False, length=number)
+        made = heads.begin(GET, 200, None, fields, False, number)
         expected = b'ETag: "%d"\r\nContent-Length: %d\r\nSet-Cookie: a=b' % (number, number)
         assert expected in made.head
         assert made.left == number
@@ -111,4 +111,4 @@ def test_the_date_moves_on() -> None:
     heads = Heads(server=SERVER)
     for line in (DATE, DATE.replace(b"37", b"38")):
         heads.date(line)
-        assert line + SERVER in heads.begin(GET, 200, None, [], closing=False, length=0).head
+        assert line + SERVER in heads.begin(GET, 200, None, [], False, 0).head
