@@ -31,7 +31,6 @@ from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.program import VARIABLE, LastWords, attempt, become, checking, program
 from pyfork.arbiter.roster import State
 from pyfork.arbiter.supervisor import STOPPING, Supervisor
-from pyfork.ipc.wires import Wires
 from pyfork.config.runtime import is_init_or_unit
 from pyfork.errors import HookError
 from pyfork.ipc.channel import Channel, pair
@@ -47,6 +46,7 @@ from pyfork.ipc.messages import (
     Release,
     Succeeded,
 )
+from pyfork.ipc.wires import Wires
 from pyfork.record import entity, field
 
 log = logging.getLogger("pyfork.error")
