@@ -13,6 +13,7 @@ from pyfork.arbiter.facts import Policy, Reload
 from pyfork.arbiter.ports import Ports
 from pyfork.config.settings import Config
 from pyfork.errors import PyforkError
+from pyfork.ipc.messages import Broken
 from pyfork.record import record
 
 _REMEMBERED = 16  # outcomes; only the last is shown, but more may come in one turn of the loop
@@ -26,6 +27,7 @@ class Outcome:
     at: float
     error: str = ""  # why it failed; empty: its generation serves
     detail: str = ""  # the application's traceback
+    page: bool = False  # in development: its generation serves, and says that
 
 
 class Generations:
@@ -46,6 +48,7 @@ class Generations:
         self._reread = reread
         self._ports = ports
         self._outcomes: deque[Outcome] = deque(maxlen=_REMEMBERED)
+        self._broken: dict[int, Broken] = {}  # generations that are the error page
 
     @property
     def newest(self) -> int:
@@ -88,18 +91,26 @@ class Generations:
         self._configs[generation] = config
         return Reload(generation, policy(config))
 
+    def note_broken(self, generation: int, why: Broken) -> None:
+        """A generation will serve, but nothing except the reason why it does not load."""
+        self._broken.setdefault(generation, why)
+
     def adopt(self, generation: int, now: float) -> Config:
         """A generation serves: what only lower ones used goes. Returns its configuration."""
         self._configs = {each: kept for each, kept in self._configs.items() if each >= generation}
         self.certificates.release_below(generation)
         self._ports.release_below(generation)
+        why = self._broken.get(generation, Broken("", ""))
+        self._broken = {each: kept for each, kept in self._broken.items() if each > generation}
         if generation > self.first:
-            self._outcomes.append(Outcome(generation, now))
+            outcome = Outcome(generation, now, why.reason, why.detail, page=bool(why.reason))
+            self._outcomes.append(outcome)
         return self._configs[generation]
 
     def abandon(self, order: Abandon, now: float) -> None:
         """A generation will not be: what only it used goes."""
         self._configs.pop(order.generation, None)
+        self._broken.pop(order.generation, None)
         self.certificates.release(order.generation)
         self._ports.release(order.generation)
         self._outcomes.append(Outcome(order.generation, now, order.reason, order.detail))

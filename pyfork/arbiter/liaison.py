@@ -91,6 +91,7 @@ class Liaison:
                 self._tell_failure(member, reason, detail)
                 self._feed(facts.Failed(worker, reason, detail))
             case messages.Broken(reason=reason, detail=detail):
+                self.generations.note_broken(member.generation, message)
                 self._tell_once(member, f"the application does not load: {reason}", detail)
             case messages.Worn(reason=reason):
                 log.info("%s is to be replaced: %s", journal.who(member), reason)

@@ -108,7 +108,9 @@ def _reload(asked: Asked) -> ExitStatus:
             ready = f"{progress['ready']} of {progress['of'] or '?'} workers are ready"
             asked.tell(answer, f"generation {progress['generation']}: {ready}")
         elif not answer["ok"]:
-            return asked.refuse("reload failed, the old code serves on", answer)
+            page = "generation" in answer  # it serves the reason, in development
+            then = "and clients are told why" if page else "the old code serves on"
+            return asked.refuse(f"reload failed, {then}", answer)
         else:
             does = "serves" if wait else "boots"
             asked.tell(answer, f"{asked.who}: generation {answer['generation']} {does}")

@@ -242,5 +242,6 @@ class Requests:
 
 def _told(outcome: Outcome) -> Answer:
     if outcome.error:
-        return {"ok": False, "error": outcome.error, "detail": outcome.detail}
+        told = {"ok": False, "error": outcome.error, "detail": outcome.detail}
+        return told | {"generation": outcome.generation} if outcome.page else told
     return {"ok": True, "generation": outcome.generation}

@@ -114,6 +114,23 @@ def check_failing_reload(site: Site, server: Server, spoil: object, told: list[s
     server.until(lambda: before.isdisjoint(p.pid for p in server.workers()), "the old ones left")
 
 
+def test_a_page_that_says_why_is_no_success(site: Site) -> None:
+    """In development the new generation serves, but not the application."""
+    server = site.serve("--reload", "--reload-delay", "10")  # who asks is quicker than the watcher
+    target = f":{server.port}"
+    site.write(RAISES)
+    done = site.command("reload", target, "--wait")
+    assert done.returncode == 1
+    assert done.stderr.startswith("pyfork: error: reload failed, and clients are told why: ")
+    assert "Traceback" in done.stderr
+    assert "ZeroDivisionError" in server.get("/").body.decode()
+    assert not site.status(server)["last_reload"]["ok"]
+    site.deploy("two")
+    assert site.command("reload", target, "--wait").returncode == 0
+    assert server.get("/").body == b"two"
+    assert site.status(server)["last_reload"]["ok"]
+
+
 def test_progress(site: Site) -> None:
     server = site.serve("-w", "3")
     done = site.command("reload", "--wait", str(server.pid))
