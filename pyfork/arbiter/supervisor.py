@@ -222,7 +222,8 @@ class Supervisor:
             self._status, self._reason = ExitStatus.BOOT, self._serving.failure.reason
             self._hurry(Haste.QUICK, now)
         orders += self._choose_generation()
-        self._leaving = self.stopping and (self._leaving or now >= self._retire_at)
+        if self.stopping and not self._leaving and now >= self._retire_at:
+            self._leaving, self._retire_at = True, now  # who looks late takes nobody's grace
         if self._leaving:
             orders += self._wind_down(now)
         else:  # in a drain delay too: the port is served as well as ever

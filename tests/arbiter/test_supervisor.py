@@ -120,6 +120,15 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             (21, [], [Retire(1, 30)]),
         ],
     ),
+    "who sees the end of a drain delay late cuts nobody's grace": (
+        SLOW,
+        [
+            *START_ONE,
+            (10, [STOP], []),
+            (120, [], [Retire(1, 30)]),
+            (152, [], [Kill(1, STUCK)]),
+        ],
+    ),
     "a second TERM ends the drain delay, a third one the grace": (
         SLOW,
         [
