@@ -32,7 +32,7 @@ def parse(der: bytes) -> Certificate:
     """Read a certificate. Raises ValueError: it is none."""
     try:
         return _certificate(der)
-    except (IndexError, StopIteration, UnicodeDecodeError) as error:
+    except IndexError as error:
         raise ValueError("not a certificate") from error
 
 
@@ -78,7 +78,7 @@ def _seconds(tag: int, text: bytes) -> float:
 
 def _only(data: bytes, tag: int) -> bytes:
     """The content of the element that ``data`` begins with, which must have this tag."""
-    found, content = next(_inside(data))
+    found, content = next(_inside(data), (None, b""))
     if found != tag:
         raise ValueError("not a certificate")
     return content
