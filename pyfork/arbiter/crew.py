@@ -3,10 +3,8 @@
 Here serials become pids, orders become messages and signals. Nothing here decides or waits.
 """
 
-import contextlib
 import logging
 import os
-import signal
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -15,88 +13,25 @@ from pyfork.arbiter import process
 from pyfork.arbiter.actions import Spawn
 from pyfork.arbiter.heritage import Survivor
 from pyfork.arbiter.hooks import Hooks, live
+from pyfork.arbiter.member import BOUND, Member
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.roster import Worker
 from pyfork.config import runtime, unit
 from pyfork.config.settings import Config
-from pyfork.errors import ConfigError, HookError
+from pyfork.errors import ConfigError
 from pyfork.ipc import titles
 from pyfork.ipc.birth import Birth, WorkerMain
-from pyfork.ipc.channel import Channel, ChannelClosed, Received, pair
-from pyfork.ipc.messages import Failed, Message, Take
-from pyfork.ipc.scoreboard import Line, Scoreboard, State
+from pyfork.ipc.channel import Channel, pair
+from pyfork.ipc.messages import Failed
+from pyfork.ipc.scoreboard import Scoreboard, State
 from pyfork.ipc.tray import Source, Tray
 from pyfork.log import setup
 from pyfork.record import entity, field
 
 if TYPE_CHECKING:
-    from pyfork.hooks.faces import WorkerFace
     from pyfork.net.tls import Tls
 
 log = logging.getLogger("pyfork.error")
-
-BOUND = ""  # in the place of a handle's key: the listeners of --bind
-
-
-@entity(kw_only=True)
-class Member:
-    """One worker process, from fork to waitpid."""
-
-    worker: int  # serial
-    slot: int
-    generation: int
-    pid: int
-    channel: Channel  # the arbiter's end
-    line: Line
-    index: int  # of the line
-    born: float
-    # Where its connections come from, if not from the listeners: for `BOUND`, those of --bind, or
-    # for a handle of a script, by its key.
-    trays: dict[str, Tray] = field(default_factory=dict)  # the arbiter accepts
-    minds: set[str] = field(default_factory=set)  # it accepts on what it is given
-    held: bool = False  # once ready, it waits until it is told to accept
-    ready_at: float | None = None
-    interface: str = ""  # that the app speaks, once it is ready
-    retiring: bool = False
-    failed: bool = False  # it said why it cannot boot
-    doom: str = ""  # why it was sent a deadly signal, if it was
-    face: "WorkerFace | None" = None  # what hooks see of it, if there are any
-
-    @property
-    def on_duty(self) -> bool:
-        """Whether it serves and will go on to."""
-        return self.ready_at is not None and self.hopeful
-
-    @property
-    def hopeful(self) -> bool:
-        """Whether it serves or is about to."""
-        return not (self.retiring or self.doom or self.failed)
-
-    @property
-    def load(self) -> tuple[int, int]:
-        """How busy it is: who is in the middle of a request may answer late; then it is
-        connections that count."""
-        return self.line.in_flight, self.line.connections
-
-    def request(self, ticket: int) -> Message:
-        """What asks it to take a connection."""
-        return Take(ticket)
-
-    def signal(self, number: signal.Signals, doom: str = "") -> None:
-        """Send a signal; ``doom`` is the reason if it is deadly. The pid is ours until waitpid."""
-        self.doom = self.doom or doom
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, number)
-
-    def places(self) -> list[Channel | Tray]:
-        """What is open for it."""
-        return [self.channel, *self.trays.values()]
-
-    def last_words(self) -> Iterator[Received]:
-        """What a dead worker had said before it died."""
-        with contextlib.suppress(ChannelClosed):
-            while said := self.channel.receive():
-                yield from said
 
 
 @entity
@@ -130,45 +65,13 @@ class Crew:
         for member in self:
             worker = known.get(member.worker)
             if worker is not None:  # else it was killed, and given up
-                yield Survivor(
-                    serial=member.worker,
-                    slot=member.slot,
-                    generation=member.generation,
-                    pid=member.pid,
-                    channel=member.channel.fileno(),
-                    trays={key: tray.fds() for key, tray in member.trays.items()},
-                    minds=tuple(member.minds),
-                    line=member.index,
-                    born=member.born,
-                    ready_at=member.ready_at or member.born,
-                    retire_by=worker.due if member.retiring else None,
-                    worn=worker.worn,
-                )
+                yield member.survivor(worker)
 
     def restore(self, survivors: Iterable[Survivor]) -> None:
         """Know the workers that lived through an exec."""
         for each in survivors:
-            for fd in each.fds():
-                os.set_inheritable(fd, False)
-            trays = {
-                key: Tray(*(socket.socket(fileno=fd) for fd in ends))
-                for key, ends in each.trays.items()
-            }
             self._free_lines.remove(each.line)
-            self._members[each.serial] = Member(
-                worker=each.serial,
-                slot=each.slot,
-                generation=each.generation,
-                pid=each.pid,
-                channel=Channel(socket.socket(fileno=each.channel)),
-                line=self.scoreboard.line(each.line),
-                index=each.line,
-                trays=trays,
-                minds=set(each.minds),
-                born=each.born,
-                ready_at=each.ready_at,
-                retiring=each.retire_by is not None,
-            )
+            self._members[each.serial] = Member.restored(each, self.scoreboard.line(each.line))
 
     def spawn(
         self,
@@ -199,24 +102,7 @@ class Crew:
                 generation=member.generation,
                 line=member.line,
             )
-        except HookError:
-            theirs.close()
-            self._give_back(member)
-            raise
-        birth = Birth(
-            config=config,
-            slot=order.slot,
-            generation=order.generation,
-            listeners=_places(member, ports),
-            channel=theirs,
-            line=member.line,
-            scoreboard=self.scoreboard,
-            known=tuple(ports.handles.addresses()),
-            held=held,
-            face=member.face,
-            tls=tls,
-        )
-        try:
+            birth = self._birth(member, theirs, config, ports, tls)
             member.pid = process.fork(
                 lambda: _live(self.worker_main, birth, own_log=own_log),
                 disown=self._what_is_not_its(member, ports),
@@ -262,6 +148,24 @@ class Crew:
             held=held,
         )
         return member, theirs
+
+    def _birth(
+        self, member: Member, theirs: Channel, config: Config, ports: Ports, tls: "Tls | None"
+    ) -> Birth:
+        """What the process of ``member`` starts with."""
+        return Birth(
+            config=config,
+            slot=member.slot,
+            generation=member.generation,
+            listeners=_places(member, ports),
+            channel=theirs,
+            line=member.line,
+            scoreboard=self.scoreboard,
+            known=tuple(ports.handles.addresses()),
+            held=member.held,
+            face=member.face,
+            tls=tls,
+        )
 
     def _what_is_not_its(self, member: Member, ports: Ports) -> list[Callable[[], object]]:
         """What the process of ``member`` inherits and has to close."""

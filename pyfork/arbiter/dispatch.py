@@ -9,8 +9,9 @@ are workers of both.
 
 import socket
 
-from pyfork.arbiter.crew import BOUND, Crew, Member
+from pyfork.arbiter.crew import Crew
 from pyfork.arbiter.generations import Generations
+from pyfork.arbiter.member import BOUND, Member
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.queues import Queues
 from pyfork.arbiter.supervisor import Supervisor

@@ -1,6 +1,6 @@
 """What the operator reads: one line for each thing that happens to a worker. Text, no I/O."""
 
-from pyfork.arbiter.crew import Member
+from pyfork.arbiter.member import Member
 
 
 def who(member: Member) -> str:

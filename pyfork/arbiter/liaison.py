@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from functools import partial
 
 from pyfork.arbiter import actions, facts, journal, process
-from pyfork.arbiter.crew import Crew, Member
+from pyfork.arbiter.crew import Crew
 from pyfork.arbiter.dispatch import Dispatch
 from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.handoffs import Handoffs
+from pyfork.arbiter.member import Member
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.supervisor import BLAMELESS, Supervisor
 from pyfork.arbiter.upgrade import Upgrade

@@ -11,7 +11,7 @@ listeners of --bind, and for each handle of a script among those of its workers 
 import logging
 from collections.abc import Callable
 
-from pyfork.arbiter.crew import BOUND, Member
+from pyfork.arbiter.member import BOUND, Member
 from pyfork.arbiter.ports import Ports
 from pyfork.ipc.messages import Mind, Unmind
 from pyfork.ipc.wires import Wires

@@ -8,8 +8,9 @@ import os
 from typing import Any
 
 from pyfork import __version__
-from pyfork.arbiter.crew import Crew, Member
+from pyfork.arbiter.crew import Crew
 from pyfork.arbiter.generations import Generations, Outcome
+from pyfork.arbiter.member import Member
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.roster import Haste, State, Worker
 from pyfork.arbiter.supervisor import Supervisor
