@@ -1,5 +1,7 @@
 """The gateways of a worker that speaks TLS: they tell applications who the client is."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyfork.http.asgi import AsgiApp, AsgiGateway
@@ -8,9 +10,11 @@ from pyfork.http.request import FieldBlock, RequestHead
 from pyfork.http.scope import Scope, Scopes
 from pyfork.http.sendfile import FileWrapper
 from pyfork.http.tls import TlsConnection
+from pyfork.http.websocket import WebSockets
 from pyfork.http.wsgi import WsgiApp, WsgiGateway
 
 if TYPE_CHECKING:
+    from pyfork.http.connection import Connection
     from pyfork.http.link import Link
     from pyfork.http.runner import Runner
 
@@ -75,3 +79,16 @@ class TlsAsgiGateway(AsgiGateway):
     def __init__(self, app: AsgiApp, *, root_path: str, state: Scope, **options: Any) -> None:
         super().__init__(app, root_path=root_path, state=state, **options)
         self.scopes = TlsScopes(root_path=root_path, state=state)
+
+
+class TlsWebSockets(WebSockets):
+    """The extension ``tls`` in the scope of every WebSocket, too."""
+
+    def app_for(self, connection: "Connection", app: AsgiApp) -> AsgiApp:
+        assert isinstance(connection, TlsConnection)
+        return partial(_told, app, connection.extension)
+
+
+async def _told(app: AsgiApp, about: Mapping[str, Any], scope: Scope, *channel: Any) -> None:
+    scope["extensions"]["tls"] = dict(about)
+    await app(scope, *channel)

@@ -96,6 +96,7 @@ class WebSockets:
             server_state=self._server,
             app_state=self._state,
         )
+        protocol.app = self.app_for(connection, protocol.app)
         transport = connection.transport
         protocol.connection_made(transport)
         transport.set_protocol(protocol)
@@ -103,6 +104,10 @@ class WebSockets:
         protocol.data_received(_handshake(head) + rest)
         if connection.engine.draining:
             protocol.shutdown()
+
+    def app_for(self, connection: "Connection", app: AsgiApp) -> AsgiApp:
+        """What the scope of this connection is given to."""
+        return app
 
     def shutdown(self) -> None:
         """Close all with 1012, service restart."""

@@ -22,21 +22,23 @@ class AsgiWorker(EngineWorker):
         super().__init__(birth, app)
         self.state: dict[str, Any] = {}  # the lifespan's, copied into each scope
         self._lifespan: Lifespan | None = None
-        self.gateway = self._gateway_class()(
+        new_gateway, new_websockets = self._speaks()
+        self.gateway = new_gateway(
             app.callable, loop=self.loop, root_path=self.config.root_path, state=self.state
         )
-        self.websockets = WebSockets(
+        self.websockets = new_websockets(
             self.config, app.callable, self.state, lambda: self.engine.count_connections()
         )
         self.equip(self.gateway, upgrade=self.websockets.take if self.config.ws != "none" else None)
         self.engine.upgraded = lambda: len(self.websockets.connections)
 
-    def _gateway_class(self) -> type[AsgiGateway]:
+    def _speaks(self) -> tuple[type[AsgiGateway], type[WebSockets]]:
+        """What takes HTTP and what takes WebSockets, in plain or with TLS."""
         if self.birth.tls is None:
-            return AsgiGateway
-        from pyfork.http.tls_gateways import TlsAsgiGateway
+            return AsgiGateway, WebSockets
+        from pyfork.http.tls_gateways import TlsAsgiGateway, TlsWebSockets
 
-        return TlsAsgiGateway
+        return TlsAsgiGateway, TlsWebSockets
 
     async def boot(self) -> None:
         """Run the lifespan's startup. Raises BootError if the application says that it failed."""

@@ -6,7 +6,7 @@ GET  /         JSON: scheme, and SSL_* or the extension tls
      /environ  the variables that have to do with passwords (WSGI)
      /slow     an answer after a moment
 POST /         the body
-A WebSocket echoes.
+A WebSocket tells scheme and the extension's version, and echoes.
 """
 
 import asyncio
@@ -48,7 +48,8 @@ async def asgi(
     send: Callable[[dict[str, Any]], Awaitable[None]],
 ) -> None:
     if scope["type"] == "websocket":
-        await echo(scope["scheme"], receive, send)
+        about = scope.get("extensions", {}).get("tls") or {}
+        await echo(f"{scope['scheme']} {about.get('tls_version')}", receive, send)
         return
     body = b""
     while (message := await receive())["type"] == "http.request":
@@ -65,13 +66,13 @@ async def asgi(
 
 
 async def echo(
-    scheme: str,
+    greeting: str,
     receive: Callable[[], Awaitable[dict[str, Any]]],
     send: Callable[[dict[str, Any]], Awaitable[None]],
 ) -> None:
-    """The scheme first, then what comes."""
+    """A greeting first, then what comes."""
     await receive()
     await send({"type": "websocket.accept"})
-    await send({"type": "websocket.send", "text": scheme})
+    await send({"type": "websocket.send", "text": greeting})
     while (message := await receive())["type"] == "websocket.receive":
         await send({"type": "websocket.send", "text": message["text"]})
