@@ -44,6 +44,10 @@ def serve(
     engine = Engine(config, loop=loop, line=line, new_exchange=gateway.exchange)
     limits = Limits.from_config(config)
 
+    def accepted() -> Connection:
+        engine.count(1)
+        return Connection(engine)
+
     def beat() -> None:
         engine.tick(time.time())
         sweep(engine, limits, time.monotonic())
@@ -52,7 +56,7 @@ def serve(
     asyncio.set_event_loop(loop)
     for text in addresses:
         try:
-            server = loop.create_server(lambda: Connection(engine), sock=_bound(text))
+            server = loop.create_server(accepted, sock=_bound(text))
             loop.run_until_complete(server)
         except OSError as refused:  # it was for one process alone, or the kernel had chosen it
             log.debug("no error page on %s: %s", text, refused)

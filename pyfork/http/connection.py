@@ -49,9 +49,9 @@ class Connection(Link):
         "waiting",
     )
 
-    def __init__(self, engine: "Engine", *, kept: bool = False) -> None:
+    def __init__(self, engine: "Engine", peer: object = None, *, kept: bool = False) -> None:
         """``kept``: requests were answered on it before, by another worker."""
-        super().__init__(engine)
+        super().__init__(engine, peer)
         # For the connection's life.
         self.parser = Parser(engine.reader, self)
         # Requests.

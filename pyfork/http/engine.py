@@ -17,7 +17,7 @@ from pyfork.http.heads import Heads
 from pyfork.http.limits import Limits
 from pyfork.http.reader import HeadReader
 from pyfork.http.request import RequestHead
-from pyfork.ipc.scoreboard import Line
+from pyfork.ipc.scoreboard import CONNECTIONS, Line
 from pyfork.log.access import AccessLog
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class Engine:
         self.heads = Heads(server=b"Server: pyfork\r\n" if config.server_header else b"")
         # Changing.
         self.connections: set[Connection] = set()
-        self.expected = 0  # accepted, and not yet among them
-        self.upgraded: Callable[[], int] = lambda: 0  # how many were taken over by `upgrade`
+        # With those that were accepted and are not among them yet, or were taken over by `upgrade`.
+        self.held = 0
         self.draining = False
         self.part: Callable[[Connection], None] | None = None  # with what idles in a drain
         self.served = 0  # requests answered by this worker
@@ -96,31 +96,23 @@ class Engine:
         self.line.end(self.served, running, self.busy_since if running else 0.0)
 
     def add(self, connection: "Connection") -> None:
-        """Count a new connection in."""
+        """A connection begins; it was counted when it was accepted."""
         self.connections.add(connection)
-        if not connection.serial:  # else another worker had it
-            self.expected -= 1
-        self.line.connections = self.held
-
-    def expect(self, change: int) -> None:
-        """A connection was accepted (1), or came to nothing before it began (-1)."""
-        self.expected += change
-        self.line.connections = self.held
+        if connection.serial:  # another worker had it
+            self.count(1)
 
     def remove(self, connection: "Connection") -> None:
         """Count a connection out; twice does no harm."""
-        self.connections.discard(connection)
-        self.count_connections()
+        if connection in self.connections:
+            self.connections.remove(connection)
+            self.count(-1)
 
-    def count_connections(self) -> None:
-        """A connection ended, or is another's to serve."""
-        self.line.connections = self.held
-        self.connections_changed()
-
-    @property
-    def held(self) -> int:
-        """How many connections there are, whoever serves them."""
-        return len(self.connections) + self.expected + self.upgraded()
+    def count(self, change: int) -> None:
+        """A client was accepted, or is served past the engine (1); or that ended (-1)."""
+        self.held += change
+        self.line.cells[CONNECTIONS] = self.held
+        if change < 0:
+            self.connections_changed()
 
     def drain(self, part: "Callable[[Connection], None] | None" = None) -> None:
         """Take no requests but those that run or are half read, and part with what idles.

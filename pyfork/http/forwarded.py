@@ -17,11 +17,22 @@ _SCHEMES = frozenset(("http", "https", "ws", "wss"))
 class Proxies:
     """The peers whose word about the client is taken."""
 
+    _MOST = 512
+
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
+        self._known: dict[str, bool] = {}  # of peers: the nearest proxies come again and again
 
     def trust(self, host: str) -> bool:
         """Whether ``host`` is trusted; the empty one, a unix socket's peer, always is."""
+        known = self._known.get(host)
+        if known is None:
+            if len(self._known) >= self._MOST:
+                self._known.clear()
+            known = self._known[host] = self._trusts(host)
+        return known
+
+    def _trusts(self, host: str) -> bool:
         if self._networks == "*" or not host:
             return True
         try:

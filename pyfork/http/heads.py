@@ -8,7 +8,7 @@ each time. A memory that is full begins anew.
 from collections.abc import Iterable
 from typing import Any
 
-from pyfork.http.request import Fields, RequestHead
+from pyfork.http.request import RequestHead
 from pyfork.http.response import LINES, NO_CONTENT, SPECIAL, Response, ResponseError, begin, checked
 
 _FIELDS = 512  # fields remembered
@@ -55,21 +55,40 @@ class Heads:
         """`response.begin`, for fields that are pairs of bytes or of text (Latin-1).
 
         The short way is for the usual response: of a known status and no other reason, with
-        content, on a connection that stays. Raises ResponseError.
+        content, in HTTP/1.1. Raises ResponseError.
         """
-        if not isinstance(headers, list):
+        if type(headers) is not list:
             headers = list(headers)
         line = _USUAL.get(status)
-        if (
-            line is None
-            or reason is not None
-            or closing
-            or not request.line.usual
-            or not request.block.keep_alive
-        ):
-            return self._begin(request, status, reason, headers, closing, length)
+        found = None
+        if line is not None and reason is None and request.line.usual:
+            found = self._pass_on(headers)
+        if line is None or found is None:
+            fields = [_as_bytes(field) for field in headers]
+            return begin(
+                request, status, reason, fields, closing=closing, length=length, **self.ours
+            )
+        passed, left = found
+        chunked = False
+        framing = b""
+        if left is not None:
+            if length is not None and length < left:
+                raise ResponseError(f"content is {left - length} bytes short of the Content-Length")
+        elif length is not None:
+            framing = b"Content-Length: %d\r\n" % length
+            left = length
+        else:
+            framing = b"Transfer-Encoding: chunked\r\n"
+            chunked = True
+        closing = closing or not request.block.keep_alive
+        end = b"Connection: close\r\n\r\n" if closing else b"\r\n"
+        head = b"".join((line, self._ours, *passed, framing, end))
+        return Response(status, head, closing, True, chunked, left)
+
+    def _pass_on(self, headers: list[tuple[Any, Any]]) -> tuple[list[bytes], int | None] | None:
+        """The fields' lines, and what Content-Length says; None where it takes a closer look."""
+        passed: list[bytes] = []
         said = None
-        pieces = [line, self._ours]
         lines, lengths = self._lines, self._lengths
         try:
             for field in headers:
@@ -80,20 +99,11 @@ class Heads:
                     if field in lengths and said is None:
                         said, line = lengths[field]
                     if line is None:
-                        return self._begin(request, status, reason, headers, closing, length)
-                pieces.append(line)
+                        return None
+                passed.append(line)
         except TypeError:  # not even hashable
-            return self._begin(request, status, reason, headers, closing, length)
-        if said is not None:
-            if length is not None and length < said:
-                raise ResponseError(f"content is {said - length} bytes short of the Content-Length")
-            pieces.append(b"\r\n")
-        elif length is not None:
-            pieces.append(b"Content-Length: %d\r\n\r\n" % length)
-            said = length
-        else:
-            pieces.append(b"Transfer-Encoding: chunked\r\n\r\n")
-        return Response(status, b"".join(pieces), False, True, said is None, said)
+            return None
+        return passed, said
 
     def _learn(self, field: tuple[Any, Any]) -> bytes | None:
         """The line of a field; None for those that are not simply passed on.
@@ -116,19 +126,6 @@ class Heads:
             memory.clear()
         memory[field] = entry
         return line
-
-    def _begin(
-        self,
-        request: RequestHead,
-        status: int,
-        reason: bytes | None,
-        headers: list[tuple[Any, Any]],
-        closing: bool,
-        length: int | None,
-    ) -> Response:
-        """The long way."""
-        fields: Fields = [_as_bytes(field) for field in headers]
-        return begin(request, status, reason, fields, **self.ours, closing=closing, length=length)
 
 
 def _as_bytes(field: tuple[Any, Any]) -> tuple[bytes, bytes]:

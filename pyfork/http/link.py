@@ -35,13 +35,16 @@ class Link(asyncio.Protocol):
         "write_paused",
     )
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: "Engine", peer: object = None) -> None:
+        """``peer``: the client's address, where it is known already."""
         # For the connection's life.
         self.engine = engine
         self.transport = cast(asyncio.Transport, None)
         self.scheme = "http"
         self.peer_host = ""
         self.peer_port = 0
+        if isinstance(peer, tuple):
+            self.peer_host, self.peer_port = peer[0], peer[1]
         self.sockname: object = None
         self.trusted = False  # the peer is a proxy whose X-Forwarded-* count
         # Changing.
@@ -56,9 +59,10 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        peer = transport.get_extra_info("peername")
-        if isinstance(peer, tuple):
-            self.peer_host, self.peer_port = peer[0], peer[1]
+        if not self.peer_host:
+            peer = transport.get_extra_info("peername")
+            if isinstance(peer, tuple):
+                self.peer_host, self.peer_port = peer[0], peer[1]
         self.sockname = transport.get_extra_info("sockname")
         self.trusted = self.engine.proxies.trust(self.peer_host)
 

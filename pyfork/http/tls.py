@@ -65,7 +65,7 @@ class Handshakes:
     def lost(self, transport: "TlsTransport") -> None:
         """It came to nothing."""
         if self.open.pop(transport, None) is not None:
-            self.engine.expect(-1)
+            self.engine.count(-1)
             self._changed()
 
 

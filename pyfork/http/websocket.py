@@ -50,29 +50,35 @@ def uvicorn_config(
 
 
 class _Watched(set[Any]):
-    """uvicorn's set of connections, which also tells that one has gone."""
+    """uvicorn's set of connections, which also tells that one has come or gone."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, count: Callable[[int], None]) -> None:
         super().__init__()
-        self._changed = changed
+        self._count = count
+
+    def add(self, protocol: Any) -> None:
+        if protocol not in self:
+            super().add(protocol)
+            self._count(1)
 
     def remove(self, protocol: Any) -> None:
-        super().discard(protocol)
-        self._changed()
+        if protocol in self:
+            super().remove(protocol)
+            self._count(-1)
 
     discard = remove
 
 
 class WebSockets:
-    """All WebSocket connections of a worker. ``changed`` is called when one ends."""
+    """All WebSocket connections of a worker. ``count`` is called with 1 as one begins, and -1."""
 
     def __init__(
-        self, config: Config, app: AsgiApp, state: Scope, changed: Callable[[], None]
+        self, config: Config, app: AsgiApp, state: Scope, count: Callable[[int], None]
     ) -> None:
         self._config = config
         self._app = app
         self._state = state
-        self._changed = changed
+        self._count = count
         self._prepared: UvicornConfig | None = None
         self._server: ServerState | None = None
 
@@ -88,7 +94,7 @@ class WebSockets:
 
             self._prepared = uvicorn_config(self._config, self._app, ws="websockets-sansio")
             self._server = ServerState()
-            self._server.connections = _Watched(self._changed)
+            self._server.connections = _Watched(self._count)
             self._server.default_headers = self._prepared.encoded_headers
         make: Any = self._prepared.ws_protocol_class
         protocol = make(

@@ -1,7 +1,8 @@
 """Accepting: one connection a turn of the loop, and only while there is room for it.
 
 One at a time, because a worker that empties the kernel's queue at once takes what the others
-would have been free to serve. Where there is a `Gate`, it may leave even that one to another.
+would have been free to serve; a worker without others takes some more. Where there is a `Gate`, it
+may leave even that one to another.
 """
 
 import asyncio
@@ -21,6 +22,8 @@ _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 _REST = 1.0  # seconds without accepting, then
 
+BATCH = 16  # connections accepted in one turn where nobody else could
+
 Listener = socket.socket | Source
 
 
@@ -31,24 +34,27 @@ class Acceptor:
         self,
         loop: asyncio.AbstractEventLoop,
         listeners: Iterable[Listener],
-        new_protocol: Callable[[], asyncio.Protocol],
+        new_protocol: Callable[[object], asyncio.Protocol],
         *,
         line: Line,
-        expect: Callable[[int], None],
+        count: Callable[[int], None],
         gate: Gate | None = None,
+        alone: bool = False,
     ) -> None:
         """On ``line`` it says whether it accepts, and how often it did.
 
-        ``expect`` is called with 1 for each connection, at once since other workers look at their
-        number, and with -1 for one that comes to nothing.
+        ``new_protocol`` is called with the client's address. ``count`` is called with 1 for each
+        connection, at once since other workers look at their number, and with -1 for one that
+        comes to nothing. ``alone``: there is nobody to leave a connection to.
         """
         self._loop = loop
         self._listeners = list(listeners)
         self._minded: dict[str, socket.socket] = {}  # those that came later, by name
         self._new_protocol = new_protocol
         self._cells = line.cells
-        self._expect = expect
+        self._count = count
         self._gate = gate
+        self._batch = range(BATCH if alone else 1)
         self._reasons: set[str] = {"not started"}  # why nothing is accepted now
         self._giving_way = False  # nothing is accepted for a moment: others have fewer
         self._watching = False  # the listeners are readers of the loop
@@ -151,7 +157,9 @@ class Acceptor:
         if self._reasons:  # since this turn of the loop began
             return
         if self._gate is None or not self._gate.gives_way():
-            self._accept(listener)
+            for _ in self._batch:
+                if self._reasons or not self._accept(listener):
+                    break
         elif not self._giving_way:
             self._giving_way = True
             self._update()
@@ -176,7 +184,7 @@ class Acceptor:
     def _accept(self, listener: Listener) -> bool:
         """Accept one connection; whether there was one."""
         try:
-            client, _ = listener.accept()
+            client, peer = listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return False  # another worker was quicker, or the client has gone
         except OSError as error:
@@ -186,12 +194,11 @@ class Acceptor:
             self.pause("exhausted")
             self._loop.call_later(_REST, self.resume, "exhausted")
             return False
-        self._expect(1)
+        self._count(1)
         self._cells[ACCEPTED] += 1
         client.setblocking(False)
-        task = self._loop.create_task(
-            self._loop.connect_accepted_socket(self._new_protocol, client)
-        )
+        protocol = self._new_protocol(peer)
+        task = self._loop.create_task(self._loop.connect_accepted_socket(lambda: protocol, client))
         self._opening.add(task)
         task.add_done_callback(self._opened)
         return True
@@ -199,5 +206,5 @@ class Acceptor:
     def _opened(self, task: "asyncio.Task[object]") -> None:
         self._opening.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._expect(-1)
+            self._count(-1)
             log.debug("a connection ended before it began: %s", error)

@@ -27,10 +27,9 @@ class AsgiWorker(EngineWorker):
             app.callable, loop=self.loop, root_path=self.config.root_path, state=self.state
         )
         self.websockets = new_websockets(
-            self.config, app.callable, self.state, lambda: self.engine.count_connections()
+            self.config, app.callable, self.state, lambda change: self.engine.count(change)
         )
         self.equip(self.gateway, upgrade=self.websockets.take if self.config.ws != "none" else None)
-        self.engine.upgraded = lambda: len(self.websockets.connections)
 
     def _speaks(self) -> tuple[type[AsgiGateway], type[WebSockets]]:
         """What takes HTTP and what takes WebSockets, in plain or with TLS."""

@@ -59,7 +59,8 @@ class EngineWorker(Worker):
             self.birth.listeners,
             self.new_connection,
             line=self.line,
-            expect=self.engine.expect,
+            count=self.engine.count,
+            alone=config.workers == 1,
             gate=Gate(self.birth.scoreboard, self.line) if least else None,
         )
         self._limits = Limits.from_config(config)
@@ -79,13 +80,13 @@ class EngineWorker(Worker):
             changed=self.connections_changed,
         )
 
-    def new_connection(self) -> "Connection | TlsTransport":
-        """The protocol of a connection that was just accepted."""
+    def new_connection(self, peer: object) -> "Connection | TlsTransport":
+        """The protocol of a connection that was just accepted from ``peer``."""
         if self.engine.held >= self.config.worker_connections:
             self.acceptor.pause("too many connections")
         if self._handshakes is not None:
             return self._handshakes.new_transport()
-        return Connection(self.engine)
+        return Connection(self.engine, peer)
 
     def _take_over(self) -> Connection:
         """The protocol of a connection that another worker handed off."""
