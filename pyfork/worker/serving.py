@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyfork.error")
 
+# Seconds before a drain has to be over in which what idles still, since it cannot be handed off, is
+# closed: who asks in that moment is answered, and not cut with the rest.
+LAST_CALL = 2.0
+
 
 class EngineWorker(Worker):
     """A worker that serves with pyfork's own engine."""
@@ -134,6 +138,8 @@ class EngineWorker(Worker):
         if self.handoff:
             self.acceptor.stop()  # what is queued is for the others; what was given, is not
             self.engine.drain(self._giver.give)
+            left = self.leave_by - time.monotonic()
+            self.loop.call_later(max(left - LAST_CALL, left / 2), self._close_idle)
         else:
             self.engine.drain()
             await self._empty_queue()
@@ -144,6 +150,10 @@ class EngineWorker(Worker):
                 expected = self.config.reload  # browsers keep streams open while one edits
                 level = logging.INFO if expected else logging.WARNING
                 log.log(level, "cut %d requests that were still running", lost)
+
+    def _close_idle(self) -> None:
+        for connection in list(self.engine.connections):
+            connection.close_idle()
 
     async def _empty_queue(self) -> None:
         """This is the end of the port: accept what clients had sent before it."""

@@ -5,6 +5,7 @@ GET  /         JSON: scheme, and SSL_* or the extension tls
      /file     8 MiB from a file (WSGI)
      /environ  the variables that have to do with passwords (WSGI)
      /slow     an answer after a moment
+     /stream   an answer without an end (ASGI)
 POST /         the body
 A WebSocket tells scheme and the extension's version, and echoes.
 """
@@ -62,6 +63,9 @@ async def asgi(
         told = {"scheme": scope["scheme"], "tls": scope.get("extensions", {}).get("tls")}
         body = BIG if scope["path"] == "/big" else json.dumps(told).encode()
     await send({"type": "http.response.start", "status": 200})
+    while scope["path"] == "/stream":
+        await send({"type": "http.response.body", "body": b".", "more_body": True})
+        await asyncio.sleep(SLOW)
     await send({"type": "http.response.body", "body": body})
 
 

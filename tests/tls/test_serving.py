@@ -5,6 +5,7 @@ import signal
 import socket
 import ssl
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -145,7 +146,36 @@ def test_a_stop_answers_what_runs_and_says_goodbye(tmp_path: Path) -> None:
         last = read_to_end(busy)
         assert last.startswith(b"HTTP/1.1 200")
         assert b"Connection: close\r\n" in last
+        busy.close()  # else the server lingers, for whatever the client may still read
         assert server.wait() == 0
+
+
+def test_a_reload_closes_what_idles_before_it_cuts_what_runs(tmp_path: Path) -> None:
+    """It has been waited for: a client that speaks again is told by a response."""
+    authority = Authority(tmp_path)
+    options = [*authority.options(), "--graceful-timeout", "3"]
+    with (
+        Server("tests.apps.secure:asgi", *options, directory=tmp_path) as server,
+        wrapped(server, authority.client()) as idle,
+        wrapped(server, authority.client()) as next_asks,
+        wrapped(server, authority.client()) as runs,
+    ):
+        for client in (idle, next_asks):
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.recv(65536).startswith(b"HTTP/1.1 200")
+        runs.sendall(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert runs.recv(65536).startswith(b"HTTP/1.1 200")
+        server.signal(signal.SIGHUP)
+        server.wait_log("generation 2 serves")
+        next_asks.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"Connection: close\r\n" in read_to_end(next_asks)
+        assert read_to_end(idle) == b""
+        runs.setblocking(False)
+        with suppress(ssl.SSLWantReadError):
+            read_to_end(runs)
+        runs.settimeout(PATIENCE)
+        assert runs.recv(65536) == b"1\r\n.\r\n"
+        server.wait_log("cut 1 requests that were still running")
 
 
 def test_curl_agrees(tmp_path: Path) -> None:
