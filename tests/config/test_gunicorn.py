@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gunicorn.config import KNOWN_SETTINGS
+from gunicorn.workers import SUPPORTED_WORKERS
 
 from pyfork.config.arguments import parse
 from pyfork.config.foreign.classes import REPLACEMENTS
@@ -16,8 +18,6 @@ from pyfork.config.settings import SETTINGS
 from pyfork.config.values import WORKER_CLASSES
 from pyfork.errors import ConfigError
 
-gunicorn = pytest.importorskip("gunicorn.config")
-KNOWN: list[Any] = gunicorn.KNOWN_SETTINGS
 
 # A value that asks for something, where that of gunicorn's own kind would not.
 ASKING: dict[str, str] = {
@@ -95,7 +95,7 @@ def asking(setting: Any) -> str:
 
 
 def test_the_table_has_every_setting_and_no_other() -> None:
-    assert {each.name for each in KNOWN} == set(GUNICORN)
+    assert {each.name for each in KNOWN_SETTINGS} == set(GUNICORN)
 
 
 @pytest.mark.parametrize("name", GUNICORN)
@@ -108,7 +108,7 @@ def test_each_outcome_says_what_it_must(name: str) -> None:
         assert not outcome.to
 
 
-@pytest.mark.parametrize("setting", KNOWN, ids=lambda each: each.name)
+@pytest.mark.parametrize("setting", KNOWN_SETTINGS, ids=lambda each: each.name)
 def test_each_flag_is_understood(setting: Any, place: Place) -> None:
     """It is honoured or noted, or the refusal names it; and it takes what gunicorn's takes."""
     for flag in setting.cli or ():
@@ -140,7 +140,7 @@ def test_each_flag_is_understood(setting: Any, place: Place) -> None:
 def test_a_file_with_every_setting_loads_and_accounts_for_each(place: Place) -> None:
     taken = [
         each
-        for each in KNOWN
+        for each in KNOWN_SETTINGS
         if GUNICORN[each.name].fate is not Fate.REFUSED and each.name not in TWINS
     ]
     off = "\n".join(
@@ -168,7 +168,7 @@ def test_a_file_with_every_setting_loads_and_accounts_for_each(place: Place) -> 
 def test_its_own_defaults_ask_for_nothing_that_is_refused(place: Place) -> None:
     lines = [
         f"{each.name} = {each.default!r}"
-        for each in KNOWN
+        for each in KNOWN_SETTINGS
         if isinstance(each.default, str | int | bool | dict | list | None)
         and each.name not in ("config", "control_socket", "worker_class", "ssl_version")
         and not isinstance(each.default, type)
@@ -178,7 +178,7 @@ def test_its_own_defaults_ask_for_nothing_that_is_refused(place: Place) -> None:
 
 
 def test_all_that_is_refused_is_told_at_once(place: Place) -> None:
-    refused = [each for each in KNOWN if GUNICORN[each.name].fate is Fate.REFUSED]
+    refused = [each for each in KNOWN_SETTINGS if GUNICORN[each.name].fate is Fate.REFUSED]
     told = place.refusal("\n".join(map(asking, refused)))
     for each in refused:
         assert f"gunicorn.conf.py: {each.name}: {GUNICORN[each.name].says}" in told
@@ -186,7 +186,7 @@ def test_all_that_is_refused_is_told_at_once(place: Place) -> None:
 
 @pytest.mark.parametrize(("theirs", "ours"), TWINS.items())
 def test_two_names_for_one_setting_contradict(theirs: str, ours: str, place: Place) -> None:
-    by_name = {each.name: each for each in KNOWN}
+    by_name = {each.name: each for each in KNOWN_SETTINGS}
     both = "\n".join([asking(by_name[ours]), asking(by_name[theirs])])
     assert "says the same as" in place.refusal(both)
 
@@ -258,8 +258,6 @@ def test_a_worker_class_of_another_server_becomes_ours(name: str, place: Place) 
 
 
 def test_gunicorns_own_worker_classes_are_known() -> None:
-    from gunicorn.workers import SUPPORTED_WORKERS
-
     for name, path in SUPPORTED_WORKERS.items():
         assert name in REPLACEMENTS or name in WORKER_CLASSES
         assert path in REPLACEMENTS
@@ -307,4 +305,4 @@ def flags_of(settings: Sequence[Any]) -> set[str]:
 
 def test_no_flag_of_the_table_is_made_up() -> None:
     ours = {flag for each in GUNICORN.values() for flag in (*each.flags.split(), each.off)} - {""}
-    assert ours <= flags_of(KNOWN)
+    assert ours <= flags_of(KNOWN_SETTINGS)
