@@ -18,7 +18,6 @@ from pyfork.config.settings import SETTINGS
 from pyfork.config.values import WORKER_CLASSES
 from pyfork.errors import ConfigError
 
-
 # A value that asks for something, where that of gunicorn's own kind would not.
 ASKING: dict[str, str] = {
     "config": "'other.py'",
