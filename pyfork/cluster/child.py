@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from _thread import LockType, allocate_lock, get_ident
+from _thread import LockType, allocate_lock, get_ident, start_new_thread
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
@@ -82,7 +82,7 @@ class Worker:
     interface: str = "script"
     hears: bool = False  # the arbiter
     ready: bool = False
-    leaving: bool = False
+    departure: Departure | None = None
     _main_thread: int = field(default_factory=get_ident)
     _hold: LockType = field(default_factory=allocate_lock)  # locked while it is not to serve
     _ready_at: float | None = None  # with --ready-on delay
@@ -113,6 +113,11 @@ class Worker:
     @property
     def config(self) -> Config:
         return self.birth.config
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it was told to."""
+        return self.departure is not None
 
     # Boot.
 
@@ -290,17 +295,15 @@ class Worker:
         match message:
             case None:
                 log.warning("the arbiter is gone: leaving")
+                if self.reception and not self.leaving:
+                    self.reception.inherit()
                 self._leave(self.config.graceful_timeout, others_serve=False)
             case Retire(grace, handoff):
                 self._leave(grace, others_serve=handoff)
             case Serve():
                 self._release()
-            case Mind(names) if self.reception:
-                for name, fd in zip(names, fds, strict=False):
-                    self.reception.mind(name, fd)
-            case Unmind(names) if self.reception:
-                for name in names:
-                    self.reception.unmind(name)
+            case Mind() | Unmind() if self.reception:
+                self.reception.hear(message, fds)
             case ReopenLogs():
                 logs.reopen()
             case Take(ticket):
@@ -309,14 +312,18 @@ class Worker:
                 log.error("no script understands %r", message)
 
     def _leave(self, grace: float, *, others_serve: bool) -> None:
-        if self.leaving:
-            signal.pthread_kill(self._main_thread, signal.SIGTERM)
+        if self.departure is not None:
+            self.departure.hurry(grace)
             return
-        self.leaving = True
+        self.departure = Departure(self.hooks, self._main_thread)
         self.birth.line.accepting = 0
         self._become(State.DRAINING)
         self.oneself.post("disconnect")
-        Departure(self.hooks, self._main_thread).go(grace, others_serve=others_serve)
+        start_new_thread(self._depart, (grace, others_serve))
+
+    def _depart(self, grace: float, others_serve: bool) -> None:
+        assert self.departure is not None
+        self.departure.go(grace, others_serve=others_serve)
         self._release()
 
     def _release(self) -> None:

@@ -104,6 +104,7 @@ class Desk:
         self.handle = handle
         self.name = handle.getsockname()
         self.came = 0.0  # when somebody last asked for a connection; 0: nobody has
+        self._finishing = False
         self._entered = entered
         self._gives_way = gives_way
         self._places: dict[str, Place] = {}
@@ -135,6 +136,7 @@ class Desk:
     def finish(self, *, others_serve: bool) -> None:
         """Have nothing there but what is for this worker alone to accept: what lies on a tray, if
         the arbiter does not take it back, and at the end of the port what is queued."""
+        self._finishing = True
         for name, found in list(self._places.items()):
             if others_serve and isinstance(found, Queue):
                 self.unmind(name)
@@ -160,8 +162,9 @@ class Desk:
 
     def probe(self) -> None:
         """Have whoever waits here come round."""
-        with suppress(BlockingIOError):
-            os.eventfd_write(self._probe, 1)
+        if not self._finishing:
+            with suppress(BlockingIOError):
+                os.eventfd_write(self._probe, 1)
 
     # What the script does.
 

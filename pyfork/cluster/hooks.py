@@ -77,6 +77,7 @@ class Hooks:
     _listen: Listen = socket.socket.listen
     _copies: dict[int, _Copy] = field(default_factory=dict)  # by fd
     _undecided: dict[int, int] = field(default_factory=dict)  # fd -> inode, bound to port 0
+    _paths: set[str] = field(default_factory=set)  # of socket files that the arbiter has made
     _zeros: dict[str, int] = field(default_factory=dict)  # how many a script has had of port 0
 
     def install(self) -> None:
@@ -257,6 +258,8 @@ class Hooks:
         if not fds:
             number = answer.errno or errno.EMFILE
             raise OSError(number, answer.reason or os.strerror(number))
+        if where.path:
+            self._paths.add(where.path)
         fd = sock.fileno()
         try:
             os.dup2(fds[0], fd, inheritable=os.get_inheritable(fd))
@@ -282,7 +285,12 @@ class Hooks:
         def guarded(path: Any, *, dir_fd: int | None = None) -> None:
             if dir_fd is None and self._is_held(path):
                 return None
-            return unlink(path, dir_fd=dir_fd)
+            try:
+                return unlink(path, dir_fd=dir_fd)
+            except FileNotFoundError:
+                # At the end of the port the arbiter does so itself.
+                if dir_fd is not None or os.path.abspath(os.fsdecode(path)) not in self._paths:
+                    raise
 
         return guarded
 

@@ -7,7 +7,7 @@ served is counted by the kernel's own list of open sockets, for the same reason.
 A script that handles SIGTERM hears it a moment later, and drains as it was written to. One that
 does not would be cut in the middle of an answer: it hears it when its last client has gone.
 
-Rules: runs in the link's thread, which has nothing else to do by then.
+Rules: runs in a thread of its own, since the script may have questions to the arbiter yet.
 """
 
 import os
@@ -51,6 +51,7 @@ class Departure:
     handler: Callable[[int, FrameType | None], None] = leave
     status: int = 0
     until: float = 0.0
+    _heard: bool = False  # by a handler of the script's own
     _dead: list[socket.socket] = field(default_factory=list)  # kept: their descriptors are copies
 
     def go(self, grace: float, *, others_serve: bool) -> None:
@@ -65,6 +66,7 @@ class Departure:
                     sleep(_LOOK)
         # To the main thread, whose waiting it is to interrupt.
         signal.pthread_kill(self.main_thread, signal.SIGTERM)
+        self._heard = not unheard
         if unheard:  # the signal alone would have ended it at once
             self._wait(monotonic() + CLEAN_UP)
             for stream in (sys.stdout, sys.stderr):
@@ -73,8 +75,11 @@ class Departure:
             os._exit(self.status)
 
     def hurry(self, grace: float) -> None:
-        """Leave within ``grace`` seconds from now."""
+        """Leave within ``grace`` seconds from now. Without any, a script that handles SIGTERM and
+        is at it hears it again."""
         self.until = min(self.until, monotonic() + grace)
+        if self._heard and not grace:
+            signal.pthread_kill(self.main_thread, signal.SIGTERM)
 
     def _give_port_up(self, *, others_serve: bool) -> set[object]:
         """Accept no more. Returns the addresses on which clients may still be connected."""

@@ -218,7 +218,7 @@ def _make_private_to_the_cluster(own: socket.socket) -> None:
     """
     with contextlib.suppress(OSError, AttributeError):  # not on every kernel, not for every family
         own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
-    os.set_blocking(own.fileno(), False)
+    own.setblocking(False)
 
 
 def _settle_file(message: QueryServer, fd: int) -> unix.SocketFile | None:

@@ -12,17 +12,19 @@ Rules: the arbiter's messages come in by the link's thread, connections by the s
 """
 
 import random
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from os import dup
 from socket import socket  # as it is before gevent's patch
 
-from pyfork.cluster.desk import EPOLL, Desk, Queue, place
+from pyfork.cluster.desk import Desk, Queue, place
 from pyfork.cluster.ledger import Ledger
 from pyfork.cluster.primary import PREFIX
 from pyfork.config.settings import Config
 from pyfork.ipc.birth import Birth
 from pyfork.ipc.memory import resident
+from pyfork.ipc.messages import Mind, Unmind
 from pyfork.ipc.scoreboard import ACCEPTED, Line
 from pyfork.worker.gate import Gate
 
@@ -37,7 +39,7 @@ def sees_connections(config: Config) -> bool:
 
 def refusal(config: Config) -> str:
     """Why this system cannot do what is asked for, if so."""
-    if not sees_connections(config) or EPOLL:
+    if not sees_connections(config) or sys.platform == "linux":
         return ""
     asked = f"--dispatch {config.dispatch}" if config.dispatch != "shared" else "a limit"
     return (
@@ -103,15 +105,16 @@ class Reception:
 
     # What the arbiter gives.
 
-    def mind(self, name: str, fd: int) -> None:
-        """Accept on a copy of ``fd`` too."""
-        if desk := self._desks.get(_key(name)):
-            desk.mind(name, place(socket(fileno=dup(fd))))
-
-    def unmind(self, name: str) -> None:
-        """Leave it to others."""
-        if desk := self._desks.get(_key(name)):
-            desk.unmind(name)
+    def hear(self, message: Mind | Unmind, fds: Sequence[int]) -> None:
+        """Accept on copies of ``fds`` too, or leave what is named to others."""
+        for index, name in enumerate(message.listeners):
+            desk = self._desks.get(_key(name))
+            if desk is None:  # closed by now
+                continue
+            if isinstance(message, Mind):
+                desk.mind(name, place(socket(fileno=dup(fds[index]))))
+            else:
+                desk.unmind(name)
 
     def inherit(self) -> None:
         """Nobody gives anything any more: accept what waits on the listeners themselves."""

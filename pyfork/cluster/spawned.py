@@ -130,12 +130,8 @@ class Life:
             case Retire(grace, handoff):
                 self.oneself.exited_after_disconnect = True
                 self._leave(grace, others_serve=handoff)
-            case Mind(names) if self.reception:
-                for name, fd in zip(names, fds, strict=False):
-                    self.reception.mind(name, fd)
-            case Unmind(names) if self.reception:
-                for name in names:
-                    self.reception.unmind(name)
+            case Mind() | Unmind() if self.reception:
+                self.reception.hear(message, fds)
 
     # The end.
 
@@ -154,7 +150,7 @@ class Life:
         self.departure = Departure(
             self.hooks, self._main_thread, handler=self._terminate, status=self.status
         )
-        start_new_thread(lambda: self._depart(grace, others_serve), ())
+        start_new_thread(self._depart, (grace, others_serve))
 
     def _depart(self, grace: float, others_serve: bool) -> None:
         assert self.departure is not None

@@ -62,7 +62,7 @@ class Tray:
         """Numbers and fds of all that the worker has not taken; the fds are the caller's, and
         missing where this process has no room for more."""
         back: list[tuple[int, int | None]] = []
-        with contextlib.suppress(BlockingIOError, ConnectionResetError):
+        with contextlib.suppress(BlockingIOError):
             while (found := _receive(self.theirs)) is not None:
                 back.append(found)
         return back
@@ -98,7 +98,8 @@ class Source:
         if found is None:
             raise BlockingIOError(errno.EAGAIN, "the arbiter is gone")
         number, fd = found
-        self._end.send(_NUMBER.pack(number if fd is not None else -number))
+        with contextlib.suppress(ConnectionError):  # the arbiter is gone; what it gave is here
+            self._end.send(_NUMBER.pack(number if fd is not None else -number))
         if fd is None:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         return fd
@@ -111,7 +112,10 @@ class Source:
 def _receive(end: socket.socket) -> tuple[int, int | None] | None:
     """One connection's number and fd, which is missing if there is no room for it; or None at the
     end."""
-    data, fds, _, _ = socket.recv_fds(end, _NUMBER.size, 1)
+    try:
+        data, fds, _, _ = socket.recv_fds(end, _NUMBER.size, 1)
+    except ConnectionResetError:  # an end that has not read all that was said to it
+        return None
     if not data:
         return None
     for fd in fds:

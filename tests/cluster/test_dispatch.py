@@ -170,6 +170,22 @@ def test_what_lies_with_one_that_leaves_goes_to_another(tmp_path: Path) -> None:
         running.until(lambda: len(running.pids()) == 1, "it has left")
 
 
+def test_what_waits_for_an_arbiter_that_dies_is_answered(tmp_path: Path) -> None:
+    running, port = run("plain", "round-robin", tmp_path, workers=1)
+    running.clean = False
+    with running:
+        (worker,) = running.workers()
+        suspend(running, worker)
+        connections = [connect(port, b"/") for _ in range(ROOM + 12)]
+        running.until(lambda: queued(port) == 12, "the tray is full")
+        os.kill(running.pid, signal.SIGKILL)
+        worker.resume()
+        for each in connections:
+            assert answer(each) == worker.pid
+            each.close()
+        running.until(lambda: not running.processes(), "it has left")
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_stop_leaves_none_behind(policy: str, tmp_path: Path) -> None:
     running, port = run("plain", policy, tmp_path, workers=2)

@@ -154,11 +154,13 @@ def test_workers_of_a_program_that_raises_end(tmp_path: Path) -> None:
     until(lambda: not psutil.pid_exists(int(done.stdout)))
 
 
-def test_events_come_in_the_loop_that_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_events_come_in_the_loop_that_runs(loop: str, tmp_path: Path) -> None:
+    pytest.importorskip(loop)
     done = run(
         tmp_path,
         """
-        import asyncio
+        import asyncio, LOOP
         async def primary():
             @cluster.on("listening")
             async def listening(worker, address):
@@ -176,12 +178,53 @@ def test_events_come_in_the_loop_that_runs(tmp_path: Path) -> None:
                 writer.close()
             async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
                 await server.serve_forever()
-        asyncio.run(primary() if cluster.is_primary else worker())
-        """,
+        LOOP.run(primary() if cluster.is_primary else worker())
+        """.replace("LOOP", loop),
         "-W",
         "error",
     )
     assert (done.stdout, done.stderr) == ("from 1\n0 None\nended\n", "")
+
+
+def test_a_program_of_gevent(tmp_path: Path) -> None:
+    """It has patched Python before it imports this."""
+    pytest.importorskip("gevent")
+    script = tmp_path / "program.py"
+    script.write_text(
+        textwrap.dedent("""
+        from gevent import monkey, spawn
+        monkey.patch_all()
+        import socket
+        from gevent.server import StreamServer
+        from pyfork import cluster
+        def ask(address, count):
+            for _ in range(count):
+                with socket.create_connection((address.address, address.port)) as client:
+                    print("from", client.recv(10).decode())
+            cluster.disconnect()
+        def primary():
+            seen = []
+            for _ in range(2):
+                cluster.fork()
+            @cluster.on("listening")
+            def listening(worker, address):
+                seen.append(worker)
+                if len(seen) == 2:
+                    spawn(ask, address, 4)
+            cluster.run()
+            print("ended")
+        def serve(client, address):
+            client.sendall(str(cluster.worker.id).encode())
+            client.close()
+        primary() if cluster.is_primary else StreamServer(("127.0.0.1", 0), serve).serve_forever()
+        """)
+    )
+    command = [sys.executable, str(script)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, env=ENVIRON, check=False
+    )
+    assert sorted(done.stdout.split("\n")) == ["", "ended", *2 * ["from 1"], *2 * ["from 2"]]
+    assert done.stderr == ""
 
 
 def test_another_script_may_be_what_is_forked(tmp_path: Path) -> None:

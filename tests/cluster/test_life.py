@@ -125,6 +125,26 @@ print("bye", flush=True)
         assert running.out == "bye\n" * 3
 
 
+def test_one_that_does_not_handle_term_unwinds(tmp_path: Path) -> None:
+    """Its questions to the arbiter are answered yet."""
+    text = """
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("here")
+try:
+    start(listener)
+    threading.Event().wait()
+finally:
+    os.unlink("here")
+    print("bye", flush=True)
+    os._exit(0)  # not the thread that accepts
+"""
+    with Script(write(tmp_path, text), directory=tmp_path) as running:
+        running.signal(signal.SIGTERM)
+        assert running.wait() == 0
+        assert running.out == "bye\n" * 3
+    assert not (tmp_path / "here").exists()
+
+
 def test_one_that_does_not_hear_is_killed(tmp_path: Path) -> None:
     text = """
 import signal
