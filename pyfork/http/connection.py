@@ -16,6 +16,7 @@ from pyfork.http.parser import Parser, ParserState
 from pyfork.http.phase import Phase
 from pyfork.http.request import RequestHead
 from pyfork.http.response import plain_error
+from pyfork.net.client import Client
 
 if TYPE_CHECKING:
     from pyfork.http.engine import Engine
@@ -49,9 +50,11 @@ class Connection(Link):
         "waiting",
     )
 
-    def __init__(self, engine: "Engine", peer: object = None, *, kept: bool = False) -> None:
+    def __init__(
+        self, engine: "Engine", client: Client | None = None, *, kept: bool = False
+    ) -> None:
         """``kept``: requests were answered on it before, by another worker."""
-        super().__init__(engine, peer)
+        super().__init__(engine, client)
         # For the connection's life.
         self.parser = Parser(engine.reader, self)
         # Requests.

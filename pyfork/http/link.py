@@ -9,6 +9,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING, cast
 
+from pyfork.net.client import Client
+
 if TYPE_CHECKING:
     from pyfork.http.engine import Engine
 
@@ -19,6 +21,7 @@ class Link(asyncio.Protocol):
     """One client's socket."""
 
     __slots__ = (
+        "_fd",
         "engine",
         "lingering",
         "lost",
@@ -35,17 +38,20 @@ class Link(asyncio.Protocol):
         "write_paused",
     )
 
-    def __init__(self, engine: "Engine", peer: object = None) -> None:
-        """``peer``: the client's address, where it is known already."""
+    def __init__(self, engine: "Engine", client: Client | None = None) -> None:
+        """``client``: its socket, where it was ours to accept."""
         # For the connection's life.
         self.engine = engine
         self.transport = cast(asyncio.Transport, None)
         self.scheme = "http"
         self.peer_host = ""
         self.peer_port = 0
-        if isinstance(peer, tuple):
-            self.peer_host, self.peer_port = peer[0], peer[1]
         self.sockname: object = None
+        self._fd = -1
+        if client is not None:
+            self._fd = client.fileno()
+            self.sockname = client.name
+            self._meet(client.peer)
         self.trusted = False  # the peer is a proxy whose X-Forwarded-* count
         # Changing.
         self.lost = False
@@ -60,16 +66,21 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         if not self.peer_host:
-            peer = transport.get_extra_info("peername")
-            if isinstance(peer, tuple):
-                self.peer_host, self.peer_port = peer[0], peer[1]
-        self.sockname = transport.get_extra_info("sockname")
+            self._meet(transport.get_extra_info("peername"))
+        if self.sockname is None:
+            self.sockname = transport.get_extra_info("sockname")
         self.trusted = self.engine.proxies.trust(self.peer_host)
+
+    def _meet(self, peer: object) -> None:
+        """Whom the peer's address names; a unix socket's names nobody."""
+        if isinstance(peer, tuple):
+            self.peer_host, self.peer_port = peer[0], peer[1]
 
     def fileno(self) -> int:
         """The socket's fd, which stays this connection's own."""
-        number: int = self.transport.get_extra_info("socket").fileno()
-        return number
+        if self._fd < 0:
+            self._fd = self.transport.get_extra_info("socket").fileno()
+        return self._fd
 
     def readable(self) -> bool:
         """Whether bytes have come that the loop has not delivered yet."""

@@ -13,6 +13,8 @@ import os
 import socket
 import struct
 
+from pyfork.net.client import Client
+
 # What follows the number of a connection, negative: it could not be received, somebody else has to.
 _NUMBER = struct.Struct("!q")
 _READ = 4096  # bytes of numbers, a multiple of one
@@ -83,9 +85,9 @@ class Source:
         """What becomes readable when there is a connection; -1 after `close`."""
         return self._end.fileno()
 
-    def accept(self) -> tuple[socket.socket, None]:
+    def accept(self) -> Client:
         """Take a connection, as `take` does."""
-        return socket.socket(fileno=self.take()), None
+        return Client.adopt(self.take())
 
     def take(self) -> int:
         """The fd of a connection, which is this worker's from now on.

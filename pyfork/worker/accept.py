@@ -9,10 +9,13 @@ import asyncio
 import errno
 import logging
 import socket
+import sys
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from pyfork.ipc.scoreboard import ACCEPTED, ACCEPTING, Line
 from pyfork.ipc.tray import Source
+from pyfork.net.client import Client, Listening
 from pyfork.worker.gate import MOMENT, Gate
 
 log = logging.getLogger("pyfork.error")
@@ -24,7 +27,8 @@ _REST = 1.0  # seconds without accepting, then
 
 BATCH = 16  # connections accepted in one turn where nobody else could
 
-Listener = socket.socket | Source
+# Without a turn of the loop before the first step, where Python can.
+_AT_ONCE: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
 class Acceptor:
@@ -33,8 +37,8 @@ class Acceptor:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        listeners: Iterable[Listener],
-        new_protocol: Callable[[object], asyncio.Protocol],
+        listeners: Iterable[socket.socket | Source],
+        new_protocol: Callable[[Client], asyncio.Protocol],
         *,
         line: Line,
         count: Callable[[int], None],
@@ -43,13 +47,15 @@ class Acceptor:
     ) -> None:
         """On ``line`` it says whether it accepts, and how often it did.
 
-        ``new_protocol`` is called with the client's address. ``count`` is called with 1 for each
+        ``new_protocol`` is called with the client. ``count`` is called with 1 for each
         connection, at once since other workers look at their number, and with -1 for one that
         comes to nothing. ``alone``: there is nobody to leave a connection to.
         """
         self._loop = loop
-        self._listeners = list(listeners)
-        self._minded: dict[str, socket.socket] = {}  # those that came later, by name
+        self._listeners = [
+            each if isinstance(each, Source) else Listening(each) for each in listeners
+        ]
+        self._minded: dict[str, Listening] = {}  # those that came later, by name
         self._new_protocol = new_protocol
         self._cells = line.cells
         self._count = count
@@ -84,17 +90,17 @@ class Acceptor:
             listener.close()
             return
         self._watch(False)
-        self._minded[name] = listener
-        self._listeners.append(listener)
+        minded = self._minded[name] = Listening(listener)
+        self._listeners.append(minded)
         self._update()
 
     def unmind(self, name: str) -> None:
         """Leave a listener to others."""
         if name in self._minded and not self.stopped:
             self._watch(False)
-            listener = self._minded.pop(name)
-            self._listeners.remove(listener)
-            listener.close()
+            minded = self._minded.pop(name)
+            self._listeners.remove(minded)
+            minded.close()
             self._update()
 
     def stop(self) -> None:
@@ -152,7 +158,7 @@ class Acceptor:
             else:
                 self._loop.remove_reader(listener.fileno())
 
-    def _readable(self, listener: Listener) -> None:
+    def _readable(self, listener: Listening | Source) -> None:
         """Accept, or leave it to those who have fewer connections, for a moment."""
         if self._reasons:  # since this turn of the loop began
             return
@@ -181,10 +187,10 @@ class Acceptor:
             self.stop()
             self._finished()
 
-    def _accept(self, listener: Listener) -> bool:
+    def _accept(self, listener: Listening | Source) -> bool:
         """Accept one connection; whether there was one."""
         try:
-            client, peer = listener.accept()
+            client = listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return False  # another worker was quicker, or the client has gone
         except OSError as error:
@@ -196,9 +202,9 @@ class Acceptor:
             return False
         self._count(1)
         self._cells[ACCEPTED] += 1
-        client.setblocking(False)
-        protocol = self._new_protocol(peer)
-        task = self._loop.create_task(self._loop.connect_accepted_socket(lambda: protocol, client))
+        protocol = self._new_protocol(client)
+        opening = self._loop.connect_accepted_socket(lambda: protocol, client)
+        task: asyncio.Task[object] = asyncio.Task(opening, loop=self._loop, **_AT_ONCE)
         self._opening.add(task)
         task.add_done_callback(self._opened)
         return True

@@ -12,6 +12,7 @@ from pyfork.http.deadlines import Limits, sweep
 from pyfork.http.engine import Engine, Upgrade
 from pyfork.http.wsgi import WsgiGateway
 from pyfork.ipc.messages import Keep, Message, Mind, Release, Take, Unmind
+from pyfork.net.client import Client
 from pyfork.worker import hooks
 from pyfork.worker.accept import Acceptor
 from pyfork.worker.gate import Gate
@@ -84,17 +85,17 @@ class EngineWorker(Worker):
             changed=self.connections_changed,
         )
 
-    def new_connection(self, peer: object) -> "Connection | TlsTransport":
-        """The protocol of a connection that was just accepted from ``peer``."""
+    def new_connection(self, client: Client) -> "Connection | TlsTransport":
+        """The protocol of a connection that was just accepted."""
         if self.engine.held >= self.config.worker_connections:
             self.acceptor.pause("too many connections")
         if self._handshakes is not None:
             return self._handshakes.new_transport()
-        return Connection(self.engine, peer)
+        return Connection(self.engine, client)
 
-    def _take_over(self) -> Connection:
+    def _take_over(self, client: Client) -> Connection:
         """The protocol of a connection that another worker handed off."""
-        return Connection(self.engine, kept=True)
+        return Connection(self.engine, client, kept=True)
 
     def obey(self, message: Message, fds: Sequence[int]) -> None:
         match message:
