@@ -19,7 +19,7 @@ from socket import SO_ACCEPTCONN, SOL_SOCKET, socket  # as they are before geven
 from time import monotonic, sleep
 from typing import Any, Protocol
 
-from pyfork.ipc.tray import Source
+from pyfork.ipc.tray import Source, TrayGone
 from pyfork.worker.gate import MOMENT
 
 EPOLL: Any = getattr(select, "epoll", None)  # Linux has it, and gevent's patch takes it away
@@ -135,7 +135,7 @@ class Desk:
 
     def finish(self, *, others_serve: bool) -> None:
         """Have nothing there but what is for this worker alone to accept: what lies on a tray, if
-        the arbiter does not take it back, and at the end of the port what is queued."""
+        the arbiter does not take it back, and unless ``others_serve`` what is queued."""
         self._finishing = True
         for name, found in list(self._places.items()):
             if others_serve and isinstance(found, Queue):
@@ -207,6 +207,9 @@ class Desk:
             return None
         try:
             accepted = found.take()
+        except TrayGone:  # it would look readable for ever
+            self.unmind(next(name for name, each in self._places.items() if each is found))
+            return None
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return None  # another worker was quicker, or the client has gone
         self._entered(accepted[0])

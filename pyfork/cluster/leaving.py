@@ -89,19 +89,27 @@ class Departure:
             if desk := self.hooks.desk(fd):
                 names.add(_port(desk.name))
                 desk.finish(others_serve=others_serve)
-                _wait_empty(desk, until)
+                self._wait_empty(desk, until)
+                desk.finish(others_serve=True)
+                self._wait_empty(desk, self.until)  # nobody else has what lies on its tray
                 desk.clear()
                 continue
             with suppress(OSError):
                 listener = socket.socket(fileno=os.dup(fd))
                 if not others_serve:
-                    _wait_empty(listener, until)
+                    self._wait_empty(listener, until)
                 names.add(_port(listener.getsockname()))
                 dead = _dead_listener()
                 self._dead.append(dead)
                 os.dup2(dead.fileno(), fd, inheritable=False)
                 listener.close()
         return names
+
+    def _wait_empty(self, listener: socket.socket | Desk, until: float) -> None:
+        queue = poll()
+        queue.register(listener.fileno(), POLLIN)
+        while queue.poll(0) and monotonic() < min(until, self.until):
+            sleep(_LOOK)
 
     def _wait(self, until: float) -> None:
         while (left := until - monotonic()) > 0:
@@ -119,13 +127,6 @@ def _dead_listener() -> socket.socket:
     dead.setblocking(False)
     dead.listen(0)
     return dead
-
-
-def _wait_empty(listener: socket.socket | Desk, until: float) -> None:
-    queue = poll()
-    queue.register(listener.fileno(), POLLIN)
-    while queue.poll(0) and monotonic() < until:
-        sleep(_LOOK)
 
 
 def _is_served(names: set[object]) -> bool:

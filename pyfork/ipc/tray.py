@@ -75,6 +75,10 @@ class Tray:
         self.theirs.close()
 
 
+class TrayGone(BlockingIOError):
+    """Nobody puts anything there any more."""
+
+
 class Source:
     """The worker's end, with the verbs of a listening socket."""
 
@@ -93,12 +97,12 @@ class Source:
         """The fd of a connection, which is this worker's from now on.
 
         Raises:
-            BlockingIOError: there is none.
+            BlockingIOError: there is none; TrayGone: and there never will be.
             OSError: this process cannot have more; the arbiter was told to give it to another.
         """
         found = _receive(self._end)
         if found is None:
-            raise BlockingIOError(errno.EAGAIN, "the arbiter is gone")
+            raise TrayGone(errno.EAGAIN, "the arbiter is gone")
         number, fd = found
         with contextlib.suppress(ConnectionError):  # the arbiter is gone; what it gave is here
             self._end.send(_NUMBER.pack(number if fd is not None else -number))

@@ -170,6 +170,21 @@ def test_what_lies_with_one_that_leaves_goes_to_another(tmp_path: Path) -> None:
         running.until(lambda: len(running.pids()) == 1, "it has left")
 
 
+def test_what_lies_with_one_that_is_blocked_waits_for_it(tmp_path: Path) -> None:
+    """At the end of the port there is nobody else."""
+    running, port = run("plain", "round-robin", tmp_path, workers=1)
+    with running:
+        blocked = connect(port, b"/block?s=1.5")
+        running.until(lambda: "blocked" in running.out, "the worker is blocked")
+        connections = [connect(port, b"/") for _ in range(3)]
+        running.until(lambda: queued(port) == 0, "they are on its tray")
+        running.signal(signal.SIGTERM)
+        for each in (blocked, *connections):
+            assert answer(each)
+            each.close()
+        assert running.wait() == 0
+
+
 def test_what_waits_for_an_arbiter_that_dies_is_answered(tmp_path: Path) -> None:
     running, port = run("plain", "round-robin", tmp_path, workers=1)
     running.clean = False
