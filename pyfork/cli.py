@@ -217,11 +217,11 @@ def _collect_garbage() -> None:
 
 
 def _libraries(config: Config) -> Iterator[str]:
-    """What the engine will use, as far as it is installed."""
-    wanted = []
+    """What workers will use, as far as it is installed."""
+    wanted = ["hashlib"]  # nearly every application: what OpenSSL sets up for it is shared then
     if config.loop != "asyncio":
         wanted.append("uvloop")
-    if config.http != "h11":
+    if config.worker_class == "uvicorn" and config.http != "h11":
         wanted.append("httptools")
     if config.certfile:
         wanted.append("pyfork.http.tls_gateways")

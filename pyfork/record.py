@@ -10,6 +10,8 @@ In exchange, making an instance is slower: not for the hot path.
 from collections.abc import Callable
 from typing import Any, TypeVar, dataclass_transform, overload
 
+from pyfork.annotations import annotations
+
 T = TypeVar("T")
 
 
@@ -137,7 +139,7 @@ def _values(of: Any) -> tuple[Any, ...]:
 
 def _make(cls: type, base: type, *, kw_only: bool) -> type:
     body = dict(cls.__dict__)
-    fields = tuple(body.get("__annotations__", ()))
+    fields = tuple(annotations(cls))
     declared = {name: body.pop(name) for name in fields if name in body}
     special = {name: each for name, each in declared.items() if isinstance(each, _Field)}
     given = tuple(name for name in fields if name not in special or special[name].init)

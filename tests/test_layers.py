@@ -13,6 +13,7 @@ GROUND, TOOLS, CHILD, CLUSTER, PARENT, DOOR = range(6)
 # The longest prefix that fits says which layer a module is in.
 LAYERS = {
     "pyfork": GROUND,  # its version
+    "pyfork.annotations": GROUND,
     "pyfork.errors": GROUND,
     "pyfork.record": GROUND,
     "pyfork.ipc.messages": GROUND,

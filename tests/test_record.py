@@ -1,7 +1,8 @@
 """Records behave as frozen dataclasses do, entities as those that change."""
 
+import sys
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pytest
 
@@ -157,3 +158,23 @@ def test_a_record_may_be_generic() -> None:
     box: Box[int] = Box(2)
     assert (box.content, Box[int](2)) == (2, box)
     assert fields(Box) == ("content",)
+
+
+def test_a_class_is_asked_for_its_fields() -> None:
+    """From CPython 3.14 on they are not in its body."""
+
+    class Lazy(type):
+        @property
+        def __annotations__(cls) -> dict[str, Any]:  # type: ignore[override]
+            return {"x": int}
+
+    point: Any = record(Lazy("Point", (), {}))
+    assert fields(point) == ("x",)
+    assert point(1) == point(x=1)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="names are looked up at once")
+def test_a_field_may_be_of_a_type_for_checkers_alone() -> None:
+    names: dict[str, Any] = {"record": record}
+    exec("@record\nclass Point:\n    x: NotThere\n    y: int = 0", names)
+    assert fields(names["Point"]) == ("x", "y")

@@ -1,10 +1,10 @@
 """The one place where this program forks, and what a child must undo before it is itself.
 
 A signal that arrives between fork and the child's first own handler would run the arbiter's
-handler in the child, and be lost; so all signals are blocked across the fork. A descriptor that
-the child keeps by accident has consequences elsewhere: a sibling's channel end hides the arbiter's
-death from that sibling, a dropped listener keeps its port. So the child closes whatever the
-caller lists, and the caller lists everything.
+handler in the child, and be lost; so those that have one are blocked across the fork. A descriptor
+that the child keeps by accident has consequences elsewhere: a sibling's channel end hides the
+arbiter's death from that sibling, a dropped listener keeps its port. So the child closes whatever
+the caller lists, and the caller lists everything.
 """
 
 import atexit
@@ -22,6 +22,8 @@ from pyfork.arbiter.signals import MEANINGS
 
 log = logging.getLogger("pyfork.error")
 
+_HANDLED = frozenset(meaning.number for meaning in MEANINGS)
+
 
 def fork(run: Callable[[], int], *, disown: Iterable[Callable[[], object]]) -> int:
     """Fork a child that calls ``run`` and ends with the status that it returns.
@@ -38,7 +40,7 @@ def fork(run: Callable[[], int], *, disown: Iterable[Callable[[], object]]) -> i
     """
     for stream in (sys.stdout, sys.stderr):  # or what is buffered is written by both
         _flush(stream)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
     try:
         pid = os.fork()
         if pid == 0:

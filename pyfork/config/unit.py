@@ -59,4 +59,5 @@ def readdressed(environ: Mapping[str, str], old: int, new: int) -> dict[str, str
 def withhold(environ: MutableMapping[str, str]) -> None:
     """Take the variables away: a worker's program must not speak for the service."""
     for name in _VARIABLES:
-        environ.pop(name, None)
+        if name in environ:
+            del environ[name]

@@ -38,7 +38,8 @@ def enter(
     Raises:
         BootError: the directory cannot be entered.
     """
-    os.environ.update(env)
+    for name, value in env:
+        os.environ[name] = value
     if chdir is not None:
         try:
             os.chdir(chdir)

@@ -3,7 +3,10 @@
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
+from types import FunctionType
 from typing import Any
+
+from pyfork.annotations import annotations, forward_references
 
 _PROBED = ("scope", "receive", "send")
 
@@ -43,7 +46,7 @@ def describe(app: Callable[..., Any]) -> str:
     name = getattr(app, "__qualname__", None)
     what = f"class {name}" if inspect.isclass(app) else name or f"a {type(app).__qualname__}"
     try:
-        return f"{what}{inspect.signature(app)}"
+        return f"{what}{_signature(app)}"
     except (TypeError, ValueError):
         return str(what)
 
@@ -62,7 +65,7 @@ def is_awaitable(value: Any) -> bool:
 
 def _target(app: Any) -> Any:
     """The function that runs in the end: below partials, bound methods and ``__call__``."""
-    while True:
+    while not isinstance(app, FunctionType):
         if isinstance(app, functools.partial):
             app = app.func
         elif inspect.ismethod(app):
@@ -72,6 +75,7 @@ def _target(app: Any) -> Any:
             if inspect.isclass(app) or not inspect.isfunction(call):
                 return app
             app = call
+    return app
 
 
 def _detect_class(app: type) -> str | None:
@@ -87,8 +91,10 @@ def _detect_class(app: type) -> str | None:
 
 def _accepts(app: Callable[..., Any]) -> Callable[[int], bool]:
     """A predicate: can it be called with so many positional arguments?"""
+    if isinstance(app, FunctionType) and not vars(app):  # nothing says that it takes others
+        return _taken_by(app)
     try:
-        signature = inspect.signature(app)
+        signature = _signature(app)
     except (TypeError, ValueError):  # written in C without a signature: only WSGI's is thinkable
         return lambda count: count == 2
 
@@ -102,12 +108,31 @@ def _accepts(app: Callable[..., Any]) -> Callable[[int], bool]:
     return accepts
 
 
+def _taken_by(function: FunctionType) -> Callable[[int], bool]:
+    """The same of a function, without all that `inspect` does for it: every worker asks this."""
+    code = function.__code__
+    needed = code.co_argcount - len(function.__defaults__ or ())
+    most = float("inf") if code.co_flags & inspect.CO_VARARGS else code.co_argcount
+    demands_names = code.co_kwonlyargcount > len(function.__kwdefaults__ or ())
+    return lambda count: needed <= count <= most and not demands_names
+
+
+def _signature(app: Callable[..., Any]) -> inspect.Signature:
+    """TypeError or ValueError where there is none; its annotations need not mean anything."""
+    try:
+        return inspect.signature(app)
+    except NameError:  # see pyfork.annotations
+        take: Any = inspect.signature  # it has this argument since then
+        taken: inspect.Signature = take(app, annotation_format=forward_references())
+        return taken
+
+
 def _first_name(app: Callable[..., Any]) -> str:
-    return next(iter(inspect.signature(app).parameters), "")
+    return next(iter(_signature(app).parameters), "")
 
 
 def _returns_awaitable(target: Any) -> bool:
-    annotation = getattr(target, "__annotations__", {}).get("return")
+    annotation = annotations(target).get("return")
     if isinstance(annotation, str):
         return annotation.partition("[")[0].rpartition(".")[2] in ("Awaitable", "Coroutine")
     origin = getattr(annotation, "__origin__", annotation)

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+from keyword import iskeyword
 from typing import Any
 
 from pyfork.errors import BootError
@@ -35,8 +36,9 @@ def parse(text: str) -> Spec:
         raise BootError(f"cannot load {text}: {_from_path(module, rest)}")
     if not _DOTTED.fullmatch(module) or (colon and not rest):
         raise _malformed(text)
-    if not colon:
-        return Spec(text, module, (), None)
+    names = tuple(rest.split(".")) if colon else ()
+    if all(name.isidentifier() and name.isascii() and not iskeyword(name) for name in names):
+        return Spec(text, module, names, None)
     try:
         tree = ast.parse(rest, mode="eval").body
         call = None
