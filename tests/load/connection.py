@@ -6,6 +6,7 @@ Every way to fail is raised as a `Loss` that says which.
 import asyncio
 import socket
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -114,11 +115,10 @@ class Connection:
         self._wire.close()
 
     async def send(self, data: bytes) -> None:
-        try:
+        """Send. A failure is none yet: the server may have answered before it closed, which is what
+        will be read; that it has not is what counts."""
+        with suppress(OSError):
             await self._wire.send(data)
-        except OSError as error:
-            # The server may have answered before it closed; no answer is what counts.
-            raise self._lost(repr(error)) from error
 
     async def read_response(self) -> Response:
         head = await self._until(b"\r\n\r\n")
