@@ -41,7 +41,12 @@ class AsgiGateway:
     """What all requests of one worker share: the application and the lifespan's state."""
 
     def __init__(
-        self, app: AsgiApp, *, loop: asyncio.AbstractEventLoop, root_path: str, state: Scope
+        self,
+        app: AsgiApp,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        root_path: str,
+        state: dict[str, Any],
     ) -> None:
         self.app = app
         self.loop = loop
@@ -197,37 +202,44 @@ class AsgiExchange(Exchange):
                 raise RuntimeError("http.response.start was sent twice")
             self.head_message = message
         elif kind == "http.response.body":
-            self._send_body(message.get("body", b""), more=message.get("more_body", False))
+            body, more = message.get("body", b""), message.get("more_body", False)
+            if self.response is None and not more:
+                self._send_whole(body)
+                return
+            self._send_piece(body, more=more)
             if self.connection.write_paused and not self.finished:
                 await self._drained()
         else:
             raise RuntimeError(f"an HTTP response has no message {kind!r}")
 
-    def _send_body(self, body: bytes, *, more: bool) -> None:
-        if self.finished:
-            raise RuntimeError("the response was complete already")
-        if self.response is None:
-            start, self.head_message = self.head_message, None
-            if start is None:
-                raise RuntimeError("http.response.body was sent before http.response.start")
-            self._send_first(start, body, more=more)
-        else:
-            if body:
-                self.send_more(body)
-            if not more:
-                self.finish()
-        if self.news is not None and not more:
-            self.news.set()
-
-    def _send_first(self, start: Message, body: bytes, *, more: bool) -> None:
+    def _send_whole(self, body: bytes) -> None:
+        start = self._begun()
         status, headers = start["status"], start.get("headers", ())
-        if more:
-            self.respond(status, None, headers, body)
-        elif body or self.head.line.method != "HEAD":
+        if body or self.head.line.method != "HEAD":
             self.respond_whole(status, None, headers, body)
         else:  # how long the content would be is not said
             self.respond(status, None, headers)
             self.finish()
+        self._wake()
+
+    def _send_piece(self, body: bytes, *, more: bool) -> None:
+        if self.finished:
+            raise RuntimeError("the response was complete already")
+        if self.response is None:
+            start = self._begun()
+            self.respond(start["status"], None, start.get("headers", ()), body)
+        elif body:
+            self.send_more(body)
+        if not more:
+            self.finish()
+            self._wake()
+
+    def _begun(self) -> Message:
+        """http.response.start, once."""
+        start, self.head_message = self.head_message, None
+        if start is None:
+            raise RuntimeError("http.response.body was sent before http.response.start")
+        return start
 
     async def _drained(self) -> None:
         """Wait until the client has room."""

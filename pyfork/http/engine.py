@@ -86,6 +86,7 @@ class Engine:
 
     def end(self, exchange: "Exchange", *, answered: bool = True) -> None:
         """A request is over, whether the application had begun to work on it or not."""
+        exchange.finished = True
         if exchange.started:
             self.running -= 1
         if answered:
@@ -94,6 +95,8 @@ class Engine:
                 self.worn()
         running = self.running
         self.line.end(self.served, running, self.busy_since if running else 0.0)
+        if self.access is not None and answered:
+            self.access.write(exchange.access())
 
     def add(self, connection: "Connection") -> None:
         """A connection begins; it was counted when it was accepted."""

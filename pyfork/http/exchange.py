@@ -77,7 +77,6 @@ class Exchange:
 
     def abandon(self) -> None:
         """Give up before a response began: the connection answers in its place."""
-        self.finished = True
         self.connection.engine.end(self, answered=False)
 
     @property
@@ -113,7 +112,9 @@ class Exchange:
         Fields are pairs of bytes, or of text. Raises ResponseError, with nothing sent, for a
         head that HTTP does not allow.
         """
-        response = self._begin(status, reason, headers, length)
+        heads = self.connection.engine.heads
+        closing = self._closes(length)
+        response = heads.begin(self.head, status, reason, headers, closing, length)
         framed = response.body(first) if first else b""
         self.response = response
         self.length = len(first)
@@ -125,42 +126,36 @@ class Exchange:
         """`respond` with all of the content, and `finish`."""
         if type(data) is not bytes:
             data = bytes(memoryview(data))  # TypeError for what is not bytes at all
+        connection = self.connection
+        engine = connection.engine
         length = len(data)
-        response = self._begin(status, reason, headers, length)
+        usual = self.arrived and not (connection.closing or engine.draining)
+        closing = False if usual else self._closes(length)
+        response = engine.heads.begin(self.head, status, reason, headers, closing, length)
         if response.left == length:  # which frames it, or there is nothing to frame
             response.left = 0
         else:
             data = response.body(data) + response.end()
         self.response = response
         self.length = length
-        connection = self.connection
         if connection.lost:
             pass
         elif length <= _COPIED:
             connection.transport.write(response.head + data)
         else:
             connection.transport.writelines((response.head, data))
-        self.settle()
+        engine.end(self)
         connection.exchange_done(self, close=response.close)
 
-    def _begin(
-        self,
-        status: int,
-        reason: bytes | None,
-        headers: Iterable[tuple[Any, Any]],
-        length: int | None,
-    ) -> Response:
+    def _closes(self, length: int | None) -> bool:
+        """Whether the connection ends behind a response of ``length`` bytes of content."""
         connection = self.connection
-        engine = connection.engine
-        closing = (connection.closing or engine.draining) and connection.ends_here
-        if not self.arrived:
-            closing = closing or self.must_continue or (length is not None and self._unwanted)
-        return engine.heads.begin(self.head, status, reason, headers, closing, length)
-
-    @property
-    def _unwanted(self) -> bool:
-        """Whether more of the request's content is to come than is read for nobody."""
-        return (self.head.block.content_length or 0) - self.received > DISCARD
+        if (connection.closing or connection.engine.draining) and connection.ends_here:
+            return True
+        if self.arrived:
+            return False
+        left = (self.head.block.content_length or 0) - self.received
+        return self.must_continue or (length is not None and left > DISCARD)
 
     def send_more(self, data: bytes) -> None:
         """Send more content. Raises ResponseError for bytes beyond Content-Length."""
@@ -176,7 +171,7 @@ class Exchange:
         last = self.response.end()
         if last:
             self.connection.write(last)
-        self.settle()
+        self.connection.engine.end(self)
         self.connection.exchange_done(self, close=self.response.close)
 
     def fail(self, status: int = 500, why: str = "the application failed") -> None:
@@ -190,7 +185,7 @@ class Exchange:
             self.finish()
             return
         log.debug("cut a response short: %s", why)
-        self.settle()
+        self.connection.engine.end(self)
         self.connection.exchange_cut(self)
 
     def refuse_response(self, error: Exception) -> None:
@@ -203,15 +198,8 @@ class Exchange:
         path = self.head.path.decode("latin-1")
         log.exception("error in the application at %s %s", self.head.method, path)
 
-    def settle(self) -> None:
-        """Count this out as answered, and write the access log where there is one."""
-        self.finished = True
-        engine = self.connection.engine
-        engine.end(self)
-        if engine.access is not None:
-            engine.access.write(self._access())
-
-    def _access(self) -> Access:
+    def access(self) -> Access:
+        """This, as the access log tells of it."""
         head, response = self.head, self.response
         return Access(
             client=self.client_address(),

@@ -12,12 +12,24 @@ from pyfork.http.request import RequestHead
 from pyfork.http.response import LINES, NO_CONTENT, SPECIAL, Response, ResponseError, begin, checked
 
 _FIELDS = 512  # fields remembered
-_FIELD = 256  # characters of the longest of them
+_FIELD = 256  # bytes of the longest of them
 
 _USUAL = {status: line for status, line in LINES.items() if status not in NO_CONTENT}
 
+_CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
 # Not remembered: no two are the same, and nobody expects to find them in memory later.
 _SECRET = b"set-cookie"
+
+
+class _Special(Exception):
+    """A field of the connection, or one that stands for ours."""
+
+
+class _Length(bytes):
+    """The line of a Content-Length."""
+
+    value: int
 
 
 class Heads:
@@ -30,8 +42,6 @@ class Heads:
         self._ours = b""  # both lines
         # Field as the application gives it, a pair of bytes or of text -> its line.
         self._lines: dict[Any, bytes] = {}
-        # The same for Content-Length -> its value, and its line.
-        self._lengths: dict[Any, tuple[int, bytes]] = {}
 
     def date(self, line: bytes) -> None:
         """Once a second: the Date line from now on."""
@@ -60,72 +70,59 @@ class Heads:
         if type(headers) is not list:
             headers = list(headers)
         line = _USUAL.get(status)
-        found = None
-        if line is not None and reason is None and request.line.usual:
-            found = self._pass_on(headers)
-        if line is None or found is None:
-            fields = [_as_bytes(field) for field in headers]
-            return begin(
-                request, status, reason, fields, closing=closing, length=length, **self.ours
-            )
-        passed, left = found
-        chunked = False
-        framing = b""
-        if left is not None:
-            if length is not None and length < left:
-                raise ResponseError(f"content is {left - length} bytes short of the Content-Length")
-        elif length is not None:
-            framing = b"Content-Length: %d\r\n" % length
-            left = length
-        else:
-            framing = b"Transfer-Encoding: chunked\r\n"
-            chunked = True
-        closing = closing or not request.block.keep_alive
-        end = b"Connection: close\r\n\r\n" if closing else b"\r\n"
-        head = b"".join((line, self._ours, *passed, framing, end))
-        return Response(status, head, closing, True, chunked, left)
-
-    def _pass_on(self, headers: list[tuple[Any, Any]]) -> tuple[list[bytes], int | None] | None:
-        """The fields' lines, and what Content-Length says; None where it takes a closer look."""
-        passed: list[bytes] = []
-        said = None
-        lines, lengths = self._lines, self._lengths
+        if line is None or reason is not None or not request.line.usual:
+            return self._closely(request, status, reason, headers, closing, length)
+        pieces = [line, self._ours]
+        left = None
+        known = self._lines
         try:
             for field in headers:
-                line = lines.get(field)
-                if line is None:
-                    if field not in lengths:
-                        line = self._learn(field)
-                    if field in lengths and said is None:
-                        said, line = lengths[field]
-                    if line is None:
-                        return None
-                passed.append(line)
-        except TypeError:  # not even hashable
-            return None
-        return passed, said
+                line = known.get(field) or self._learn(field)
+                if type(line) is _Length:
+                    if left is not None:
+                        raise ResponseError("Content-Length came twice")
+                    left = line.value
+                pieces.append(line)
+        except (TypeError, _Special):  # not even hashable, or not simply passed on
+            return self._closely(request, status, reason, headers, closing, length)
+        if left is None:
+            pieces.append(_CHUNKED if length is None else b"Content-Length: %d\r\n" % length)
+            left = length
+        elif length is not None and length < left:
+            raise ResponseError(f"content is {left - length} bytes short of the Content-Length")
+        closing = closing or not request.block.keep_alive
+        pieces.append(b"Connection: close\r\n\r\n" if closing else b"\r\n")
+        return Response(status, b"".join(pieces), closing, True, left is None, left)
 
-    def _learn(self, field: tuple[Any, Any]) -> bytes | None:
-        """The line of a field; None for those that are not simply passed on.
-
-        A Content-Length is put among the lengths. Raises ResponseError.
-        """
+    def _learn(self, field: tuple[Any, Any]) -> bytes:
+        """The line of a field. Raises ResponseError, and _Special."""
         [(name, value)], [lower] = checked([_as_bytes(field)])
         if lower in SPECIAL:
-            return None
-        line: bytes | None = b"%b: %b\r\n" % (name, value)
-        memory: dict[Any, Any] = self._lines
-        entry: Any = line
+            raise _Special
+        line = b"%b: %b\r\n" % (name, value)
         if lower == b"content-length":
             if not value.isdigit() or len(value) > 18:
                 raise ResponseError(f"invalid Content-Length {value!r}")
-            memory, entry, line = self._lengths, (int(value), line), None
-        elif len(name) + len(value) > _FIELD or lower == _SECRET:
-            return line
-        if len(memory) >= _FIELDS:
-            memory.clear()
-        memory[field] = entry
+            line = _Length(line)
+            line.value = int(value)
+        if len(line) <= _FIELD and lower != _SECRET:
+            if len(self._lines) >= _FIELDS:
+                self._lines.clear()
+            self._lines[field] = line
         return line
+
+    def _closely(
+        self,
+        request: RequestHead,
+        status: int,
+        reason: bytes | None,
+        headers: list[tuple[Any, Any]],
+        closing: bool,
+        length: int | None,
+    ) -> Response:
+        """The long way."""
+        fields = [_as_bytes(field) for field in headers]
+        return begin(request, status, reason, fields, closing=closing, length=length, **self.ours)
 
 
 def _as_bytes(field: tuple[Any, Any]) -> tuple[bytes, bytes]:

@@ -11,7 +11,7 @@ from pyfork.errors import ProtocolError
 from pyfork.http.chunked import Chunked
 from pyfork.http.partial_head import PartialHead
 from pyfork.http.reader import HeadReader
-from pyfork.http.request import FieldBlock, RequestHead
+from pyfork.http.request import FieldBlock, RequestHead, RequestLine
 
 
 class Events(Protocol):
@@ -39,7 +39,7 @@ class Parser:
     """Reads the requests of one connection."""
 
     __slots__ = (
-        "_block",
+        "_again",
         "_chunked",
         "_error",
         "_last",
@@ -56,10 +56,10 @@ class Parser:
         # For the connection's life.
         self._reader = reader
         self._sink = sink
-        # Of the last head: its field lines, if they ended a request, and what they mean. Most
-        # clients send the same ones again.
+        # Of the last head: its field lines, if they ended a request, and what they were read as.
+        # Most clients send the same ones again.
         self._seen: bytes | None = None
-        self._block = _NOTHING
+        self._again = _NOTHING
         # For one request.
         self.state = ParserState.BETWEEN
         self._partial: PartialHead | None = None  # a head that arrives in pieces
@@ -85,13 +85,16 @@ class Parser:
             if rest == self._seen:
                 line = self._reader.known.get(text)
                 if line is not None and self._partial is None:
-                    self._sink.head_received(RequestHead(line, self._block), whole=True)
+                    head = self._again
+                    if head.line is not line:
+                        head = self._again = RequestHead(line, head.block)
+                    self._sink.head_received(head, whole=True)
                     return b""
         return self._feed(data)
 
     def forget(self) -> None:
         """Free what is remembered of the last head."""
-        self._seen, self._block = None, _NOTHING
+        self._seen, self._again = None, _NOTHING
 
     def _feed(self, data: bytes) -> bytes:
         if self._error is not None:
@@ -148,7 +151,7 @@ class Parser:
             self.state = _BETWEEN
             # Not where the request line had a say in what the fields mean.
             usual = head.line.version == "1.1" and not head.line.authority
-            self._seen, self._block = (text, block) if usual else (None, _NOTHING)
+            self._seen, self._again = (text, head) if usual else (None, _NOTHING)
             self._sink.head_received(head, whole=True)
             return
         self.forget()
@@ -182,5 +185,5 @@ class Parser:
         return end
 
 
-_NOTHING = FieldBlock([], keep_alive=True)
+_NOTHING = RequestHead(RequestLine("GET", b"/", "1.1"), FieldBlock([], keep_alive=True))
 _BETWEEN, _HEAD, _BODY = ParserState.BETWEEN, ParserState.HEAD, ParserState.BODY

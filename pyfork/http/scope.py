@@ -20,7 +20,7 @@ class Scopes:
     here is kept with them.
     """
 
-    def __init__(self, *, root_path: str, state: Scope) -> None:
+    def __init__(self, *, root_path: str, state: dict[str, Any]) -> None:
         self._root = root_path.rstrip("/")
         self._state = state
 
@@ -32,10 +32,8 @@ class Scopes:
         if block.made is None:
             block.made = self._of_block(connection, block)
         scope: dict[str, Any] = block.made | line.made
-        scope["asgi"] = {"version": "3.0", "spec_version": "2.4"}
         scope["headers"] = block.fields.copy()
-        scope["state"] = self._state.copy() if isinstance(self._state, dict) else self._state
-        scope["extensions"] = {}
+        scope["state"] = self._state.copy()
         return scope
 
     def _of_line(self, line: RequestLine) -> dict[str, Any]:
@@ -54,6 +52,10 @@ class Scopes:
         """What a connection and the fields of a head on it say."""
         host = connection.peer_host
         scope: dict[str, Any] = {
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "extensions": {},
+            "headers": block.fields,
+            "state": self._state,
             "scheme": connection.scheme,
             "client": (host, connection.peer_port) if host else None,
             "server": _server(connection.sockname),
