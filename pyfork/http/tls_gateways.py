@@ -76,7 +76,9 @@ class TlsWsgiGateway(WsgiGateway):
 class TlsAsgiGateway(AsgiGateway):
     """Of the asgi worker."""
 
-    def __init__(self, app: AsgiApp, *, root_path: str, state: dict[str, Any], **options: Any) -> None:
+    def __init__(
+        self, app: AsgiApp, *, root_path: str, state: dict[str, Any], **options: Any
+    ) -> None:
         super().__init__(app, root_path=root_path, state=state, **options)
         self.scopes = TlsScopes(root_path=root_path, state=state)
 
