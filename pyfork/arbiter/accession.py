@@ -7,12 +7,11 @@ takes the idle connections that the other one offers while it drains.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from pyfork.arbiter.facts import Asked, Wish
-from pyfork.arbiter.handoffs import Handoffs, Taker
 from pyfork.arbiter.heritage import Predecessor
-from pyfork.arbiter.supervisor import Supervisor
+from pyfork.arbiter.house import House
 from pyfork.ipc.messages import (
     Dismissed,
     Failed,
@@ -22,7 +21,6 @@ from pyfork.ipc.messages import (
     Offered,
     Succeeded,
 )
-from pyfork.ipc.wires import Wires
 
 log = logging.getLogger("pyfork.error")
 
@@ -31,62 +29,55 @@ class Accession:
     """How this arbiter comes into its own.
 
     Args:
-        take_charge: called once, when it is in charge.
+        predecessor: None: there is nobody to come after, and this one is in charge from the start.
+        take_charge: called once, when it is in charge after another.
     """
 
     def __init__(
-        self,
-        predecessor: Predecessor,
-        *,
-        supervisor: Supervisor,
-        wires: Wires,
-        handoffs: Handoffs,
-        takers: Callable[[], Iterable[Taker]],
-        take_charge: Callable[[], None],
+        self, house: House, predecessor: Predecessor | None, *, take_charge: Callable[[], None]
     ) -> None:
-        self._predecessor = predecessor
-        self._supervisor = supervisor
-        self._wires = wires
-        self._handoffs = handoffs
-        self._takers = takers
+        self._house = house
+        self._predecessor = predecessor  # None also when it has gone
         self._take_charge = take_charge
-        self._connected = True  # the other one has not gone
         self._ready = False  # all workers are
         self._told = False  # the other one knows that this one leaves
-        self.complete = False  # this arbiter is in charge
+        self.complete = predecessor is None  # this arbiter is in charge
         self.dismissed = ""  # why it never will be
-        wires.connect(predecessor.channel, self._heard, self._closed)
+        if predecessor:
+            house.wires.connect(predecessor.channel, self._heard, self._closed)
 
     @property
     def over(self) -> bool:
         """Whether this arbiter is in charge and the one before it has left."""
-        return self.complete and not self._connected
+        return self.complete and self._predecessor is None
 
     def disown(self) -> None:
         """Close what a forked child has of it."""
-        self._predecessor.channel.close()
+        if self._predecessor:
+            self._predecessor.channel.close()
 
     def succeed(self) -> None:
         """All workers are ready."""
         if self._ready:
             return
         self._ready = True
-        if self._connected:
-            self._wires.send(self._predecessor.channel, Succeeded())
+        if self._predecessor:
+            self._house.wires.send(self._predecessor.channel, Succeeded())
         else:
             self._complete()
 
     def act(self) -> None:
         """Once a turn: who comes after all that is not to carry on when we are told to stop."""
-        if self.complete and self._supervisor.stopping and self._connected and not self._told:
+        stopping = self.complete and self._house.supervisor.stopping
+        if stopping and self._predecessor and not self._told:
             self._told = True
-            self._wires.send(self._predecessor.channel, Leaving())
+            self._house.wires.send(self._predecessor.channel, Leaving())
 
     def fail(self, reason: str, detail: str) -> None:
         """This arbiter is at its end: if it never was in charge, tell why."""
-        if not self.complete and self._connected:
+        if not self.complete and self._predecessor:
             reason = reason or "it was told to stop"
-            self._wires.send(self._predecessor.channel, Failed(reason, detail))
+            self._house.wires.send(self._predecessor.channel, Failed(reason, detail))
 
     def _complete(self) -> None:
         self.complete = True
@@ -98,17 +89,20 @@ class Accession:
             case Granted() if self._ready and not self.complete:
                 self._complete()
             case Offered(connection=connection):
-                self._handoffs.offer(self._predecessor, connection, fds, self._takers())
+                assert self._predecessor
+                house = self._house
+                house.handoffs.offer(self._predecessor, connection, fds, house.crew)
             case Dismissed(reason=reason) if not self.complete:
                 self.dismissed = f"the running server serves on: {reason}"
-                self._supervisor.feed(Asked(Wish.QUIT), time.monotonic())
+                self._house.supervisor.feed(Asked(Wish.QUIT), time.monotonic())
             case _:
                 log.error("the arbiter before this one sent what is not its to say: %s", message)
 
     def _closed(self, why: str) -> None:
-        self._connected = False
-        self._handoffs.forget(self._predecessor)
+        assert self._predecessor
+        self._house.handoffs.forget(self._predecessor)
         self._predecessor.channel.close()
+        self._predecessor = None
         if self.complete:
             log.info("upgrade: the arbiter before this one has left")
         elif not self.dismissed:

@@ -11,9 +11,7 @@ import time
 from pyfork import __version__
 from pyfork.arbiter import journal
 from pyfork.arbiter.actions import Abandon
-from pyfork.arbiter.crew import Crew
-from pyfork.arbiter.generations import Generations
-from pyfork.arbiter.ports import Ports
+from pyfork.arbiter.house import House
 from pyfork.arbiter.supervisor import SUPERSEDED
 from pyfork.config.settings import Config
 from pyfork.ipc.messages import Changed
@@ -29,10 +27,10 @@ ERROR_PAGE = "error page"  # the interface of a worker whose application does no
 class Console:
     """Speaks to every log, and more to a terminal."""
 
-    def __init__(self, generations: Generations, crew: Crew, ports: Ports) -> None:
-        self._generations = generations
-        self._crew = crew
-        self._ports = ports
+    def __init__(self, house: House) -> None:
+        self._generations = house.generations
+        self._crew = house.crew
+        self._ports = house.ports
         self._began = time.monotonic()
         self._causes: dict[int, Changed] = {}  # by the generation that they led to
 

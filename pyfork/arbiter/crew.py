@@ -39,7 +39,7 @@ class Crew:
     """Every worker process there is."""
 
     worker_main: str  # dotted name of a WorkerMain; resolved in the child
-    disown: Callable[[], Iterable[Callable[[], object]]]  # what a child closes of the arbiter's
+    private: list[Callable[[], object]]  # closes what is the arbiter's alone: called in each child
     scoreboard: Scoreboard
     hooks: Hooks
     _members: dict[int, Member] = field(default_factory=dict)  # by serial
@@ -172,7 +172,7 @@ class Crew:
         served_otherwise = member.trays or member.minds
         strange = ports.all().values() if served_otherwise else ports.not_of(member.generation)
         return [
-            *self.disown(),
+            *self.private,
             *(listener.close for listener in strange),
             *self.channels(),
             member.channel.close,

@@ -9,39 +9,32 @@ are workers of both.
 
 import socket
 
-from pyfork.arbiter.crew import Crew
-from pyfork.arbiter.generations import Generations
+from pyfork.arbiter.house import House
 from pyfork.arbiter.member import BOUND, Member
-from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.queues import Queues
-from pyfork.arbiter.supervisor import Supervisor
 from pyfork.cluster.round_robin import RoundRobin
 from pyfork.cluster.rounds import Rounds
 from pyfork.ipc.messages import Mind
-from pyfork.ipc.wires import Wires
 from pyfork.record import entity, field
 
 
-@entity(kw_only=True)
+@entity
 class Dispatch:
     """The policy of the generation that serves, carried out."""
 
-    supervisor: Supervisor
-    generations: Generations
-    crew: Crew
-    ports: Ports
-    wires: Wires
+    house: House
     _round_robin: RoundRobin = field(init=False)
     _rounds: Rounds = field(init=False)
     _queues: Queues = field(init=False)
     _finished: bool = False
 
     def __post_init__(self) -> None:
+        wires, ports = self.house.wires, self.house.ports
         self._round_robin = RoundRobin(
-            self.wires, key=BOUND, takers=self._with_trays, listeners=self._listeners
+            wires, key=BOUND, takers=self._with_trays, listeners=self._listeners
         )
-        self._rounds = Rounds(self.wires, self.ports.handles, self._takers)
-        self._queues = Queues(self.wires, self.ports, self._takers)
+        self._rounds = Rounds(wires, ports.handles, self._takers)
+        self._queues = Queues(wires, ports, self._takers)
 
     @property
     def holding(self) -> bool:
@@ -90,24 +83,24 @@ class Dispatch:
         self._round_robin.act(now)
         self._rounds.act(now)
         if not self._finished:
-            serving = self.supervisor.serving
-            backlog = self.generations.config(serving.number).backlog
+            serving = self.house.supervisor.serving
+            backlog = self.house.generations.config(serving.number).backlog
             self._queues.act(serving.number, slots=serving.size, backlog=backlog)
 
     def finish(self) -> None:
         """This is the end of the port: the workers empty the kernel's queues."""
         if self._finished:
             return
-        listeners = self.ports.sockets(self.supervisor.serving.number)
+        listeners = self.house.ports.sockets(self.house.supervisor.serving.number)
         fds = [each.fileno() for each in listeners.values()]
         for member in self._with_trays():
-            self.wires.send(member.channel, Mind(list(listeners)), fds)
+            self.house.wires.send(member.channel, Mind(list(listeners)), fds)
         self._round_robin.finish()
         self._rounds.finish()
         self._finished = True
 
     def _takers(self) -> list[Member]:
-        return [each for each in self.crew if each.on_duty and not each.held]
+        return [each for each in self.house.crew if each.on_duty and not each.held]
 
     def _with_trays(self) -> list[Member]:
         return [each for each in self._takers() if BOUND in each.trays]
@@ -115,4 +108,4 @@ class Dispatch:
     def _listeners(self) -> list[socket.socket]:
         if self._finished:
             return []
-        return list(self.ports.sockets(self.supervisor.serving.number).values())
+        return list(self.house.ports.sockets(self.house.supervisor.serving.number).values())

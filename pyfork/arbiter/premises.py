@@ -8,11 +8,10 @@ import logging
 import os
 import resource
 
-from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.heritage import Estate, Heritage, Predecessor
+from pyfork.arbiter.house import House
+from pyfork.arbiter.passed import account_for
 from pyfork.arbiter.pidfile import PidFile
-from pyfork.arbiter.ports import Ports
-from pyfork.arbiter.systemd import account_for
 from pyfork.config import unit
 from pyfork.config.settings import Config
 from pyfork.errors import PyforkError
@@ -23,9 +22,9 @@ log = logging.getLogger("pyfork.error")
 class Premises:
     """Opened once, closed once."""
 
-    def __init__(self, ports: Ports, generations: Generations) -> None:
-        self._ports = ports
-        self._generations = generations
+    def __init__(self, house: House) -> None:
+        self._ports = house.ports
+        self._generations = house.generations
         self._pidfile: PidFile | None = None
 
     def open(self, config: Config, heritage: Heritage) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from pyfork import __version__
 from pyfork.arbiter.crew import Crew
-from pyfork.arbiter.generations import Generations, Outcome
+from pyfork.arbiter.generations import Outcome
+from pyfork.arbiter.house import House
 from pyfork.arbiter.member import Member
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.roster import Haste, State, Worker
@@ -19,17 +20,9 @@ from pyfork.ipc.memory import resident
 from pyfork.net.listening import listening, queues
 
 
-def describe(
-    supervisor: Supervisor,
-    generations: Generations,
-    ports: Ports,
-    crew: Crew,
-    upgrade: Upgrade,
-    *,
-    started: float,
-    now: float,
-) -> dict[str, Any]:
+def describe(house: House, upgrade: Upgrade, *, uptime: float, now: float) -> dict[str, Any]:
     """Everything that ``status`` answers. Reads /proc: for somebody who asks, not for each turn."""
+    supervisor, generations = house.supervisor, house.generations
     serving = supervisor.serving
     config = generations.config(serving.number)
     state = state_of(supervisor)
@@ -39,18 +32,18 @@ def describe(
         "pid": os.getpid(),
         "name": config.name,
         "app": config.app,
-        "addresses": ports.addresses(serving.number),
+        "addresses": house.ports.addresses(serving.number),
         "state": state,
         "ready": state in ("serving", "reloading") and supervisor.complete,
         "generation": serving.number,
-        "uptime": now - started,
+        "uptime": uptime,
         "last_reload": _outcome(generations.last, now),
         "upgrade": upgrade.stage.value if upgrade.stage is not Stage.NONE else None,
         "last_upgrade": _outcome(upgrade.last, now),
         "workers_wanted": serving.size,
         "workers": [
             _worker(member, known.get(member.worker), now)
-            for member in sorted(crew, key=lambda each: (each.slot, each.generation))
+            for member in sorted(house.crew, key=lambda each: (each.slot, each.generation))
         ],
     }
 

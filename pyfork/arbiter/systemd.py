@@ -1,4 +1,4 @@
-"""What the service manager is told, by sd_notify(3), and what becomes of the sockets it passed.
+"""What the service manager is told, by sd_notify(3).
 
 Once a turn `Herald` looks at where the server is, compares that with what it told last, and tells
 the difference: so nothing is told twice, and what could not be told is told later. `news`, which
@@ -8,43 +8,19 @@ decides, is pure. Nothing here waits, and a service manager that does not listen
 import logging
 import os
 import socket
-from collections.abc import Mapping
 from enum import Enum
 
-from pyfork.arbiter.generations import Generations, Outcome
+from pyfork.arbiter.generations import Outcome
+from pyfork.arbiter.house import House
 from pyfork.arbiter.roster import State
 from pyfork.arbiter.supervisor import Supervisor
 from pyfork.arbiter.upgrade import Upgrade
-from pyfork.errors import BindError
-from pyfork.net.address import Inherited, parse
-from pyfork.net.bind import bind, bound_address
 from pyfork.record import record
 
 log = logging.getLogger("pyfork.error")
 
 RETRY = 0.1  # seconds until the next try to tell what there was no room for
 MARGIN = 5.0  # seconds that a stop may take beyond what its settings say
-
-# The sockets.
-
-
-def account_for(
-    passed: Mapping[str, str], listeners: Mapping[str, socket.socket], scheme: str
-) -> None:
-    """Log which of the ``passed`` sockets serve; close the others, or their clients would wait."""
-    for text, name in passed.items():
-        if text in listeners:
-            url = bound_address(listeners[text]).url(scheme)
-            log.info("systemd passed %s (%s): %s", text, name, url)
-            continue
-        log.warning("systemd passed %s (%s), which no --bind names: it is closed", text, name)
-        address = parse(text)
-        assert isinstance(address, Inherited)
-        try:
-            bind(address, backlog=0).close()
-        except BindError as error:
-            log.debug("it stays open: %s", error)
-
 
 # The news.
 
@@ -108,12 +84,13 @@ def _usec(seconds: float) -> int:
     return int(seconds * 1e6)
 
 
-def survey(supervisor: Supervisor, generations: Generations, upgrade: Upgrade) -> Situation:
+def survey(house: House, upgrade: Upgrade) -> Situation:
     """Where the server is now."""
+    supervisor = house.supervisor
     policy = supervisor.serving.policy
     heir = upgrade.in_charge
     phase = _phase(supervisor) if heir is None else Phase.YIELDING
-    last = generations.last
+    last = house.generations.last
     return Situation(
         phase,
         _status(supervisor, phase, last),
@@ -170,15 +147,13 @@ class Herald:
         place: str | None,
         interval: float | None,
         *,
-        supervisor: Supervisor,
-        generations: Generations,
+        house: House,
         upgrade: Upgrade,
         silent: bool,
     ) -> None:
         self._place = place
         self._half = interval / 2 if place and interval else None
-        self._supervisor = supervisor
-        self._generations = generations
+        self._house = house
         self._upgrade = upgrade
         self._silent = silent
         self._told: Situation | None = None
@@ -193,11 +168,11 @@ class Herald:
 
     def act(self, now: float) -> None:
         """Once a turn: tell what is new."""
-        self._silent = self._silent and not self._supervisor.serving.adopted
+        self._silent = self._silent and not self._house.supervisor.serving.adopted
         if self._place is None or self._silent:
             return
         self._retry_at = None
-        situation = survey(self._supervisor, self._generations, self._upgrade)
+        situation = survey(self._house, self._upgrade)
         if situation != self._told:
             if all(self._send(text) for text in news(self._told, situation, now)):
                 self._told = situation

@@ -11,26 +11,25 @@ that far, or goes away while we still drain, this arbiter carries on, and the up
 again. Whoever is told to stop meanwhile is not to be followed.
 """
 
-import contextlib
 import logging
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
 
 from pyfork.arbiter import journal, process
-from pyfork.arbiter.crew import Crew
+from pyfork.arbiter.accession import Accession
+from pyfork.arbiter.charge import Charge
+from pyfork.arbiter.dispatch import Dispatch
+from pyfork.arbiter.doomed import Doomed
 from pyfork.arbiter.facts import Asked, Wish
-from pyfork.arbiter.generations import Generations, Outcome
-from pyfork.arbiter.handoffs import Handoffs
-from pyfork.arbiter.heritage import Estate
-from pyfork.arbiter.ports import Ports
-from pyfork.arbiter.program import VARIABLE, LastWords, attempt, become, checking, program
-from pyfork.arbiter.roster import State
-from pyfork.arbiter.supervisor import STOPPING, Supervisor
+from pyfork.arbiter.generations import Outcome
+from pyfork.arbiter.house import House
+from pyfork.arbiter.in_place import become_the_new_program, is_quiet, no_signals
+from pyfork.arbiter.program import VARIABLE, LastWords, attempt, checking, program
+from pyfork.arbiter.supervisor import STOPPING
 from pyfork.config.runtime import is_init_or_unit
 from pyfork.errors import HookError
 from pyfork.ipc.channel import Channel, pair
@@ -46,7 +45,6 @@ from pyfork.ipc.messages import (
     Release,
     Succeeded,
 )
-from pyfork.ipc.wires import Wires
 from pyfork.record import entity, field
 
 log = logging.getLogger("pyfork.error")
@@ -54,7 +52,6 @@ log = logging.getLogger("pyfork.error")
 QUIET_LIMIT = 30.0  # seconds to wait for a moment in which nothing is half done
 MARGIN = 5.0  # seconds that a successor gets beyond its workers' --boot-timeout
 UNLIMITED = 3600.0  # seconds, where --boot-timeout says that there is no limit
-DISMISSAL = 3.0  # seconds in which a successor that is dismissed ends its workers and itself
 
 
 class Stage(Enum):
@@ -88,26 +85,18 @@ class Successor:
 class Upgrade:
     """The one upgrade that there may be at a time."""
 
-    supervisor: Supervisor
-    crew: Crew
-    ports: Ports
-    generations: Generations
-    handoffs: Handoffs
-    wires: Wires
-    disown: Callable[[], Iterable[Callable[[], object]]]  # what a child closes of ours
-    unsettled: Callable[[], bool]  # the arbiter before this one has not left
-    disturbed: Callable[[], bool]  # a signal waits to be read
+    house: House
+    accession: Accession  # of this arbiter, after the one before it
+    charge: Charge
+    dispatch: Dispatch
     clients: Callable[[], Sequence[int]]  # fds of those who wait for the end of an upgrade
-    give_way: Callable[[], None]  # another arbiter is in charge from now on
-    carry_on: Callable[[], None]  # this arbiter is in charge again
-    before_exec: Callable[[], None]  # the last thing before the new program; raises HookError
     stage: Stage = Stage.NONE
     successor: Successor | None = None
     last: Outcome | None = None  # how the last upgrade ended
     _deadline: float | None = None  # of the stage
     _child: int | None = None  # pid of the check or of the successor
     _words: LastWords | None = None  # of the check
-    _doomed: dict[int, float] = field(default_factory=dict)  # pid of who was dismissed -> until
+    _doomed: Doomed = field(default_factory=Doomed)
     _renewal: int = 0  # the first generation of the new program, after an exec
 
     @property
@@ -118,8 +107,13 @@ class Upgrade:
     @property
     def deadline(self) -> float | None:
         """When to `act` if nothing happens before."""
-        stage = [self._deadline] if self._deadline is not None else []
-        return min([*stage, *self._doomed.values()], default=None)
+        times = (self._deadline, self._doomed.deadline)
+        return min((each for each in times if each is not None), default=None)
+
+    def disown(self) -> None:
+        """Close what a forked child has of it."""
+        if self.successor:
+            self.successor.channel.close()
 
     # What is asked.
 
@@ -132,7 +126,7 @@ class Upgrade:
         command = checking(program())
         self._child = process.fork(
             partial(attempt, command, dict(os.environ), words=self._words.file),
-            disown=self.disown(),
+            disown=self.house.private,
         )
         self._enter(Stage.CHECKING, now + self._patience())
         return ""
@@ -150,11 +144,11 @@ class Upgrade:
     def _refusal(self) -> str:
         if self.stage is not Stage.NONE:
             return "an upgrade is under way already"
-        if self.unsettled():
+        if not self.accession.over:
             return "the last upgrade is not over: the arbiter before this one has not left yet"
-        if self.supervisor.stopping:
+        if self.house.supervisor.stopping:
             return STOPPING
-        if not self.supervisor.serving.adopted:
+        if not self.house.supervisor.serving.adopted:
             return "the server is still starting"
         return ""
 
@@ -162,7 +156,7 @@ class Upgrade:
 
     def exited(self, pid: int, how: str) -> bool:
         """A child ended; whether it was one of ours."""
-        if self._doomed.pop(pid, None) is not None:
+        if self._doomed.exited(pid):
             return True
         if pid != self._child:
             return False
@@ -187,11 +181,11 @@ class Upgrade:
             case Failed(reason=reason, detail=detail) if self.stage is Stage.BOOTING:
                 self._fail(f"the new arbiter gives up: {reason}", detail)
             case Leaving():
-                self.supervisor.feed(Asked(Wish.LEAVE), time.monotonic())
+                self.house.supervisor.feed(Asked(Wish.LEAVE), time.monotonic())
             case Release(connection=ticket):
-                self.handoffs.settle(ticket, taken=True)
+                self.house.handoffs.settle(ticket, taken=True)
             case Keep(connection=ticket):
-                self.handoffs.settle(ticket, taken=False)
+                self.house.handoffs.settle(ticket, taken=False)
             case _:
                 log.error("the new arbiter sent what is not its to say: %s", message)
 
@@ -205,21 +199,21 @@ class Upgrade:
 
     def act(self, now: float) -> None:
         """Once a turn: go on if the time has come."""
-        self._kill_doomed(now)
+        self._doomed.act(now)
         if self.stage in (Stage.NONE, Stage.YIELDING):
             return
         if self.stage is Stage.RENEWING:
             self._look_at_renewal()
-        elif self.supervisor.stopping:
+        elif self.house.supervisor.stopping:
             self._fail(STOPPING)
-        elif self.stage is Stage.WAITING and self._is_quiet():
+        elif self.stage is Stage.WAITING and is_quiet(self.house):
             self._exec()
         elif self._deadline is not None and now >= self._deadline:
             waiting = self.stage is Stage.WAITING
             self._fail("no quiet moment came" if waiting else "the new program took too long")
 
     def _checked(self, now: float) -> None:
-        if self.supervisor.stopping:
+        if self.house.supervisor.stopping:
             self._fail(STOPPING)
         elif self._in_place():
             self._enter(Stage.WAITING, now + QUIET_LIMIT)
@@ -227,15 +221,16 @@ class Upgrade:
             self._spawn(now)
 
     def _in_place(self) -> bool:
-        mode = self.generations.config(self.supervisor.serving.number).upgrade_mode
+        mode = self.house.generations.config(self.house.supervisor.serving.number).upgrade_mode
         return mode == "exec" or (mode == "auto" and is_init_or_unit())
 
     def _spawn(self, now: float) -> None:
         ours, theirs = pair()
         environ = dict(os.environ) | {VARIABLE: f"spawn:{theirs.fileno()}"}
+        before = self.house.hooks.before_exec
         self._child = process.fork(
-            partial(attempt, program(), environ, keep=(theirs.fileno(),), before=self.before_exec),
-            disown=[*self.disown(), ours.close],
+            partial(attempt, program(), environ, keep=(theirs.fileno(),), before=before),
+            disown=[*self.house.private, ours.close],
         )
         theirs.close()
         log.info("upgrade: a new arbiter (pid %d) starts", self._child)
@@ -245,11 +240,11 @@ class Upgrade:
         """Give it the listeners, and wait for it to be ready."""
         self.successor = successor
         self._enter(Stage.BOOTING, now + self._patience())
-        self.wires.connect(successor.channel, self._heard, self._closed)
-        listeners = self.ports.all()
-        self.wires.send(
+        self.house.wires.connect(successor.channel, self._heard, self._closed)
+        listeners = self.house.ports.all()
+        self.house.wires.send(
             successor.channel,
-            Bequest(self.generations.newest + 1, list(listeners)),
+            Bequest(self.house.generations.newest + 1, list(listeners)),
             [listener.fileno() for listener in listeners.values()],
         )
 
@@ -260,23 +255,23 @@ class Upgrade:
         now = time.monotonic()
         self._enter(Stage.YIELDING, None)
         self.last = Outcome(None, now)
-        self.ports.lend()
-        self.give_way()
-        self.wires.send(self.successor.channel, Granted())
-        self.supervisor.feed(Asked(Wish.YIELD), now)
+        self.house.ports.lend()
+        self.charge.give_way()
+        self.house.wires.send(self.successor.channel, Granted())
+        self.house.supervisor.feed(Asked(Wish.YIELD), now)
 
     def _lose_successor(self, why: str) -> None:
         """It is gone, and we are not yet: the port is ours again, unless we are to stop too."""
         self._leave_successor()
         self._kill_child()
-        if not self.supervisor.yielding:
+        if not self.house.supervisor.yielding:
             log.info("the new arbiter is gone, and this one leaves too")
             return
         log.error("the new arbiter is gone (%s): this one carries on", why)
         self._enter(Stage.NONE, None)
         self.last = Outcome(None, time.monotonic(), f"the new arbiter is gone: {why}")
-        self.supervisor.feed(Asked(Wish.CARRY_ON), time.monotonic())
-        self.carry_on()
+        self.house.supervisor.feed(Asked(Wish.CARRY_ON), time.monotonic())
+        self.charge.take()
 
     def _fail(self, reason: str, detail: str = "") -> None:
         """All is as it was before."""
@@ -287,94 +282,44 @@ class Upgrade:
             self._dismiss(self.successor.channel, reason)
             self._leave_successor()
             if self._child is not None:  # it can end its workers better than we can
-                self._doomed[self._child] = now + DISMISSAL
+                self._doomed.leave(self._child, now)
                 self._child = None
         self._kill_child()
         self._enter(Stage.NONE, None)
 
     def _dismiss(self, channel: Channel, reason: str) -> None:
-        self.wires.send(channel, Dismissed(reason))
+        self.house.wires.send(channel, Dismissed(reason))
 
     def _leave_successor(self) -> None:
         if self.successor is not None:
-            self.wires.unwatch(self.successor.channel)
-            self.handoffs.forget(self.successor)
+            self.house.wires.unwatch(self.successor.channel)
+            self.house.handoffs.forget(self.successor)
             self.successor.channel.close()
             self.successor = None
 
     def _kill_child(self) -> None:
         if self._child is not None:
-            self._doomed[self._child] = 0.0
+            self._doomed.kill(self._child, time.monotonic())
             self._child = None
-            self._kill_doomed(time.monotonic())
-
-    def _kill_doomed(self, now: float) -> None:
-        for pid, until in self._doomed.items():
-            if now >= until:
-                self._doomed[pid] = now + DISMISSAL
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
 
     def _enter(self, stage: Stage, deadline: float | None) -> None:
         self.stage, self._deadline = stage, deadline
 
     def _patience(self) -> float:
-        return (self.supervisor.serving.policy.boot_timeout or UNLIMITED) + MARGIN
+        return (self.house.supervisor.serving.policy.boot_timeout or UNLIMITED) + MARGIN
 
     # Exec.
 
-    def _is_quiet(self) -> bool:
-        """Whether everything that is known here can be written down."""
-        return (
-            self.supervisor.candidate is None
-            and not self.handoffs.pending
-            and all(
-                each.state in (State.SERVING, State.RETIRING) for each in self.supervisor.workers
-            )
-            and all(member.channel.quiet for member in self.crew)
-        )
-
     def _exec(self) -> None:
-        """Become the new program: same process, same children, same sockets.
-
-        Signals are blocked from before the last look at those that came: what comes later waits in
-        the kernel for the new program's handlers, since a mask and what it holds survive an exec.
-        """
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        """Become the new program, unless something has happened meanwhile."""
         try:
-            if not self.disturbed():
-                self._exec_undisturbed()
+            with no_signals():
+                if not (self.house.inbox.waiting or self.dispatch.holding):
+                    become_the_new_program(self.house, self.clients())
         except HookError as error:
             self._fail(str(error), error.detail)
         except OSError as error:
             self._fail(f"it cannot be executed: {error}")
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    def _exec_undisturbed(self) -> None:
-        self.before_exec()
-        estate = self._estate()
-        log.info("upgrade: this process becomes the new program")
-        written = estate.write()
-        try:
-            environ = dict(os.environ) | {VARIABLE: f"exec:{written}"}
-            become(program(), environ, keep=tuple(estate.fds()))
-        finally:
-            for fd in estate.fds():
-                os.set_inheritable(fd, False)
-            os.close(written)
-
-    def _estate(self) -> Estate:
-        serving = self.supervisor.serving
-        return Estate(
-            generation=serving.number,
-            size=serving.size,
-            policy=serving.policy,
-            scoreboard=self.crew.scoreboard.fd,
-            listeners={text: each.fileno() for text, each in self.ports.all().items()},
-            survivors=tuple(self.crew.survivors(self.supervisor.workers)),
-            clients=tuple(self.clients()),
-        )
 
     def renew(self, generation: int) -> None:
         """This is the new program, in the same process: its first workers boot."""
@@ -387,10 +332,10 @@ class Upgrade:
         self._enter(Stage.NONE, None)
 
     def _look_at_renewal(self) -> None:
-        outcome = self.generations.outcome(self._renewal)
+        outcome = self.house.generations.outcome(self._renewal)
         if outcome is None:
             return
-        if self.generations.newest > self._renewal:  # another reload took its place
-            self._renewal = self.generations.newest
+        if self.house.generations.newest > self._renewal:  # another reload took its place
+            self._renewal = self.house.generations.newest
         else:
             self.renewed(outcome)

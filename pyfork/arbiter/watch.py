@@ -7,18 +7,18 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
 from pyfork.arbiter import process
 from pyfork.arbiter.backoff import Backoff
+from pyfork.arbiter.house import House
 from pyfork.config import unit
 from pyfork.config.settings import Config
 from pyfork.ipc import titles
 from pyfork.ipc.channel import Channel, pair
 from pyfork.ipc.messages import Changed, Message
-from pyfork.ipc.wires import Wires
 from pyfork.log import setup
 from pyfork.record import entity, field, record
 
@@ -41,8 +41,7 @@ class Watch:
     """The one watcher that there may be."""
 
     watched: Watched | None
-    wires: Wires
-    disown: Callable[[], Iterable[Callable[[], object]]]  # what a child closes of the arbiter's
+    house: House
     changed: Callable[[Changed], None]
     config: Config | None = None  # by which it watches; None: it does not
     since: float = field(default_factory=time.time)  # wall clock; what is younger was not told yet
@@ -92,9 +91,10 @@ class Watch:
                 os.kill(self._pid, signal.SIGKILL)
             self._pid = None
 
-    def places(self) -> list[Callable[[], object]]:
-        """What a child closes of ours."""
-        return [self._channel.close] if self._channel else []
+    def disown(self) -> None:
+        """Close what a forked child has of it."""
+        if self._channel:
+            self._channel.close()
 
     def _begin(self) -> None:
         assert self.config
@@ -104,7 +104,7 @@ class Watch:
         try:
             self._pid = process.fork(
                 partial(_live, self.watched, self.config, theirs, self.since),
-                disown=[*self.disown(), ours.close],
+                disown=[*self.house.all_but_a_workers(), ours.close],
             )
         except OSError as error:
             log.error("cannot fork the watcher: %s", error)
@@ -114,7 +114,7 @@ class Watch:
         finally:
             theirs.close()
         self._channel, self._born = ours, time.monotonic()
-        self.wires.connect(ours, self._heard, lambda why: None)  # its end is told by waitpid
+        self.house.wires.connect(ours, self._heard, lambda why: None)  # its end is told by waitpid
 
     def _heard(self, message: Message, fds: Sequence[int]) -> None:
         if isinstance(message, Changed):
@@ -125,7 +125,7 @@ class Watch:
 
     def _drop_channel(self) -> None:
         if self._channel:
-            self.wires.unwatch(self._channel)
+            self.house.wires.unwatch(self._channel)
             self._channel.close()
             self._channel = None
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from pyfork.arbiter.facts import Scale, Wish
-from pyfork.arbiter.generations import Generations, Outcome
+from pyfork.arbiter.generations import Outcome
+from pyfork.arbiter.house import House
 from pyfork.arbiter.roster import Haste, State
-from pyfork.arbiter.supervisor import STOPPING, Supervisor
+from pyfork.arbiter.supervisor import STOPPING
 from pyfork.arbiter.upgrade import Stage, Upgrade
 from pyfork.control.server import Client
 from pyfork.errors import PyforkError
@@ -73,19 +74,13 @@ class _Wait:
 class Requests:
     """Answers clients, from what the supervisor knows and the arbiter can do."""
 
-    def __init__(
-        self,
-        arbiter: Operated,
-        supervisor: Supervisor,
-        generations: Generations,
-        upgrade: Upgrade,
-    ) -> None:
+    def __init__(self, arbiter: Operated, house: House, upgrade: Upgrade) -> None:
         self._arbiter = arbiter
         self._upgrade = upgrade
         self._upgraders: list[Client] = []  # they wait for the end of the upgrade
         self._stage = Stage.NONE  # as they know
-        self._supervisor = supervisor
-        self._generations = generations
+        self._supervisor = house.supervisor
+        self._generations = house.generations
         self._waiting: list[_Wait] = []
         self._table = {
             "status": Request(self._status, {}),

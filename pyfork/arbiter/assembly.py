@@ -1,0 +1,136 @@
+"""The arbiter's parts, built: each from those before it.
+
+What a part tells to one that comes after it, it is given a function for. Nothing happens here that
+anybody outside could see: the first who opens anything is the loop.
+"""
+
+import os
+from collections.abc import Callable
+
+from pyfork.arbiter.accession import Accession
+from pyfork.arbiter.charge import Charge
+from pyfork.arbiter.console import Console
+from pyfork.arbiter.crew import Crew
+from pyfork.arbiter.dispatch import Dispatch
+from pyfork.arbiter.errands import Errands
+from pyfork.arbiter.generations import Generations
+from pyfork.arbiter.handoffs import Handoffs
+from pyfork.arbiter.heritage import Estate, Heritage, Predecessor, scoreboard_for, supervisor_for
+from pyfork.arbiter.hooks import Hooks
+from pyfork.arbiter.house import House
+from pyfork.arbiter.liaison import Liaison
+from pyfork.arbiter.orders import Orders
+from pyfork.arbiter.ports import Ports
+from pyfork.arbiter.premises import Premises
+from pyfork.arbiter.signals import Inbox
+from pyfork.arbiter.systemd import Herald
+from pyfork.arbiter.upgrade import Upgrade
+from pyfork.arbiter.watch import Watch, Watched
+from pyfork.config import unit
+from pyfork.config.settings import Config
+from pyfork.control.requests import Requests
+from pyfork.control.server import Server
+from pyfork.ipc.wires import Wires
+from pyfork.record import record
+
+
+@record(kw_only=True)
+class Parts:
+    """What the loop calls."""
+
+    house: House
+    premises: Premises
+    accession: Accession
+    dispatch: Dispatch
+    watch: Watch
+    control: Server
+    upgrade: Upgrade
+    console: Console
+    liaison: Liaison  # what happens, told to the supervisor
+    orders: Orders  # what the supervisor orders, done
+    errands: Errands
+    requests: Requests
+    herald: Herald
+
+
+def furnish(
+    config: Config, heritage: Heritage, *, reread: Callable[[], Config], worker_main: str
+) -> House:
+    """What everybody works with."""
+    supervisor, ports, wires = supervisor_for(config, heritage), Ports(), Wires()
+    private: list[Callable[[], object]] = []
+    hooks = Hooks(config, lambda: supervisor.serving.size, renewed=isinstance(heritage, Estate))
+    first = heritage.generation if heritage else 1
+    return House(
+        inbox=Inbox(),
+        wires=wires,
+        supervisor=supervisor,
+        generations=Generations(config, hooks.rereading(reread), ports, first=first),
+        ports=ports,
+        crew=Crew(worker_main, private, scoreboard_for(heritage), hooks),
+        handoffs=Handoffs(wires.send),
+        hooks=hooks,
+        private=private,
+    )
+
+
+def assemble(house: House, heritage: Heritage, watched: Watched | None) -> Parts:
+    """Everybody who works there."""
+    predecessor = heritage if isinstance(heritage, Predecessor) else None
+    premises = Premises(house)
+    dispatch = Dispatch(house)
+    console = Console(house)
+    watch = Watch(house=house, watched=watched, changed=lambda cause: errands.changed(cause))
+    control = Server(house.wires, lambda client, line: requests.hear(client, line))
+    charge = Charge(house, premises, watch, control)
+    accession = Accession(house, predecessor, take_charge=lambda: orders.take_charge())
+    upgrade = Upgrade(
+        house=house,
+        accession=accession,
+        charge=charge,
+        dispatch=dispatch,
+        clients=lambda: requests.upgrading,
+    )
+    liaison = Liaison(
+        house=house, accession=accession, upgrade=upgrade, dispatch=dispatch, watch=watch
+    )
+    orders = Orders(
+        house=house,
+        accession=accession,
+        upgrade=upgrade,
+        dispatch=dispatch,
+        charge=charge,
+        liaison=liaison,
+        console=console,
+    )
+    errands = Errands(house=house, upgrades=upgrade, liaison=liaison, console=console)
+    requests = Requests(errands, house, upgrade)
+    house.private.append(house.wires.close)
+    for part in (house.inbox, control, dispatch, watch, accession, upgrade):
+        house.private.append(part.disown)
+    return Parts(
+        house=house,
+        premises=premises,
+        accession=accession,
+        dispatch=dispatch,
+        watch=watch,
+        control=control,
+        upgrade=upgrade,
+        console=console,
+        liaison=liaison,
+        orders=orders,
+        errands=errands,
+        requests=requests,
+        herald=herald_for(house, upgrade, predecessor),
+    )
+
+
+def herald_for(house: House, upgrade: Upgrade, predecessor: Predecessor | None) -> Herald:
+    """Who speaks to the service manager that the environment names."""
+    return Herald(
+        unit.notify_socket(os.environ),
+        unit.watchdog_interval(os.environ, os.getpid()),
+        house=house,
+        upgrade=upgrade,
+        silent=predecessor is not None,
+    )

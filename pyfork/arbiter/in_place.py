@@ -1,0 +1,71 @@
+"""An upgrade in place: this process becomes the new program, and keeps all that it has.
+
+Rules: whether it is time to is asked here; when to try, and what a failure means, is not.
+"""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from pyfork.arbiter.heritage import Estate
+from pyfork.arbiter.house import House
+from pyfork.arbiter.program import VARIABLE, become, program
+from pyfork.arbiter.roster import State
+
+log = logging.getLogger("pyfork.error")
+
+
+def is_quiet(house: House) -> bool:
+    """Whether everything that is known here can be written down."""
+    return (
+        house.supervisor.candidate is None
+        and not house.handoffs.pending
+        and all(each.state in (State.SERVING, State.RETIRING) for each in house.supervisor.workers)
+        and all(member.channel.quiet for member in house.crew)
+    )
+
+
+@contextmanager
+def no_signals() -> Iterator[None]:
+    """Signals are blocked from before the last look at those that came: what comes later waits in
+    the kernel for the new program's handlers, since a mask and what it holds survive an exec."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def become_the_new_program(house: House, clients: Sequence[int]) -> None:
+    """Leave everything to it; ``clients`` are fds of those who wait for the upgrade's end.
+
+    Raises:
+        HookError: pre_exec failed.
+        OSError: it cannot be executed.
+    """
+    house.hooks.before_exec()
+    estate = _estate(house, clients)
+    log.info("upgrade: this process becomes the new program")
+    written = estate.write()
+    try:
+        environ = dict(os.environ) | {VARIABLE: f"exec:{written}"}
+        become(program(), environ, keep=tuple(estate.fds()))
+    finally:
+        for fd in estate.fds():
+            os.set_inheritable(fd, False)
+        os.close(written)
+
+
+def _estate(house: House, clients: Sequence[int]) -> Estate:
+    serving = house.supervisor.serving
+    return Estate(
+        generation=serving.number,
+        size=serving.size,
+        policy=serving.policy,
+        scoreboard=house.crew.scoreboard.fd,
+        listeners={text: each.fileno() for text, each in house.ports.all().items()},
+        survivors=tuple(house.crew.survivors(house.supervisor.workers)),
+        clients=tuple(clients),
+    )
