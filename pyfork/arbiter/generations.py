@@ -16,6 +16,10 @@ from pyfork.errors import PyforkError
 from pyfork.ipc.messages import Broken
 from pyfork.record import record
 
+# Seconds. Workers that boot at once compete for the processors, and the first answer comes when all
+# are nearly there; a small application is there within this. See docs/performance.md.
+HEAD_START = 0.01
+
 _REMEMBERED = 16  # outcomes; only the last is shown, but more may come in one turn of the loop
 
 
@@ -124,6 +128,7 @@ def policy(config: Config) -> Policy:
         boot_timeout=config.boot_timeout,
         graceful_timeout=config.graceful_timeout,
         drain_delay=config.drain_delay,
+        head_start=HEAD_START,
         reload_parallel=config.reload_parallel,
         margin=0.5 if config.reload else 2.0,
         persistent=config.reload,

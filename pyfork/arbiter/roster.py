@@ -103,7 +103,12 @@ class Generation:
     anyone_ready: bool = False
     failure: Failure | None = None
     backoffs: dict[int, Backoff] = field(default_factory=dict)  # by slot
+    full_from: float = 0.0  # the end of a head start
 
     def backoff(self, slot: int) -> Backoff:
         """The memory of a slot."""
         return self.backoffs.setdefault(slot, Backoff())
+
+    def not_before(self, slot: int) -> float:
+        """When a slot may be filled."""
+        return max(self.backoff(slot).not_before, self.full_from)

@@ -235,7 +235,7 @@ class Supervisor:
         """When to ask again if no fact comes before; None: not at all."""
         times = [worker.due for worker in self._workers.values() if worker.due is not None]
         if not self._leaving:
-            times += [self._serving.backoff(slot).not_before for slot in self._vacancies()]
+            times += [self._serving.not_before(slot) for slot in self._vacancies()]
             times += [self._retire_at] if self.stopping else []
         return min(times, default=None)
 
@@ -333,7 +333,7 @@ class Supervisor:
     def _fill(self, now: float) -> Iterator[Action]:
         """Who is missing."""
         for slot in self._vacancies():
-            if self._serving.backoff(slot).not_before <= now:
+            if self._serving.not_before(slot) <= now:
                 yield self._spawn(self._serving, slot, now)
         if self._candidate:
             crew = self._on_duty(self._candidate)
@@ -353,7 +353,7 @@ class Supervisor:
         booting = {worker.slot for worker in crew if worker.state is State.BOOTING}
         if not worn or self._candidate or not booting.isdisjoint(worn):
             return empty
-        return [*empty, min(worn, key=lambda slot: self._serving.backoff(slot).not_before)]
+        return [*empty, min(worn, key=lambda slot: self._serving.not_before(slot))]
 
     # The table of workers.
 
@@ -375,6 +375,8 @@ class Supervisor:
 
     def _spawn(self, generation: Generation, slot: int, now: float) -> Action:
         self._serial += 1
+        if self._serial == 1:
+            generation.full_from = now + generation.policy.head_start
         patience = generation.policy.boot_timeout
         self._workers[self._serial] = Worker(
             serial=self._serial,

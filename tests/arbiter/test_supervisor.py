@@ -25,6 +25,7 @@ from pyfork.errors import ExitStatus
 ONE = Policy(workers=1, boot_timeout=60, graceful_timeout=30, timeout=30)
 SLOW = Policy(workers=1, boot_timeout=60, graceful_timeout=30, timeout=0, drain_delay=10)
 TWO = Policy(workers=2, boot_timeout=60, graceful_timeout=30, timeout=30)
+AHEAD = Policy(workers=3, boot_timeout=60, graceful_timeout=30, timeout=30, head_start=0.25)
 STOP, QUIT, FORCE = Asked(Wish.STOP), Asked(Wish.QUIT), Asked(Wish.FORCE)
 UP, DOWN, ALL = Asked(Wish.SCALE_UP), Asked(Wish.SCALE_DOWN), Asked(Wish.RETIRE_ALL)
 
@@ -44,6 +45,24 @@ LATE = "not ready within 60 s"
 STUCK = "did not drain in time"
 
 HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
+    "the very first worker has a head start": (
+        AHEAD,
+        [
+            (0, [], [Spawn(1, 0, 1)]),
+            (0.2, [], []),
+            (0.25, [], [Spawn(2, 1, 1), Spawn(3, 2, 1)]),
+            (1, [Ready(1), Ready(2), Ready(3)], [Adopt(1)]),
+            (2, [Exited(2, "exit status 0")], [Spawn(4, 1, 1)]),
+        ],
+    ),
+    "a stop ends a head start": (
+        AHEAD,
+        [
+            (0, [], [Spawn(1, 0, 1)]),
+            (0.1, [STOP], [Kill(1, STOPPING)]),
+            (0.2, [Exited(1, "killed by SIGKILL")], [Finish(ExitStatus.OK)]),
+        ],
+    ),
     "a graceful stop waits for everyone": (
         TWO,
         [
