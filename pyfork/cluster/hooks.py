@@ -251,7 +251,7 @@ class Hooks:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))  # by this very process
         umask = _umask() if where.path else 0
         answer, fds = self.link.ask(
-            lambda number: QueryServer(number, where.key, where.address, where.path, umask),
+            lambda number: QueryServer(number, where.key, where.address, umask),
             [sock.fileno()],
         )
         assert isinstance(answer, Shared)

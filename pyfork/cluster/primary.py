@@ -203,9 +203,13 @@ def _bind(message: QueryServer, fd: int) -> Handle:
     own = socket.socket(fileno=os.dup(fd))
     try:
         _make_private_to_the_cluster(own)
-        address = message.address
-        own.bind(str(address[0]) if own.family == socket.AF_UNIX else tuple(address))
-        return Handle(socket=own, file=_settle_file(message, fd) if message.path else None)
+        if own.family != socket.AF_UNIX:
+            own.bind(tuple(message.address))
+            return Handle(socket=own)
+        path = str(message.address[0])
+        with _as_maker(own, message.umask):
+            own.bind(path)
+        return Handle(socket=own, file=unix.file_of(path))
     except BaseException:
         own.close()
         raise
@@ -221,18 +225,37 @@ def _make_private_to_the_cluster(own: socket.socket) -> None:
     own.setblocking(False)
 
 
-def _settle_file(message: QueryServer, fd: int) -> unix.SocketFile | None:
-    """The file gets the mode and owner that it had if the worker made it. Nobody can have
-    connected: it does not listen yet."""
-    file = unix.file_of(message.path)
-    if file is None:
-        return None
-    os.chmod(message.path, 0o777 & ~message.umask)
-    maker = os.fstat(fd)  # who made the socket, by what the kernel says
-    if (maker.st_uid, maker.st_gid) != (os.geteuid(), os.getegid()):
-        with contextlib.suppress(PermissionError):
-            os.chown(message.path, maker.st_uid, maker.st_gid)
-    return file
+@contextlib.contextmanager
+def _as_maker(own: socket.socket, umask: int) -> Iterator[None]:
+    """Be who has made the socket, by what the kernel says: a file is created with the owner and
+    the mode that it would have had, where that user may create one. To settle these afterwards
+    would be to touch whatever the path leads to by then, and a worker may have fewer rights.
+
+    Raises OSError: it is one end of a pair, which this process may have made.
+    """
+    if _is_connected(own):
+        raise OSError(errno.EISCONN, os.strerror(errno.EISCONN))
+    maker, user, group = os.fstat(own.fileno()), os.geteuid(), os.getegid()
+    before = os.umask(umask & 0o777)
+    try:
+        if (maker.st_uid, maker.st_gid) != (user, group):
+            os.setegid(maker.st_gid)
+            os.seteuid(maker.st_uid)
+        yield
+    finally:
+        if os.geteuid() != user:
+            os.seteuid(user)
+        if os.getegid() != group:
+            os.setegid(group)
+        os.umask(before)
+
+
+def _is_connected(own: socket.socket) -> bool:
+    try:
+        own.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _is_listening(each: socket.socket) -> bool:

@@ -182,7 +182,6 @@ class QueryServer:
     number: int  # of the question
     key: str
     address: list[str | int]  # resolved; one string for a unix socket
-    path: str = ""  # absolute, if there will be a file
     umask: int = 0
 
 
