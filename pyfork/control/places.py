@@ -4,7 +4,6 @@ Rules: knows paths, owners and modes; no connection, no protocol.
 """
 
 import contextlib
-import errno
 import logging
 import os
 import socket
@@ -84,12 +83,6 @@ def _sweep(directory: Path) -> None:
     id in another container that shares this directory.
     """
     for path in directory.glob("*.sock"):
-        if path.stem.isdecimal() and not is_alive(int(path.stem)) and _refuses(path):
+        if path.stem.isdecimal() and not is_alive(int(path.stem)) and unix.is_stale(str(path)):
             with contextlib.suppress(OSError):
                 path.unlink()
-
-
-def _refuses(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        return probe.connect_ex(str(path)) == errno.ECONNREFUSED

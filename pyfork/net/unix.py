@@ -89,14 +89,14 @@ def _clear(address: Unix) -> None:
             f"cannot listen on {address}: a file that is not a socket is there; remove it or "
             "choose another path"
         )
-    if _is_stale(address.path):
+    if is_stale(address.path):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(address.path)
         return
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
-def _is_stale(path: str) -> bool:
+def is_stale(path: str) -> bool:
     """Connecting is refused. Any other answer (a full queue, another type) is a sign of life."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)

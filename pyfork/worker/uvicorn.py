@@ -4,31 +4,19 @@ What uvicorn can do, can be had; what pyfork's engine does (deadlines, fair acce
 """
 
 import asyncio
-import contextlib
 import random
 import socket
-import sys
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from pyfork.errors import BootError
 from pyfork.ipc.birth import Birth
 from pyfork.worker.app import App
 from pyfork.worker.life import Worker
-
-if TYPE_CHECKING:
-    import ssl
-
-    import uvicorn
+from pyfork.worker.uvicorn_server import Server, prepared
 
 # Seconds between the last accept and uvicorn's shutdown, which closes whoever has not spoken yet:
 # what was accepted a moment ago has a request on its way.
 SETTLE = 0.1
-
-
-class _StartupFailed(Exception):
-    """uvicorn would leave the process."""
 
 
 class UvicornWorker(Worker):
@@ -36,7 +24,7 @@ class UvicornWorker(Worker):
 
     def __init__(self, birth: Birth, app: App) -> None:
         super().__init__(birth, app)
-        self._server = _server(birth, app, self.tls_context())
+        self._server = Server(prepared(birth.config, app, self.tls_context()))
         self._serving: asyncio.Task[None] | None = None
         jitter = random.randint(0, birth.config.max_requests_jitter)
         self._wear_after = birth.config.max_requests and birth.config.max_requests + jitter
@@ -45,7 +33,7 @@ class UvicornWorker(Worker):
         """Start the server and wait until it says that it has started."""
         server = self._server
         listeners = [each for each in self.birth.listeners if isinstance(each, socket.socket)]
-        started = server.booted = asyncio.Event()  # type: ignore[attr-defined]
+        started = server.booted = asyncio.Event()
         self._serving = self.loop.create_task(server.serve(sockets=listeners))
         waiting = self.loop.create_task(started.wait())
         await asyncio.wait((self._serving, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -85,52 +73,3 @@ class UvicornWorker(Worker):
             await asyncio.wait((serving,), timeout=1.0)
         if serving.done():
             serving.result()
-
-
-def _server(birth: Birth, app: App, context: "ssl.SSLContext | None") -> "uvicorn.Server":
-    import uvicorn
-
-    from pyfork.worker.uvicorn_lifespan import Lifespan
-
-    config = birth.config
-
-    class Server(uvicorn.Server):
-        """Says when it has started, and leaves signals and the process to the worker."""
-
-        booted: asyncio.Event
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            try:
-                await super().startup(sockets)
-            except SystemExit as leaving:
-                raise _StartupFailed from leaving
-            self.booted.set()
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
-
-    networks = config.forwarded_allow_ips
-    prepared = uvicorn.Config(
-        app.callable,
-        interface="asgi3" if app.interface == "asgi" else "wsgi",
-        http="h11" if config.http == "h11" else "auto",
-        lifespan=config.lifespan,  # type: ignore[arg-type]
-        log_config=None,
-        access_log=config.access_logfile is not None,
-        root_path=config.root_path,
-        forwarded_allow_ips="*" if networks == "*" else [str(network) for network in networks],
-        server_header=config.server_header,
-        backlog=config.backlog,
-        timeout_keep_alive=round(config.keep_alive),
-        ws=config.ws,
-        ws_max_size=config.ws_max_size or sys.maxsize,
-        ws_ping_interval=config.ws_ping_interval,
-        ws_ping_timeout=config.ws_ping_timeout,
-        ws_per_message_deflate=config.ws_compression,
-    )
-    prepared.load()
-    prepared.ssl = context
-    if config.lifespan != "off" and app.interface == "asgi":
-        prepared.lifespan_class = Lifespan
-    return Server(prepared)
