@@ -175,8 +175,9 @@ class Liaison:
                 self._admit(member)
 
     def _admit(self, member: Member) -> None:
-        member.held = False
-        self.house.wires.send(member.channel, messages.Serve())
+        if member.held:
+            member.held = False
+            self.house.wires.send(member.channel, messages.Serve())
 
     def certify(self, now: float) -> None:
         """Give workers the certificates that have changed on the disk."""

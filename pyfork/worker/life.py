@@ -169,7 +169,7 @@ class Worker:
         self.leaving = asyncio.Event()
         self.leave_by = 0.0  # monotonic seconds; what runs then is cut
         self.handoff = False  # others serve on, and take what idles
-        self.changed = asyncio.Event()  # something that drain waits for may have happened
+        self.changed = asyncio.Event()  # something that is waited for may have happened
         self._worn = False
 
     # What a subclass fills in.
@@ -270,9 +270,10 @@ class Worker:
 
     async def _until(self, done: "asyncio.Future[None]") -> None:
         """Wait for ``done``, or to be told to leave."""
-        leave = self.loop.create_task(self.leaving.wait())
-        await asyncio.wait((done, leave), return_when=asyncio.FIRST_COMPLETED)
-        leave.cancel()
+        done.add_done_callback(lambda _: self.changed.set())
+        while not (done.done() or self.leaving.is_set()):
+            self.changed.clear()
+            await self.changed.wait()
 
     async def _stop(self) -> None:
         """Give the application's own shutdown the rest of the time, and a moment at least."""
