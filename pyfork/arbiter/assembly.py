@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable
 
 from pyfork.arbiter.accession import Accession
-from pyfork.arbiter.charge import Charge
 from pyfork.arbiter.console import Console
 from pyfork.arbiter.crew import Crew
 from pyfork.arbiter.dispatch import Dispatch
@@ -77,17 +76,16 @@ def furnish(
 def assemble(house: House, heritage: Heritage, watched: Watched | None) -> Parts:
     """Everybody who works there."""
     predecessor = heritage if isinstance(heritage, Predecessor) else None
-    premises = Premises(house)
     dispatch = Dispatch(house)
     console = Console(house)
     watch = Watch(house=house, watched=watched, changed=lambda cause: errands.changed(cause))
     control = Server(house.wires, lambda client, line: requests.hear(client, line))
-    charge = Charge(house, premises, watch, control)
+    premises = Premises(house, watch, control)
     accession = Accession(house, predecessor, take_charge=lambda: orders.take_charge())
     upgrade = Upgrade(
         house=house,
         accession=accession,
-        charge=charge,
+        premises=premises,
         dispatch=dispatch,
         clients=lambda: requests.upgrading,
     )
@@ -99,7 +97,8 @@ def assemble(house: House, heritage: Heritage, watched: Watched | None) -> Parts
         accession=accession,
         upgrade=upgrade,
         dispatch=dispatch,
-        charge=charge,
+        premises=premises,
+        watch=watch,
         liaison=liaison,
         console=console,
     )

@@ -9,14 +9,15 @@ import time
 
 from pyfork.arbiter import actions, facts, journal
 from pyfork.arbiter.accession import Accession
-from pyfork.arbiter.charge import Charge
 from pyfork.arbiter.console import Console
 from pyfork.arbiter.dispatch import Dispatch
 from pyfork.arbiter.generations import Outcome
 from pyfork.arbiter.house import House
 from pyfork.arbiter.liaison import Liaison
 from pyfork.arbiter.member import Member
+from pyfork.arbiter.premises import Premises
 from pyfork.arbiter.upgrade import Upgrade
+from pyfork.arbiter.watch import Watch
 from pyfork.errors import ExitStatus, HookError, PyforkError
 from pyfork.ipc import messages, titles
 from pyfork.log import setup
@@ -33,7 +34,8 @@ class Orders:
     accession: Accession
     upgrade: Upgrade
     dispatch: Dispatch
-    charge: Charge
+    premises: Premises
+    watch: Watch
     liaison: Liaison
     console: Console
     status: ExitStatus | None = None  # of this process, once that is known
@@ -123,7 +125,7 @@ class Orders:
         self.console.adopted(generation)
         if generation == house.generations.first:
             return
-        self.charge.watch.heed(config)
+        self.watch.heed(config)
         try:
             setup.configure(config)
         except PyforkError as error:
@@ -142,7 +144,7 @@ class Orders:
         """The arbiter before this one yields, or is gone."""
         serving = self.house.supervisor.serving.number
         self.upgrade.last = Outcome(serving, time.monotonic())
-        self.charge.take()
+        self.premises.take_charge()
         self._adopt(serving)
 
     def _finish(self, order: actions.Finish) -> None:

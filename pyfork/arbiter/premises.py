@@ -1,20 +1,26 @@
-"""What an arbiter holds as long as it is: listeners, pid file, room for open files.
+"""What an arbiter holds: listeners, certificates, pid file, watcher, control socket.
 
 They are made anew, or come from the arbiter before this one; at the end, what another arbiter
-goes on with is left to it.
+goes on with is left to it. What there can be only one of is held by the one in charge: in an
+upgrade it changes hands.
 """
 
 import logging
 import os
 import resource
+import socket
+from collections.abc import Mapping
 
 from pyfork.arbiter.heritage import Estate, Heritage, Predecessor
 from pyfork.arbiter.house import House
-from pyfork.arbiter.passed import account_for
 from pyfork.arbiter.pidfile import PidFile
+from pyfork.arbiter.watch import Watch
 from pyfork.config import unit
 from pyfork.config.settings import Config
-from pyfork.errors import PyforkError
+from pyfork.control.server import Server
+from pyfork.errors import BindError, PyforkError
+from pyfork.net.address import Inherited, parse
+from pyfork.net.bind import bind, bound_address
 
 log = logging.getLogger("pyfork.error")
 
@@ -22,7 +28,10 @@ log = logging.getLogger("pyfork.error")
 class Premises:
     """Opened once, closed once."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, watch: Watch, control: Server) -> None:
+        self._house = house
+        self._watch = watch
+        self._control = control
         self._ports = house.ports
         self._generations = house.generations
         self._pidfile: PidFile | None = None
@@ -44,14 +53,26 @@ class Premises:
             case None:
                 self._ports.open(first, config)
                 passed = unit.passed_sockets(os.environ, os.getpid())
-                account_for(passed, self._ports.all(), self._generations.scheme(first))
+                _account_for(passed, self._ports.all(), self._generations.scheme(first))
                 if config.pid:
                     self._pidfile = PidFile.claim(config.pid)
 
-    def take_charge(self, config: Config) -> None:
-        """Socket files and pid file are ours, whoever's they were."""
+    def take_charge(self) -> None:
+        """What there is only one of is this arbiter's, whoever's it was."""
+        config = self._serving()
         self._ports.claim()
         self.write_pid(config)
+        self._watch.heed(config)
+        if not self._control.is_open:
+            self._control.open(config.control)
+
+    def give_way(self) -> None:
+        """Another arbiter wants the same control socket, if it has a place of its own."""
+        if self._serving().control != "auto":
+            self._control.unlisten()
+
+    def _serving(self) -> Config:
+        return self._generations.config(self._house.supervisor.serving.number)
 
     def write_pid(self, config: Config) -> None:
         """Put our process id in the place of another arbiter's."""
@@ -76,3 +97,21 @@ def _allow_many_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         except (OSError, ValueError) as error:  # macOS has a lower limit that it does not tell
             log.debug("the limit of open files stays at %d: %s", soft, error)
+
+
+def _account_for(
+    passed: Mapping[str, str], listeners: Mapping[str, socket.socket], scheme: str
+) -> None:
+    """Log which of the ``passed`` sockets serve; close the others, or their clients would wait."""
+    for text, name in passed.items():
+        if text in listeners:
+            url = bound_address(listeners[text]).url(scheme)
+            log.info("systemd passed %s (%s): %s", text, name, url)
+            continue
+        log.warning("systemd passed %s (%s), which no --bind names: it is closed", text, name)
+        address = parse(text)
+        assert isinstance(address, Inherited)
+        try:
+            bind(address, backlog=0).close()
+        except BindError as error:
+            log.debug("it stays open: %s", error)

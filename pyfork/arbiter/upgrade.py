@@ -21,13 +21,13 @@ from functools import partial
 
 from pyfork.arbiter import journal, process
 from pyfork.arbiter.accession import Accession
-from pyfork.arbiter.charge import Charge
 from pyfork.arbiter.dispatch import Dispatch
 from pyfork.arbiter.doomed import Doomed
 from pyfork.arbiter.facts import Asked, Wish
 from pyfork.arbiter.generations import Outcome
 from pyfork.arbiter.house import House
 from pyfork.arbiter.in_place import become_the_new_program, is_quiet, no_signals
+from pyfork.arbiter.premises import Premises
 from pyfork.arbiter.program import VARIABLE, LastWords, attempt, checking, program
 from pyfork.arbiter.supervisor import STOPPING
 from pyfork.config.runtime import is_init_or_unit
@@ -87,7 +87,7 @@ class Upgrade:
 
     house: House
     accession: Accession  # of this arbiter, after the one before it
-    charge: Charge
+    premises: Premises
     dispatch: Dispatch
     clients: Callable[[], Sequence[int]]  # fds of those who wait for the end of an upgrade
     stage: Stage = Stage.NONE
@@ -256,7 +256,7 @@ class Upgrade:
         self._enter(Stage.YIELDING, None)
         self.last = Outcome(None, now)
         self.house.ports.lend()
-        self.charge.give_way()
+        self.premises.give_way()
         self.house.wires.send(self.successor.channel, Granted())
         self.house.supervisor.feed(Asked(Wish.YIELD), now)
 
@@ -271,7 +271,7 @@ class Upgrade:
         self._enter(Stage.NONE, None)
         self.last = Outcome(None, time.monotonic(), f"the new arbiter is gone: {why}")
         self.house.supervisor.feed(Asked(Wish.CARRY_ON), time.monotonic())
-        self.charge.take()
+        self.premises.take_charge()
 
     def _fail(self, reason: str, detail: str = "") -> None:
         """All is as it was before."""
