@@ -21,7 +21,7 @@ BACKLOG = 512
 
 def block(target: str) -> None:
     if "=" in target:
-        print("blocked", flush=True)
+        print("blocked", os.getpid(), flush=True)
         time.sleep(float(target.partition("=")[2]))
 
 

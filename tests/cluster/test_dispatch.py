@@ -13,9 +13,10 @@ from pyfork.cluster.round_robin import ROOM
 from tests.cluster.running import Load, Script, ask
 from tests.cluster.test_bind import write
 from tests.cluster.test_kinds import SCRIPT as SERVERS
+from tests.cluster.test_kinds import outlives_a_death_and_a_reload
 from tests.dispatch import test_kept as kept
-from tests.dispatch.clients import answer, burst, connect
-from tests.dispatch.test_blocked import BLOCKED, CLIENTS, PROMPT
+from tests.dispatch.clients import answer, burst, connect, one_blocked
+from tests.dispatch.test_blocked import CLIENTS, PROMPT
 from tests.dispatch.test_burst import BURSTS, CONNECTIONS, ENOUGH, FAIR, WORKERS
 from tests.load.test_stop import queued
 from tests.ports import free_port
@@ -52,15 +53,11 @@ def test_a_burst_is_spread_evenly(policy: str, kind: str, tmp_path: Path) -> Non
 )
 def test_nobody_waits_for_one_of_four(policy: str, kind: str, tmp_path: Path) -> None:
     running, port = run(kind, policy, tmp_path)
-    with running:
-        blocked = connect(port, b"/block?s=%.1f" % BLOCKED)
-        running.until(lambda: "blocked" in running.out, "a worker is blocked")
+    with running, one_blocked(running, port) as blocked:
         answers = [burst(port, CLIENTS // 3) for _ in range(3)]
         print(policy, kind, [f"{each.longest:.3f}" for each in answers])
         assert max(each.longest for each in answers) < PROMPT
-        pid = answer(blocked)
-        blocked.close()
-        assert not any(pid in each.pids for each in answers)
+        assert not any(blocked in each.pids for each in answers)
 
 
 def test_least_gives_every_worker_as_much_to_do(tmp_path: Path) -> None:
@@ -92,23 +89,7 @@ def test_each_has_its_turn(tmp_path: Path) -> None:
 def test_a_death_and_a_reload_lose_nothing(kind: str, policy: str, tmp_path: Path) -> None:
     running, port = run(kind, policy, tmp_path, workers=3)
     with running:
-        pids = running.pids()
-        with Load(port, clients=6) as load:
-            running.until(lambda: set(load.answers) == pids, "all three answer")
-            victim = min(pids)
-            os.kill(victim, signal.SIGKILL)
-            new = running.until(lambda: running.pids() - pids, "there is another one")
-            running.until(lambda: set(load.answers) & new, "it answers")
-        assert not [each for each in load.failures if "Refused" in each]
-        assert len(load.failures) <= 6, load.failures
-        old = running.pids()
-        with Load(port) as load:
-            running.signal(signal.SIGHUP)
-            running.wait_ready(2)
-            running.until(lambda: not running.pids() & old, "the old ones have left")
-            running.until(lambda: running.pids() <= set(load.answers), "the new ones answer")
-        assert not load.failures
-        assert "Traceback" not in running.log
+        outlives_a_death_and_a_reload(running, port)
 
 
 @pytest.mark.parametrize("mode", ["exec", "spawn"])

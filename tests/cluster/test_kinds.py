@@ -29,6 +29,12 @@ def script(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Scr
 
 def test_it_is_one_server_of_three_processes(script: tuple[Script, int]) -> None:
     running, port = script
+    outlives_a_death_and_a_reload(running, port)
+    assert "cannot be shared" not in running.log
+
+
+def outlives_a_death_and_a_reload(running: Script, port: int) -> None:
+    """Three processes answer, and no client notices what becomes of them."""
     pids = running.pids()
     assert len(pids) == 3
     with Load(port, clients=6) as load:
@@ -52,7 +58,6 @@ def test_it_is_one_server_of_three_processes(script: tuple[Script, int]) -> None
         running.until(lambda: running.pids() <= set(load.answers), "the new ones answer")
     assert not load.failures
     assert "Traceback" not in running.log
-    assert "cannot be shared" not in running.log
 
 
 def test_datagrams(tmp_path: Path) -> None:

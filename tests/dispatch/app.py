@@ -34,5 +34,5 @@ async def asgi(
 
 def block(query: str) -> None:
     for seconds in parse_qs(query).get("s", ()):
-        print("blocked", flush=True)
+        print("blocked", os.getpid(), flush=True)
         time.sleep(float(seconds))

@@ -1,9 +1,14 @@
 """Clients that know which worker answers them, and after how long."""
 
+import os
+import re
 import selectors
+import signal
 import socket
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
@@ -69,6 +74,17 @@ def answer(client: socket.socket) -> int:
     data = client.recv(65536)
     assert data.startswith(b"HTTP/1.1 200 "), data
     return int(data.rpartition(b"\r\n\r\n")[2])
+
+
+@contextmanager
+def one_blocked(server: Server, port: int) -> Iterator[int]:
+    """One of its workers does nothing else for a minute; its process id. It is killed then."""
+    with connect(port, b"/block?s=60"):
+        said = server.until(lambda: re.search(r"blocked (\d+)\n", server.out), "one is blocked")
+        assert said
+        pid = int(said[1])
+        yield pid
+        os.kill(pid, signal.SIGKILL)
 
 
 def wait_idle(server: Server) -> None:
