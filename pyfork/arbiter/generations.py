@@ -20,7 +20,9 @@ from pyfork.record import record
 # are nearly there; a small application is there within this. See docs/performance.md.
 HEAD_START = 0.01
 
-_REMEMBERED = 16  # outcomes; only the last is shown, but more may come in one turn of the loop
+# Seconds that an outcome is remembered at least. Who waits for one asks in every turn of the loop,
+# and as many may come in one turn as there are signals to read.
+_REMEMBERED = 60.0
 
 
 @record
@@ -51,7 +53,7 @@ class Generations:
         self._newest = first  # the last one asked for
         self._reread = reread
         self._ports = ports
-        self._outcomes: deque[Outcome] = deque(maxlen=_REMEMBERED)
+        self._outcomes: deque[Outcome] = deque()
         self._broken: dict[int, Broken] = {}  # generations that are the error page
 
     @property
@@ -89,7 +91,7 @@ class Generations:
             self._ports.open(generation, config)
         except PyforkError as error:
             self.certificates.release(generation)
-            self._outcomes.append(Outcome(None, now, str(error), error.detail))
+            self._note(Outcome(None, now, str(error), error.detail))
             raise
         self._newest = generation
         self._configs[generation] = config
@@ -108,8 +110,13 @@ class Generations:
         self._broken = {each: kept for each, kept in self._broken.items() if each > generation}
         if generation > self.first:
             outcome = Outcome(generation, now, why.reason, why.detail, page=bool(why.reason))
-            self._outcomes.append(outcome)
+            self._note(outcome)
         return self._configs[generation]
+
+    def _note(self, outcome: Outcome) -> None:
+        while self._outcomes and self._outcomes[0].at < outcome.at - _REMEMBERED:
+            self._outcomes.popleft()
+        self._outcomes.append(outcome)
 
     def abandon(self, order: Abandon, now: float) -> None:
         """A generation will not be: what only it used goes."""
@@ -117,7 +124,7 @@ class Generations:
         self._broken.pop(order.generation, None)
         self.certificates.release(order.generation)
         self._ports.release(order.generation)
-        self._outcomes.append(Outcome(order.generation, now, order.reason, order.detail))
+        self._note(Outcome(order.generation, now, order.reason, order.detail))
 
 
 def policy(config: Config) -> Policy:
