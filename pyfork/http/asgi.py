@@ -141,7 +141,8 @@ class AsgiExchange(Exchange):
     def full(self) -> bool:
         return self.buffered > HIGH_WATER
 
-    def client_address(self) -> str:
+    @property
+    def client(self) -> str:
         client = self.scope["client"] if self.scope is not None else None
         return str(client[0]) if client else ""
 

@@ -55,6 +55,8 @@ class Engine:
         self.limits = Limits.from_config(config)
         self.proxies = Proxies(config.forwarded_allow_ips)
         self.access = AccessLog.from_config(config)
+        if self.access is not None:
+            self.access.later = loop.call_soon
         self.reader = HeadReader(self.limits)
         self.heads = Heads(server=b"Server: pyfork\r\n" if config.server_header else b"")
         # Changing.
@@ -96,7 +98,7 @@ class Engine:
         running = self.running
         self.line.end(self.served, running, self.busy_since if running else 0.0)
         if self.access is not None and answered:
-            self.access.write(exchange.access())
+            self.access.write(exchange)
 
     def add(self, connection: "Connection") -> None:
         """A connection begins; it was counted when it was accepted."""

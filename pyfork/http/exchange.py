@@ -9,9 +9,8 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from pyfork.http.request import RequestHead
+from pyfork.http.request import FieldBlock, Fields, RequestHead, RequestLine
 from pyfork.http.response import Response
-from pyfork.log.access import Access
 
 if TYPE_CHECKING:
     from pyfork.http.connection import Connection
@@ -44,6 +43,7 @@ class Exchange:
     length = 0  # bytes of content sent
     finished = False
     started = 0.0  # monotonic seconds; 0 until the gateway has its turn
+    environ: Any = None  # of WSGI
 
     def __init__(self, connection: "Connection", head: RequestHead) -> None:
         self.connection = connection
@@ -198,27 +198,59 @@ class Exchange:
         path = self.head.path.decode("latin-1")
         log.exception("error in the application at %s %s", self.head.method, path)
 
-    def access(self) -> Access:
-        """This, as the access log tells of it."""
-        head, response = self.head, self.response
-        return Access(
-            client=self.client_address(),
-            method=head.method,
-            target=head.line.target.decode("latin-1"),
-            version=head.line.version,
-            status=response.status if response else 0,
-            length=self.length,
-            elapsed=monotonic() - self.started if self.started else 0.0,
-            scheme=self.connection.scheme,
-            request_headers=head.block.fields,
-            response_headers=response.headers if response else (),
-            environ=self.environ_for_log(),
-        )
+    # What the access log asks for (`log.atoms.Access`).
 
-    def client_address(self) -> str:
+    @property
+    def client(self) -> str:
         """The client's address as the application sees it."""
         return self.connection.peer_host
 
-    def environ_for_log(self) -> "dict[str, object] | None":
-        """The WSGI environ, where there is one."""
-        return None
+    @property
+    def method(self) -> str:
+        """The request's method."""
+        return self.head.line.method
+
+    @property
+    def target(self) -> str:
+        """The request's target, as it was sent."""
+        return self.head.line.target.decode("latin-1")
+
+    @property
+    def version(self) -> str:
+        """The request's version of HTTP."""
+        return self.head.line.version
+
+    @property
+    def status(self) -> int:
+        """The response's status; 0 for none."""
+        return self.response.status if self.response is not None else 0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the gateway had its turn."""
+        return monotonic() - self.started if self.started else 0.0
+
+    @property
+    def scheme(self) -> str:
+        """http or https, as it came here."""
+        return self.connection.scheme
+
+    @property
+    def request_headers(self) -> Fields:
+        """The request's fields."""
+        return self.head.block.fields
+
+    @property
+    def response_headers(self) -> Fields:
+        """The response's fields, as they were sent."""
+        return self.response.headers if self.response is not None else []
+
+    @property
+    def line(self) -> RequestLine:
+        """The request line."""
+        return self.head.line
+
+    @property
+    def block(self) -> FieldBlock:
+        """The block of fields."""
+        return self.head.block

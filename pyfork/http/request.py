@@ -51,12 +51,13 @@ SECRETS = frozenset((b"cookie", b"authorization", b"proxy-authorization"))
 class RequestLine:
     """Method, target and version; one may serve many requests.
 
-    ``made`` is for a gateway: what it makes of this once.
+    ``made`` is for a gateway, ``logged`` for the access log: what they make of this once.
     """
 
     __slots__ = (
         "authority",
         "doing",
+        "logged",
         "made",
         "method",
         "path",
@@ -76,12 +77,13 @@ class RequestLine:
         self.doing = method.encode() + b" " + target.partition(b"?")[0]
         self.usual = version == "1.1" and method != "HEAD"  # responses have content, and lengths
         self.made: Any = None
+        self.logged: list[object] | None = None
 
 
 class FieldBlock:
     """The fields of a head, and what they mean to the server; one may serve many requests.
 
-    ``made`` is for a gateway: what it makes of this once.
+    ``made`` is for a gateway, ``logged`` for the access log: what they make of this once.
     """
 
     __slots__ = (
@@ -91,6 +93,7 @@ class FieldBlock:
         "fields",
         "host",
         "keep_alive",
+        "logged",
         "made",
         "upgrade",
     )
@@ -104,6 +107,7 @@ class FieldBlock:
         self.expect_continue = False  # the client waits for 100 before it sends its content
         self.upgrade = b""  # in lower case; b"" where none is to be thought of
         self.made: Any = None
+        self.logged: list[object] | None = None
 
     @property
     def has_body(self) -> bool:

@@ -89,7 +89,7 @@ class WsgiExchange(Exchange):
     turn = False
     body: Body | None = None
     # What start_response said.
-    status = 0
+    code = 0
     reason: bytes | None = None
     # The application's result, and how far it has been read.
     result: Any = None
@@ -101,7 +101,6 @@ class WsgiExchange(Exchange):
     sender: FileSender | None = None
 
     context: Context
-    environ: Environ
     headers: list[tuple[str, str]]
 
     def __init__(self, gateway: WsgiGateway, connection: "Connection", head: RequestHead) -> None:
@@ -170,12 +169,9 @@ class WsgiExchange(Exchange):
     def blocked(self) -> bool:
         return self.sender is not None
 
-    def environ_for_log(self) -> Environ | None:
-        return getattr(self, "environ", None)
-
-    def client_address(self) -> str:
-        environ = self.environ_for_log() or {}
-        address: str = environ.get("REMOTE_ADDR", self.connection.peer_host)
+    @property
+    def client(self) -> str:
+        address: str = (self.environ or {}).get("REMOTE_ADDR", self.connection.peer_host)
         return address
 
     # The application's side. These run wherever the runner says.
@@ -193,9 +189,9 @@ class WsgiExchange(Exchange):
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
                 exc_info = None  # break the cycle with the traceback's frame
-        elif self.status:
+        elif self.code:
             raise AssertionError("start_response was called twice without exc_info")
-        self.status, self.reason = self.gateway.statuses[status]
+        self.code, self.reason = self.gateway.statuses[status]
         self.headers = list(headers)
         return self.write
 
@@ -261,8 +257,8 @@ class WsgiExchange(Exchange):
         try:
             if type(result) in _WHOLE:
                 data = result[0] if len(result) == 1 else b"".join(result)
-                if self.status and self.response is None:
-                    self.respond_whole(self.status, self.reason, self.headers, data)
+                if self.code and self.response is None:
+                    self.respond_whole(self.code, self.reason, self.headers, data)
                 else:  # write() has begun it
                     self._send(data)
                     self.finish()
@@ -307,17 +303,17 @@ class WsgiExchange(Exchange):
 
     def _send(self, data: bytes) -> None:
         if self.response is None:
-            if not self.status:
+            if not self.code:
                 raise ResponseError(_NO_START)
-            self.respond(self.status, self.reason, self.headers, data)
+            self.respond(self.code, self.reason, self.headers, data)
         elif data:
             self.send_more(data)
 
     def _end(self) -> None:
         if self.response is None:
-            if not self.status:
+            if not self.code:
                 raise ResponseError(_NO_START)
-            self.respond(self.status, self.reason, self.headers, length=0)
+            self.respond(self.code, self.reason, self.headers, length=0)
         self.finish()
 
     def _broken(self, error: Exception) -> None:
@@ -344,7 +340,7 @@ class WsgiExchange(Exchange):
     # Files.
 
     def _send_file(self, wrapper: FileWrapper) -> None:
-        if not self.status:
+        if not self.code:
             raise ResponseError(_NO_START)
         region = None if self.response is not None else wrapper.region()
         if region is None:
@@ -355,11 +351,11 @@ class WsgiExchange(Exchange):
         if count <= BLOCK:
             import os
 
-            self.respond_whole(self.status, self.reason, self.headers, os.pread(fd, count, offset))
+            self.respond_whole(self.code, self.reason, self.headers, os.pread(fd, count, offset))
             self._close_later()
             return
         self.connection.transport.set_write_buffer_limits(0)
-        self.respond(self.status, self.reason, self.headers, length=count)
+        self.respond(self.code, self.reason, self.headers, length=count)
         if self.head.method == "HEAD":
             self._file_sent(None)
         elif self.connection.transport.get_write_buffer_size():

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable
+from time import monotonic
 
 from pyfork.config.settings import Config
 from pyfork.log.atoms import Access, Clock, compile_format, header
@@ -12,12 +13,26 @@ from pyfork.log.sink import SinkHandler
 __all__ = ["Access", "AccessLog"]
 
 
+# A turn of the loop may be long, and the process may end in it: at most so many lines wait, and no
+# line waits for another request that is answered later than this many seconds after it.
+MOST = 64
+LONGEST = 0.01
+
+
 class AccessLog:
     """Writes entries. Made in the worker, after `setup.configure` and `setup.identify`."""
 
-    def __init__(self, render: Callable[[Access], str], emit: Callable[[str], None]) -> None:
+    def __init__(
+        self, render: Callable[[Access], str], emit: Callable[[str], None], *, together: bool
+    ) -> None:
+        """``together``: ``emit`` takes several lines at once."""
         self._render = render
         self._emit = emit
+        self._together = together
+        self._lines: list[str] = []
+        self._since = 0.0  # monotonic seconds
+        # What calls `flush` at the end of a turn; lines leave in one write then.
+        self.later: Callable[[Callable[[], object]], object] | None = None
 
     @classmethod
     def from_config(cls, config: Config) -> "AccessLog | None":
@@ -30,13 +45,32 @@ class AccessLog:
         if not logger.isEnabledFor(logging.INFO) or not logger.hasHandlers():
             return None
         json = config.access_logformat == "json"
-        return cls(
-            json_renderer() if json else compile_format(config.access_logformat), _emitter(logger)
-        )
+        render = json_renderer() if json else compile_format(config.access_logformat)
+        match logger.handlers:
+            case [SinkHandler(sink=sink)] if not logger.propagate:
+                return cls(render, sink.write, together=True)
+        return cls(render, logger.info, together=False)
 
     def write(self, entry: Access) -> None:
-        """Log one request. Costs a few microseconds, the write included."""
-        self._emit(self._render(entry))
+        """Log one request."""
+        line = self._render(entry)
+        if self.later is None or not self._together:
+            self._emit(line)
+            return
+        lines = self._lines
+        lines.append(line)
+        if len(lines) == 1:
+            self._since = monotonic()
+            self.later(self.flush)
+        elif len(lines) >= MOST or monotonic() - self._since > LONGEST:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits for the end of the turn."""
+        if self._lines:
+            text = "\n".join(self._lines)
+            self._lines.clear()
+            self._emit(text)
 
 
 def json_renderer() -> Callable[[Access], str]:
@@ -67,11 +101,3 @@ def json_renderer() -> Callable[[Access], str]:
         )
 
     return render
-
-
-def _emitter(logger: logging.Logger) -> Callable[[str], None]:
-    """The short way into our own sink; the logging package's own if there is any other handler."""
-    match logger.handlers:
-        case [SinkHandler(sink=sink)] if not logger.propagate:
-            return sink.write
-    return logger.info

@@ -9,8 +9,8 @@ import binascii
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from pyfork.errors import ConfigError
 
@@ -18,20 +18,78 @@ Headers = Sequence[tuple[bytes, bytes]]
 Getter = Callable[["Access"], object]
 
 
-class Access(NamedTuple):
+class Kept(Protocol):
+    """A request line or a block of fields, which may serve many requests."""
+
+    logged: list[object] | None  # what the access log has made of it
+
+
+class Access(Protocol):
     """What the access log is told about one request and its response."""
 
-    client: str
-    method: str
-    target: str  # as it came, percent-encoded
-    version: str  # "1.1"
-    status: int
+    environ: Any  # of WSGI, where there is one
     length: int  # bytes of body sent
-    elapsed: float  # seconds
-    scheme: str
-    request_headers: Headers
-    response_headers: Headers
-    environ: Mapping[str, object] | None = None
+
+    @property
+    def client(self) -> str:
+        """The client's address."""
+
+    @property
+    def method(self) -> str:
+        """Such as GET."""
+
+    @property
+    def target(self) -> str:
+        """As it came, percent-encoded."""
+
+    @property
+    def version(self) -> str:
+        """Such as 1.1."""
+
+    @property
+    def status(self) -> int:
+        """Of the response; 0 for none."""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds."""
+
+    @property
+    def scheme(self) -> str:
+        """http or https."""
+
+    @property
+    def request_headers(self) -> Headers:
+        """Names in lower case."""
+
+    @property
+    def response_headers(self) -> Headers:
+        """As they were sent."""
+
+    @property
+    def line(self) -> Kept:
+        """What method, target and version are of."""
+
+    @property
+    def block(self) -> Kept:
+        """What the client and request_headers are of."""
+
+
+class _Sample:
+    """A request to try a format with."""
+
+    client = method = target = ""
+    version, scheme = "1.1", "http"
+    status = length = 0
+    elapsed = 0.0
+    request_headers: Headers = ()
+    response_headers: Headers = ()
+    environ: Any = None
+
+    def __init__(self) -> None:
+        self.line: Any = self
+        self.block: Any = self
+        self.logged: list[object] | None = None
 
 
 class Clock:
@@ -56,22 +114,45 @@ def compile_format(text: str) -> Callable[[Access], str]:
     Raises:
         ConfigError: ``text`` has an atom that does not exist, or a stray "%".
     """
-    getters: list[Getter] = []
+    atoms: list[str] = []
 
     def place(match: re.Match[str]) -> str:
         if match[0] == "%%":
             return "%%"
-        getters.append(_getter(match["atom"], text))
+        atoms.append(match["atom"])
         return f"%{match['form']}{match['type']}"
 
     template = _ATOM.sub(place, text)
+    getters = [_getter(atom, text) for atom in atoms]
     try:
-        template % tuple(getter(_SAMPLE) for getter in getters)
+        template % tuple(getter(_Sample()) for getter in getters)
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"--access-logformat {text!r}: {error}; write atoms as %(h)s, and %% for a percent sign"
         ) from error
-    return lambda access: template % tuple([getter(access) for getter in getters])
+    placed = list(enumerate(getters))
+    of_line = [(at, getter) for at, getter in placed if atoms[at] in _OF_LINE]
+    of_block = [(at, getter) for at, getter in placed if atoms[at] in _OF_BLOCK]
+    kept = {at for at, _ in of_line + of_block}
+    others = [each for each in placed if each[0] not in kept]
+    width = range(len(atoms))
+
+    def render(access: Access) -> str:
+        line, block = access.line, access.block
+        if line.logged is None:
+            line.logged = [getter(access) for _, getter in of_line]
+        if block.logged is None:
+            block.logged = [None for _ in width]
+            for at, getter in of_block:
+                block.logged[at] = getter(access)
+        values = block.logged.copy()
+        for (at, _), value in zip(of_line, line.logged, strict=True):
+            values[at] = value
+        for at, getter in others:
+            values[at] = getter(access)
+        return template % tuple(values)
+
+    return render
 
 
 def header(headers: Headers, name: bytes) -> str | None:
@@ -183,5 +264,6 @@ _ATOM = re.compile(
     r"%%|%\((?P<atom>\{[^}]*\}[a-z]|[^)]*)\)(?P<form>[-+ #0]*\d*(?:\.\d+)?)(?P<type>[a-z])"
 )
 _UNSAFE = re.compile(r'[^ -~]|["\\]')
-_NOTHING: tuple[Any, ...] = ()
-_SAMPLE = Access("", "", "", "1.1", 200, 0, 0.0, "http", _NOTHING, _NOTHING)
+# What is the same for every request with the same line, or the same fields on the same connection.
+_OF_LINE = frozenset("rmUqH")
+_OF_BLOCK = frozenset(("h", "l", "u", "f", "a"))

@@ -1,8 +1,8 @@
 """Where log lines end up: a file or one of the standard streams, one write a line.
 
 Every process of the tree writes for itself. A file is opened in append mode and a line leaves in
-one write, so the lines of two processes do not mix. Nothing is buffered: a line that was logged
-before a crash is there after it.
+one write, so the lines of two processes do not mix. Nothing is buffered here: a line that was
+logged before a crash is there after it. (What `access` hands over are the lines of a moment.)
 """
 
 import logging

@@ -4,7 +4,10 @@ import base64
 import json
 import os
 import re
+import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,10 +16,37 @@ from hypothesis import strategies as st
 from pyfork.config.settings import Config
 from pyfork.errors import ConfigError
 from pyfork.log import setup
-from pyfork.log.access import Access, AccessLog
+from pyfork.log.access import LONGEST, MOST, AccessLog
 from pyfork.log.atoms import Clock, compile_format
 
-ENTRY = Access(
+
+@dataclass
+class Kept:
+    """A request line, or a block of fields."""
+
+    logged: list[object] | None = None
+
+
+@dataclass(kw_only=True)
+class Entry:
+    """A request that was answered; each has a line and a block of its own."""
+
+    client: str
+    method: str
+    target: str
+    version: str
+    status: int
+    length: int
+    elapsed: float
+    scheme: str
+    request_headers: Any
+    response_headers: Any
+    environ: Any = None
+    line: Any = field(default_factory=Kept, init=False)
+    block: Any = field(default_factory=Kept, init=False)
+
+
+ENTRY = Entry(
     client="192.0.2.7",
     method="GET",
     target="/caf%C3%A9?a=1&b=2",
@@ -34,7 +64,7 @@ ENTRY = Access(
     response_headers=[(b"Content-Type", b"text/plain")],
     environ={"wsgi.url_scheme": "http", "REMOTE_PORT": 4711},
 )
-BARE = ENTRY._replace(client="", target="*", length=0, request_headers=[], environ=None)
+BARE = replace(ENTRY, client="", target="*", length=0, request_headers=[], environ=None)
 
 
 @pytest.mark.parametrize(
@@ -67,12 +97,14 @@ BARE = ENTRY._replace(client="", target="*", length=0, request_headers=[], envir
 )
 def test_each_atom(atom: str, full: str, bare: str) -> None:
     render = compile_format(atom)
-    assert render(ENTRY) == full
-    assert render(BARE) == bare
+    entry, other = replace(ENTRY), replace(BARE)
+    for _ in range(2):  # the second time from what was made of line and block the first time
+        assert render(entry) == full
+        assert render(other) == bare
 
 
 def test_default_format_is_gunicorns() -> None:
-    line = compile_format(Config().access_logformat)(ENTRY)
+    line = compile_format(Config().access_logformat)(replace(ENTRY))
     assert re.fullmatch(
         r"192\.0\.2\.7 - ann \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "
         r'"GET /caf%C3%A9\?a=1&b=2 HTTP/1\.1" 200 512 "http://r/" "curl/8"',
@@ -99,13 +131,14 @@ def test_bad_format(format: str, why: str) -> None:
 
 @pytest.mark.parametrize("value", [b"Basic", b"Basic !!!", b"Basic YQ==", b"Bearer x", b"\xff\xfe"])
 def test_credentials_that_are_none(value: bytes) -> None:
-    entry = ENTRY._replace(request_headers=[(b"authorization", value)])
+    entry = replace(ENTRY, request_headers=[(b"authorization", value)])
     assert compile_format("%(u)s")(entry) == "-"
 
 
 def test_client_cannot_forge_a_line() -> None:
     evil = b'"\\\x00\r\n\x1b[31m\xe9'
-    entry = ENTRY._replace(
+    entry = replace(
+        ENTRY,
         target=evil.decode("latin-1"),
         request_headers=[
             (b"referer", evil),
@@ -119,12 +152,12 @@ def test_client_cannot_forge_a_line() -> None:
 
 @pytest.mark.parametrize(("sent", "logged"), [('"', '\\"'), ("\\", "\\\\"), ("\t", "\\x09")])
 def test_each_dangerous_character_alone(sent: str, logged: str) -> None:
-    assert compile_format("%(U)s")(ENTRY._replace(target=sent)) == logged
+    assert compile_format("%(U)s")(replace(ENTRY, target=sent)) == logged
 
 
 @given(st.binary(), st.text())
 def test_no_input_leaves_anything_but_printable_ascii(value: bytes, target: str) -> None:
-    entry = ENTRY._replace(target=target, client=target, request_headers=[(b"user-agent", value)])
+    entry = replace(ENTRY, target=target, client=target, request_headers=[(b"user-agent", value)])
     line = compile_format("%(h)s %(r)s %(U)s %(q)s %(a)s")(entry)
     assert line.isascii()
     assert line.isprintable()
@@ -156,7 +189,7 @@ def test_line_goes_out_at_once(
     setup.configure(config)
     log = AccessLog.from_config(config)
     assert log is not None
-    log.write(ENTRY)
+    log.write(replace(ENTRY))
     out, err = capfd.readouterr()
     assert (out if where == "-" else path.read_text()) == "GET 200\n"
     assert err == ""
@@ -170,7 +203,7 @@ def test_rotated_file_is_left(tmp_path: Path) -> None:
     assert log is not None
     path.rename(tmp_path / "old")
     setup.reopen()
-    log.write(ENTRY)
+    log.write(replace(ENTRY))
     assert path.read_text() == "GET\n"
     assert (tmp_path / "old").read_text() == ""
 
@@ -185,7 +218,7 @@ def test_log_config_gets_the_access_lines(tmp_path: Path) -> None:
     setup.configure(config)
     log = AccessLog.from_config(config)
     assert log is not None
-    log.write(ENTRY)
+    log.write(replace(ENTRY))
     assert out.read_text() == "GET 100%\n"
 
 
@@ -196,8 +229,8 @@ def test_json(tmp_path: Path) -> None:
     setup.identify("worker", 2, 1)
     log = AccessLog.from_config(config)
     assert log is not None
-    log.write(ENTRY._replace(response_headers=[(b"X-Request-ID", b"r1")]))
-    log.write(BARE._replace(target='/"\n\x00\xe9', elapsed=0.1 + 0.2))
+    log.write(replace(ENTRY, response_headers=[(b"X-Request-ID", b"r1")]))
+    log.write(replace(BARE, target='/"\n\x00\xe9', elapsed=0.1 + 0.2))
     full, bare = map(json.loads, path.read_text().splitlines())
     time = full.pop("time")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}", time)
@@ -219,3 +252,31 @@ def test_json(tmp_path: Path) -> None:
     assert (bare["client"], bare["referer"], bare["request_id"]) == (None, None, None)
     assert bare["target"] == '/"\n\x00\xe9'
     assert bare["elapsed"] == 0.3
+
+
+def test_lines_of_a_turn_leave_together(tmp_path: Path) -> None:
+    """At its end; or before, when there are many or one has waited for long."""
+    path = tmp_path / "access.log"
+    config = Config(access_logfile=str(path), access_logformat="%(m)s")
+    setup.configure(config)
+    log = AccessLog.from_config(config)
+    assert log is not None
+    turn: list[Any] = []
+    log.later = turn.append
+    for _ in range(3):
+        log.write(replace(ENTRY))
+    assert (path.read_text(), len(turn)) == ("", 1)
+    turn.pop()()
+    assert path.read_text() == "GET\n" * 3
+    for _ in range(MOST):
+        log.write(replace(ENTRY))
+    assert path.read_text() == "GET\n" * (3 + MOST)
+    log.write(replace(ENTRY))
+    deadline = time.monotonic() + LONGEST
+    while time.monotonic() <= deadline:
+        pass
+    log.write(replace(ENTRY))
+    assert path.read_text() == "GET\n" * (5 + MOST)
+    for flush in turn:
+        flush()
+    assert path.read_text() == "GET\n" * (5 + MOST)
