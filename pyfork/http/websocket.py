@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pyfork.http.connection import Connection
 
 
+SOON = 0.02  # seconds between two looks at a handshake that a drain waits for
+
+
 def uvicorn_config(
     config: Config, app: AsgiApp, *, lifespan: str = "off", ws: str = "none"
 ) -> "UvicornConfig":
@@ -109,7 +112,7 @@ class WebSockets:
         connection.engine.remove(connection)
         protocol.data_received(_handshake(head) + rest)
         if connection.engine.draining:
-            protocol.shutdown()
+            self._dismiss(protocol)
 
     def app_for(self, connection: "Connection", app: AsgiApp) -> AsgiApp:
         """What the scope of this connection is given to."""
@@ -118,7 +121,14 @@ class WebSockets:
     def shutdown(self) -> None:
         """Close all with 1012, service restart."""
         for protocol in list(self.connections):
+            self._dismiss(protocol)
+
+    def _dismiss(self, protocol: Any) -> None:
+        """Close it when its handshake is over: until then uvicorn would answer with 500."""
+        if protocol.handshake_complete:
             protocol.shutdown()
+        elif protocol in self.connections:
+            protocol.loop.call_later(SOON, self._dismiss, protocol)
 
     def abort(self) -> int:
         """Abort what is left. Returns how many there were."""
