@@ -53,6 +53,12 @@ class Worker:
         """Seconds since it was ready; zero if it never was."""
         return now - self.ready_at if self.ready_at is not None else 0.0
 
+    def next_look(self, now: float) -> float | None:
+        """When it is looked at again while it serves: when its promise ends, if it gave one."""
+        if self.promise:
+            return self.promise
+        return now + self.policy.timeout if self.policy.timeout else None
+
     def become(self, state: State, due: float | None) -> None:
         """Go on to the next state."""
         self.state, self.due = state, due

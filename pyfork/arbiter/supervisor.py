@@ -137,7 +137,7 @@ class Supervisor:
             case Ready() if worker.state is State.BOOTING:
                 worker.ready_at = now
                 worker.generation.anyone_ready = True
-                worker.become(State.SERVING, _next_look(worker, now))
+                worker.become(State.SERVING, worker.next_look(now))
             case Failed(reason=reason, detail=detail) if worker.state is State.BOOTING:
                 worker.become(State.DYING, now + DYING_LIMIT)
                 self._record_loss(worker, now, Failure(reason, detail), fatal=True)
@@ -150,7 +150,7 @@ class Supervisor:
             case Promised(deadline=deadline) if deadline != worker.promise:
                 worker.promise = deadline
                 if worker.state is State.SERVING:
-                    worker.due = _next_look(worker, now)
+                    worker.due = worker.next_look(now)
 
     def _record_wish(self, wish: Wish | Reload | Scale, now: float) -> None:
         match wish:
@@ -267,7 +267,7 @@ class Supervisor:
         gets a moment to renew its own.
         """
         if not worker.promise:
-            worker.due = _next_look(worker, now)
+            worker.due = worker.next_look(now)
         elif now - due > OVERSLEPT:
             worker.due = now + OVERSLEPT
         else:
@@ -401,10 +401,3 @@ class Supervisor:
     def _abandon(self, generation: Generation, failure: Failure) -> Action:
         self._candidate = None
         return Abandon(generation.number, failure.reason, failure.detail)
-
-
-def _next_look(worker: Worker, now: float) -> float | None:
-    """When a serving worker is looked at again: when its promise ends, if it gave one."""
-    if worker.promise:
-        return worker.promise
-    return now + worker.policy.timeout if worker.policy.timeout else None
