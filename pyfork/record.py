@@ -8,6 +8,7 @@ In exchange, making an instance is slower: not for the hot path.
 """
 
 from collections.abc import Callable
+from reprlib import recursive_repr
 from typing import Any, TypeVar, dataclass_transform, overload
 
 from pyfork.annotations import annotations
@@ -62,6 +63,7 @@ class _Fields:
     def __post_init__(self) -> None:
         """For a class to set what is left."""
 
+    @recursive_repr()  # entities may have each other
     def __repr__(self) -> str:
         shown = (f"{name}={getattr(self, name)!r}" for name in self._fields)
         return f"{type(self).__name__}({', '.join(shown)})"

@@ -178,3 +178,9 @@ def test_a_field_may_be_of_a_type_for_checkers_alone() -> None:
     names: dict[str, Any] = {"record": record}
     exec("@record\nclass Point:\n    x: NotThere\n    y: int = 0", names)
     assert fields(names["Point"]) == ("x", "y")
+
+
+def test_entities_that_have_each_other_can_be_shown() -> None:
+    basket = Basket("a")
+    basket.things.append(basket)  # type: ignore[arg-type]
+    assert repr(basket) == "Basket(owner='a', full=False, things=[...], size=0)"
