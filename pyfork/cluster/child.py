@@ -14,7 +14,6 @@ import sys
 import threading
 from _thread import LockType, allocate_lock, get_ident, start_new_thread
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from time import monotonic
 
 import pyfork.cluster
@@ -46,6 +45,7 @@ from pyfork.ipc.titles import show, worker_title
 from pyfork.log import setup as logs
 from pyfork.net.address import parse
 from pyfork.net.refusal import explain
+from pyfork.record import entity, field
 from pyfork.worker import blame
 from pyfork.worker.privileges import drop_privileges
 from pyfork.worker.signals import leave_to_the_arbiter
@@ -69,7 +69,7 @@ def main(birth: Birth) -> int:
     return status
 
 
-@dataclass(slots=True, eq=False)
+@entity
 class Worker:
     """The life of a script."""
 

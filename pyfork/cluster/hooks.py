@@ -22,7 +22,6 @@ import os
 import socket
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 
@@ -32,6 +31,7 @@ from pyfork.cluster.desk import Accepted, Desk
 from pyfork.cluster.link import ArbiterGone, Link
 from pyfork.cluster.reception import Reception
 from pyfork.ipc.messages import Closed, Held, Listening, QueryFile, QueryServer, Shared
+from pyfork.record import entity, field, record
 
 log = logging.getLogger("pyfork.error")
 
@@ -39,7 +39,7 @@ Bind = Callable[[Any, Any], None]
 Listen = Callable[..., None]
 
 
-@dataclass(slots=True)
+@record
 class Refusal:
     """The last address that was not to be had."""
 
@@ -47,7 +47,7 @@ class Refusal:
     error: OSError
 
 
-@dataclass(slots=True)
+@entity
 class _Copy:
     """A handle under one of the script's descriptors."""
 
@@ -56,7 +56,7 @@ class _Copy:
     is_stream: bool
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@entity(kw_only=True)
 class Hooks:
     """The hooks of one process.
 
@@ -164,17 +164,19 @@ class Hooks:
     def withdraw(self, sock: Any) -> None:
         """A shared socket is a client's: give it an own one on the same address."""
         address, timeout, fresh = sock.getsockname(), sock.gettimeout(), _like(sock)
-        self.forget(sock.fileno())
+        fd = sock.fileno()
         with fresh:
-            os.dup2(fresh.fileno(), sock.fileno(), inheritable=False)
+            self.forget(fd, lambda: os.dup2(fresh.fileno(), fd, inheritable=False))
         shared.restore(sock)
         sock.settimeout(timeout)
         self.link.ask(lambda number: QueryFile(number, ""))  # until the arbiter has let go
         self._bind(sock, address)
 
-    def forget(self, fd: int) -> None:
-        """The script closes ``fd``."""
+    def forget(self, fd: int, close: Callable[[], object] = lambda: None) -> None:
+        """The script closes ``fd``, by ``close``. The arbiter hears so afterwards, and not before:
+        it would believe that the address is free."""
         copy = self._copies.pop(fd, None)
+        close()
         if copy and copy.key not in {other.key for other in self._copies.values()}:
             if self.reception:
                 self.reception.close(copy.key)

@@ -16,7 +16,6 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from select import POLLIN, poll
 from time import monotonic, sleep
 from types import FrameType
@@ -24,6 +23,7 @@ from types import FrameType
 from pyfork.cluster.desk import Desk
 from pyfork.cluster.foreign import open_sockets
 from pyfork.cluster.hooks import Hooks
+from pyfork.record import entity, field
 
 MOMENT = 0.1  # seconds in which what was just accepted is read
 QUEUE_LIMIT = 1.0  # seconds in which the last workers empty the queue
@@ -36,7 +36,7 @@ def leave(number: int, frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
-@dataclass(slots=True, eq=False)
+@entity
 class Departure:
     """The one departure of this process.
 

@@ -10,11 +10,11 @@ import contextlib
 import os
 from _thread import LockType, allocate_lock, start_new_thread
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from select import POLLIN, POLLOUT, poll
 
 from pyfork.ipc.channel import Channel, ChannelClosed
 from pyfork.ipc.messages import Held, Message, Shared
+from pyfork.record import entity, field
 
 Told = Callable[[Message | None, Sequence[int]], None]
 """Called with what the arbiter says, and fds that are closed afterwards; with None when it is
@@ -25,7 +25,7 @@ class ArbiterGone(OSError):
     """Nobody is there to answer."""
 
 
-@dataclass(slots=True, eq=False)
+@entity
 class _Question:
     """Somebody waits; ``done`` is locked until then."""
 

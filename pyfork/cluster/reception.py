@@ -14,7 +14,6 @@ Rules: the arbiter's messages come in by the link's thread, connections by the s
 import random
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from os import dup
 from socket import socket  # as it is before gevent's patch
 
@@ -26,6 +25,7 @@ from pyfork.ipc.birth import Birth
 from pyfork.ipc.memory import resident
 from pyfork.ipc.messages import Mind, Unmind
 from pyfork.ipc.scoreboard import ACCEPTED, Line
+from pyfork.record import entity, field
 from pyfork.worker.gate import Gate
 
 BEAT = 1.0  # seconds between two looks at memory and at who came to accept, at most
@@ -48,7 +48,7 @@ def refusal(config: Config) -> str:
     )
 
 
-@dataclass(slots=True, eq=False)
+@entity
 class Reception:
     """The desks of this process.
 
