@@ -14,6 +14,7 @@ from pyfork.http.exchange import DISCARD
 from pyfork.http.link import Link
 from pyfork.http.parser import Parser, ParserState
 from pyfork.http.phase import Phase
+from pyfork.http.refused import Refused
 from pyfork.http.request import RequestHead
 from pyfork.http.response import plain_error
 from pyfork.net.client import Client
@@ -409,7 +410,10 @@ class Connection(Link):
         assert error is not None
         if self.transport.is_closing():  # a response before it was cut
             return
-        self.write(plain_error(error.status, str(error), **self.engine.heads.ours))
+        engine = self.engine
+        self.write(plain_error(error.status, str(error), **engine.heads.ours))
+        if engine.access is not None:
+            engine.access.write(Refused(self, error.status, len(str(error)) + 1))
         self.linger()
 
     def _end(self) -> None:

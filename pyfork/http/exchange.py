@@ -188,8 +188,8 @@ class Exchange:
         self.connection.engine.end(self)
         self.connection.exchange_cut(self)
 
-    def refuse_response(self, error: Exception) -> None:
-        """The application broke HTTP: say so in the log, then fail."""
+    def refuse_response(self, error: object) -> None:
+        """The application broke HTTP, or cannot be asked: say why in the log, then fail."""
         log.error("%s %s: %s", self.head.method, self.head.path.decode("latin-1"), error)
         self.fail(why=str(error))
 

@@ -135,10 +135,9 @@ class WsgiExchange(Exchange):
             self.body = Body()
         try:
             self.body.add(data)
-        except OSError:
-            self.log_failure()
+        except OSError as error:  # it is ours and not the application's
             self.given_up = True
-            self.fail(why="no room for the request's body")
+            self.refuse_response(f"no room for the request's body: {error}")
 
     def request_complete(self) -> None:
         if self.turn:

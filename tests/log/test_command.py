@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 from pathlib import Path
 
 from tests.server import Server, exchange
@@ -62,3 +63,15 @@ def test_application_that_cannot_be_imported(tmp_path: Path) -> None:
     assert "cannot load broken:app: importing broken raised OSError: no database" in log
     assert log.count("Traceback (most recent call last)") == 1
     assert log.count('File "') == 2
+
+
+def test_what_the_server_refuses_has_its_line_too(tmp_path: Path) -> None:
+    options = ["--access-logfile", "-", "--access-logformat", "%(h)s %(r)s %(s)s %(b)s"]
+    with Server("tests.apps.wsgi:app", *options, directory=tmp_path) as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(b"NO SUCH\r\n\r\n")
+            answer = client.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        length = len(answer.partition(b"\r\n\r\n")[2])
+        line = f"127.0.0.1 - - HTTP/1.1 400 {length}\n"
+        server.until(lambda: server.out == line, "the access log says so")

@@ -132,3 +132,17 @@ def test_an_encoded_path_is_decoded_once(server: Server) -> None:
     got = environ(server.get("/sho%77?q=%2520"))
     assert got["PATH_INFO"] == "/show"
     assert got["QUERY_STRING"] == "q=%2520"
+
+
+def test_a_body_that_finds_no_room(tmp_path: Path) -> None:
+    """The application is not to blame, and the worker goes on."""
+    (tmp_path / "cramped.py").write_text(
+        "import resource\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+        "from tests.apps.wsgi import app\n"
+    )
+    with Server("cramped:app", cwd=tmp_path, directory=tmp_path) as server:
+        assert server.request("POST", "/", body=bytes(2 << 20)).status == 500
+        assert "no room for the request's body" in server.log
+        assert "error in the application" not in server.log
+        assert server.get("/").status == 200
