@@ -30,8 +30,8 @@ class Owner(Protocol):
     def withdraw(self, sock: Any) -> None:
         """The script connects: the socket is a client's."""
 
-    def forget(self, fd: int) -> None:
-        """The script closes."""
+    def forget(self, fd: int, close: Callable[[], object]) -> None:
+        """The script closes, by ``close``."""
 
     def accept(self, fd: int, timeout: float | None) -> tuple[int, Any]:
         """The script accepts on a socket that is `received`."""
@@ -73,8 +73,7 @@ class _Shared:
         return self.connect_ex(address)
 
     def _real_close(self) -> None:
-        self.owner.forget(self.fileno())  # type: ignore[attr-defined]
-        super()._real_close()  # type: ignore[misc]
+        self.owner.forget(self.fileno(), super()._real_close)  # type: ignore[attr-defined, misc]
 
 
 def _patient(name: str) -> Callable[..., Any]:

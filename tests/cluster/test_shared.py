@@ -31,7 +31,8 @@ class Owner:
 
     def withdraw(self, sock: Any) -> None: ...
 
-    def forget(self, fd: int) -> None: ...
+    def forget(self, fd: int, close: Callable[[], object]) -> None:
+        close()
 
 
 @pytest.fixture
