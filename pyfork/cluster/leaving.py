@@ -91,7 +91,8 @@ class Departure:
                 desk.finish(others_serve=others_serve)
                 self._wait_empty(desk, until)
                 desk.finish(others_serve=True)
-                self._wait_empty(desk, self.until)  # nobody else has what lies on its tray
+                if not self.hooks.link.gone:  # or the port would stay open, and its end is there
+                    self._wait_empty(desk, self.until)  # nobody else has what lies on its tray
                 desk.clear()
                 continue
             with suppress(OSError):
