@@ -324,12 +324,19 @@ def test_a_worker_whose_primary_is_killed_answers_and_gives_the_port_up(tmp_path
         assert program.stdout
         port, worker = map(int, program.stdout.readline().split())
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+            until(lambda: has(worker, client))  # what is in the primary's hand ends with it
             program.kill()
             program.wait()
             until(lambda: refused(port))
             client.sendall(b"late")
             assert client.recv(10) == b"late"
         until(lambda: not psutil.pid_exists(worker))
+
+
+def has(pid: int, client: socket.socket) -> bool:
+    """Whether this process has accepted the connection."""
+    found = psutil.Process(pid).net_connections("tcp")
+    return client.getsockname() in [tuple(each.raddr) for each in found]
 
 
 def refused(port: int) -> bool:
