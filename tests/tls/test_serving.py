@@ -166,7 +166,10 @@ def test_a_reload_closes_what_idles_before_it_cuts_what_runs(tmp_path: Path) -> 
         runs.sendall(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
         assert runs.recv(65536).startswith(b"HTTP/1.1 200")
         server.signal(signal.SIGHUP)
-        server.wait_log("generation 2 serves")
+        server.until(
+            lambda: any("draining" in "".join(each.cmdline()) for each in server.processes()),
+            "the old worker has heard that it leaves",
+        )
         next_asks.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert b"Connection: close\r\n" in read_to_end(next_asks)
         assert read_to_end(idle) == b""
