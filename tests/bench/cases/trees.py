@@ -10,7 +10,7 @@ from collections.abc import Collection
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from tests.bench.cases.case import P99, Bench, Case, Figure, of_interface
+from tests.bench.cases.case import P99, Bench, Case, Figure
 from tests.bench.peers import Peer
 from tests.bench.running import PATIENCE, Unfit
 from tests.load import running as load
@@ -28,7 +28,7 @@ TOLD = (Outcome.CLOSED_IDLE, Outcome.TOLD_TO_CLOSE)  # not nice, and nothing is 
 def first_answer(bench: Bench, peer: Peer) -> Collection[float]:
     """From the command to the first answer."""
     began = time.perf_counter()
-    app = of_interface(peer, "hello")
+    app = f"tests.bench.apps.plain:{peer.interface}"
     with bench.serve(peer, app, workers=WORKERS, ready=False) as server:
         server.wait_answers(pause=0.001)
         return ((time.perf_counter() - began) * 1000,)
@@ -36,7 +36,7 @@ def first_answer(bench: Bench, peer: Peer) -> Collection[float]:
 
 def memory(bench: Bench, peer: Peer) -> Collection[float]:
     """When all workers have booted, and one of them has answered."""
-    with bench.serve(peer, of_interface(peer, "hello"), workers=WORKERS) as server:
+    with bench.serve(peer, f"tests.bench.apps.plain:{peer.interface}", workers=WORKERS) as server:
         return (server.memory() / (1 << 20),)
 
 
