@@ -128,7 +128,7 @@ class Connection(Link):
 
     # Called by the parser.
 
-    def head_received(self, head: RequestHead, *, whole: bool) -> None:
+    def head_received(self, head: RequestHead, *, whole: bool, content: bytes = b"") -> None:
         if self.lingering:  # the application has closed the connection before this one
             return
         self.serial += 1
@@ -138,6 +138,9 @@ class Connection(Link):
             return
         exchange = self.engine.new_exchange(self, head)
         if whole:
+            if content:
+                exchange.received = len(content)
+                exchange.body_received(content)
             exchange.arrived = True
         else:
             self.incoming = exchange

@@ -17,7 +17,7 @@ from pyfork.http.heads import Heads
 from pyfork.http.limits import Limits
 from pyfork.http.reader import HeadReader
 from pyfork.http.request import RequestHead
-from pyfork.ipc.scoreboard import CONNECTIONS, Line
+from pyfork.ipc.scoreboard import BUSY_SINCE, CONNECTIONS, IN_FLIGHT, REQUESTS, Line
 from pyfork.log.access import AccessLog
 
 if TYPE_CHECKING:
@@ -95,8 +95,12 @@ class Engine:
             self.served += 1
             if self.served == self.wear_after:
                 self.worn()
-        running = self.running
-        self.line.end(self.served, running, self.busy_since if running else 0.0)
+        if self.running:
+            self.line.end(self.served, self.running, self.busy_since)
+        else:
+            cells = self.line.cells
+            cells[REQUESTS] = self.served
+            cells[IN_FLIGHT] = cells[BUSY_SINCE] = 0  # as bits, the time 0.0 is 0
         if self.access is not None and answered:
             self.access.write(exchange)
 

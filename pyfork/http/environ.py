@@ -36,7 +36,7 @@ class ErrorStream:
         sys.stderr.flush()
 
 
-class _Variables(dict[tuple[bytes, bytes], tuple[str, str]]):
+class _Variables:
     """Fields to variables, name and value; an empty name for what the application does not see.
 
     Those of earlier requests are remembered, as many as the bounds allow.
@@ -45,7 +45,11 @@ class _Variables(dict[tuple[bytes, bytes], tuple[str, str]]):
     _MOST = 512
     _LONGEST = 256  # bytes of a value
 
-    def __missing__(self, field: tuple[bytes, bytes]) -> tuple[str, str]:
+    def __init__(self) -> None:
+        self.known: dict[tuple[bytes, bytes], tuple[str, str]] = {}
+
+    def learn(self, field: tuple[bytes, bytes]) -> tuple[str, str]:
+        """A field that is not known."""
         name, value = field
         if name in _UNPREFIXED:
             key = _UNPREFIXED[name]
@@ -55,9 +59,9 @@ class _Variables(dict[tuple[bytes, bytes], tuple[str, str]]):
             key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
         variable = key, value.decode("latin-1")
         if len(value) <= self._LONGEST and name not in SECRETS:
-            if len(self) >= self._MOST:
-                self.clear()
-            self[field] = variable
+            if len(self.known) >= self._MOST:
+                self.known.clear()
+            self.known[field] = variable
         return variable
 
 
@@ -111,7 +115,8 @@ class Environs:
         environ["REMOTE_ADDR"] = connection.peer_host
         environ["REMOTE_PORT"] = str(connection.peer_port) if connection.peer_port else ""
         expected = len(environ) + len(block.fields)
-        variables = [self._variables[field] for field in block.fields]
+        known, learn = self._variables.known.get, self._variables.learn
+        variables = [known(field) or learn(field) for field in block.fields]
         environ.update(variables)
         if len(environ) != expected or "" in environ:  # some are joined, or not passed on
             _join(environ, block, variables)

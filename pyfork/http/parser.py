@@ -17,14 +17,14 @@ from pyfork.http.request import FieldBlock, RequestHead, RequestLine
 class Events(Protocol):
     """Who is told, in the order of the bytes."""
 
-    def head_received(self, head: RequestHead, *, whole: bool) -> None:
-        """A head is complete and valid. ``whole``: and nothing follows it."""
+    def head_received(self, head: RequestHead, *, whole: bool, content: bytes = b"") -> None:
+        """A head is complete and valid. ``whole``: and so is its ``content``."""
 
     def body_received(self, data: bytes) -> None:
         """Some of its content; never empty."""
 
     def request_complete(self) -> None:
-        """The content of a head that was not ``whole`` is complete."""
+        """The content of a head that did not come ``whole`` is complete."""
 
 
 class ParserState(IntEnum):
@@ -40,10 +40,12 @@ class Parser:
 
     __slots__ = (
         "_again",
+        "_behind",
         "_chunked",
         "_error",
         "_last",
         "_left",
+        "_length",
         "_partial",
         "_pause",
         "_reader",
@@ -56,10 +58,12 @@ class Parser:
         # For the connection's life.
         self._reader = reader
         self._sink = sink
-        # Of the last head: its field lines, if they ended a request, and what they were read as.
-        # Most clients send the same ones again.
+        # Of the last head: its field lines, unless there is more to them than how long the content
+        # is, and what they were read as. Most clients send the same ones again.
         self._seen: bytes | None = None
         self._again = _NOTHING
+        self._length = 0  # of the content, in bytes
+        self._behind = 0  # bytes from the end of a request line to the content
         # For one request.
         self.state = ParserState.BETWEEN
         self._partial: PartialHead | None = None  # a head that arrives in pieces
@@ -81,14 +85,15 @@ class Parser:
         were complete before the error have been delivered.
         """
         if self._seen is not None:
-            text, _, rest = data.partition(b"\r\n")
-            if rest == self._seen:
-                line = self._reader.known.get(text)
-                if line is not None and self._partial is None:
+            stop = data.find(b"\r\n")
+            if data.startswith(self._seen, stop + 2):
+                line = self._reader.known.get(data[:stop])
+                at = stop + self._behind
+                if line is not None and at + self._length == len(data) and self._partial is None:
                     head = self._again
                     if head.line is not line:
                         head = self._again = RequestHead(line, head.block)
-                    self._sink.head_received(head, whole=True)
+                    self._sink.head_received(head, whole=True, content=data[at:])
                     return b""
         return self._feed(data)
 
@@ -130,8 +135,7 @@ class Parser:
             if end >= 0:
                 found = self._reader.whole(data, at, end)
                 if found is not None:
-                    self._begin(*found)
-                    return end + 4
+                    return self._begin(*found, data, end + 4)
             self._partial = PartialHead(self._reader)
         partial = self._partial
         block, end = partial.add(data, at)
@@ -141,28 +145,36 @@ class Parser:
             return end
         self._partial = None
         assert partial.line is not None
-        self._begin(RequestHead(partial.line, self._reader.block(block, partial.line)), block)
-        return end
+        head = RequestHead(partial.line, self._reader.block(block, partial.line))
+        return self._begin(head, block, data, end)
 
-    def _begin(self, head: RequestHead, text: bytes) -> None:
-        """Deliver a head, with the state that it leads to: the sink may ask for it."""
+    def _begin(self, head: RequestHead, text: bytes, data: bytes, at: int) -> int:
+        """Deliver a head, with the state that it leads to: the sink may ask for it.
+
+        ``text`` is its field lines; its content begins in ``data`` at ``at``. Returns where that
+        ended, if it is there, else ``at``.
+        """
         block = head.block
-        if block.plain:
-            self.state = _BETWEEN
-            # Not where the request line had a say in what the fields mean.
-            usual = head.line.version == "1.1" and not head.line.authority
-            self._seen, self._again = (text, head) if usual else (None, _NOTHING)
-            self._sink.head_received(head, whole=True)
-            return
-        self.forget()
+        length = block.content_length or 0
+        # Not where the request line had a say in what the fields mean.
+        if block.plain and head.line.version == "1.1" and not head.line.authority:
+            self._seen, self._again = text, head
+            self._length, self._behind = length, len(text) + 2
+        else:
+            self.forget()
         self._last = not block.keep_alive
         self._pause = block.upgrade == b"websocket"
+        end = at + length
+        if not block.chunked and end <= len(data):
+            self.state = _BETWEEN
+            self._sink.head_received(head, whole=True, content=data[at:end])
+            return end
         if block.chunked:
             self._chunked = Chunked(self._reader.limits)
-        elif block.content_length:
-            self._left = block.content_length
-        self.state = _BODY if block.has_body else _BETWEEN
-        self._sink.head_received(head, whole=not block.has_body)
+        self._left = length
+        self.state = _BODY
+        self._sink.head_received(head, whole=False)
+        return at
 
     def _body(self, data: bytes, at: int) -> int:
         """Deliver content, and its end."""

@@ -74,7 +74,7 @@ class RequestLine:
         self.path = target  # still percent-encoded; "*" for OPTIONS * alone
         self.query = b""
         self.authority = b""  # of an absolute target
-        self.doing = method.encode() + b" " + target.partition(b"?")[0]
+        self.doing = b""  # method and path, for the scoreboard
         self.usual = version == "1.1" and method != "HEAD"  # responses have content, and lengths
         self.made: Any = None
         self.logged: list[object] | None = None
@@ -116,8 +116,8 @@ class FieldBlock:
 
     @property
     def plain(self) -> bool:
-        """Whether a request with these fields ends here, and another may follow."""
-        return self.keep_alive and not (self.has_body or self.upgrade)
+        """Whether they say no more than how long the content is, and another request may follow."""
+        return self.keep_alive and not (self.chunked or self.upgrade or self.expect_continue)
 
 
 class RequestHead:
@@ -166,6 +166,7 @@ def read_line(text: bytes) -> RequestLine:
         _special_target(line)
     elif b"?" in target:
         line.path, _, line.query = target.partition(b"?")
+    line.doing = name + b" " + line.path
     return line
 
 

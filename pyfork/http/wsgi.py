@@ -67,19 +67,23 @@ class WsgiGateway:
         self._closed()
 
 
-class Statuses(dict[str, tuple[int, bytes | None]]):
+class Statuses:
     """Status texts of applications, read: the code, and the reason if it is not the usual one."""
 
     _MOST = 64
 
-    def __missing__(self, status: str) -> tuple[int, bytes | None]:
+    def __init__(self) -> None:
+        self.known: dict[str, tuple[int, bytes | None]] = {}
+
+    def learn(self, status: str) -> tuple[int, bytes | None]:
+        """One that is not known. Raises ValueError."""
         code, _, text = status.partition(" ")
         if len(code) != 3 or not code.isdecimal():
             raise ValueError(f"start_response: a status is like '200 OK', not {status!r}")
         number, reason = int(code), text.encode("latin-1")
         read = number, None if reason == REASONS.get(number) else reason
-        if len(self) < self._MOST:
-            self[status] = read
+        if len(self.known) < self._MOST:
+            self.known[status] = read
         return read
 
 
@@ -111,8 +115,8 @@ class WsgiExchange(Exchange):
     # Hooks of Exchange.
 
     def start(self) -> None:
-        self.turn = True
         if not self.arrived:
+            self.turn = True
             self.send_continue()
             return
         gateway, body = self.gateway, self.body
@@ -190,7 +194,8 @@ class WsgiExchange(Exchange):
                 exc_info = None  # break the cycle with the traceback's frame
         elif self.code:
             raise AssertionError("start_response was called twice without exc_info")
-        self.code, self.reason = self.gateway.statuses[status]
+        statuses = self.gateway.statuses
+        self.code, self.reason = statuses.known.get(status) or statuses.learn(status)
         self.headers = list(headers)
         return self.write
 

@@ -32,10 +32,11 @@ class Outcome:
 
     # The sink.
 
-    def head_received(self, head: RequestHead, *, whole: bool) -> None:
+    def head_received(self, head: RequestHead, *, whole: bool, content: bytes = b"") -> None:
         assert not self.requests or self.requests[-1].whole
-        assert whole is not head.block.has_body
-        self.requests.append(Request(head, whole=whole))
+        assert len(content) == (head.block.content_length or 0 if whole else 0)
+        assert not (whole and head.block.chunked)
+        self.requests.append(Request(head, content, whole))
 
     def body_received(self, data: bytes) -> None:
         assert data
