@@ -117,7 +117,8 @@ def machine() -> str:
     models = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
     memory = int(Path("/proc/meminfo").read_text().split()[1]) / (1 << 20)
     model = models[0] if models else platform.machine()
-    return f"{model}, {len(models)} cores, {memory:.0f} GiB, Linux {platform.release()}"
+    kernel = platform.release().partition("-")[0]
+    return f"{model}, {len(models)} cores, {memory:.0f} GiB, Linux {kernel}"
 
 
 def measure(
