@@ -75,7 +75,8 @@ class Shown(Server):
     def _serves(self) -> bool:
         assert self._process.poll() is None, f"it ended with {self._process.returncode}"
         if self.own:
-            return "is ready" in self.log
+            said = re.search(r"with (\d+) worker", self.log)  # what follows may ask for all of them
+            return said is not None and self.log.count("is ready") >= int(said[1])
         return any(each.net_connections("inet") for each in self.processes())
 
     def stop(self) -> None:
