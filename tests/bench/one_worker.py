@@ -9,7 +9,6 @@ stretch of requests begins and ends. The connection's end is the process's.
 
 import asyncio
 import os
-import socket
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from pyfork.config.load import load
 from pyfork.ipc import channel
 from pyfork.ipc.birth import Birth
 from pyfork.ipc.scoreboard import Scoreboard
+from pyfork.net.client import Client
 from pyfork.worker.life import load_app, worker_class
 from pyfork.worker.serving import EngineWorker
 
@@ -42,12 +42,13 @@ def make_worker(app: str, loop: str) -> EngineWorker:
     return worker
 
 
-async def serve(worker: EngineWorker, connection: socket.socket) -> None:
+async def serve(worker: EngineWorker, connection: Client) -> None:
     """Serve it until it ends."""
     loop = asyncio.get_running_loop()
     loop.add_reader(sys.stdin.fileno(), mark)
-    worker.engine.expect(1)
-    await loop.connect_accepted_socket(worker.new_connection, connection)
+    worker.engine.count(1)
+    protocol = worker.new_connection(connection)
+    await loop.connect_accepted_socket(lambda: protocol, connection)
     while worker.engine.connections:
         worker.changed.clear()
         await worker.changed.wait()
@@ -65,7 +66,7 @@ def main() -> None:
     app, loop, fd = sys.argv[1:]
     worker = make_worker(app, loop)
     asyncio.set_event_loop(worker.loop)
-    connection = socket.socket(fileno=int(fd))
+    connection = Client.adopt(int(fd))
     connection.setblocking(False)
     worker.loop.run_until_complete(serve(worker, connection))
 
