@@ -29,7 +29,7 @@ from pyfork.errors import ConfigError, ExitStatus, PyforkError
 if TYPE_CHECKING:
     from pyfork.arbiter.heritage import Heritage
 
-_WORKER = "pyfork.worker.life"
+_WORKER = "pyfork.worker.entry"
 _SCRIPT = "pyfork.cluster.child"
 _WATCHER = "pyfork.dev.watcher:main"
 _ENGINE = (_WORKER, "pyfork.worker.wsgi", "pyfork.worker.asgi")

@@ -1,8 +1,8 @@
-"""A worker's life: born, boots, serves, drains, exits.
+"""A worker's life: boots, serves, drains, exits.
 
-`main` is what the arbiter runs in the child. `Worker` is the life cycle that every worker class
-has; a class fills in how it boots, accepts, drains and stops. All waiting happens in one loop;
-the arbiter speaks through the channel, and its silence for good (EOF) means: drain and exit.
+`Worker` is the life cycle that every worker class has; a class fills in how it boots, accepts,
+drains and stops. All waiting happens in one loop; the arbiter speaks through the channel, and its
+silence for good (EOF) means: drain and exit. How it is born: `entry`.
 """
 
 import asyncio
@@ -11,17 +11,14 @@ import os
 import signal
 import time
 from collections.abc import Callable, Container, Sequence
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pyfork.config.settings import Config
-from pyfork.errors import BootError, ExitStatus, HookError
+from pyfork.errors import BootError, ExitStatus
 from pyfork.ipc.birth import Birth
 from pyfork.ipc.channel import ChannelClosed
 from pyfork.ipc.messages import (
     Certify,
     Declined,
-    Failed,
     Message,
     Ready,
     ReopenLogs,
@@ -36,10 +33,7 @@ from pyfork.log import setup as logs
 from pyfork.net.credentials import Credentials
 from pyfork.record import asdict
 from pyfork.worker import hooks
-from pyfork.worker.app import App, enter, load
-from pyfork.worker.bereavement import ends_with
-from pyfork.worker.privileges import drop_privileges
-from pyfork.worker.signals import leave_to_the_arbiter
+from pyfork.worker.app import App
 
 if TYPE_CHECKING:
     import ssl
@@ -47,83 +41,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("pyfork.error")
 
 BEAT = 1.0  # seconds between two looks at deadlines, memory and the clock
-
-CLASSES = {
-    "sync": "pyfork.worker.wsgi:WsgiWorker",
-    "thread": "pyfork.worker.wsgi:WsgiWorker",
-    "asgi": "pyfork.worker.asgi:AsgiWorker",
-    "uvicorn": "pyfork.worker.uvicorn:UvicornWorker",
-}
-
-
-def main(birth: Birth) -> int:
-    """Live; the exit status is returned."""
-    try:
-        _settle_in(birth)
-        try:
-            return _serve(birth)
-        except BootError as error:
-            if not birth.config.reload:
-                raise
-            wrong = error
-        from pyfork.dev.stand_in import stand_in
-
-        return stand_in(birth, wrong)
-    except (BootError, HookError) as error:
-        birth.channel.send(Failed(str(error), error.detail))
-        return ExitStatus.BOOT
-
-
-def _serve(birth: Birth) -> int:
-    """Load the application, and serve it to the end."""
-    with ends_with(birth.channel.fileno()):
-        app = load_app(birth.config)
-    if birth.face is not None:
-        app = hooks.loaded(birth.face, app)
-    worker = worker_class(birth.config, app)(birth, app)
-    logs.reclaim()
-    return worker.run()
-
-
-def load_app(config: Config) -> App:
-    """The application that ``config`` names. Raises BootError."""
-    assert config.app is not None
-    return load(config.app, factory=config.factory, interface=config.interface)
-
-
-def worker_class(config: Config, app: App) -> "type[Worker]":
-    """The class for ``-k`` and what the app speaks. Raises BootError where they do not fit."""
-    kind = config.worker_class
-    if kind == "auto":
-        kind = "asgi" if app.interface == "asgi" else "sync"
-    path = CLASSES.get(kind, kind)
-    module, _, name = path.replace(":", ".").rpartition(".")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BootError(f"worker class {kind!r} cannot be imported: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, Worker)):
-        raise BootError(
-            f"worker class {kind!r} is not a subclass of pyfork.worker.life.Worker{_advice(found)}"
-        )
-    if found.interface not in ("any", app.interface):
-        raise BootError(
-            f"worker class {kind!r} runs {found.interface.upper()} applications, and "
-            f"{config.app!r} speaks {app.interface.upper()}: leave -k out, or use -k auto"
-        )
-    if config.dispatch not in found.dispatches:
-        raise BootError(
-            f"worker class {kind!r} cannot be had with --dispatch {config.dispatch}: "
-            f"it accepts connections by itself"
-        )
-    return found
-
-
-def _advice(found: object) -> str:
-    """What to do with a worker class that somebody has made for gunicorn."""
-    if hasattr(found, "CONFIG_KWARGS"):  # made from uvicorn's
-        return "; what its CONFIG_KWARGS set, set here, and use -k asgi, or -k uvicorn"
-    return "; leave -k out" if hasattr(found, "init_process") else ""
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:
@@ -137,19 +54,6 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
         else:
             return uvloop.new_event_loop()
     return asyncio.new_event_loop()
-
-
-def _settle_in(birth: Birth) -> None:
-    """Become a worker: signals, environment, privileges."""
-    config = birth.config
-    leave_to_the_arbiter()
-    os.environ["PYFORK_WORKER"] = str(birth.slot)
-    drop_privileges(config)
-    enter(config.chdir, config.pythonpath, config.env)
-    if config.reload:
-        from pyfork.dev import bytecode
-
-        bytecode.install([os.getcwd(), *map(os.path.abspath, config.pythonpath)])
 
 
 class Worker:

@@ -18,7 +18,7 @@ from pyfork.ipc import channel
 from pyfork.ipc.birth import Birth
 from pyfork.ipc.scoreboard import Scoreboard
 from pyfork.net.client import Client
-from pyfork.worker.life import load_app, worker_class
+from pyfork.worker.entry import load_app, worker_class
 from pyfork.worker.serving import EngineWorker
 
 
