@@ -84,12 +84,12 @@ class Parser:
         Raises ProtocolError, and the same again whenever it is fed after that. Requests that
         were complete before the error have been delivered.
         """
-        if self._seen is not None:
+        if self._seen is not None and self.state is _BETWEEN:
             stop = data.find(b"\r\n")
             if data.startswith(self._seen, stop + 2):
                 line = self._reader.known.get(data[:stop])
                 at = stop + self._behind
-                if line is not None and at + self._length == len(data) and self._partial is None:
+                if line is not None and at + self._length == len(data):
                     head = self._again
                     if head.line is not line:
                         head = self._again = RequestHead(line, head.block)

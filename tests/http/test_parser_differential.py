@@ -101,6 +101,21 @@ def test_one_outcome_for_whoever_remembers(streams: list[bytes], size: int) -> N
     assert read(streams * 2).summary() == read(b"".join(streams * 2)).summary()
 
 
+@given(first=st.integers(40, 120), cut=st.integers(1, 300))
+@settings(max_examples=200, deadline=None)
+@example(first=60, cut=50)
+def test_content_is_never_taken_for_the_request_that_it_looks_like(first: int, cut: int) -> None:
+    """The head that was read last, as content: behind a proxy its sender is another client."""
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %03d\r\n\r\n" % first
+    raw = head + (head + b"x" * first) * 3
+    expected = read(raw).summary()
+    assert read([raw[:cut], raw[cut:]]).summary() == expected
+    assert (
+        read([head, raw[len(head) : 2 * len(head) + first], raw[2 * len(head) + first :]]).summary()
+        == expected
+    )
+
+
 @given(raw=STREAMS)
 @settings(max_examples=300, deadline=None)
 def test_llhttp_reads_what_is_served_alike(raw: bytes) -> None:
