@@ -9,8 +9,7 @@ import asyncio
 import contextvars
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
-from functools import partial
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from pyfork.http.exchange import APP_FAILURE, Exchange
@@ -54,7 +53,7 @@ class AsgiGateway:
         self.context = contextvars.copy_context()  # what each request begins with
         self.tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no strong reference
         # Makes a new exchange; the engine's ``new_exchange``.
-        self.exchange = partial(AsgiExchange, self)
+        self.exchange = type("AsgiExchange", (AsgiExchange,), {"gateway": self})
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None] | None":
         """Run ``coroutine`` as a task, at once where Python can. None if it is done already."""
@@ -88,17 +87,18 @@ class AsgiExchange(Exchange):
 
     scope: Scope | None = None
 
-    def __init__(self, gateway: AsgiGateway, connection: "Connection", head: RequestHead) -> None:
-        self.gateway = gateway
+    gateway: AsgiGateway  # each has a class of exchanges
+
+    def __init__(self, connection: "Connection", head: RequestHead) -> None:
         self.connection = connection
         self.head = head
 
     # Hooks of Exchange.
 
     def start(self) -> None:
-        self.connection.engine.begin(self)
-        gateway = self.gateway
-        self.scope = gateway.scopes.make(self.connection, self.head)
+        connection, gateway = self.connection, self.gateway
+        connection.engine.begin(self)
+        self.scope = gateway.scopes.make(connection, self.head)
         self.task = gateway.spawn(self._run())
 
     def body_received(self, data: bytes) -> None:
@@ -204,43 +204,43 @@ class AsgiExchange(Exchange):
             self.head_message = message
         elif kind == "http.response.body":
             body, more = message.get("body", b""), message.get("more_body", False)
-            if self.response is None and not more:
+            if more or self.response is not None:
+                self._send_piece(body, more=more)
+                if self.connection.write_paused and not self.finished:
+                    await self._drained()
+            else:
                 self._send_whole(body)
-                return
-            self._send_piece(body, more=more)
-            if self.connection.write_paused and not self.finished:
-                await self._drained()
         else:
             raise RuntimeError(f"an HTTP response has no message {kind!r}")
 
     def _send_whole(self, body: bytes) -> None:
-        start = self._begun()
-        status, headers = start["status"], start.get("headers", ())
+        status, headers = self._begun()
         if body or self.head.line.method != "HEAD":
             self.respond_whole(status, None, headers, body)
         else:  # how long the content would be is not said
             self.respond(status, None, headers)
             self.finish()
-        self._wake()
+        if self.news is not None:
+            self.news.set()
 
     def _send_piece(self, body: bytes, *, more: bool) -> None:
         if self.finished:
             raise RuntimeError("the response was complete already")
         if self.response is None:
-            start = self._begun()
-            self.respond(start["status"], None, start.get("headers", ()), body)
+            status, headers = self._begun()
+            self.respond(status, None, headers, body)
         elif body:
             self.send_more(body)
         if not more:
             self.finish()
             self._wake()
 
-    def _begun(self) -> Message:
-        """http.response.start, once."""
-        start, self.head_message = self.head_message, None
+    def _begun(self) -> tuple[int, Iterable[tuple[bytes, bytes]]]:
+        """What http.response.start said."""
+        start = self.head_message
         if start is None:
             raise RuntimeError("http.response.body was sent before http.response.start")
-        return start
+        return start["status"], start.get("headers", ())
 
     async def _drained(self) -> None:
         """Wait until the client has room."""

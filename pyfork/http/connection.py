@@ -16,7 +16,7 @@ from pyfork.http.parser import Parser, ParserState
 from pyfork.http.phase import Phase
 from pyfork.http.refused import Refused
 from pyfork.http.request import RequestHead
-from pyfork.http.response import plain_error
+from pyfork.http.response import Response, plain_error
 from pyfork.net.client import Client
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Connection(Link):
         "incoming",
         "overrun",
         "parser",
+        "quiet",
         "refusal",
         "scheduled",
         "serial",
@@ -67,6 +68,7 @@ class Connection(Link):
         self.unread = b""  # received and not parsed: too much waits before it
         self.serial = int(kept)  # heads received
         # Flags.
+        self.quiet = False  # nothing is to be seen to but a next request
         self.closing = False  # no request is taken after those that were
         self.overrun = False  # more has come than was looked at
         self.turn_taken = False  # a request began in this turn of the loop
@@ -82,6 +84,23 @@ class Connection(Link):
             self.engine.loop.call_soon(self.drain)
 
     def data_received(self, data: bytes) -> None:
+        head = self.parser.again(data) if self.quiet else None
+        if head is None:
+            self.quiet = False
+            self._received(data)
+            return
+        self.quiet = False
+        self.serial += 1
+        exchange = self.current = self.engine.new_exchange(self, head)
+        length = head.block.content_length
+        if length:
+            exchange.received = length
+            exchange.body_received(data[-length:])
+        exchange.arrived = True
+        exchange.start()
+
+    def _received(self, data: bytes) -> None:
+        """Bytes that are not simply the next request."""
         if self.lingering or self.refusal is not None:
             return
         if self.unread or self.upgrading is not None:  # or a loop delivers after pause_reading
@@ -103,6 +122,7 @@ class Connection(Link):
     def eof_received(self) -> bool:
         """Half-closed by the client: what it asked for whole is still answered (RFC 9112 9.6)."""
         self.closing = True
+        self.quiet = False
         if self.incoming is not None and not self.incoming.arrived:
             self._abandon_incoming()
         if self.current is not None:
@@ -132,6 +152,7 @@ class Connection(Link):
         if self.lingering:  # the application has closed the connection before this one
             return
         self.serial += 1
+        self.quiet = False
         block = head.block
         if block.upgrade == b"websocket" and self.engine.upgrade is not None:
             self.upgrading = head
@@ -181,12 +202,12 @@ class Connection(Link):
 
     # Called by exchanges.
 
-    def exchange_done(self, exchange: "Exchange", *, close: bool) -> None:
-        """Its response has been written whole; ``close`` if the head said so."""
+    def exchange_done(self, response: Response) -> None:
+        """The current exchange's response has been written whole."""
         self.current = None
         if self.lost:
             return
-        if close:
+        if response.close:
             self.closing = True
             for late in self.waiting:
                 late.disconnected()
@@ -202,6 +223,8 @@ class Connection(Link):
             or self.engine.draining
         ):  # there is something to see to between two requests
             self._schedule()
+        else:
+            self.quiet = True
 
     def exchange_cut(self, exchange: "Exchange") -> None:
         """Its response cannot be completed: the client must not take it for whole."""
@@ -303,6 +326,7 @@ class Connection(Link):
             return
         log.debug("refused %s: %d %s", self.peer_host, error.status, error)
         self.refusal = error
+        self.quiet = False
         self.unread = b""
         if self.incoming is not None:
             if self.incoming.finished:  # it has its answer, which must not get a second one

@@ -78,22 +78,33 @@ class Environs:
             "wsgi.multiprocess": multiprocess,
             "wsgi.run_once": False,
             "wsgi.file_wrapper": FileWrapper,
+            "wsgi.input": None,
             "wsgi.input_terminated": True,
             "SERVER_SOFTWARE": "pyfork",
             "SCRIPT_NAME": self._root,
         }
 
-    def make(self, connection: "Link", head: RequestHead, body: IO[bytes], length: int) -> Environ:
+    def make(
+        self, connection: "Link", head: RequestHead, body: IO[bytes], length: int = 0
+    ) -> Environ:
         """The environ of one request. ``length`` is the body's, in bytes."""
+        if head.made is None:
+            head.made = self._of_head(connection, head)
+        environ: Environ = head.made.copy()
+        environ["wsgi.input"] = body
+        if length or "CONTENT_LENGTH" in environ:
+            environ["CONTENT_LENGTH"] = str(length)
+        return environ
+
+    def _of_head(self, connection: "Link", head: RequestHead) -> Environ:
         line, block = head.line, head.block
         if line.made is None:
             line.made = self._of_line(line)
         if block.made is None:
             block.made = self._of_block(connection, block)
         environ: Environ = block.made | line.made
-        environ["wsgi.input"] = body
-        if length or block.content_length is not None or block.chunked:
-            environ["CONTENT_LENGTH"] = str(length)
+        if block.content_length is not None or block.chunked:
+            environ["CONTENT_LENGTH"] = ""
         return environ
 
     def _of_line(self, line: RequestLine) -> Environ:

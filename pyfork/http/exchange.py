@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pyfork.http.request import FieldBlock, Fields, RequestHead, RequestLine
-from pyfork.http.response import Response
+from pyfork.http.response import Response, ResponseError
 
 if TYPE_CHECKING:
     from pyfork.http.connection import Connection
@@ -129,12 +129,13 @@ class Exchange:
         connection = self.connection
         engine = connection.engine
         length = len(data)
-        usual = self.arrived and not (connection.closing or engine.draining)
-        closing = False if usual else self._closes(length)
-        response = engine.heads.begin(self.head, status, reason, headers, closing, length)
-        if response.left == length:  # which frames it, or there is nothing to frame
-            response.left = 0
+        heads = engine.heads
+        if self.arrived and not (connection.closing or engine.draining):
+            response = heads.whole(self.head, status, reason, headers, length)
         else:
+            closing = self._closes(length)
+            response = heads.begin(self.head, status, reason, headers, closing, length)
+        if response.left != length:  # which frames it, or there is nothing to frame
             data = response.body(data) + response.end()
         self.response = response
         self.length = length
@@ -145,7 +146,7 @@ class Exchange:
         else:
             connection.transport.writelines((response.head, data))
         engine.end(self)
-        connection.exchange_done(self, close=response.close)
+        connection.exchange_done(response)
 
     def _closes(self, length: int | None) -> bool:
         """Whether the connection ends behind a response of ``length`` bytes of content."""
@@ -160,6 +161,8 @@ class Exchange:
     def send_more(self, data: bytes) -> None:
         """Send more content. Raises ResponseError for bytes beyond Content-Length."""
         assert self.response is not None
+        if self.finished:
+            raise ResponseError("the response is complete")
         framed = self.response.body(data)
         self.length += len(data)
         if framed:
@@ -172,7 +175,7 @@ class Exchange:
         if last:
             self.connection.write(last)
         self.connection.engine.end(self)
-        self.connection.exchange_done(self, close=self.response.close)
+        self.connection.exchange_done(self.response)
 
     def fail(self, status: int = 500, why: str = "the application failed") -> None:
         """End without what the application owes: a plain error, or a cut that cannot be missed."""

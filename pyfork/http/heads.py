@@ -40,6 +40,12 @@ class Heads:
         self._server = server
         self._date = b""
         self._ours = b""  # both lines
+        # The last whole response, and what it was made of; its fields can be hashed, and so do not
+        # change.
+        self._status = 0
+        self._fields: list[tuple[Any, Any]] | None = None
+        self._length = 0
+        self._last = Response(200, b"", False, True, False, 0)
         # Field as the application gives it, a pair of bytes or of text -> its line.
         self._lines: dict[Any, bytes] = {}
 
@@ -47,6 +53,7 @@ class Heads:
         """Once a second: the Date line from now on."""
         self._date = line
         self._ours = line + self._server
+        self._fields = None
 
     @property
     def ours(self) -> dict[str, bytes]:
@@ -62,16 +69,50 @@ class Heads:
         closing: bool,
         length: int | None,
     ) -> Response:
-        """`response.begin`, for fields that are pairs of bytes or of text (Latin-1).
-
-        The short way is for the usual response: of a known status and no other reason, with
-        content, in HTTP/1.1. Raises ResponseError.
-        """
+        """`response.begin`, for fields that are pairs of bytes or of text (Latin-1)."""
         if type(headers) is not list:
             headers = list(headers)
+        response = None
+        if reason is None and request.line.usual:
+            closing = closing or not request.block.keep_alive
+            response = self._quickly(status, headers, closing, length)
+        return response or self._closely(request, status, reason, headers, closing, length)
+
+    def whole(
+        self,
+        request: RequestHead,
+        status: int,
+        reason: bytes | None,
+        headers: Iterable[tuple[Any, Any]],
+        length: int,
+    ) -> Response:
+        """`begin`, for content that is all there, and a connection that stays.
+
+        The response may be one that was returned before: it is not to be changed.
+        """
+        if reason is not None or not request.usual:
+            return self.begin(request, status, reason, headers, False, length)
+        if headers == self._fields and length == self._length and status == self._status:
+            return self._last
+        if type(headers) is not list:
+            headers = list(headers)
+        response = self._quickly(status, headers, False, length)
+        if response is None:
+            return self._closely(request, status, reason, headers, False, length)
+        self._status, self._fields, self._length = status, headers.copy(), length
+        self._last = response
+        return response
+
+    def _quickly(
+        self, status: int, headers: list[tuple[Any, Any]], closing: bool, length: int | None
+    ) -> Response | None:
+        """The short way, for the usual response: with content, and nothing that is not passed on.
+
+        None where it is not. Raises ResponseError.
+        """
         line = _USUAL.get(status)
-        if line is None or reason is not None or not request.line.usual:
-            return self._closely(request, status, reason, headers, closing, length)
+        if line is None:
+            return None
         pieces = [line, self._ours]
         left = None
         known = self._lines
@@ -84,13 +125,12 @@ class Heads:
                     left = line.value
                 pieces.append(line)
         except (TypeError, _Special):  # not even hashable, or not simply passed on
-            return self._closely(request, status, reason, headers, closing, length)
+            return None
         if left is None:
             pieces.append(_CHUNKED if length is None else b"Content-Length: %d\r\n" % length)
             left = length
         elif length is not None and length < left:
             raise ResponseError(f"content is {left - length} bytes short of the Content-Length")
-        closing = closing or not request.block.keep_alive
         pieces.append(b"Connection: close\r\n\r\n" if closing else b"\r\n")
         return Response(status, b"".join(pieces), closing, True, left is None, left)
 

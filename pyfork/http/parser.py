@@ -45,7 +45,6 @@ class Parser:
         "_error",
         "_last",
         "_left",
-        "_length",
         "_partial",
         "_pause",
         "_reader",
@@ -62,8 +61,7 @@ class Parser:
         # is, and what they were read as. Most clients send the same ones again.
         self._seen: bytes | None = None
         self._again = _NOTHING
-        self._length = 0  # of the content, in bytes
-        self._behind = 0  # bytes from the end of a request line to the content
+        self._behind = 0  # bytes from the end of a request line to that of the content
         # For one request.
         self.state = ParserState.BETWEEN
         self._partial: PartialHead | None = None  # a head that arrives in pieces
@@ -73,6 +71,29 @@ class Parser:
         self._last = False  # nothing behind it is processed (RFC 9112 9.6)
         # How it ended.
         self._error: ProtocolError | None = None
+
+    def again(self, data: bytes) -> RequestHead | None:
+        """The head of ``data``, if this is one request and its field lines are the last one's.
+
+        Nobody else is told of it. Its content is as long as its Content-Length, and ends ``data``.
+        """
+        seen = self._seen
+        if seen is None or self.state is not _BETWEEN:
+            return None
+        stop = data.find(b"\r\n")
+        if data.startswith(seen, stop + 2) and stop + self._behind == len(data):
+            head = self._again
+            line = self._reader.known.get(data[:stop])
+            if head.line is line:
+                return head
+            if line is not None:
+                head = self._again = RequestHead(line, head.block)
+                return head
+        return None
+
+    def forget(self) -> None:
+        """Free what is remembered of the last head."""
+        self._seen, self._again = None, _NOTHING
 
     def feed(self, data: bytes) -> bytes:
         """Read on, and tell the sink.
@@ -84,24 +105,6 @@ class Parser:
         Raises ProtocolError, and the same again whenever it is fed after that. Requests that
         were complete before the error have been delivered.
         """
-        if self._seen is not None and self.state is _BETWEEN:
-            stop = data.find(b"\r\n")
-            if data.startswith(self._seen, stop + 2):
-                line = self._reader.known.get(data[:stop])
-                at = stop + self._behind
-                if line is not None and at + self._length == len(data):
-                    head = self._again
-                    if head.line is not line:
-                        head = self._again = RequestHead(line, head.block)
-                    self._sink.head_received(head, whole=True, content=data[at:])
-                    return b""
-        return self._feed(data)
-
-    def forget(self) -> None:
-        """Free what is remembered of the last head."""
-        self._seen, self._again = None, _NOTHING
-
-    def _feed(self, data: bytes) -> bytes:
         if self._error is not None:
             raise self._error
         at, end = 0, len(data)
@@ -159,7 +162,7 @@ class Parser:
         # Not where the request line had a say in what the fields mean.
         if block.plain and head.line.version == "1.1" and not head.line.authority:
             self._seen, self._again = text, head
-            self._length, self._behind = length, len(text) + 2
+            self._behind = 2 + len(text) + length
         else:
             self.forget()
         self._last = not block.keep_alive

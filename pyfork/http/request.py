@@ -121,13 +121,16 @@ class FieldBlock:
 
 
 class RequestHead:
-    """A request up to its content."""
+    """A request up to its content; one may serve many requests. ``made`` is for a gateway."""
 
-    __slots__ = ("block", "line")
+    __slots__ = ("block", "line", "made", "usual")
 
     def __init__(self, line: RequestLine, block: FieldBlock) -> None:
         self.line = line
         self.block = block
+        # Its response has content and a length, and another request may follow.
+        self.usual = line.usual and block.keep_alive
+        self.made: Any = None
 
     @property
     def method(self) -> str:

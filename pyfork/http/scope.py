@@ -26,14 +26,17 @@ class Scopes:
 
     def make(self, connection: "Link", head: RequestHead) -> Scope:
         """The scope of one request: what an application may change in it is the request's own."""
-        line, block = head.line, head.block
-        if line.made is None:
-            line.made = self._of_line(line)
-        if block.made is None:
-            block.made = self._of_block(connection, block)
-        scope: dict[str, Any] = block.made | line.made
-        scope["headers"] = block.fields.copy()
+        if head.made is None:
+            line, block = head.line, head.block
+            if line.made is None:
+                line.made = self._of_line(line)
+            if block.made is None:
+                block.made = self._of_block(connection, block)
+            head.made = block.made | line.made
+        scope: dict[str, Any] = head.made.copy()
+        scope["headers"] = head.block.fields.copy()
         scope["state"] = self._state.copy()
+        scope["extensions"] = {}
         return scope
 
     def _of_line(self, line: RequestLine) -> dict[str, Any]:

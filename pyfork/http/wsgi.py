@@ -9,9 +9,8 @@ one request runs in the request's own context (contextvars), whatever runs betwe
 
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context, copy_context
-from functools import partial
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from pyfork.http.body import Body
 from pyfork.http.environ import Environ, Environs
@@ -30,7 +29,8 @@ if TYPE_CHECKING:
 
 _NO_START = "the application returned without calling start_response"
 
-_WHOLE = (list, tuple)  # results that hold all of the content, and nothing to close
+_WHOLE = frozenset((list, tuple))  # results that hold all of the content, and nothing to close
+_GIVEN = _WHOLE | {FileWrapper}  # those that are not iterated
 
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
@@ -59,7 +59,7 @@ class WsgiGateway:
         self.closing = 0  # results whose response has left, and whose close() has not returned
         self._closed = closed
         # Makes a new exchange; the engine's ``new_exchange``.
-        self.exchange = partial(WsgiExchange, self)
+        self.exchange = type("WsgiExchange", (WsgiExchange,), {"gateway": self})
 
     def count_closed(self) -> None:
         """One of them has; ``closed`` is told."""
@@ -104,11 +104,11 @@ class WsgiExchange(Exchange):
     given_up = False  # the client has gone, or has had an answer without us
     sender: FileSender | None = None
 
+    gateway: WsgiGateway  # each has a class of exchanges
     context: Context
     headers: list[tuple[str, str]]
 
-    def __init__(self, gateway: WsgiGateway, connection: "Connection", head: RequestHead) -> None:
-        self.gateway = gateway
+    def __init__(self, connection: "Connection", head: RequestHead) -> None:
         self.connection = connection
         self.head = head
 
@@ -119,15 +119,13 @@ class WsgiExchange(Exchange):
             self.turn = True
             self.send_continue()
             return
-        gateway, body = self.gateway, self.body
+        gateway, connection, body = self.gateway, self.connection, self.body
         if body is None:
-            file: IO[bytes] = BytesIO()
-            length = 0
+            self.environ = gateway.environs.make(connection, self.head, BytesIO())
         else:
-            file, length = body.open(), len(body)
-        self.environ = gateway.environs.make(self.connection, self.head, file, length)
+            self.environ = gateway.environs.make(connection, self.head, body.open(), len(body))
         self.context = gateway.context.copy()
-        self.connection.engine.begin(self)
+        connection.engine.begin(self)
         if gateway.inline:
             self._call()
             self._called()
@@ -206,10 +204,9 @@ class WsgiExchange(Exchange):
     def _call(self) -> None:
         """Call the application and take its first piece."""
         try:
-            result = self.context.run(self.gateway.app, self.environ, self.start_response)
-            self.result = result
-            if type(result) not in _WHOLE and type(result) is not FileWrapper:
-                self.pieces = iter(result)
+            self.result = self.context.run(self.gateway.app, self.environ, self.start_response)
+            if type(self.result) not in _GIVEN:
+                self.pieces = iter(self.result)
                 self._take()
         except APP_FAILURE:
             self._failed()
