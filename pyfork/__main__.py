@@ -14,9 +14,17 @@ def main() -> None:
         signal.signal(number, lambda *_: os._exit(0))
 
     gc.disable()  # what is loaded from here on stays: the command says when that has an end
+    if os.environ.get("PYFORK_UPGRADE", "").startswith("exec:"):
+        from pyfork import interregnum
+
+        sys.exit(interregnum.outlast(_command))
+    sys.exit(_command())
+
+
+def _command() -> int:
     from pyfork.cli import main as command
 
-    sys.exit(command(sys.argv[1:]))
+    return command(sys.argv[1:])
 
 
 if __name__ == "__main__":

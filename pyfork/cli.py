@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyfork import __version__
+from pyfork.config import runtime
 from pyfork.config.arguments import Arguments, options, parse, usage
 from pyfork.config.load import Loaded, load, table
 from pyfork.config.options import Verb
-from pyfork.config.runtime import claim_upgrade
 from pyfork.config.script import for_script
 from pyfork.config.settings import Config
 from pyfork.config.sources import FILES, Given
@@ -200,14 +200,21 @@ def _run(
         importlib.import_module(name)
     _collect_garbage()
     files = (arguments.file.removeprefix("file:"),) if arguments.file else FILES
-    return Arbiter(
+    arbiter = Arbiter(
         config,
         reread=reread,
         worker_main=f"{worker}:main",
         heritage=_heritage(config, takeover=arguments.takeover),
         watched=Watched(_WATCHER, files),
         notes=loaded.notes,
-    ).run()
+    )
+    match runtime.claim_upgrade(os.environ):  # who fails before this is tried again
+        case ("rehearsal", _):
+            arbiter.rehearse()
+            return ExitStatus.OK
+        case ("exec", fd):
+            os.close(fd)
+    return arbiter.run()
 
 
 def _collect_garbage() -> None:
@@ -233,8 +240,8 @@ def _heritage(config: Config, *, takeover: bool) -> "Heritage":
     from pyfork.arbiter import heritage
     from pyfork.ipc.channel import Channel
 
-    match claim_upgrade(os.environ):
-        case ("exec", fd):
+    match runtime.upgrade(os.environ):
+        case ("exec" | "rehearsal", fd):
             return heritage.Estate.read(fd)
         case ("spawn", fd):
             os.set_inheritable(fd, False)

@@ -37,6 +37,7 @@ LAYERS = {
     "pyfork.metrics": PARENT,
     "pyfork.cli": DOOR,
     "pyfork.__main__": DOOR,
+    "pyfork.interregnum": DOOR,
 }
 STRANGERS = {PARENT: {CHILD}}  # layers above that are out of bounds all the same
 

@@ -85,7 +85,7 @@ class Estate:
     def read(cls, fd: int) -> "Estate":
         """What `write` wrote. Raises SuccessionError for anything else."""
         try:
-            with os.fdopen(fd) as file:
+            with os.fdopen(fd, closefd=False) as file:  # it may have to be read again
                 file.seek(0)
                 given = json.load(file)
             given["policy"] = _known(Policy, given["policy"])
@@ -106,16 +106,23 @@ class Estate:
                 worn=each.worn,
             )
 
+    def claim(self) -> None:
+        """No other program gets it any more."""
+        for fd in self.fds():
+            os.set_inheritable(fd, False)
+
     def sockets(self) -> dict[str, socket.socket]:
         """The listeners, by the address asked for."""
-        for fd in self.listeners.values():
-            os.set_inheritable(fd, False)
         return {text: socket.socket(fileno=fd) for text, fd in self.listeners.items()}
 
     def fds(self) -> Iterator[int]:
         """Every fd that it names."""
         yield self.scoreboard
         yield from self.listeners.values()
+        yield from self.lines()
+
+    def lines(self) -> Iterator[int]:
+        """Those at whose other end somebody listens."""
         for survivor in self.survivors:
             yield from survivor.fds()
         yield from self.clients
@@ -166,10 +173,7 @@ def supervisor_for(config: Config, heritage: Heritage) -> Supervisor:
 
 def scoreboard_for(heritage: Heritage) -> Scoreboard:
     """A scoreboard, or the one that the survivors of an exec write on."""
-    if not isinstance(heritage, Estate):
-        return Scoreboard(LINES)
-    os.set_inheritable(heritage.scoreboard, False)
-    return Scoreboard(LINES, heritage.scoreboard)
+    return Scoreboard(LINES, heritage.scoreboard if isinstance(heritage, Estate) else None)
 
 
 def _known(kind: type[T], given: dict[str, Any]) -> T:

@@ -1,20 +1,30 @@
 """An upgrade in place: this process becomes the new program, and keeps all that it has.
 
+A child becomes it first, in a rehearsal: it is left the same, and goes as far as its loop.
+
 Rules: whether it is time to is asked here; when to try, and what a failure means, is not.
 """
 
 import logging
 import os
 import signal
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import IO
 
+from pyfork.arbiter import process
 from pyfork.arbiter.heritage import Estate
 from pyfork.arbiter.house import House
-from pyfork.arbiter.program import VARIABLE, become, program
+from pyfork.arbiter.program import VARIABLE, attempt, become, program
 from pyfork.arbiter.roster import State
 
 log = logging.getLogger("pyfork.error")
+
+REHEARSAL_LIMIT = 30  # seconds
+
+_LASTING = (State.SERVING, State.RETIRING)
 
 
 def is_quiet(house: House) -> bool:
@@ -22,7 +32,7 @@ def is_quiet(house: House) -> bool:
     return (
         house.supervisor.candidate is None
         and not house.handoffs.pending
-        and all(each.state in (State.SERVING, State.RETIRING) for each in house.supervisor.workers)
+        and all(each.state in _LASTING for each in house.supervisor.workers)
         and all(member.channel.quiet for member in house.crew)
     )
 
@@ -36,6 +46,30 @@ def no_signals() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def rehearse(house: House, clients: Sequence[int], words: IO[bytes]) -> int:
+    """Begin the rehearsal, in a child whose pid is returned; its stderr goes to ``words``.
+
+    Raises:
+        OSError: the system has no process or file to give.
+    """
+    estate = _estate(house, clients)
+    written = estate.write()
+    try:
+        return process.fork(partial(_play, estate, written, words), disown=())
+    finally:
+        os.close(written)
+
+
+def _play(estate: Estate, written: int, words: IO[bytes]) -> int:
+    """The rehearsal. Nobody may be mistaken about who lives and who does not by what it holds."""
+    signal.alarm(REHEARSAL_LIMIT)  # it has the listeners, and this arbiter might be killed
+    stand_in, _ = socket.socketpair()
+    for fd in estate.lines():
+        os.dup2(stand_in.fileno(), fd)
+    environ = dict(os.environ) | {VARIABLE: f"rehearsal:{written}"}
+    return attempt(program(), environ, keep=(written, *estate.fds()), words=words)
 
 
 def become_the_new_program(house: House, clients: Sequence[int]) -> None:
@@ -59,13 +93,15 @@ def become_the_new_program(house: House, clients: Sequence[int]) -> None:
 
 
 def _estate(house: House, clients: Sequence[int]) -> Estate:
+    """Who has no place in it is not there in a quiet moment."""
     serving = house.supervisor.serving
+    workers = [each for each in house.supervisor.workers if each.state in _LASTING]
     return Estate(
         generation=serving.number,
         size=serving.size,
         policy=serving.policy,
         scoreboard=house.crew.scoreboard.fd,
         listeners={text: each.fileno() for text, each in house.ports.all().items()},
-        survivors=tuple(house.crew.survivors(house.supervisor.workers)),
+        survivors=tuple(house.crew.survivors(workers)),
         clients=tuple(clients),
     )

@@ -13,12 +13,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from pyfork.arbiter import journal
 from pyfork.arbiter.assembly import assemble, furnish
 from pyfork.arbiter.generations import Outcome
 from pyfork.arbiter.heritage import Estate, Heritage, Predecessor
 from pyfork.arbiter.watch import Watched
 from pyfork.config.settings import Config
-from pyfork.errors import ExitStatus, PyforkError
+from pyfork.errors import ExitStatus, HookError, PyforkError
 from pyfork.ipc import titles
 from pyfork.log import setup
 
@@ -49,6 +50,7 @@ class Arbiter:
     ) -> None:
         self._heritage = heritage
         self._notes = notes
+        self._spoilt: HookError | None = None  # why an exec comes to no new workers
         self._house = furnish(config, heritage, reread=reread, worker_main=worker_main)
         self._parts = assemble(self._house, heritage, watched)
 
@@ -71,6 +73,18 @@ class Arbiter:
             return orders.status
         finally:
             self._end()
+
+    def rehearse(self) -> None:
+        """Come as near to `run` as nobody can notice; what there is, is a copy of an estate.
+
+        Raises:
+            PyforkError: it would not run. Whatever else there is to raise says the same.
+        """
+        assert isinstance(self._heritage, Estate)
+        config = self._house.generations.config(self._house.generations.first)
+        self._parts.premises.rehearse(config, self._heritage)
+        self._house.crew.restore(self._heritage.survivors)
+        setup.configure(config)
 
     # A turn.
 
@@ -121,23 +135,34 @@ class Arbiter:
     def _start(self, config: Config) -> None:
         house, parts = self._house, self._parts
         in_charge = not isinstance(self._heritage, Predecessor)
+        if isinstance(self._heritage, Estate):
+            self._heritage.claim()
         setup.configure(config)
         setup.identify("arbiter")
         titles.show(titles.arbiter_title(config.name, config.app))
         for note in self._notes:
             log.info("%s", note)
-        house.hooks.start()
+        self._call(house.hooks.start)
         parts.premises.open(config, self._heritage)
         if in_charge:
             parts.control.open(config.control)
         house.wires.watch(house.inbox, lambda mask: None)  # read after the workers: see _listen
         parts.console.starts(config)
-        house.hooks.ready()
+        self._call(house.hooks.ready)
         gc.freeze()  # what is here now stays: keep the collector off the pages that workers share
         if in_charge:
             parts.watch.heed(config)
         if isinstance(self._heritage, Estate):
             self._go_on(self._heritage)
+
+    def _call(self, hooks: Callable[[], None]) -> None:
+        """Call ``hooks`` of the start: what they raise stops it; after an exec, the upgrade."""
+        try:
+            hooks()
+        except HookError as error:
+            if not isinstance(self._heritage, Estate):
+                raise
+            self._spoilt = self._spoilt or error
 
     def _go_on(self, estate: Estate) -> None:
         """After an exec: the workers are there, and serve the code of before."""
@@ -148,9 +173,13 @@ class Arbiter:
         parts.liaison.reap()
         parts.requests.resume([parts.control.resume(fd) for fd in estate.clients])
         try:
+            if self._spoilt is not None:
+                text = f"upgrade failed, the workers of before serve on: {self._spoilt}"
+                log.error(journal.with_detail(text, self._spoilt.detail))
+                raise self._spoilt
             parts.upgrade.renew(parts.errands.reload())
         except PyforkError as error:
-            parts.upgrade.renewed(Outcome(None, time.monotonic(), str(error)))
+            parts.upgrade.renewed(Outcome(None, time.monotonic(), str(error), error.detail))
 
     def _end(self) -> None:
         house, parts = self._house, self._parts

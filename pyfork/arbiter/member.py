@@ -102,9 +102,7 @@ class Member:
 
     @classmethod
     def restored(cls, survivor: Survivor, line: Line) -> "Member":
-        """The same again, in the next program. Its descriptors are for no child from here on."""
-        for fd in survivor.fds():
-            os.set_inheritable(fd, False)
+        """The same again, in the next program."""
         return cls(
             worker=survivor.serial,
             slot=survivor.slot,

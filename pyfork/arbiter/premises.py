@@ -43,9 +43,7 @@ class Premises:
         self._generations.certificates.open(first, config)
         match heritage:
             case Estate():
-                self._ports.inherit(heritage.sockets(), first)
-                self._ports.claim()
-                self._ports.resume(first, heritage.listeners)
+                self._inherit(heritage)
                 self.write_pid(config)
             case Predecessor():  # its file stays its own until this arbiter is in charge
                 self._ports.inherit(heritage.listeners, first - 1)
@@ -56,6 +54,17 @@ class Premises:
                 _account_for(passed, self._ports.all(), self._generations.scheme(first))
                 if config.pid:
                     self._pidfile = PidFile.claim(config.pid)
+
+    def rehearse(self, config: Config, estate: Estate) -> None:
+        """Have as much as can be had with nobody noticing it. Raises PyforkError."""
+        self._generations.certificates.open(self._generations.first, config)
+        self._inherit(estate)
+
+    def _inherit(self, estate: Estate) -> None:
+        first = self._generations.first
+        self._ports.inherit(estate.sockets(), first)
+        self._ports.claim()
+        self._ports.resume(first, estate.listeners)
 
     def take_charge(self) -> None:
         """What there is only one of is this arbiter's, whoever's it was."""

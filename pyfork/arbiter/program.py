@@ -16,7 +16,9 @@ from pyfork.ipc.nameless import nameless_file
 
 log = logging.getLogger("pyfork.error")
 
-VARIABLE = "PYFORK_UPGRADE"  # tells a new program how it comes to be: "spawn:FD" or "exec:FD"
+# Tells a new program how it comes to be: "spawn:FD", "exec:FD", or "rehearsal:FD", an exec that is
+# only played.
+VARIABLE = "PYFORK_UPGRADE"
 
 _TOLD = 16 << 10  # bytes of a failed check's last words that are kept
 

@@ -1,10 +1,11 @@
 """One upgrade, from the side of the arbiter that serves.
 
-    asked -> CHECKING -> WAITING -> this process becomes the new program -> RENEWING    (exec)
-                      \\-> BOOTING -> YIELDING -> this process has nothing left          (spawn)
+    asked -> CHECKING -> REHEARSING -> WAITING -> this process is the new program -> RENEWING
+                      \\-> BOOTING -> YIELDING -> this process has nothing left
     takeover ---------/
 
-The new program is checked in a child of its own first. Nothing of this arbiter is given up before
+The new program is checked in a child of its own first, and, where it is to be this process, in
+another one it does all that comes before its loop. Nothing of this arbiter is given up before
 its successor says that all its workers are ready, and the successor begins nothing before it hears
 that this one yields; so there is never none in charge, and never two. If the successor does not get
 that far, or goes away while we still drain, this arbiter carries on, and the upgrade may be tried
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
+from typing import IO
 
 from pyfork.arbiter import journal, process
 from pyfork.arbiter.accession import Accession
@@ -26,7 +28,13 @@ from pyfork.arbiter.doomed import Doomed
 from pyfork.arbiter.facts import Asked, Wish
 from pyfork.arbiter.generations import Outcome
 from pyfork.arbiter.house import House
-from pyfork.arbiter.in_place import become_the_new_program, is_quiet, no_signals
+from pyfork.arbiter.in_place import (
+    REHEARSAL_LIMIT,
+    become_the_new_program,
+    is_quiet,
+    no_signals,
+    rehearse,
+)
 from pyfork.arbiter.premises import Premises
 from pyfork.arbiter.program import VARIABLE, LastWords, attempt, checking, program
 from pyfork.arbiter.supervisor import STOPPING
@@ -51,6 +59,7 @@ log = logging.getLogger("pyfork.error")
 
 QUIET_LIMIT = 30.0  # seconds to wait for a moment in which nothing is half done
 MARGIN = 5.0  # seconds that a successor gets beyond its workers' --boot-timeout
+REFUSED = "the system has nothing to start the new program with"
 UNLIMITED = 3600.0  # seconds, where --boot-timeout says that there is no limit
 
 
@@ -59,6 +68,7 @@ class Stage(Enum):
 
     NONE = "none"
     CHECKING = "checking"
+    REHEARSING = "rehearsing"  # an exec
     WAITING = "waiting"  # for a quiet moment, to exec
     RENEWING = "renewing"  # after the exec: the workers of the new program boot
     BOOTING = "booting"  # the successor does
@@ -95,7 +105,7 @@ class Upgrade:
     last: Outcome | None = None  # how the last upgrade ended
     _deadline: float | None = None  # of the stage
     _child: int | None = None  # pid of the check or of the successor
-    _words: LastWords | None = None  # of the check
+    _words: LastWords | None = None  # of a check or a rehearsal, while there is one
     _doomed: Doomed = field(default_factory=Doomed)
     _renewal: int = 0  # the first generation of the new program, after an exec
 
@@ -122,13 +132,10 @@ class Upgrade:
         if refusal := self._refusal():
             return refusal
         log.info("upgrade: checking the new program")
-        self._words = LastWords()
-        command = checking(program())
-        self._child = process.fork(
-            partial(attempt, command, dict(os.environ), words=self._words.file),
-            disown=self.house.private,
-        )
-        self._enter(Stage.CHECKING, now + self._patience())
+        try:
+            self._try(Stage.CHECKING, self._check, now + self._patience())
+        except OSError as error:
+            return f"{REFUSED}: {error.strerror}"
         return ""
 
     def receive(self, channel: Channel, now: float) -> str:
@@ -161,13 +168,8 @@ class Upgrade:
         if pid != self._child:
             return False
         self._child = None
-        if self.stage is Stage.CHECKING:
-            assert self._words
-            words = self._words.take()
-            if how == "exit status 0":
-                self._checked(time.monotonic())
-            else:
-                self._fail(f"the check of the new program ended with {how}", words)
+        if self._words is not None:
+            self._tried(how, self._words.take(), time.monotonic())
         elif self.stage is Stage.BOOTING:
             self._fail(f"the new arbiter ended with {how}")
         elif self.stage is Stage.YIELDING:
@@ -211,14 +213,6 @@ class Upgrade:
         elif self._deadline is not None and now >= self._deadline:
             waiting = self.stage is Stage.WAITING
             self._fail("no quiet moment came" if waiting else "the new program took too long")
-
-    def _checked(self, now: float) -> None:
-        if self.house.supervisor.stopping:
-            self._fail(STOPPING)
-        elif self._in_place():
-            self._enter(Stage.WAITING, now + QUIET_LIMIT)
-        else:
-            self._spawn(now)
 
     def _in_place(self) -> bool:
         mode = self.house.generations.config(self.house.supervisor.serving.number).upgrade_mode
@@ -300,13 +294,51 @@ class Upgrade:
     def _kill_child(self) -> None:
         if self._child is not None:
             self._doomed.kill(self._child, time.monotonic())
-            self._child = None
+            self._child = self._words = None
 
     def _enter(self, stage: Stage, deadline: float | None) -> None:
         self.stage, self._deadline = stage, deadline
 
     def _patience(self) -> float:
         return (self.house.supervisor.serving.policy.boot_timeout or UNLIMITED) + MARGIN
+
+    # The new program, tried.
+
+    def _try(self, stage: Stage, fork: Callable[[IO[bytes]], int], deadline: float) -> None:
+        """In a child, which ``fork`` makes. Raises OSError: the system has none to give."""
+        words = LastWords()
+        self._child = fork(words.file)
+        self._words = words
+        self._enter(stage, deadline)
+
+    def _check(self, words: IO[bytes]) -> int:
+        run = partial(attempt, checking(program()), dict(os.environ), words=words)
+        return process.fork(run, disown=self.house.private)
+
+    def _rehearse(self, words: IO[bytes]) -> int:
+        return rehearse(self.house, self.clients(), words)
+
+    def _tried(self, how: str, words: str, now: float) -> None:
+        """A check or a rehearsal has ended."""
+        self._words = None
+        if how != "exit status 0":
+            tried = "check" if self.stage is Stage.CHECKING else "rehearsal"
+            self._fail(f"the {tried} of the new program ended with {how}", words)
+        elif self.house.supervisor.stopping:
+            self._fail(STOPPING)
+        elif self.stage is Stage.REHEARSING:
+            self._enter(Stage.WAITING, now + QUIET_LIMIT)
+        else:
+            self._checked(now)
+
+    def _checked(self, now: float) -> None:
+        try:
+            if self._in_place():
+                self._try(Stage.REHEARSING, self._rehearse, now + REHEARSAL_LIMIT)
+            else:
+                self._spawn(now)
+        except OSError as error:
+            self._fail(f"{REFUSED}: {error.strerror}")
 
     # Exec.
 

@@ -1,7 +1,7 @@
 """Where a user's programs keep what lives only as long as they do."""
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 
@@ -13,13 +13,18 @@ def is_init_or_unit() -> bool:
     return os.getpid() == 1 or under_systemd
 
 
-def claim_upgrade(environ: MutableMapping[str, str]) -> tuple[str, int] | None:
-    """How this program comes to follow another one, and the fd that tells the rest.
-
-    Taken out of the environment: it is not for the children.
-    """
-    kind, _, fd = environ.pop("PYFORK_UPGRADE", "").partition(":")
+def upgrade(environ: Mapping[str, str]) -> tuple[str, int] | None:
+    """How this program comes to follow another one, and the fd that tells the rest."""
+    kind, _, rest = environ.get("PYFORK_UPGRADE", "").partition(":")
+    fd = rest.partition(":")[0]  # behind it `interregnum` counts
     return (kind, int(fd)) if fd.isdecimal() else None
+
+
+def claim_upgrade(environ: MutableMapping[str, str]) -> tuple[str, int] | None:
+    """The same, and take it out of the environment: it is not for the children."""
+    found = upgrade(environ)
+    environ.pop("PYFORK_UPGRADE", None)
+    return found
 
 
 def withhold_secrets(environ: MutableMapping[str, str]) -> None:

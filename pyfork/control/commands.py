@@ -154,6 +154,7 @@ def _scale(asked: Asked) -> ExitStatus:
 
 _STAGES = {
     "checking": "the new program is checked",
+    "rehearsing": "the new program rehearses",
     "waiting": "waiting for a quiet moment",
     "booting": "the new arbiter boots",
     "renewing": "the new program boots its workers",

@@ -56,7 +56,6 @@ class Server:
 
     def resume(self, fd: int) -> "Client":
         """A client of the program that this process was before, which waits for an answer."""
-        os.set_inheritable(fd, False)
         client = Client(socket.socket(fileno=fd), self, self._wires, self._hear)
         client.waits = True
         self._clients.append(client)

@@ -67,6 +67,21 @@ def test_it_stops_the_upgrade(mode: str, place: Place) -> None:
     assert server.get("/").status == 200
 
 
+@pytest.mark.parametrize("name", ["on_starting", "when_ready", "nworkers_changed"])
+def test_it_stops_the_upgrade_and_not_the_server(name: str, place: Place) -> None:
+    """After an exec its start is no start: workers serve."""
+    place.write()
+    server = place.serve("tests.apps.wsgi:app", "--upgrade-mode", "exec")
+    before = server.workers()
+    place.write(**{name: FAIL})
+    server.signal(signal.SIGUSR2)
+    server.wait_log(f"upgrade failed, the workers of before serve on: hook {name} failed")
+    assert server.workers() == before
+    assert server.get("/").status == 200
+    server.signal(signal.SIGHUP)
+    server.wait_log("generation 2 serves")
+
+
 def test_it_stops_the_request(place: Place) -> None:
     place.write(pre_request="if req.path == '/none': 1 / 0")
     server = place.serve()
