@@ -13,7 +13,7 @@ import os
 import socket
 import struct
 
-from pyfork.net.client import Client
+from pyfork.net.client import ClientSocket
 
 # What follows the number of a connection, negative: it could not be received, somebody else has to.
 _NUMBER = struct.Struct("!q")
@@ -89,9 +89,9 @@ class Source:
         """What becomes readable when there is a connection; -1 after `close`."""
         return self._end.fileno()
 
-    def accept(self) -> Client:
+    def accept(self) -> ClientSocket:
         """Take a connection, as `take` does."""
-        return Client.adopt(self.take())
+        return ClientSocket.adopt(self.take())
 
     def take(self) -> int:
         """The fd of a connection, which is this worker's from now on.

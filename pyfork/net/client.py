@@ -1,12 +1,15 @@
 """Accepting a client: its socket, with what accept says about it."""
 
+import os
 import socket
+from typing import TypeAlias
 
 _family = socket.SocketType.family.__get__  # as a number
+_STREAM = int(socket.SOCK_STREAM)
 
 
-class Client(socket.socket):
-    """An accepted TCP or unix socket.
+class ClientSocket(socket.socket):
+    """An accepted TCP or unix socket, which does not block.
 
     An event loop asks for its kind again and again, and `socket.socket` makes an enumeration of it
     each time, which takes as long as the accept: here they are numbers.
@@ -14,20 +17,19 @@ class Client(socket.socket):
 
     __slots__ = ("_kind", "name", "peer")
 
-    def __init__(self, family: int, fd: int, *, name: object = None, peer: object = None) -> None:
+    def __init__(self, family: int, fd: int, name: object = None, peer: object = None) -> None:
         super().__init__(family, socket.SOCK_STREAM, 0, fileno=fd)
+        self.setblocking(False)
         self._kind = family
         self.name = name  # our address, where it is known
         self.peer = peer  # the client's
 
     @classmethod
-    def adopt(cls, fd: int) -> "Client":
+    def adopt(cls, fd: int) -> "ClientSocket":
         """The socket of a client that another process has accepted; the fd is its own then."""
         known = socket.socket(fileno=fd)  # which asks the kernel
         family = _family(known)
-        client = cls(family, known.detach())
-        client.setblocking(False)
-        return client
+        return cls(family, known.detach())
 
     @property
     def family(self) -> int:  # type: ignore[override]
@@ -39,12 +41,51 @@ class Client(socket.socket):
         """SOCK_STREAM."""
         return _STREAM
 
+    def drop(self) -> None:
+        """Close what no loop took."""
+        self.close()
+
+
+class Accepted:
+    """The same for a loop that asks the kernel itself, as uvloop does, and wants no more of it.
+
+    A `socket.socket` takes a call to the kernel to be made and another not to block, which the
+    loop sees to anyhow: a tenth of what a short connection costs.
+    """
+
+    __slots__ = ("_fd", "family", "name", "peer")
+
+    type = _STREAM
+
+    def __init__(self, family: int, fd: int, name: object = None, peer: object = None) -> None:
+        self._fd = fd
+        self.family = family
+        self.name = name
+        self.peer = peer
+
+    def fileno(self) -> int:
+        """The fd, which is the loop's once it has taken it."""
+        return self._fd
+
+    def close(self) -> None:
+        """Nothing is left to do: the loop calls this when it has closed the fd."""
+
+    def drop(self) -> None:
+        """Close what no loop took."""
+        os.close(self._fd)
+
+
+Client: TypeAlias = ClientSocket | Accepted
+
 
 class Listening:
-    """A listening socket that accepts `Client`\\ s."""
+    """A listening socket that accepts clients."""
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(
+        self, listener: socket.socket, kind: type[ClientSocket] | type[Accepted] = ClientSocket
+    ) -> None:
         self._accept = listener._accept  # type: ignore[attr-defined]
+        self._kind = kind
         self._listener = listener
         self._family = _family(listener)
         name = listener.getsockname()
@@ -56,15 +97,10 @@ class Listening:
         return self._listener.fileno()
 
     def accept(self) -> Client:
-        """A client, whose socket does not block. Raises what `socket.accept` raises."""
+        """A client. Raises what `socket.accept` raises."""
         fd, peer = self._accept()
-        client = Client(self._family, fd, name=self._name, peer=peer)
-        client.setblocking(False)
-        return client
+        return self._kind(self._family, fd, self._name, peer)
 
     def close(self) -> None:
         """Close the listening socket."""
         self._listener.close()
-
-
-_STREAM = int(socket.SOCK_STREAM)

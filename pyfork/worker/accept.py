@@ -9,13 +9,12 @@ import asyncio
 import errno
 import logging
 import socket
-import sys
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable
+from typing import cast
 
 from pyfork.ipc.scoreboard import ACCEPTED, ACCEPTING, Line
 from pyfork.ipc.tray import Source
-from pyfork.net.client import Client, Listening
+from pyfork.net.client import Accepted, Client, ClientSocket, Listening
 from pyfork.worker.gate import MOMENT, Gate
 
 log = logging.getLogger("pyfork.error")
@@ -26,9 +25,6 @@ _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REST = 1.0  # seconds without accepting, then
 
 BATCH = 16  # connections accepted in one turn where nobody else could
-
-# Without a turn of the loop before the first step, where Python can.
-_AT_ONCE: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
 class Acceptor:
@@ -52,8 +48,11 @@ class Acceptor:
         comes to nothing. ``alone``: there is nobody to leave a connection to.
         """
         self._loop = loop
+        # A loop that is written in Python reads and writes by a socket's methods.
+        python = isinstance(loop, asyncio.BaseEventLoop)
+        self._kind = ClientSocket if python else Accepted
         self._listeners = [
-            each if isinstance(each, Source) else Listening(each) for each in listeners
+            each if isinstance(each, Source) else Listening(each, self._kind) for each in listeners
         ]
         self._minded: dict[str, Listening] = {}  # those that came later, by name
         self._new_protocol = new_protocol
@@ -64,7 +63,7 @@ class Acceptor:
         self._reasons: set[str] = {"not started"}  # why nothing is accepted now
         self._giving_way = False  # nothing is accepted for a moment: others have fewer
         self._watching = False  # the listeners are readers of the loop
-        self._opening: set[asyncio.Task[object]] = set()
+        self._opening = 0  # connections that were accepted and have no protocol yet
         self._finished: Callable[[], None] | None = None  # called when the queues are empty
 
     def start(self) -> None:
@@ -90,7 +89,7 @@ class Acceptor:
             listener.close()
             return
         self._watch(False)
-        minded = self._minded[name] = Listening(listener)
+        minded = self._minded[name] = Listening(listener, self._kind)
         self._listeners.append(minded)
         self._update()
 
@@ -125,7 +124,7 @@ class Acceptor:
     @property
     def opening(self) -> bool:
         """Whether a connection was accepted that has no protocol yet."""
-        return bool(self._opening)
+        return self._opening > 0
 
     def pause(self, reason: str) -> None:
         """Accept nothing until `resume` is called with the same reason."""
@@ -202,15 +201,36 @@ class Acceptor:
             return False
         self._count(1)
         self._cells[ACCEPTED] += 1
-        protocol = self._new_protocol(client)
-        opening = self._loop.connect_accepted_socket(lambda: protocol, client)
-        task: asyncio.Task[object] = asyncio.Task(opening, loop=self._loop, **_AT_ONCE)
-        self._opening.add(task)
-        task.add_done_callback(self._opened)
+        self._open(client)
         return True
 
-    def _opened(self, task: "asyncio.Task[object]") -> None:
-        self._opening.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._count(-1)
-            log.debug("a connection ended before it began: %s", error)
+    def _open(self, client: Client) -> None:
+        """Give a connection its transport and its protocol.
+
+        The coroutine of the loop waits once, for `connection_made`, which it has scheduled when it
+        does. What is scheduled then comes behind that, and takes its second and last step: a task
+        would do the same for a tenth of what a short connection costs.
+        """
+        protocol = self._new_protocol(client)
+        opening = self._loop.connect_accepted_socket(lambda: protocol, cast(socket.socket, client))
+        try:
+            opening.send(None)
+        except OSError as error:  # the client has gone, and the system says so
+            client.drop()
+            self._never_began(error)
+        else:
+            self._opening += 1
+            self._loop.call_soon(self._opened, opening)
+
+    def _opened(self, opening: Coroutine[object, None, object]) -> None:
+        self._opening -= 1
+        try:
+            opening.send(None)
+        except StopIteration:
+            pass
+        except (OSError, RuntimeError) as error:  # uvloop's for what was closed in between
+            self._never_began(error)
+
+    def _never_began(self, error: Exception) -> None:
+        self._count(-1)
+        log.debug("a connection ended before it began: %s", error)

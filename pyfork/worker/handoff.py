@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from pyfork.http.connection import Connection
 from pyfork.ipc.messages import Declined, Message, Offered, Taken
-from pyfork.net.client import Client
+from pyfork.net.client import ClientSocket
 
 log = logging.getLogger("pyfork.error")
 
@@ -101,7 +101,7 @@ class Taker:
         self,
         loop: asyncio.AbstractEventLoop,
         say: Say,
-        new_connection: Callable[[Client], Connection],
+        new_connection: Callable[[ClientSocket], Connection],
     ) -> None:
         self._loop = loop
         self._say = say
@@ -110,7 +110,7 @@ class Taker:
 
     def take(self, ticket: int, fds: Sequence[int], *, willing: bool) -> None:
         """Serve the connection on; or, not ``willing``, decline it."""
-        clients = [Client.adopt(fd) for fd in fds]
+        clients = [ClientSocket.adopt(fd) for fd in fds]
         if not willing or len(clients) != 1:
             for client in clients:
                 client.close()
@@ -120,7 +120,7 @@ class Taker:
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
-    async def _open(self, ticket: int, client: Client) -> None:
+    async def _open(self, ticket: int, client: ClientSocket) -> None:
         protocol = self._new_connection(client)
         try:
             await self._loop.connect_accepted_socket(lambda: protocol, client)

@@ -17,7 +17,7 @@ from pyfork.config.load import load
 from pyfork.ipc import channel
 from pyfork.ipc.birth import Birth
 from pyfork.ipc.scoreboard import Scoreboard
-from pyfork.net.client import Client
+from pyfork.net.client import ClientSocket
 from pyfork.worker.entry import load_app, worker_class
 from pyfork.worker.serving import EngineWorker
 
@@ -42,7 +42,7 @@ def make_worker(app: str, loop: str) -> EngineWorker:
     return worker
 
 
-async def serve(worker: EngineWorker, connection: Client) -> None:
+async def serve(worker: EngineWorker, connection: ClientSocket) -> None:
     """Serve it until it ends."""
     loop = asyncio.get_running_loop()
     loop.add_reader(sys.stdin.fileno(), mark)
@@ -66,8 +66,7 @@ def main() -> None:
     app, loop, fd = sys.argv[1:]
     worker = make_worker(app, loop)
     asyncio.set_event_loop(worker.loop)
-    connection = Client.adopt(int(fd))
-    connection.setblocking(False)
+    connection = ClientSocket.adopt(int(fd))
     worker.loop.run_until_complete(serve(worker, connection))
 
 
