@@ -137,6 +137,7 @@ class Connection(Link):
             if exchange is not None and not exchange.finished:
                 exchange.disconnected()
         self.waiting.clear()
+        self.parser.release()
 
     def pause_writing(self) -> None:
         self.write_paused = True

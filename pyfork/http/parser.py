@@ -27,6 +27,19 @@ class Events(Protocol):
         """The content of a head that did not come ``whole`` is complete."""
 
 
+class _Nobody:
+    """Who is told when the sink is gone."""
+
+    def head_received(self, head: RequestHead, *, whole: bool, content: bytes = b"") -> None:
+        pass
+
+    def body_received(self, data: bytes) -> None:
+        pass
+
+    def request_complete(self) -> None:
+        pass
+
+
 class ParserState(IntEnum):
     """Where in the stream a parser stands."""
 
@@ -90,6 +103,11 @@ class Parser:
                 head = self._again = RequestHead(line, head.block)
                 return head
         return None
+
+    def release(self) -> None:
+        """Tell the sink no more, which then is in no cycle: it is freed without the collector."""
+        self._sink = _NOBODY
+        self.forget()
 
     def forget(self) -> None:
         """Free what is remembered of the last head."""
@@ -200,5 +218,6 @@ class Parser:
         return end
 
 
+_NOBODY = _Nobody()
 _NOTHING = RequestHead(RequestLine("GET", b"/", "1.1"), FieldBlock([], keep_alive=True))
 _BETWEEN, _HEAD, _BODY = ParserState.BETWEEN, ParserState.HEAD, ParserState.BODY
