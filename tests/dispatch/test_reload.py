@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.load.running import Code, Running, reload, serve
+from tests.load.running import Code, Running, reload, serve, wait_version
 from tests.server import Server
 
 POLICIES = ["least", "shared", "round-robin", "reuseport"]
@@ -21,8 +21,8 @@ def test_a_reload_loses_nothing(tmp_path: Path, policy: str, kind: str) -> None:
             load.wait_answers()
             for generation in (2, 3):
                 reload(server, code, generation)
+                wait_version(server, str(generation))
         assert load.report.losses == {}, load.report.incidents
-        assert set(load.report.versions) == {"1", "2", "3"}
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -60,7 +60,7 @@ def test_an_upgrade_loses_nothing(tmp_path: Path, policy: str, mode: str) -> Non
                 server.wait()
                 server.wait_log("the arbiter before this one has left")
                 successor = min(server.processes(), key=lambda each: each.create_time())
+            wait_version(server, "2")
         assert load.report.losses == {}, load.report.incidents
-        assert "2" in load.report.versions
         if mode == "spawn":
             successor.terminate()

@@ -108,6 +108,16 @@ def reload(server: Server, code: Code, generation: int) -> None:
     server.wait_log(f"generation {generation} serves")
 
 
+def wait_version(server: Server, version: str) -> None:
+    """Wait until that code answers one more client. Those of the load may never meet a version
+    that is there for a moment only, when the machine is busy."""
+
+    def answered() -> bool:
+        return server.get("/small?n=0").headers["X-Version"] == version
+
+    server.until(answered, f"version {version} answers")
+
+
 def serve(code: Code, kind: str, workers: int, directory: Path, *options: str) -> Server:
     """A server of ``code``, not started yet."""
     app, own = KINDS[kind]
