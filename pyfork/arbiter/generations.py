@@ -54,7 +54,8 @@ class Generations:
         self._reread = reread
         self._ports = ports
         self._outcomes: deque[Outcome] = deque()
-        self._broken: dict[int, Broken] = {}  # generations that are the error page
+        self._broken: dict[int, Broken] = {}  # generations that will be the error page
+        self.page: Broken | None = None  # what the one that serves is, if it is that
 
     @property
     def newest(self) -> int:
@@ -108,6 +109,7 @@ class Generations:
         self._ports.release_below(generation)
         why = self._broken.get(generation, Broken("", ""))
         self._broken = {each: kept for each, kept in self._broken.items() if each > generation}
+        self.page = why if why.reason else None
         if generation > self.first:
             outcome = Outcome(generation, now, why.reason, why.detail, page=bool(why.reason))
             self._note(outcome)

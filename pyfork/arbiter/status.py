@@ -34,7 +34,9 @@ def describe(house: House, upgrade: Upgrade, *, uptime: float, now: float) -> di
         "app": config.app,
         "addresses": house.ports.addresses(serving.number),
         "state": state,
-        "ready": state in ("serving", "reloading") and supervisor.complete,
+        # An error page is no application: a probe by HTTP, which it answers with 500, says so too.
+        "ready": state in ("serving", "reloading") and supervisor.complete and not generations.page,
+        "broken": generations.page.reason if generations.page else None,
         "generation": serving.number,
         "uptime": uptime,
         "last_reload": _outcome(generations.last, now),

@@ -29,11 +29,16 @@ def status(status: dict[str, Any]) -> str:
         f"{status['app']} on {where}",
         f"{status['state']}: {_strength(status)}, generation {status['generation']}, "
         f"up {duration(status['uptime'])}",
+        *_page(status.get("broken")),
         *_last("reload", status["last_reload"]),
         *_last("upgrade", status["last_upgrade"]),
     ]
     workers = [_worker(each) for each in status["workers"]]
     return "\n".join([*lines, "", table(_HEADS, workers)] if workers else lines)
+
+
+def _page(reason: str | None) -> list[str]:
+    return [f"the application does not load, and clients are told why: {reason}"] if reason else []
 
 
 def servers(statuses: Iterable[dict[str, Any]]) -> str:

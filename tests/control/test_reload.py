@@ -125,8 +125,29 @@ def test_a_page_that_says_why_is_no_success(site: Site) -> None:
     assert "Traceback" in done.stderr
     assert "ZeroDivisionError" in server.get("/").body.decode()
     assert not site.status(server)["last_reload"]["ok"]
+    healed(site, server)
+
+
+def test_a_page_is_not_healthy(site: Site) -> None:
+    """What waits for a container waits for its application; a probe by HTTP sees a 500."""
+    site.write(RAISES)
+    server = site.serve("--reload", "--reload-delay", "10")
+    status = site.status(server)
+    assert (status["state"], status["ready"], status["last_reload"]) == ("serving", False, None)
+    assert "ZeroDivisionError" in status["broken"]
+    assert server.get("/").status == 500
+    target = f":{server.port}"
+    assert site.command("status", "--quiet", target).returncode == 1
+    assert "clients are told why: cannot load" in site.command("status", target).stdout
+    healed(site, server)
+    assert site.command("status", "--quiet", target).returncode == 0
+    assert site.status(server)["broken"] is None
+
+
+def healed(site: Site, server: Server) -> None:
+    """The next save loads."""
     site.deploy("two")
-    assert site.command("reload", target, "--wait").returncode == 0
+    assert site.command("reload", f":{server.port}", "--wait").returncode == 0
     assert server.get("/").body == b"two"
     assert site.status(server)["last_reload"]["ok"]
 
