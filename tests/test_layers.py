@@ -22,6 +22,7 @@ LAYERS = {
     "pyfork.arbiter.actions": GROUND,
     "pyfork.arbiter.backoff": GROUND,
     "pyfork.arbiter.roster": GROUND,
+    "pyfork.arbiter.stop": GROUND,
     "pyfork.arbiter.supervisor": GROUND,
     "pyfork.config": TOOLS,
     "pyfork.log": TOOLS,

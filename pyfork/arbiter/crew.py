@@ -29,6 +29,7 @@ from pyfork.log import setup
 from pyfork.record import entity, field
 
 if TYPE_CHECKING:
+    from pyfork.hooks.faces import WorkerFace
     from pyfork.net.tls import Tls
 
 log = logging.getLogger("pyfork.error")
@@ -95,13 +96,7 @@ class Crew:
         """
         member, theirs = self._prepare(order, config, now, held=held)
         try:
-            member.face = self.hooks.conceive(
-                config,
-                age=member.worker,
-                slot=member.slot,
-                generation=member.generation,
-                line=member.line,
-            )
+            member.face = self._conceive(member, config)
             birth = self._birth(member, theirs, config, ports, tls)
             member.pid = process.fork(
                 lambda: _live(self.worker_main, birth, own_log=own_log),
@@ -148,6 +143,16 @@ class Crew:
             held=held,
         )
         return member, theirs
+
+    def _conceive(self, member: Member, config: Config) -> "WorkerFace | None":
+        """What hooks see of it. Raises HookError."""
+        return self.hooks.conceive(
+            config,
+            age=member.worker,
+            slot=member.slot,
+            generation=member.generation,
+            line=member.line,
+        )
 
     def _birth(
         self, member: Member, theirs: Channel, config: Config, ports: Ports, tls: "Tls | None"

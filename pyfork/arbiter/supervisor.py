@@ -38,7 +38,7 @@ from pyfork.arbiter.facts import (
     Worn,
 )
 from pyfork.arbiter.roster import Failure, Generation, Haste, Kept, State, Worker
-from pyfork.errors import ExitStatus
+from pyfork.arbiter.stop import Stop
 
 DYING_LIMIT = 1.5  # seconds to write stacks, or to exit after a failure
 LOST_LIMIT = 5.0  # seconds after which a killed process that is stuck in the kernel is forgotten
@@ -62,12 +62,7 @@ class Supervisor:
         self._serial = 0  # the last one given
         self._newest = first  # the highest generation seen
         self._reloads: list[Reload] = []  # asked for, not yet begun
-        self._haste = Haste.NONE
-        self._retire_at = 0.0  # when the present haste has its effect
-        self._leaving = False  # it has had
-        self._yielding = False  # the stop is for the sake of another arbiter that serves
-        self._status = ExitStatus.OK  # of the stop, with its reason
-        self._reason = ""
+        self._stop = Stop()
         self._finished = False
 
     @classmethod
@@ -101,22 +96,22 @@ class Supervisor:
     @property
     def stopping(self) -> bool:
         """Whether a stop was asked for."""
-        return self._haste is not Haste.NONE
+        return self._stop.asked
 
     @property
     def haste(self) -> Haste:
         """How the stop that was asked for is made."""
-        return self._haste
+        return self._stop.haste
 
     @property
     def leaving(self) -> bool:
         """Whether everything is on its way out: the stop's drain delay, if any, is over."""
-        return self._leaving
+        return self._stop.begun
 
     @property
     def yielding(self) -> bool:
         """Whether it stops only because another arbiter serves, and would carry on without it."""
-        return self._yielding
+        return self._stop.yielding
 
     @property
     def complete(self) -> bool:
@@ -158,26 +153,6 @@ class Supervisor:
                 self._reloads.append(wish)
             case Scale(workers=workers):
                 self._resize(lambda size: workers)
-            case Wish.YIELD:
-                yielding = not self.stopping
-                self._hurry(Haste.GRACEFUL, now)
-                self._yielding = yielding
-            case Wish.CARRY_ON if self._yielding:
-                self._haste, self._leaving, self._yielding = Haste.NONE, False, False
-            case Wish.STOP | Wish.LEAVE if self._yielding:  # it stops already: now it is for good
-                self._yielding = False
-            case Wish.STOP if not self.stopping:
-                delay = self._serving.policy.drain_delay if self._serving.adopted else 0.0
-                self._hurry(Haste.GRACEFUL, now + delay)
-            case Wish.STOP:  # impatient: the second one ends the delay, or else the grace
-                if now < self._retire_at:
-                    self._retire_at = now
-                else:
-                    self._hurry(Haste.QUICK, now)
-            case Wish.QUIT:
-                self._hurry(Haste.FORCED if self._haste >= Haste.QUICK else Haste.QUICK, now)
-            case Wish.FORCE:
-                self._hurry(Haste.FORCED, now)
             case Wish.SCALE_UP | Wish.SCALE_DOWN:
                 step = 1 if wish is Wish.SCALE_UP else -1
                 self._resize(lambda size: size + step)
@@ -185,6 +160,9 @@ class Supervisor:
                 self._serving.size = 0
                 if self._candidate:
                     self._candidate.failure = Failure("all workers are being retired")
+            case _:
+                delay = self._serving.policy.drain_delay if self._serving.adopted else 0.0
+                self._stop.record(wish, now, delay=delay)
 
     def _resize(self, resized: Callable[[int], int]) -> None:
         for generation in self._generations():
@@ -207,10 +185,6 @@ class Supervisor:
                 return
         generation.failure = generation.failure or failure
 
-    def _hurry(self, haste: Haste, at: float) -> None:
-        if haste > self._haste:
-            self._haste, self._retire_at, self._yielding = haste, at, False
-
     # Decisions.
 
     def actions(self, now: float) -> list[Action]:
@@ -219,12 +193,9 @@ class Supervisor:
             return []
         orders = list(self._expire(now))
         if self._serving.failure and not self.stopping:
-            self._status, self._reason = ExitStatus.BOOT, self._serving.failure.reason
-            self._hurry(Haste.QUICK, now)
+            self._stop.fail(self._serving.failure.reason, now)
         orders += self._choose_generation()
-        if self.stopping and not self._leaving and now >= self._retire_at:
-            self._leaving, self._retire_at = True, now  # who looks late takes nobody's grace
-        if self._leaving:
+        if self._stop.begin(now):
             orders += self._wind_down(now)
         else:  # in a drain delay too: the port is served as well as ever
             orders += self._dismiss(now)
@@ -234,9 +205,9 @@ class Supervisor:
     def deadline(self) -> float | None:
         """When to ask again if no fact comes before; None: not at all."""
         times = [worker.due for worker in self._workers.values() if worker.due is not None]
-        if not self._leaving:
+        if not self._stop.begun:
             times += [self._serving.not_before(slot) for slot in self._vacancies()]
-            times += [self._retire_at] if self.stopping else []
+            times += [self._stop.at] if self.stopping else []
         return min(times, default=None)
 
     def _expire(self, now: float) -> Iterator[Action]:
@@ -298,10 +269,11 @@ class Supervisor:
 
     def _wind_down(self, now: float) -> Iterator[Action]:
         """Everybody out; who is leaving already may be told to make haste."""
+        stop = self._stop
         for worker in self.workers:
-            grace = worker.policy.graceful_timeout if self._haste is Haste.GRACEFUL else 0.0
-            cut = self._retire_at + grace + worker.policy.margin
-            forced = self._haste is Haste.FORCED and worker.state is not State.KILLED
+            grace = worker.policy.graceful_timeout if stop.haste is Haste.GRACEFUL else 0.0
+            cut = stop.at + grace + worker.policy.margin
+            forced = stop.haste is Haste.FORCED and worker.state is not State.KILLED
             late = worker.state is State.RETIRING and worker.due is not None and worker.due > cut
             if forced or worker.state is State.BOOTING:
                 yield self._kill(worker, now, STOPPING)
@@ -309,7 +281,7 @@ class Supervisor:
                 yield self._retire(worker, grace, cut)
         if not self._workers:
             self._finished = True
-            yield Finish(self._status, self._reason)
+            yield Finish(stop.status, stop.reason)
 
     def _dismiss(self, now: float) -> Iterator[Action]:
         """Who is not wanted: of no generation that counts, in no slot of it, or succeeded."""

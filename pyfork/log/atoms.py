@@ -114,6 +114,19 @@ def compile_format(text: str) -> Callable[[Access], str]:
     Raises:
         ConfigError: ``text`` has an atom that does not exist, or a stray "%".
     """
+    template, atoms = _split(text)
+    getters = [_getter(atom, text) for atom in atoms]
+    try:
+        template % tuple(getter(_Sample()) for getter in getters)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"--access-logformat {text!r}: {error}; write atoms as %(h)s, and %% for a percent sign"
+        ) from error
+    return _renderer(template, atoms, getters)
+
+
+def _split(text: str) -> tuple[str, list[str]]:
+    """A format by position, and the atoms that go there."""
     atoms: list[str] = []
 
     def place(match: re.Match[str]) -> str:
@@ -122,14 +135,11 @@ def compile_format(text: str) -> Callable[[Access], str]:
         atoms.append(match["atom"])
         return f"%{match['form']}{match['type']}"
 
-    template = _ATOM.sub(place, text)
-    getters = [_getter(atom, text) for atom in atoms]
-    try:
-        template % tuple(getter(_Sample()) for getter in getters)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"--access-logformat {text!r}: {error}; write atoms as %(h)s, and %% for a percent sign"
-        ) from error
+    return _ATOM.sub(place, text), atoms
+
+
+def _renderer(template: str, atoms: list[str], getters: list[Getter]) -> Callable[[Access], str]:
+    """Looks only at what is new: what a line or a block of fields has led to is kept with it."""
     placed = list(enumerate(getters))
     of_line = [(at, getter) for at, getter in placed if atoms[at] in _OF_LINE]
     of_block = [(at, getter) for at, getter in placed if atoms[at] in _OF_BLOCK]
