@@ -73,7 +73,7 @@ class Server:
         address = () if given else ("-b", "127.0.0.1:0")
         self._command = [sys.executable, "-m", "pyfork", *address, *options, app]
         self._cwd = cwd
-        self._environ = _environment() | (env or {})
+        self._environ = environment() | (env or {})
         self._process: subprocess.Popen[bytes]
         self._lead: int | None = None  # the arbiter in charge, if it is not the first process
         self._urls: list[str] = []
@@ -256,8 +256,8 @@ def exchange(
     return Answer(response.status, response.headers, response.read())
 
 
-def _environment() -> dict[str, str]:
-    """Ours, without what would set pyfork up."""
+def environment() -> dict[str, str]:
+    """Ours, without what would set pyfork up, for a process that imports it from here."""
     settings = ("PYFORK_", "WEB_CONCURRENCY", "PORT")
     kept = {name: text for name, text in os.environ.items() if not name.startswith(settings)}
     return kept | {"PYTHONPATH": str(ROOT)}

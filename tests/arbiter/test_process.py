@@ -1,15 +1,12 @@
 """The fork, in a process of its own: what a child is, and how it may end."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from pyfork.arbiter.process import describe
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.server import environment
 
 PROLOGUE = """
 import atexit, logging, os, signal, sys
@@ -28,7 +25,7 @@ def outcome(run, disown=()):
 def output_of(program: str) -> tuple[list[str], str]:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROLOGUE + program],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=20,

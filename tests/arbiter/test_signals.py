@@ -1,15 +1,12 @@
 """The table of signals, its page, and the inbox."""
 
-import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 from pyfork.arbiter.facts import Wish
 from pyfork.arbiter.signals import MEANINGS, page
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.server import ROOT, environment
 
 
 def test_the_page_is_what_the_table_says() -> None:
@@ -49,7 +46,7 @@ print("alive")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=20,

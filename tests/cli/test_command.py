@@ -1,6 +1,5 @@
 """The real command, up to where it would serve."""
 
-import os
 import re
 import signal
 import subprocess
@@ -11,17 +10,15 @@ import pytest
 
 import pyfork
 from pyfork.config.settings import SETTINGS
+from tests.server import environment
 
-ROOT = Path(pyfork.__file__).parents[1]
 START = [sys.executable, "-m", "pyfork"]
 APP = "def app(environ, start_response):\n    return []\n"
 
 
 @pytest.fixture
 def environ() -> dict[str, str]:
-    owned = ("PYFORK_", "PORT", "WEB_CONCURRENCY")
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(owned)}
-    return kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    return environment() | {"COLUMNS": "100"}
 
 
 class Command:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import pyfork
+from tests.server import environment
 
 APP = """
 import os
@@ -30,14 +30,11 @@ class Server:
         self.log = directory / "log"
         (directory / "shop.py").write_text(APP)
         self.colour("red")
-        environ = {
-            name: text for name, text in os.environ.items() if not name.startswith("PYFORK_")
-        }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pyfork", "shop:app", "-b", "unix:socket"],
                 cwd=directory,
-                env=environ | {"PYTHONPATH": str(Path(pyfork.__file__).parents[1])},
+                env=environment(),
                 stderr=log,
             )
 

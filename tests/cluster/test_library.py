@@ -17,11 +17,11 @@ import pytest
 
 from tests.cluster.running import Script, ask
 from tests.ports import free_port
-from tests.server import ROOT
+from tests.server import ROOT, environment
 
 EXAMPLE = ROOT / "examples/cluster/cluster.py"
 PATIENCE = 30.0  # seconds
-ENVIRON = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+ENVIRON = environment() | {"PYTHONUNBUFFERED": "1"}
 
 
 def run(directory: Path, program: str, *options: str) -> subprocess.CompletedProcess[str]:

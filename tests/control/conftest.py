@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.server import PATIENCE, Server, _environment
+from tests.server import PATIENCE, Server, environment
 
 GOOD = """
 import time
@@ -104,7 +104,7 @@ class Site:
         process = subprocess.Popen(
             [sys.executable, "-m", "pyfork", *words],
             cwd=self.directory,
-            env=_environment() | self.environ,
+            env=environment() | self.environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

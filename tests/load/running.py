@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.load.outcomes import Report
-from tests.server import PATIENCE, ROOT, Server
+from tests.server import PATIENCE, ROOT, Server, environment
 
 # Kinds of worker: what to serve, and with which options.
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -59,7 +59,7 @@ class Running:
         self._process = subprocess.Popen(
             self._command,
             cwd=ROOT,
-            env=dict(os.environ) | {"PYTHONPATH": str(ROOT)},
+            env=environment(),
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,

@@ -14,6 +14,7 @@ import pytest
 from pyfork.errors import BootError
 from pyfork.worker import detection
 from pyfork.worker.app import App, enter, load
+from tests.server import environment
 
 Write = Callable[..., None]
 
@@ -186,9 +187,8 @@ def test_interface_of_frameworks(write: Write, name: str) -> None:
     write(f"with_{name}.py", text)
     script = "from pyfork.worker.app import enter, load\nenter(None, ())\n"
     script += f"print(load('with_{name}:app').interface)"
-    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=environ
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment()
     )
     assert done.stdout.strip() == interface, done.stderr
 
