@@ -41,7 +41,7 @@ def serve(
     app = Broken(Fault.of(str(config.app), error))
     loop = asyncio.new_event_loop()
     gateway = AsgiGateway(app, loop=loop, root_path="", state={})
-    engine = Engine(config, loop=loop, line=line, new_exchange=gateway.exchange)
+    engine = Engine(config, loop=loop, line=line, gateway=gateway)
     limits = Limits.from_config(config)
 
     def accepted() -> Connection:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMap
 from typing import TYPE_CHECKING, Any
 
 from pyfork.http.exchange import APP_FAILURE, Exchange
+from pyfork.http.reader import Entry
 from pyfork.http.request import RequestHead
 from pyfork.http.scope import Scope, Scopes
 
@@ -51,9 +52,12 @@ class AsgiGateway:
         self.loop = loop
         self.scopes = Scopes(root_path=root_path, state=state)
         self.context = contextvars.copy_context()  # what each request begins with
+        self.entry: Entry | None = None
         self.tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no strong reference
-        # Makes a new exchange; the engine's ``new_exchange``.
-        self.exchange = type("AsgiExchange", (AsgiExchange,), {"gateway": self})
+        # What the engine makes for each request.
+        self.exchange: Callable[[Connection, RequestHead], Exchange] = type(
+            "AsgiExchange", (AsgiExchange,), {"gateway": self}
+        )
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None] | None":
         """Run ``coroutine`` as a task, at once where Python can. None if it is done already."""

@@ -68,7 +68,7 @@ class Connection(Link):
         self.unread = b""  # received and not parsed: too much waits before it
         self.serial = int(kept)  # heads received
         # Flags.
-        self.quiet = False  # nothing is to be seen to but a next request
+        self.quiet = True  # nothing is to be seen to but a next request
         self.closing = False  # no request is taken after those that were
         self.overrun = False  # more has come than was looked at
         self.turn_taken = False  # a request began in this turn of the loop
@@ -84,19 +84,20 @@ class Connection(Link):
             self.engine.loop.call_soon(self.drain)
 
     def data_received(self, data: bytes) -> None:
-        head = self.parser.again(data) if self.quiet else None
+        head = self.parser.single(data) if self.quiet else None
+        self.quiet = False
         if head is None:
-            self.quiet = False
             self._received(data)
             return
-        self.quiet = False
         self.serial += 1
         exchange = self.current = self.engine.new_exchange(self, head)
-        length = head.block.content_length
-        if length:
+        block = head.block
+        if length := block.content_length:
             exchange.received = length
             exchange.body_received(data[-length:])
         exchange.arrived = True
+        if not block.keep_alive:
+            self.closing = True
         exchange.start()
 
     def _received(self, data: bytes) -> None:
@@ -320,6 +321,11 @@ class Connection(Link):
         """Close, unless the next request is here already: that one is answered first."""
         if self.idle and not self.readable():
             self.transport.close()
+
+    def forget(self) -> None:
+        """Free what was kept for a next request."""
+        self.parser.forget()
+        self.made = None
 
     def refuse(self, error: ProtocolError) -> None:
         """Answer with ``error.status`` when its turn comes, then close; parse nothing more."""

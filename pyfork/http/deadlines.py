@@ -53,7 +53,7 @@ def sweep(engine: Engine, limits: Limits, now: float) -> None:
             connection.since = now
             continue
         if phase is Phase.IDLE:
-            connection.parser.forget()  # thousands may idle; who comes back is read anew
+            connection.forget()  # thousands may idle; who comes back is read anew
         if engine.draining and engine.part is None and phase in (Phase.FRESH, Phase.IDLE):
             limit = min(limit, LINGER)
         if now - connection.since >= limit:

@@ -8,16 +8,16 @@ import asyncio
 import logging
 from collections.abc import Callable
 from time import monotonic, time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pyfork.config.settings import Config
 from pyfork.http.date import http_date
 from pyfork.http.forwarded import Proxies
 from pyfork.http.heads import Heads
 from pyfork.http.limits import Limits
-from pyfork.http.reader import HeadReader
+from pyfork.http.reader import Entry, HeadReader
 from pyfork.http.request import RequestHead
-from pyfork.ipc.scoreboard import BUSY_SINCE, CONNECTIONS, IN_FLIGHT, REQUESTS, Line
+from pyfork.ipc.scoreboard import BEGUN, CONNECTIONS, REQUESTS, Line
 from pyfork.log.access import AccessLog
 
 if TYPE_CHECKING:
@@ -26,15 +26,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyfork.error")
 
-NewExchange = Callable[["Connection", RequestHead], "Exchange"]
 Upgrade = Callable[["Connection", RequestHead, bytes], None]
+
+
+class Gateway(Protocol):
+    """What answers requests."""
+
+    exchange: Callable[["Connection", RequestHead], "Exchange"]
+    entry: Entry | None  # see `HeadReader`
 
 
 class Engine:
     """Shared by every connection of a worker.
 
-    ``new_exchange`` makes the gateway's exchange for a request head; ``upgrade`` takes a
-    WebSocket handshake over: connection, head, and the bytes that came behind it.
+    ``upgrade`` takes a WebSocket handshake over: connection, head, and the bytes that came behind
+    it.
     """
 
     def __init__(
@@ -43,21 +49,22 @@ class Engine:
         *,
         loop: asyncio.AbstractEventLoop,
         line: Line,
-        new_exchange: NewExchange,
+        gateway: Gateway,
         upgrade: Upgrade | None = None,
     ) -> None:
         # For the worker's life.
         self.config = config
         self.loop = loop
         self.line = line
-        self.new_exchange = new_exchange
+        self.cells = line.cells
+        self.new_exchange = gateway.exchange
         self.upgrade = upgrade
         self.limits = Limits.from_config(config)
         self.proxies = Proxies(config.forwarded_allow_ips)
         self.access = AccessLog.from_config(config)
         if self.access is not None:
             self.access.later = loop.call_soon
-        self.reader = HeadReader(self.limits)
+        self.reader = HeadReader(self.limits, gateway.entry)
         self.heads = Heads(server=b"Server: pyfork\r\n" if config.server_header else b"")
         # Changing.
         self.connections: set[Connection] = set()
@@ -84,25 +91,28 @@ class Engine:
         running = self.running = self.running + 1
         if running == 1:
             self.busy_since = now
-        self.line.begin(self.served, running, self.busy_since, exchange.head.line.doing)
+        self.line.begin(self.served + running, self.busy_since, exchange.head.line.doing)
 
-    def end(self, exchange: "Exchange", *, answered: bool = True) -> None:
-        """A request is over, whether the application had begun to work on it or not."""
+    def end(self, exchange: "Exchange") -> None:
+        """A request is answered, whether the application had begun to work on it or not."""
+        exchange.finished = True
+        served = self.served = self.served + 1
+        if exchange.started:
+            self.running -= 1
+        else:
+            self.cells[BEGUN] += 1
+        self.cells[REQUESTS] = served
+        if served == self.wear_after:
+            self.worn()
+        if self.access is not None:
+            self.access.write(exchange)
+
+    def drop(self, exchange: "Exchange") -> None:
+        """A request is over without an answer of its own."""
         exchange.finished = True
         if exchange.started:
             self.running -= 1
-        if answered:
-            self.served += 1
-            if self.served == self.wear_after:
-                self.worn()
-        if self.running:
-            self.line.end(self.served, self.running, self.busy_since)
-        else:
-            cells = self.line.cells
-            cells[REQUESTS] = self.served
-            cells[IN_FLIGHT] = cells[BUSY_SINCE] = 0  # as bits, the time 0.0 is 0
-        if self.access is not None and answered:
-            self.access.write(exchange)
+            self.cells[BEGUN] -= 1
 
     def add(self, connection: "Connection") -> None:
         """A connection begins; it was counted when it was accepted."""
@@ -119,7 +129,7 @@ class Engine:
     def count(self, change: int) -> None:
         """A client was accepted, or is served past the engine (1); or that ended (-1)."""
         self.held += change
-        self.line.cells[CONNECTIONS] = self.held
+        self.cells[CONNECTIONS] = self.held
         if change < 0:
             self.connections_changed()
 

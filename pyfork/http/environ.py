@@ -1,15 +1,14 @@
 """The WSGI environ of a request (PEP 3333, and RFC 3875 for the CGI names).
 
 Request lines and field blocks are often those of an earlier request; what is made of them here is
-kept with them.
+kept with them, from the second one on.
 """
 
 import sys
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from pyfork.http.forwarded import Proxies, from_forwarded, scheme
-from pyfork.http.request import SECRETS, FieldBlock, RequestHead, RequestLine
+from pyfork.http.request import ONCE, Field, FieldBlock, RequestHead, RequestLine
 from pyfork.http.sendfile import FileWrapper
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ Environ = dict[str, Any]
 # Fields that have a CGI name of their own, or that describe the framing, which is ours.
 _UNPREFIXED = {b"content-type": "CONTENT_TYPE", b"content-length": "", b"transfer-encoding": ""}
 
-_JOINED_BY = {b"cookie": "; "}  # RFC 6265 5.4: a comma would be part of the value
+_JOINED_BY = {"HTTP_COOKIE": "; "}  # RFC 6265 5.4: a comma would be part of the value
 
 
 class ErrorStream:
@@ -36,40 +35,25 @@ class ErrorStream:
         sys.stderr.flush()
 
 
-class _Variables:
-    """Fields to variables, name and value; an empty name for what the application does not see.
+Variable = tuple[str, str]
 
-    Those of earlier requests are remembered, as many as the bounds allow.
-    """
 
-    _MOST = 512
-    _LONGEST = 256  # bytes of a value
-
-    def __init__(self) -> None:
-        self.known: dict[tuple[bytes, bytes], tuple[str, str]] = {}
-
-    def learn(self, field: tuple[bytes, bytes]) -> tuple[str, str]:
-        """A field that is not known."""
-        name, value = field
-        if name in _UNPREFIXED:
-            key = _UNPREFIXED[name]
-        elif b"_" in name:
-            key = ""  # X_Forwarded_For would pass for X-Forwarded-For
-        else:
-            key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
-        variable = key, value.decode("latin-1")
-        if len(value) <= self._LONGEST and name not in SECRETS:
-            if len(self.known) >= self._MOST:
-                self.known.clear()
-            self.known[field] = variable
-        return variable
+def variable(field: Field) -> Variable:
+    """A field's name and value in an environ; an empty name if the application does not see it."""
+    name, value = field
+    if name in _UNPREFIXED:
+        key = _UNPREFIXED[name]
+    elif name.find(b"_") >= 0:  # `in` of bytes makes an exception first
+        key = ""  # X_Forwarded_For would pass for X-Forwarded-For
+    else:
+        key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+    return key, value.decode("latin-1")
 
 
 class Environs:
     """Makes the environ of each request, out of what requests have in common."""
 
     def __init__(self, *, multithread: bool, multiprocess: bool, root_path: str) -> None:
-        self._variables = _Variables()
         self._root = root_path.rstrip("/")
         self._base: Environ = {
             "wsgi.version": (1, 0),
@@ -88,9 +72,12 @@ class Environs:
         self, connection: "Link", head: RequestHead, body: IO[bytes], length: int = 0
     ) -> Environ:
         """The environ of one request. ``length`` is the body's, in bytes."""
-        if head.made is None:
-            head.made = self._of_head(connection, head)
-        environ: Environ = head.made.copy()
+        made: Environ | None = head.made
+        if made:
+            environ = made.copy()
+        else:
+            environ = self._of_head(connection, head)
+            head.made = ONCE if made is None else environ.copy()
         environ["wsgi.input"] = body
         if length or "CONTENT_LENGTH" in environ:
             environ["CONTENT_LENGTH"] = str(length)
@@ -98,11 +85,15 @@ class Environs:
 
     def _of_head(self, connection: "Link", head: RequestHead) -> Environ:
         line, block = head.line, head.block
+        made: Environ | None = block.made
+        if made:
+            environ = made.copy()
+        else:
+            environ = self._of_block(connection, block)
+            block.made = ONCE if made is None else environ.copy()
         if line.made is None:
             line.made = self._of_line(line)
-        if block.made is None:
-            block.made = self._of_block(connection, block)
-        environ: Environ = block.made | line.made
+        environ |= line.made
         if block.content_length is not None or block.chunked:
             environ["CONTENT_LENGTH"] = ""
         return environ
@@ -120,56 +111,49 @@ class Environs:
 
     def _of_block(self, connection: "Link", block: FieldBlock) -> Environ:
         """What a connection and the fields of a head on it say."""
-        environ = self._base.copy()
-        environ["wsgi.url_scheme"] = connection.scheme
-        environ["SERVER_NAME"], environ["SERVER_PORT"] = _server(connection.sockname)
-        environ["REMOTE_ADDR"] = connection.peer_host
-        environ["REMOTE_PORT"] = str(connection.peer_port) if connection.peer_port else ""
-        expected = len(environ) + len(block.fields)
-        known, learn = self._variables.known.get, self._variables.learn
-        variables = [known(field) or learn(field) for field in block.fields]
-        environ.update(variables)
+        if connection.made is None:
+            connection.made = self._of_connection(connection)
+        environ: Environ = connection.made.copy()
+        expected = len(environ) + len(block.entries)
+        environ.update(block.entries)
         if len(environ) != expected or "" in environ:  # some are joined, or not passed on
-            _join(environ, block, variables)
-        if connection.trusted:
-            _apply_forwarded(environ, connection.engine.proxies)
+            _join(environ, block.entries)
+        if connection.trusted:  # its own word is kept as it came
+            client, scheme = connection.engine.proxies.origin(block.said)
+            if client:
+                environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client, ""
+            if scheme:
+                environ["wsgi.url_scheme"] = scheme
         return environ
+
+    def _of_connection(self, connection: "Link") -> Environ:
+        name, port = _server(connection.sockname)
+        return self._base | {
+            "wsgi.url_scheme": connection.scheme,
+            "SERVER_NAME": name,
+            "SERVER_PORT": port,
+            "REMOTE_ADDR": connection.peer_host,
+            "REMOTE_PORT": str(connection.peer_port) if connection.peer_port else "",
+        }
 
     def _path(self, path: bytes) -> str:
         """What is below the root path, percent-decoded."""
-        if b"%" in path:
-            path = unquote_to_bytes(path)
         text = path.decode("latin-1")
+        if "%" in text:
+            text = unquote_to_bytes(path).decode("latin-1")
         root = self._root
         if root and (text == root or text.startswith(root + "/")):
             return text[len(root) :]
         return text
 
 
-def _join(environ: Environ, block: FieldBlock, variables: list[tuple[str, str]]) -> None:
+def _join(environ: Environ, variables: list[Variable]) -> None:
     """Fields that came more than once, as one each (RFC 9110 5.3)."""
     seen: set[str] = set()
-    for (name, _), (key, text) in zip(block.fields, variables, strict=True):
-        environ[key] = f"{environ[key]}{_JOINED_BY.get(name, ',')}{text}" if key in seen else text
+    for key, text in variables:
+        environ[key] = f"{environ[key]}{_JOINED_BY.get(key, ',')}{text}" if key in seen else text
         seen.add(key)
     environ.pop("", None)
-
-
-def _apply_forwarded(environ: Environ, proxies: Proxies) -> None:
-    """Put the client in the place of a trusted proxy; the proxy's own word is kept as it came."""
-    chain, proto = environ.get("HTTP_X_FORWARDED_FOR"), environ.get("HTTP_X_FORWARDED_PROTO")
-    if chain is None and proto is None:
-        field = environ.get("HTTP_FORWARDED")
-        if field is None:
-            return
-        chain, proto = from_forwarded(field)
-    client = proxies.client(chain) if chain else None
-    if client:
-        environ["REMOTE_ADDR"] = client
-        environ["REMOTE_PORT"] = ""
-    known = scheme(proto) if proto else None
-    if known:
-        environ["wsgi.url_scheme"] = known
 
 
 def _server(sockname: object) -> tuple[str, str]:

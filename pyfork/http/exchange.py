@@ -77,7 +77,7 @@ class Exchange:
 
     def abandon(self) -> None:
         """Give up before a response began: the connection answers in its place."""
-        self.connection.engine.end(self, answered=False)
+        self.connection.engine.drop(self)
 
     @property
     def full(self) -> bool:

@@ -5,7 +5,7 @@ anybody else could write them. X-Forwarded-* wins over Forwarded where both are 
 that set the former pass the latter through unseen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Literal
 
@@ -41,6 +41,21 @@ class Proxies:
             return False
         mapped = getattr(address, "ipv4_mapped", None)
         return any((mapped or address) in network for network in self._networks)
+
+    def origin(self, said: Mapping[bytes, bytes]) -> tuple[str | None, str | None]:
+        """The client and the scheme that a trusted proxy names, if it does.
+
+        ``said`` are fields by their names in lower case.
+        """
+        chain, proto = said.get(b"x-forwarded-for"), said.get(b"x-forwarded-proto")
+        if chain is None and proto is None:
+            field = said.get(b"forwarded")
+            if field is None:
+                return None, None
+            hosts, nearest = from_forwarded(field.decode("latin-1"))
+        else:
+            hosts, nearest = (chain or b"").decode("latin-1"), (proto or b"").decode("latin-1")
+        return self.client(hosts) if hosts else None, scheme(nearest)
 
     def client(self, forwarded_for: str) -> str | None:
         """The client in a chain of addresses: the last that is none of our proxies.

@@ -7,7 +7,7 @@ import asyncio
 import select
 import socket
 import struct
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pyfork.net.client import Client
 
@@ -25,6 +25,7 @@ class Link(asyncio.Protocol):
         "engine",
         "lingering",
         "lost",
+        "made",
         "mark",
         "parting",
         "peer_host",
@@ -47,6 +48,7 @@ class Link(asyncio.Protocol):
         self.peer_host = ""
         self.peer_port = 0
         self.sockname: object = None
+        self.made: Any = None  # for a gateway: what is the same for all its requests
         self._fd = -1
         if client is not None:
             self._fd = client.fileno()

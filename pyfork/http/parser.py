@@ -85,16 +85,20 @@ class Parser:
         # How it ended.
         self._error: ProtocolError | None = None
 
-    def again(self, data: bytes) -> RequestHead | None:
-        """The head of ``data``, if this is one request and its field lines are the last one's.
+    def single(self, data: bytes) -> RequestHead | None:
+        """The head of ``data``, if that is one whole request; the sink is not told of it.
 
-        Nobody else is told of it. Its content is as long as its Content-Length, and ends ``data``.
+        Its content, as long as its Content-Length, ends ``data``. None for whatever is to be fed.
         """
-        seen = self._seen
-        if seen is None or self.state is not _BETWEEN:
+        if self.state is not _BETWEEN or self._last:
             return None
         stop = data.find(b"\r\n")
-        if data.startswith(seen, stop + 2) and stop + self._behind == len(data):
+        seen = self._seen
+        if (
+            seen is not None
+            and data.startswith(seen, stop + 2)
+            and stop + self._behind == len(data)
+        ):
             head = self._again
             line = self._reader.known.get(data[:stop])
             if head.line is line:
@@ -102,7 +106,25 @@ class Parser:
             if line is not None:
                 head = self._again = RequestHead(line, head.block)
                 return head
-        return None
+        return self._without_content(data)
+
+    def _without_content(self, data: bytes) -> RequestHead | None:
+        """The same, of a request that says nothing of content."""
+        end = len(data) - 4
+        if data.find(b"\r\n\r\n") != end:
+            return None
+        try:
+            found = self._reader.whole(data, 0, end)
+        except ProtocolError:
+            return None
+        if found is None:
+            return None
+        head, text = found
+        block = head.block
+        if block.chunked or block.upgrade or block.content_length:
+            return None
+        self._remember(head, text, 0)
+        return head
 
     def release(self) -> None:
         """Tell the sink no more, which then is in no cycle: it is freed without the collector."""
@@ -177,13 +199,7 @@ class Parser:
         """
         block = head.block
         length = block.content_length or 0
-        # Not where the request line had a say in what the fields mean.
-        if block.plain and head.line.version == "1.1" and not head.line.authority:
-            self._seen, self._again = text, head
-            self._behind = 2 + len(text) + length
-        else:
-            self.forget()
-        self._last = not block.keep_alive
+        self._remember(head, text, length)
         self._pause = block.upgrade == b"websocket"
         end = at + length
         if not block.chunked and end <= len(data):
@@ -196,6 +212,20 @@ class Parser:
         self.state = _BODY
         self._sink.head_received(head, whole=False)
         return at
+
+    def _remember(self, head: RequestHead, text: bytes, length: int) -> None:
+        """Of its field lines, unless there is more to them than the ``length`` of the content."""
+        block, line = head.block, head.line
+        self._last = not block.keep_alive
+        if (
+            head.usual
+            and not (block.chunked or block.upgrade or block.expect_continue)
+            and not line.authority  # which has a say in what the fields mean
+        ):
+            self._seen, self._again = text, head
+            self._behind = 2 + len(text) + length
+        else:
+            self.forget()
 
     def _body(self, data: bytes, at: int) -> int:
         """Deliver content, and its end."""
@@ -219,5 +249,5 @@ class Parser:
 
 
 _NOBODY = _Nobody()
-_NOTHING = RequestHead(RequestLine("GET", b"/", "1.1"), FieldBlock([], keep_alive=True))
+_NOTHING = RequestHead(RequestLine("GET", b"/", "1.1"), FieldBlock({}, keep_alive=True))
 _BETWEEN, _HEAD, _BODY = ParserState.BETWEEN, ParserState.HEAD, ParserState.BODY

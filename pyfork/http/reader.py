@@ -1,93 +1,67 @@
 """Heads out of bytes, for all connections of a worker.
 
 What is read again and again is read once: request lines and field lines repeat, so those that
-were valid are remembered, as many as the bounds below allow. Clients choose them: a memory that
-is full begins anew, so that nobody can take it for good.
+were valid are remembered, with what the gateway makes of a field.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 from pyfork.errors import ProtocolError
 from pyfork.http.limits import Limits
+from pyfork.http.memory import Memory
 from pyfork.http.request import (
+    OURS,
     SECRETS,
+    Field,
     FieldBlock,
-    Fields,
     RequestHead,
     RequestLine,
     read_fields,
     read_line,
 )
 
-_LINES = 512  # request lines remembered, and field lines
-_LINE = 256  # bytes of the longest of them
+Entry = Callable[[Field], Any]  # what a gateway makes of a field
+
+_LINE = 256  # bytes of the longest line that is remembered
 _NAME = 64
 
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))  # RFC 9110 5.5
 
 
-class _FieldLines:
-    """Field lines: each one's name in lower case, and value without blanks around (5).
+class HeadReader:
+    """Reads request lines and field blocks.
 
-    ``known`` has those that are remembered. Not a dict with ``__missing__``: a subclass of dict is
-    asked for an item in a way that takes four times as long.
+    A block has what ``entry`` makes of each field; without it, the fields themselves.
     """
 
-    def __init__(self) -> None:
-        self.known: dict[bytes, tuple[bytes, bytes]] = {}
-        self._names: dict[bytes, bytes] = {}  # those of lines that are not remembered
+    __slots__ = ("_entry", "_fields", "_names", "_ours", "_said", "_small", "known", "limits")
 
-    def learn(self, line: bytes) -> tuple[bytes, bytes]:
-        """A line that is not known. Raises ValueError for what is malformed."""
-        name, value = line.split(b":", 1)
-        lower = self._names.get(name)
-        if lower is None:
-            if not name or name.translate(None, _TOKEN):
-                raise ValueError(line)
-            lower = name.lower()
-            if len(name) <= _NAME:
-                if len(self._names) >= _LINES:
-                    self._names.clear()
-                self._names[name] = lower
-        # The first question is the quicker one.
-        if not value.decode("latin-1").isprintable() and value.translate(None, _TEXT):
-            raise ValueError(line)
-        field = lower, value.strip(b" \t")
-        if len(line) <= _LINE and lower not in SECRETS:
-            if len(self.known) >= _LINES:
-                self.known.clear()
-            self.known[line] = field
-        return field
-
-
-class HeadReader:
-    """Reads request lines and field blocks."""
-
-    __slots__ = ("_fields", "_small", "known", "limits")
-
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, entry: Entry | None = None) -> None:
         self.limits = limits
         self._small = min(limits.field, limits.head)  # no such block has a line too long
-        self._fields = _FieldLines()
+        self._entry = entry
         # Request lines of HTTP/1.1 in origin form, within the limits.
-        self.known: dict[bytes, RequestLine] = {}
+        self.known: Memory[bytes, RequestLine] = Memory()
+        self._fields: Memory[bytes, Any] = Memory()  # lines -> entries
+        self._ours: Memory[bytes, tuple[Field, Any]] = Memory()  # of what the server listens to
+        self._names: Memory[bytes, bytes] = Memory()  # -> in lower case
+        self._said: list[Field] = []  # to the server, by the lines read last
 
     def line(self, text: bytes) -> RequestLine:
         """A request line, without its end, that is not too long. Raises ProtocolError."""
-        line = self.known.get(text)
-        if line is None:
-            line = read_line(text)
-            if len(text) <= _LINE and line.version == "1.1" and not line.authority:
-                if len(self.known) >= _LINES:
-                    self.known.clear()
-                self.known[text] = line
+        line = read_line(text)
+        if len(text) <= _LINE and line.version == "1.1" and not line.authority:
+            self.known.keep(text, line)
         return line
 
     def block(self, text: bytes, line: RequestLine) -> FieldBlock:
         """The fields behind ``line``, with the empty line behind them. Raises ProtocolError."""
-        fields = self.split(text)
-        if fields is None:
+        entries = self._split(text)
+        if entries is None:
             raise ProtocolError(400, "invalid field line")
-        return read_fields(fields, line, self.limits.body)
+        return self._block(entries, text, line)
 
     def whole(self, data: bytes, at: int, end: int) -> "tuple[RequestHead, bytes] | None":
         """The head from ``at`` on whose empty line begins at ``end + 2``, with its field lines.
@@ -101,21 +75,60 @@ class HeadReader:
         text = data[stop + 2 : end + 4]
         if len(text) - 4 > self._small:
             return None
-        line = self.line(data[at:stop])
-        fields = self.split(text)
-        if fields is None or len(fields) > self.limits.fields:
+        start = data[at:stop]
+        line = self.known.get(start) or self.line(start)
+        entries = self._split(text)
+        if entries is None or len(entries) > self.limits.fields:
             return None
-        return RequestHead(line, read_fields(fields, line, self.limits.body)), text
+        return RequestHead(line, self._block(entries, text, line)), text
 
-    def split(self, text: bytes) -> Fields | None:
-        """Names in lower case, and values without blanks around; None for what is malformed.
+    def _split(self, text: bytes) -> list[Any] | None:
+        """Field lines to entries, and to what is said to the server; None for what is malformed.
 
-        ``text`` is field lines with an empty line behind them (RFC 9112 5).
+        A name is in lower case, a value has no blanks around it (RFC 9112 5).
         """
         lines = text.split(b"\r\n")
         del lines[-2:]
-        known, learn = self._fields.known.get, self._fields.learn
+        self._said = []
+        known, learn = self._fields.get, self._learn
         try:
             return [known(line) or learn(line) for line in lines]
         except ValueError:
             return None
+
+    def _learn(self, line: bytes) -> Any:
+        """A line that is not known, or that is said to the server. Raises ValueError."""
+        if (found := self._ours.get(line)) is not None:
+            self._said.append(found[0])
+            return found[1]
+        name, value = line.split(b":", 1)
+        lower = self._names.get(name)
+        if lower is None:
+            if not name or name.translate(None, _TOKEN):
+                raise ValueError(line)
+            lower = name.lower()
+            if len(name) <= _NAME:
+                self._names.keep(name, lower)
+        # The first question is the quicker one.
+        if not value.decode("latin-1").isprintable() and value.translate(None, _TEXT):
+            raise ValueError(line)
+        field = lower, value.strip(b" \t")
+        entry = field if self._entry is None else self._entry(field)
+        if lower in OURS:
+            self._said.append(field)
+            if len(line) <= _LINE:
+                self._ours.keep(line, (field, entry))
+        elif len(line) <= _LINE and lower not in SECRETS:
+            self._fields.keep(line, entry)
+        return entry
+
+    def _block(self, entries: list[Any], text: bytes, line: RequestLine) -> FieldBlock:
+        """What was split, and what it means. Raises ProtocolError."""
+        block = read_fields(self._said, line, self.limits.body)
+        block.entries, block.text = entries, text
+        if line.authority and line.authority != block.host:  # it has the better word (3.2.2)
+            others = [field for field in block.fields if field[0] != b"host"]
+            fields = [(b"host", line.authority), *others]
+            block.entries = fields if self._entry is None else [self._entry(f) for f in fields]
+            block.text = b"".join(b"%b: %b\r\n" % field for field in fields) + b"\r\n"
+        return block

@@ -12,7 +12,8 @@ from typing import Any
 from pyfork.errors import ProtocolError
 from pyfork.http.authority import is_authority
 
-Fields = list[tuple[bytes, bytes]]
+Field = tuple[bytes, bytes]
+Fields = list[Field]
 
 # Possessive are single characters only: of groups, CPython matches them wrongly before 3.11.5.
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
@@ -40,8 +41,18 @@ _DIGITS = re.compile(rb"[0-9]{1,18}")
 _SLASH = 0x2F
 
 # The fields that mean something to the server itself.
-_OURS = frozenset(
-    (b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade")
+OURS = frozenset(
+    (
+        b"host",
+        b"content-length",
+        b"transfer-encoding",
+        b"connection",
+        b"expect",
+        b"upgrade",
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+    )
 )
 
 # Never remembered beyond their connection: they are one client's, and not for another's memory.
@@ -54,30 +65,18 @@ class RequestLine:
     ``made`` is for a gateway, ``logged`` for the access log: what they make of this once.
     """
 
-    __slots__ = (
-        "authority",
-        "doing",
-        "logged",
-        "made",
-        "method",
-        "path",
-        "query",
-        "target",
-        "usual",
-        "version",
-    )
+    query = b""
+    authority = b""  # of an absolute target
+    made: Any = None
+    logged: list[object] | None = None
 
     def __init__(self, method: str, target: bytes, version: str) -> None:
         self.method = method
         self.target = target  # as it was sent
         self.version = version  # "1.0" or "1.1"
         self.path = target  # still percent-encoded; "*" for OPTIONS * alone
-        self.query = b""
-        self.authority = b""  # of an absolute target
         self.doing = b""  # method and path, for the scoreboard
         self.usual = version == "1.1" and method != "HEAD"  # responses have content, and lengths
-        self.made: Any = None
-        self.logged: list[object] | None = None
 
 
 class FieldBlock:
@@ -86,51 +85,46 @@ class FieldBlock:
     ``made`` is for a gateway, ``logged`` for the access log: what they make of this once.
     """
 
-    __slots__ = (
-        "chunked",
-        "content_length",
-        "expect_continue",
-        "fields",
-        "host",
-        "keep_alive",
-        "logged",
-        "made",
-        "upgrade",
-    )
+    host: bytes | None = None
+    content_length: int | None = None
+    chunked = False
+    expect_continue = False  # the client waits for 100 before it sends its content
+    upgrade = b""  # in lower case; b"" where none is to be thought of
+    text = b"\r\n"  # the lines, with an empty one behind them
+    made: Any = None
+    logged: list[object] | None = None
 
-    def __init__(self, fields: Fields, *, keep_alive: bool) -> None:
-        self.fields = fields  # names in lower case, in the order they came
+    entries: list[Any]  # what the gateway makes of each field, or the fields themselves
+
+    def __init__(self, said: dict[bytes, bytes], *, keep_alive: bool) -> None:
+        self.said = said  # those of `OURS`
         self.keep_alive = keep_alive
-        self.host: bytes | None = None
-        self.content_length: int | None = None
-        self.chunked = False
-        self.expect_continue = False  # the client waits for 100 before it sends its content
-        self.upgrade = b""  # in lower case; b"" where none is to be thought of
-        self.made: Any = None
-        self.logged: list[object] | None = None
+
+    @property
+    def fields(self) -> Fields:
+        """Names in lower case, and values, in the order they came."""
+        lines = [line.partition(b":") for line in self.text.split(b"\r\n")[:-2]]
+        return [(name.lower(), value.strip(b" \t")) for name, _, value in lines]
 
     @property
     def has_body(self) -> bool:
         """Whether content follows."""
         return self.chunked or bool(self.content_length)
 
-    @property
-    def plain(self) -> bool:
-        """Whether they say no more than how long the content is, and another request may follow."""
-        return self.keep_alive and not (self.chunked or self.upgrade or self.expect_continue)
+
+ONCE: dict[str, Any] = {}  # ``made`` of what was needed once, which is not worth a copy
 
 
 class RequestHead:
     """A request up to its content; one may serve many requests. ``made`` is for a gateway."""
 
-    __slots__ = ("block", "line", "made", "usual")
+    made: Any = None
 
     def __init__(self, line: RequestLine, block: FieldBlock) -> None:
         self.line = line
         self.block = block
         # Its response has content and a length, and another request may follow.
         self.usual = line.usual and block.keep_alive
-        self.made: Any = None
 
     @property
     def method(self) -> str:
@@ -167,8 +161,8 @@ def read_line(text: bytes) -> RequestLine:
     line = RequestLine(method, target, "1.0" if number == b"1.0" else "1.1")
     if target[0] != _SLASH:
         _special_target(line)
-    elif b"?" in target:
-        line.path, _, line.query = target.partition(b"?")
+    elif (mark := target.find(b"?")) >= 0:  # `in` of bytes makes an exception first
+        line.path, line.query = target[:mark], target[mark + 1 :]
     line.doing = name + b" " + line.path
     return line
 
@@ -191,37 +185,33 @@ def _special_target(line: RequestLine) -> None:
     line.path = path or (b"*" if line.method == "OPTIONS" and query is None else b"/")
 
 
-def read_fields(fields: Fields, line: RequestLine, limit: int) -> FieldBlock:
+def read_fields(said: Fields, line: RequestLine, limit: int) -> FieldBlock:
     """What the fields behind ``line`` mean; ``limit`` is that of content, in bytes.
 
-    ``fields`` have names in lower case and keep to the grammar of `FIELD_LINE`.
-    Raises ProtocolError.
+    ``said`` are those of `OURS`, with names in lower case, and keep to the grammar of
+    `FIELD_LINE`. Raises ProtocolError.
     """
     found: dict[bytes, bytes] = {}
-    for name, value in fields:
-        if name in _OURS:
-            if name in found:
-                if name == b"host":
-                    raise ProtocolError(400, "more than one Host field")
-                value = found[name] + b"," + value  # RFC 9110 5.3; no number for Content-Length
-            found[name] = value
-    block = FieldBlock(fields, keep_alive=line.version == "1.1")
-    _set_host(block, line, found.pop(b"host", None))
-    if found:
+    for name, value in said:
+        if name in found:
+            if name == b"host":
+                raise ProtocolError(400, "more than one Host field")
+            value = found[name] + b"," + value  # RFC 9110 5.3; no number for Content-Length
+        found[name] = value
+    block = FieldBlock(found, keep_alive=line.version == "1.1")
+    _set_host(block, line, found.get(b"host"))
+    if len(found) > 1 or block.host is None:
         _set_meaning(block, line, found, limit)
     return block
 
 
 def _set_host(block: FieldBlock, line: RequestLine, host: bytes | None) -> None:
-    """3.2, 3.2.2: one valid Host in HTTP/1.1; an absolute target has the better word."""
+    """3.2: one valid Host in HTTP/1.1."""
     if host is None:
         if line.version == "1.1":
             raise ProtocolError(400, "no Host field")
     elif not is_authority(host):
         raise ProtocolError(400, "invalid Host field")
-    if line.authority and line.authority != host:
-        others = [field for field in block.fields if field[0] != b"host"]
-        block.fields = [(b"host", line.authority), *others]
     block.host = host
 
 

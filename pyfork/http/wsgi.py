@@ -13,8 +13,9 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from pyfork.http.body import Body
-from pyfork.http.environ import Environ, Environs
+from pyfork.http.environ import Environ, Environs, variable
 from pyfork.http.exchange import APP_FAILURE, Exchange
+from pyfork.http.reader import Entry
 from pyfork.http.request import RequestHead
 from pyfork.http.response import REASONS, ResponseError
 from pyfork.http.runner import Inline, Runner
@@ -54,12 +55,15 @@ class WsgiGateway:
         self.environs = Environs(
             multithread=multithread, multiprocess=multiprocess, root_path=root_path
         )
+        self.entry: Entry | None = variable
         self.statuses = Statuses()
         self.context = copy_context()  # what each request begins with
         self.closing = 0  # results whose response has left, and whose close() has not returned
         self._closed = closed
-        # Makes a new exchange; the engine's ``new_exchange``.
-        self.exchange = type("WsgiExchange", (WsgiExchange,), {"gateway": self})
+        # What the engine makes for each request.
+        self.exchange: Callable[[Connection, RequestHead], Exchange] = type(
+            "WsgiExchange", (WsgiExchange,), {"gateway": self}
+        )
 
     def count_closed(self) -> None:
         """One of them has; ``closed`` is told."""

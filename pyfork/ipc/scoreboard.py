@@ -7,7 +7,7 @@ is text and may be seen torn, which costs a line of the log some letters.
 Before the first line stands how many lines from the first on were ever in use; the arbiter writes
 it, and whoever looks at all lines need not look further.
 
-The hot path writes by `Line.begin` and `Line.end`; the attributes are for everybody else.
+The hot path writes by `Line.begin` and `Line.cells`; the attributes are for everybody else.
 
 Rules: no locks, no system call after the first, no decisions.
 """
@@ -31,8 +31,9 @@ from pyfork.ipc.nameless import nameless_file
     ACCEPTING,
     ACCEPTED,
 ) = range(8)
-# The last ones stand before ``doing``: what each request changes is written in one go.
-REQUESTS, IN_FLIGHT, BUSY_SINCE = 13, 14, 15
+# The last ones stand before ``doing``: what the beginning of a request changes is written in one
+# go, and its end is one number.
+REQUESTS, BEGUN, BUSY_SINCE = 13, 14, 15
 
 DOING_BYTES = 128  # longest ``doing``, in UTF-8
 
@@ -40,9 +41,7 @@ _CELLS = 16
 _CELL_BYTES = _CELLS * 8
 _LINE_BYTES = _CELL_BYTES + DOING_BYTES
 _STRIDE = _LINE_BYTES // 8  # from a cell to the same one of the next line
-_AT = REQUESTS * 8
-_BEGUN = Struct(f"qqd{DOING_BYTES}s")
-_ENDED = Struct("qqd")
+_BEGINNING = Struct(f"qd{DOING_BYTES}s")
 
 
 class State(IntEnum):
@@ -126,28 +125,35 @@ def _time(cell: int, doc: str) -> property:
 class Line:
     """One worker's line: a view on shared memory, all zero when free."""
 
-    __slots__ = ("_doing", "begin", "cells", "end", "times")
+    __slots__ = ("_doing", "begin", "cells", "times")
 
     def __init__(self, memory: memoryview) -> None:
         numbers = memory[:_CELL_BYTES]
         self.cells = numbers.cast("q")
         self.times = numbers.cast("d")
         self._doing = memory[_CELL_BYTES:]
-        # For the hot path, without a call of Python: set ``requests``, ``in_flight``,
-        # ``busy_since`` and, in ASCII, ``doing``; and the first three of them.
-        self.begin = partial(_BEGUN.pack_into, memory, _AT)
-        self.end = partial(_ENDED.pack_into, memory, _AT)
+        # For the hot path, without a call of Python: set how many requests have begun,
+        # ``busy_since`` and, in ASCII, ``doing``.
+        self.begin = partial(_BEGINNING.pack_into, memory, BEGUN * 8)
 
     pid = _number(PID, "Process id.")
     slot = _number(SLOT, "Slot 0..N-1.")
     generation = _number(GENERATION, "Generation of code and config.")
     connections = _number(CONNECTIONS, "Open client connections.")
-    in_flight = _number(IN_FLIGHT, "Requests that the application is working on.")
     requests = _number(REQUESTS, "Requests answered since birth.")
-    busy_since = _time(BUSY_SINCE, "When the oldest running request began; 0 when idle.")
+    busy_since = _time(BUSY_SINCE, "When the oldest running request began, if there is one.")
     deadline = _time(DEADLINE, "The worker promises to move this before it passes; 0 = no promise.")
     accepting = _number(ACCEPTING, "1 while it accepts connections, and would take one more.")
     accepted = _number(ACCEPTED, "Connections that it has accepted since birth.")
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that the application is working on."""
+        return max(0, self.cells[BEGUN] - self.cells[REQUESTS])
+
+    @in_flight.setter
+    def in_flight(self, value: int) -> None:
+        self.cells[BEGUN] = self.cells[REQUESTS] + value
 
     @property
     def state(self) -> State:

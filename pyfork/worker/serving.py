@@ -43,7 +43,7 @@ class EngineWorker(Worker):
             config,
             loop=self.loop,
             line=self.line,
-            new_exchange=gateway.exchange,
+            gateway=gateway,
             upgrade=upgrade,
         )
         self.engine.connections_changed = self.connections_changed

@@ -103,9 +103,9 @@ def read(
     stream = pieces(raw, size) if isinstance(raw, bytes) else iter(raw)
     for piece in stream:
         outcome.fed += len(piece)
-        if (again := parser.again(piece)) is not None:  # as a connection does
-            content = piece[len(piece) - (again.block.content_length or 0) :]
-            outcome.head_received(again, whole=True, content=content)
+        if (single := parser.single(piece)) is not None:  # as a connection does
+            content = piece[len(piece) - (single.block.content_length or 0) :]
+            outcome.head_received(single, whole=True, content=content)
             continue
         try:
             rest = parser.feed(piece)

@@ -19,7 +19,7 @@ VALUES = [b"text/plain", b"5", b"05", b" 5 ", b"-1", b"close", b"chunked", b"a\r
 FIELDS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=4)
 REQUESTS = st.builds(
     lambda method, version, keep: RequestHead(
-        RequestLine(method, b"/", version), FieldBlock([], keep_alive=keep)
+        RequestLine(method, b"/", version), FieldBlock({}, keep_alive=keep)
     ),
     st.sampled_from(["GET", "HEAD", "POST"]),
     st.sampled_from(["1.0", "1.1"]),
@@ -64,7 +64,7 @@ def test_it_makes_what_the_rules_make(calls: list[Any]) -> None:
         )
 
 
-GET = RequestHead(RequestLine("GET", b"/", "1.1"), FieldBlock([], keep_alive=True))
+GET = RequestHead(RequestLine("GET", b"/", "1.1"), FieldBlock({}, keep_alive=True))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ SERVER = b"Server: pyfork\r\n"
 
 
 def request(method: str = "GET", version: str = "1.1", *, keep_alive: bool = True) -> RequestHead:
-    return RequestHead(RequestLine(method, b"/", version), FieldBlock([], keep_alive=keep_alive))
+    return RequestHead(RequestLine(method, b"/", version), FieldBlock({}, keep_alive=keep_alive))
 
 
 OLD = request(version="1.0", keep_alive=False)

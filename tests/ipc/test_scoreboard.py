@@ -13,8 +13,8 @@ def test_what_a_child_writes_its_parent_reads() -> None:
     if pid == 0:
         line = board.line(1)
         line.pid, line.slot, line.generation, line.state = 4711, 2, 5, State.SERVING
+        line.requests += 7
         line.connections, line.in_flight, line.busy_since, line.deadline = 3, 1, 1.25, 2.5
-        line.cells[REQUESTS] += 7
         line.doing = "GET /caf\u00e9"
         os._exit(0)
     os.waitpid(pid, 0)
@@ -47,12 +47,12 @@ def test_text_is_cut_to_its_place_and_replaced_whole() -> None:
     assert board.line(1).pid == 0
     line.doing = "PUT /x"
     assert line.doing == "PUT /x"
-    line.begin(3, 1, 2.5, b"GET /" + b"y" * 200)
+    line.begin(1, 2.5, b"GET /" + b"y" * 200)
     assert line.doing == "GET /" + "y" * (DOING_BYTES - 5)
-    line.begin(4, 2, 2.5, b"PUT /x")
-    assert (line.doing, line.requests, line.in_flight, line.busy_since) == ("PUT /x", 4, 2, 2.5)
-    line.end(5, 0, 0.0)
-    assert (line.doing, line.requests, line.in_flight, line.busy_since) == ("PUT /x", 5, 0, 0.0)
+    line.begin(2, 3.5, b"PUT /x")
+    assert (line.doing, line.requests, line.in_flight, line.busy_since) == ("PUT /x", 0, 2, 3.5)
+    line.cells[REQUESTS] = 1
+    assert (line.doing, line.requests, line.in_flight) == ("PUT /x", 1, 1)
     assert board.line(1).pid == 0
 
 

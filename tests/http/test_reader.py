@@ -1,0 +1,37 @@
+"""What a worker remembers of heads."""
+
+import pytest
+
+from pyfork.http.environ import variable
+from pyfork.http.limits import Limits
+from pyfork.http.memory import MOST
+from pyfork.http.reader import Entry, HeadReader
+from pyfork.http.request import read_line
+
+GET = read_line(b"GET / HTTP/1.1")
+
+
+@pytest.mark.parametrize("entry", [None, variable])
+def test_what_clients_make_up_is_not_kept(entry: Entry | None) -> None:
+    reader = HeadReader(Limits(), entry)
+    for number in range(3 * MOST):
+        head = (
+            b"GET /%d HTTP/1.1\r\nHost: a%d\r\nx-%d: y\r\nCookie: %d\r\nAuthorization: b\r\n\r\n"
+            % (number, number, number, number)
+        )
+        found = reader.whole(head, 0, len(head) - 4)
+        assert found is not None
+        assert found[0].block.fields[1] == (b"x-%d" % number, b"y")
+        memories = [getattr(reader, name) for name in ("known", "_fields", "_ours", "_names")]
+        assert all(0 < len(memory) <= MOST for memory in memories)
+        assert not any(b"Cookie" in key or b"Auth" in key for key in reader._fields)
+
+
+def test_what_is_said_to_the_server_is_heard_each_time() -> None:
+    """A line that is known means as much as one that is not."""
+    reader = HeadReader(Limits())
+    for _ in range(3):
+        block = reader.block(b"Host: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\n", GET)
+        assert (block.host, block.keep_alive, block.content_length) == (b"a", False, 5)
+        block = reader.block(b"Host: a\r\nX: y\r\n\r\n", GET)
+        assert (block.host, block.keep_alive, block.content_length) == (b"a", True, None)
