@@ -3,12 +3,14 @@
 import json
 import shutil
 import signal
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.load.running import KINDS, Code, Running
 from tests.server import ROOT, Server
+from tests.systemd.unit import Manager
 from tests.upgrade.conftest import Yard
 from tests.upgrade.test_failure import last, slow
 
@@ -109,15 +111,20 @@ def test_under_load_nothing_is_lost(yard: Yard, release: Release) -> None:
 
 
 def test_told_to_stop_before_it_has_started(yard: Yard, release: Release) -> None:
-    server = yard.begin("exec", "--graceful-timeout", "10", env=release.env)
-    release.spoil_late()
-    server.signal(signal.SIGUSR2)
-    server.wait_log("the workers of before serve on")
-    with slow(server, 1.0) as answer:
-        server.signal(signal.SIGTERM)
-    assert answer == [b"one"]
-    assert server.wait() == 0
-    assert not server.processes()
+    with closing(Manager(yard.directory)) as manager:
+        env = release.env | {"NOTIFY_SOCKET": manager.place}
+        server = yard.begin("exec", "--graceful-timeout", "10", env=env)
+        release.spoil_late()
+        server.signal(signal.SIGUSR2)
+        server.wait_log("the workers of before serve on")
+        told = manager.hear("WATCHDOG", "STATUS")  # a restart would be an outage
+        assert "the new program does not start" in told["STATUS"]
+        with slow(server, 1.0) as answer:
+            server.signal(signal.SIGTERM)
+        manager.hear("STOPPING")
+        assert answer == [b"one"]
+        assert server.wait() == 0
+        assert not server.processes()
 
 
 def test_a_log_that_cannot_be_opened(yard: Yard) -> None:
