@@ -62,7 +62,7 @@ class Retire:
     """Arbiter: drain and exit 0 within ``grace`` seconds; zero cuts what is still running.
 
     ``handoff``: other workers serve on and take idle connections over. Without it this is the
-    end of the port, and the worker accepts until the kernel's queue is empty.
+    end of the port, and the worker accepts what waits in the kernel's queue.
     """
 
     grace: float

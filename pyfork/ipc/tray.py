@@ -9,6 +9,7 @@ Rules: nobody waits; no decisions; not a byte of a client is read.
 
 import contextlib
 import errno
+import math
 import os
 import socket
 import struct
@@ -109,6 +110,10 @@ class Source:
         if fd is None:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         return fd
+
+    def queued(self) -> float:
+        """How many connections wait there: not known, and no more than the arbiter has put."""
+        return math.inf
 
     def close(self) -> None:
         """Take nothing more."""

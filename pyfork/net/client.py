@@ -1,8 +1,11 @@
 """Accepting a client: its socket, with what accept says about it."""
 
+import math
 import os
 import socket
 from typing import TypeAlias
+
+from pyfork.net.listening import queue
 
 _family = socket.SocketType.family.__get__  # as a number
 _STREAM = int(socket.SOCK_STREAM)
@@ -100,6 +103,11 @@ class Listening:
         """A client. Raises what `socket.accept` raises."""
         fd, peer = self._accept()
         return self._kind(self._family, fd, self._name, peer)
+
+    def queued(self) -> float:
+        """How many clients wait to be accepted, infinity where the system does not tell."""
+        told = queue(self._listener)
+        return math.inf if told is None else told[0]
 
     def close(self) -> None:
         """Close the listening socket."""

@@ -3,6 +3,7 @@
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -43,12 +44,20 @@ def queues(sockets: Iterable[socket.socket]) -> Mapping[int, tuple[int, int]]:
     """Inode -> how many connections wait to be accepted, and how many may."""
     found = {}
     for each in sockets:
-        if each.type == socket.SOCK_STREAM and each.family != socket.AF_UNIX:
-            raw = each.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
-            # Of a listening socket, unacked and sacked are the queue and its limit.
-            *_, waiting, limit = _TCP_INFO.unpack(raw)
-            found[os.fstat(each.fileno()).st_ino] = (waiting, limit)
+        if (told := queue(each)) is not None:
+            found[os.fstat(each.fileno()).st_ino] = told
     return found
+
+
+def queue(listener: socket.socket) -> tuple[int, int] | None:
+    """How many connections wait to be accepted, and how many may. None: the system does not tell,
+    as of unix sockets."""
+    tcp = listener.type == socket.SOCK_STREAM and listener.family != socket.AF_UNIX
+    if not tcp or sys.platform != "linux":
+        return None
+    raw = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    *_, waiting, limit = _TCP_INFO.unpack(raw)  # the fields unacked and sacked, when it listens
+    return waiting, limit
 
 
 def _is_socket(link: str) -> bool:

@@ -65,6 +65,7 @@ class Acceptor:
         self._watching = False  # the listeners are readers of the loop
         self._opening = 0  # connections that were accepted and have no protocol yet
         self._finished: Callable[[], None] | None = None  # called when the queues are empty
+        self._owed: dict[Listening | Source, float] = {}  # what is to be accepted before, at most
 
     def start(self) -> None:
         """Begin to accept."""
@@ -73,6 +74,7 @@ class Acceptor:
     def finish(self, stopped: Callable[[], None]) -> None:
         """Accept until the kernel's queues are empty, then stop, and call ``stopped``.
 
+        No more than waits there now: clients that come and come would keep the port open.
         Who never began stops at once: the queues are for others.
         """
         if "not started" in self._reasons:
@@ -81,6 +83,7 @@ class Acceptor:
             return
         self._finished = stopped
         self._gate = None
+        self._update()
         self._loop.call_soon(self._empty_queues)
 
     def mind(self, name: str, listener: socket.socket) -> None:
@@ -145,7 +148,7 @@ class Acceptor:
 
     def _update(self) -> None:
         """Let the loop watch the listeners, or not."""
-        self._watch(not self._reasons and not self._giving_way)
+        self._watch(not self._reasons and not self._giving_way and self._finished is None)
 
     def _watch(self, watching: bool, /) -> None:
         if watching == self._watching:
@@ -179,12 +182,21 @@ class Acceptor:
         """One from each queue a turn; what was accepted is served in between."""
         if self._reasons or self._finished is None:
             return
-        accepted = [not self._reasons and self._accept(each) for each in self._listeners]
+        accepted = [not self._reasons and self._accept_owed(each) for each in self._listeners]
         if any(accepted):
             self._loop.call_soon(self._empty_queues)
         elif not self._reasons:
             self.stop()
             self._finished()
+
+    def _accept_owed(self, listener: Listening | Source) -> bool:
+        """Accept one of those that waited when this was asked first; whether there was one."""
+        if listener not in self._owed:
+            self._owed[listener] = listener.queued()
+        if self._owed[listener] <= 0 or not self._accept(listener):
+            return False
+        self._owed[listener] -= 1
+        return True
 
     def _accept(self, listener: Listening | Source) -> bool:
         """Accept one connection; whether there was one."""

@@ -8,6 +8,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.server import Server
 
@@ -25,7 +26,10 @@ class Load:
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
+    def __enter__(self) -> "Load":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         for thread in self._threads:
             thread.join()
@@ -41,15 +45,14 @@ class Load:
 
 def test_a_killed_worker_loses_what_it_was_at_and_no_more(tmp_path: Path) -> None:
     with Server("tests.apps.kinds:app", "-w", "4", directory=tmp_path) as server:
-        load = Load(server, clients=4, target="/sleeps?0.02")
-        for kills in range(1, 4):
-            seen = load.done
-            server.until(lambda seen=seen: load.done > seen + 50, "the load goes on")  # type: ignore[misc]
-            victim = server.workers()[0]
-            victim.kill()
-            server.wait_log("killed by SIGKILL", kills)
-            server.until(lambda: len(server.workers()) == 4, "it was replaced")
-        load.stop()
+        with Load(server, clients=4, target="/sleeps?0.02") as load:
+            for kills in range(1, 4):
+                seen = load.done
+                server.until(lambda seen=seen: load.done > seen + 50, "the load goes on")  # type: ignore[misc]
+                victim = server.workers()[0]
+                victim.kill()
+                server.wait_log("killed by SIGKILL", kills)
+                server.until(lambda: len(server.workers()) == 4, "it was replaced")
         # A sync worker is at one request; each of four clients has at most one on its way there.
         assert len(load.lost) <= 3 * 4, load.lost
         assert "in flight" in server.log
@@ -58,14 +61,28 @@ def test_a_killed_worker_loses_what_it_was_at_and_no_more(tmp_path: Path) -> Non
 def test_when_the_arbiter_is_killed_the_port_is_free_within_3_seconds(tmp_path: Path) -> None:
     with Server("tests.apps.kinds:app", "-w", "4", directory=tmp_path) as server:
         port = server.port
-        load = Load(server, clients=4, target="/sleeps?0.02")
-        server.until(lambda: load.done > 50, "the load is on")
-        os.kill(server.pid, signal.SIGKILL)
-        server.wait()
-        server.until(lambda: not server.processes(), "no process is left", timeout=3.0)
-        load.stop()
+        with Load(server, clients=4, target="/sleeps?0.02") as load:
+            server.until(lambda: load.done > 50, "the load is on")
+            os.kill(server.pid, signal.SIGKILL)
+            server.wait()
+            server.until(lambda: not server.processes(), "no process is left", timeout=3.0)
         with socket.create_server(("127.0.0.1", port)):
             pass
+
+
+@pytest.mark.parametrize("dispatch", ["least", "round-robin", "reuseport"])
+def test_clients_that_come_and_come_do_not_keep_the_port_open(
+    tmp_path: Path, dispatch: str
+) -> None:
+    """More of them than workers, so that the kernel's queue is never empty."""
+    options = ("-w", "2", "--dispatch", dispatch, "--graceful-timeout", "60")
+    with (
+        Server("tests.apps.kinds:app", *options, directory=tmp_path) as server,
+        Load(server, clients=12, target="/sleeps?0.02") as load,
+    ):
+        server.until(lambda: load.done > 50, "the load is on")
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0  # long before the end of the graceful timeout
 
 
 def test_the_tree_has_one_listening_socket(tmp_path: Path) -> None:
