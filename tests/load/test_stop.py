@@ -36,8 +36,9 @@ def test_a_full_backlog_is_answered_after_term(tmp_path: Path, kind: str) -> Non
         for number, client in enumerate(clients):
             answer = read_all(client)
             assert answer.startswith(b"HTTP/1.1 200 "), (number, answer)
-            assert b"\r\nConnection: close\r\n" in answer
             assert answer.endswith(b"\r\n\r\n%d 1\n" % number)
+        # The first may be answered in the turn of the loop in which the worker hears of it.
+        assert b"\r\nConnection: close\r\n" in answer
         assert server.wait() == 0
 
 
