@@ -1,7 +1,7 @@
 """pyfork beside the others: python -m tests.bench [OPTIONS].
 
 Each server runs on a core of its own and the load on another. Prints a table for each case when
-all its rounds are over; what happens meanwhile goes to stderr.
+all rounds are over, or when it is interrupted; what happens meanwhile goes to stderr.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from tests.bench import cases, load, peers, plot, report
+from tests.bench import cases, load, page, peers, plot, report
 from tests.bench.cases.case import Bench, Case, pin_load, raise_file_limit
 from tests.bench.measure import Run, measure, new_run
 from tests.bench.peers import Peer
@@ -29,15 +29,18 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     one = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     one.add_argument("--rounds", type=int, help="how often each is measured (5)")
-    one.add_argument("--seconds", type=int, help="how long a load lasts (4)")
+    one.add_argument("--seconds", type=int, help="how long a load lasts (2)")
     one.add_argument("--quick", action="store_true", help="one round of one second")
     one.add_argument("--cases", help="separated by commas; all without")
-    one.add_argument("--peers", help="separated by commas; all without")
+    one.add_argument("--peers", help="separated by commas; those of each case without")
     one.add_argument("--list", action="store_true", help="show all cases and peers")
     one.add_argument("--load", nargs="+", type=Path, metavar="FILE", help="measure nothing: read")
-    one.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    one.add_argument("--json", type=Path, metavar="FILE", help="write all figures as they come")
+    one.add_argument("--resume", action="store_true", help="go on with what that file has")
     one.add_argument("--plot", type=Path, metavar="FILE", help="draw them, as SVG")
-    one.add_argument("--write", type=Path, metavar="PAGE", help="write tables and plot into a page")
+    one.add_argument(
+        "--write", nargs="+", default=(), type=Path, metavar="PAGE", help="and put them into pages"
+    )
     return one
 
 
@@ -60,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def show_all() -> int:
     """What there is to choose from."""
     for case in cases.CASES:
-        print(f"{case.name:14}{case.title}")
+        asked = case.asks(peers.PEERS, named=False)
+        print(f"{case.name:12} {case.title}: {len(asked)} servers")
     print()
     for peer in peers.PEERS:
         missing = peer.missing()
@@ -87,29 +91,49 @@ def read(paths: Sequence[Path]) -> Run:
 
 def perform(options: argparse.Namespace) -> Run:
     """Measure. Raises Unfit for what there is not, and where nothing can be measured."""
-    chosen = pick(cases.CASES, options.cases)
     servers = pick(peers.PEERS, options.peers)
+    named = bool(options.peers)
+    chosen = [(case, case.asks(servers, named=named)) for case in pick(cases.CASES, options.cases)]
+    plan = [(case, asked) for case, asked in chosen if asked]
     if not load.installed():
         raise Unfit(load.MISSING)
-    if options.write and not report.has_markers(options.write.read_text()):
-        raise Unfit(f"{options.write} has no {report.BEGIN} and {report.END} to write between")
+    for path in options.write:
+        page.check(path)
     cores = Cores.divide(os.sched_getaffinity(0))
+    if options.quick:
+        bench = Bench(cores, options.seconds or 1, reloads=1)
+    else:
+        bench = Bench(cores, options.seconds or 2)
+    rounds = options.rounds or (1 if options.quick else 5)
+    run = resumed(new_run(servers, said(options), rounds, bench.seconds), options)
     if (busy := os.getloadavg()[0]) > BUSY:
         say(f"others use this machine (load average {busy:.1f}): figures will be low and spread")
     raise_file_limit(FILES)
     pin_load(cores)
-    if options.quick:
-        bench = Bench(cores, options.seconds or 1, reloads=2)
-    else:
-        bench = Bench(cores, options.seconds or 4)
-    rounds = options.rounds or (1 if options.quick else 5)
-    run = new_run(servers, said(options), rounds, bench.seconds)
-    for case in chosen:
-        result = measure(case, servers, bench, rounds, say)
-        if result.rounds or result.failures:
-            run.results.append(result)
+    try:
+        measure(run, plan, bench, say, lambda run: keep(run, options))
+    except (KeyboardInterrupt, SystemExit):
+        if options.json:
+            say(f"interrupted; the same command with --resume goes on with {options.json}")
+        raise
+    finally:
+        for result in run.results:
             print(report.table(result), end="\n\n", flush=True)
-            keep(run, options)
+    return run
+
+
+def resumed(run: Run, options: argparse.Namespace) -> Run:
+    """This one with the figures of its file, if it is to go on. Raises Unfit if they differ."""
+    if not options.resume:
+        return run
+    if not options.json:
+        raise Unfit("--resume goes on with the file of --json: name it")
+    if options.json.exists():
+        former = Run.from_dict(json.loads(options.json.read_text()))
+        if not run.same_place(former):
+            raise Unfit(f"{options.json} was measured with another load, machine or software")
+        run.results = former.results
+        run.date = former.date
     return run
 
 
@@ -128,9 +152,11 @@ def say(line: str) -> None:
 
 
 def keep(run: Run, options: argparse.Namespace) -> None:
-    """What was measured so far: who interrupts a long run shall not lose it."""
+    """What was measured so far: who interrupts a long run shall not lose it, at any moment."""
     if options.json:
-        options.json.write_text(json.dumps(run.as_dict(), indent=1) + "\n")
+        fresh = options.json.with_suffix(".new")
+        fresh.write_text(json.dumps(run.as_dict(), indent=1) + "\n")
+        fresh.replace(options.json)
 
 
 def show(run: Run, options: argparse.Namespace) -> None:
@@ -141,11 +167,8 @@ def show(run: Run, options: argparse.Namespace) -> None:
             print(report.table(result), end="\n\n")
     if options.plot:
         options.plot.write_text(plot.draw(run.results))
-    if options.write:
-        drawing = options.write.with_suffix(".svg")
-        drawing.write_text(plot.draw(run.results))
-        content = report.page(run, drawing.name)
-        options.write.write_text(report.write_between(options.write.read_text(), content))
+    for path in options.write:
+        page.write(path, run)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 """Clients of our own, for what wrk does not do. All of them run in this thread."""
 
 import re
+import select
 import selectors
 import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPConnection, HTTPException
 
+from tests.bench.content import HELD_SECONDS
 from tests.bench.running import PATIENCE, Unfit
 
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -50,6 +53,24 @@ def _download_once(port: int, length: int) -> int:
     return got
 
 
+def check_streams(port: int, path: str, length: int) -> None:
+    """The first piece must come by itself (PEP 3333: no block is delayed). Raises Unfit."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    with closing(connection):
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            first = response.read1(length)
+            began = time.monotonic()
+            rest = response.read()
+        except (OSError, HTTPException) as error:
+            raise Unfit(f"no whole answer: {error!r}") from None
+    if len(first) + len(rest) != length:
+        raise Unfit(f"{len(first) + len(rest)} of {length} bytes came")
+    if time.monotonic() - began < HELD_SECONDS / 2:
+        raise Unfit("it streams nothing: all pieces are sent as one when the last is there")
+
+
 @contextmanager
 def connected(port: int, count: int) -> Iterator[list[socket.socket]]:
     """So many connections, not yet used."""
@@ -70,12 +91,25 @@ def idle(port: int, count: int) -> Iterator[list[socket.socket]]:
                 client = socket.create_connection(("127.0.0.1", port), 5)
                 clients.append(stack.enter_context(client))
                 client.sendall(GET)
-                answer = client.recv(65536)
+                answer = b""
+                while read_body(answer) is None:  # some write the body apart
+                    if not (piece := client.recv(65536)):
+                        raise Unfit(f"it closes connection {len(clients)} without an answer")
+                    answer += piece
             except OSError as error:
                 raise Unfit(f"no answer on connection {len(clients)}: {error}") from error
             if b"connection: close" in answer.lower():
                 raise Unfit(f"it keeps {len(clients) - 1 or 'no'} connections, and no more")
         yield clients
+
+
+def check_idle(clients: Sequence[socket.socket]) -> None:
+    """None of them may have been closed meanwhile. Raises Unfit."""
+    poll = select.poll()
+    for client in clients:
+        poll.register(client, select.POLLIN)
+    if closed := poll.poll(0):  # they wait for nothing, so what comes is the end
+        raise Unfit(f"it has closed {len(closed)} of {len(clients)} idle connections")
 
 
 def talk(

@@ -9,6 +9,7 @@ JSON = {"message": "Hello, world!", "items": [{"id": n, "name": f"item {n}"} for
 BIG = b"0123456789abcdef" * 640  # 10 KiB
 FIELDS = [("Cache-Control", "no-cache"), ("Vary", "Accept-Encoding"), ("ETag", '"5f3a-1b2c"')]
 CHUNK, CHUNKS = b"x" * 1024, 16  # of a stream
+HELD, HELD_SECONDS = "/held", 0.3  # where the second chunk comes so long after the first
 UPLOAD = b"u" * (1 << 20)
 FILE_BYTES = 100 << 20
 

@@ -1,16 +1,15 @@
-"""The rounds: every peer in turn, round after round, so that a slow minute hits all alike."""
+"""The rounds: each asks every peer in every case, so that a slow minute spoils few of a median."""
 
-import platform
 import shlex
 import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tests.bench.cases.case import Bench, Case, Figure
+from tests.bench.machine import machine, python
 from tests.bench.peers import PEERS, REFERENCES, Peer
 from tests.bench.running import Unfit
 
@@ -36,8 +35,8 @@ class Spread:
 class Result:
     """What one case has yielded so far.
 
-    ``rounds`` are for each peer the figures of each round, ``failures`` the reasons why there is
-    none of some.
+    ``rounds`` are for each peer the figures of each round, ``failures`` the reasons why there are
+    none of some, ``lacks`` why a peer is not asked at all.
     """
 
     name: str
@@ -45,17 +44,39 @@ class Result:
     figures: list[Figure]
     rounds: dict[str, list[list[float]]] = field(default_factory=dict)
     failures: dict[str, list[str]] = field(default_factory=dict)
+    lacks: dict[str, str] = field(default_factory=dict)
 
     def spread(self, peer: str, number: int = 0) -> Spread:
         """Of one figure. Raises KeyError if the peer has none."""
         return Spread.of([figures[number] for figures in self.rounds[peer]])
+
+    def value(self, peer: str, number: int = 0) -> float:
+        """What all rounds say: the median, of some figures the sum. Raises KeyError as `spread`."""
+        if self.figures[number].total:
+            return sum(figures[number] for figures in self.rounds[peer])
+        return self.spread(peer, number).median
+
+    def shown(self, peers: Iterable[str]) -> list[tuple[int, Figure]]:
+        """The figures that have something to tell of these peers, with their places."""
+        own = [peer for peer in peers if peer in self.rounds]
+        return [
+            (place, figure)
+            for place, figure in enumerate(self.figures)
+            if not figure.rare or any(self.value(peer, place) for peer in own)
+        ]
+
+    def is_due(self, peer: str, number: int) -> bool:
+        """Whether it is to be asked in this round: who was, cannot, or fails twice, is not."""
+        failed = len(self.failures.get(peer, ()))
+        asked = failed + len(self.rounds.get(peer, ()))
+        return peer not in self.lacks and failed < ENOUGH and asked <= number
 
     def ratio(self, peer: str) -> float | None:
         """pyfork's first figure by the peer's, if both are there and not zero."""
         reference = REFERENCES[INTERFACES[peer]]
         if peer == reference or not {peer, reference} <= set(self.rounds):
             return None
-        ours, theirs = self.spread(reference).median, self.spread(peer).median
+        ours, theirs = self.value(reference), self.value(peer)
         return ours / theirs if theirs else None
 
     def peers(self) -> list[str]:
@@ -84,6 +105,22 @@ class Run:
     versions: dict[str, str]
     results: list[Result] = field(default_factory=list)
 
+    def result(self, case: Case) -> Result:
+        """Of this case; a new one if there is none."""
+        for result in self.results:
+            if result.name == case.name:
+                return result
+        self.results.append(Result(case.name, case.title, list(case.figures)))
+        return self.results[-1]
+
+    def same_place(self, other: "Run") -> bool:
+        """Whether its figures were got with the same load, machine, interpreter and servers."""
+        names = ("seconds", "machine", "python")
+        known = self.versions | other.versions
+        return all(getattr(self, name) == getattr(other, name) for name in names) and all(
+            known[name] == version for name, version in self.versions.items()
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
@@ -104,36 +141,38 @@ def new_run(peers: Iterable[Peer], words: Sequence[str], rounds: int, seconds: i
         command=shlex.join(["python", "-m", "tests.bench", *words]),
         date=time.strftime("%Y-%m-%d"),
         machine=machine(),
-        python=f"{platform.python_implementation()} {platform.python_version()}",
+        python=python(),
         rounds=rounds,
         seconds=seconds,
         versions={peer.name: peer.versions for peer in peers if not peer.missing()},
     )
 
 
-def machine() -> str:
-    """Processor, cores, memory and kernel."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    memory = int(Path("/proc/meminfo").read_text().split()[1]) / (1 << 20)
-    model = models[0] if models else platform.machine()
-    kernel = platform.release().partition("-")[0]
-    return f"{model}, {len(models)} cores, {memory:.0f} GiB, Linux {kernel}"
-
-
 def measure(
-    case: Case, peers: Sequence[Peer], bench: Bench, rounds: int, say: Callable[[str], None]
-) -> Result:
-    """Ask all that fit. Who fails twice is not asked again."""
-    result = Result(case.name, case.title, list(case.figures))
-    fitting = [peer for peer in peers if case.fits(peer)]
-    for number in range(rounds):
-        turn = number % max(1, len(fitting))
-        for peer in (*fitting[turn:], *fitting[:turn]):
-            if len(result.failures.get(peer.name, ())) < ENOUGH:
-                said = _attempt(result, case, peer, bench)
-                say(f"{case.name} {number + 1}/{rounds} {peer.name}: {said}")
-    return result
+    run: Run,
+    plan: Sequence[tuple[Case, Sequence[Peer]]],
+    bench: Bench,
+    say: Callable[[str], None],
+    keep: Callable[[Run], None],
+) -> None:
+    """Ask the peers of each case what ``run`` does not have yet, and ``keep`` it each time."""
+    for case, peers in plan:
+        result = run.result(case)
+        for peer in peers:
+            missing = peer.missing()
+            if reason := (f"not installed: {missing}" if missing else case.lacks(peer)):
+                result.lacks[peer.name] = reason
+    for number in range(run.rounds):
+        for case, peers in plan:
+            result = run.result(case)
+            turn = number % max(1, len(peers))
+            for peer in (*peers[turn:], *peers[:turn]):
+                if result.is_due(peer.name, number):
+                    began = time.monotonic()
+                    came = _attempt(result, case, peer, bench)
+                    took = time.monotonic() - began
+                    keep(run)
+                    say(f"{number + 1}/{run.rounds} {case.name} {peer.name}: {came} ({took:.1f} s)")
 
 
 def _attempt(result: Result, case: Case, peer: Peer, bench: Bench) -> str:
@@ -144,14 +183,15 @@ def _attempt(result: Result, case: Case, peer: Peer, bench: Bench) -> str:
         result.failures.setdefault(peer.name, []).append(str(reason))
         return str(reason)
     result.rounds.setdefault(peer.name, []).append(figures)
-    pairs = zip(figures, case.figures, strict=True)
-    return ", ".join(f"{value:,.{figure.digits}f} {figure.unit}" for value, figure in pairs)
+    return ", ".join(
+        f"{value:,.{figure.digits}f} {figure.unit or figure.name}"
+        for value, figure in zip(figures, case.figures, strict=True)
+        if value or not figure.rare
+    )
 
 
 def _once(case: Case, peer: Peer, bench: Bench) -> list[float]:
     """The figures of one round. Raises Unfit, also for what a client of ours stumbles over."""
-    if missing := peer.missing():
-        raise Unfit(f"not installed: {missing}")
     try:
         return list(case.measure(bench, peer))
     except (OSError, AssertionError, subprocess.SubprocessError) as error:

@@ -1,8 +1,10 @@
 """The servers that are compared, and the command that starts each.
 
-Every server has its defaults but for what it must be told: the address, the number of workers, and
-for uvicorn and hypercorn which of their own parsers and loops. A peer that is not installed is not
-measured.
+Every server has its defaults but for what it must be told: the address, the number of workers, how
+many idle connections it is to keep and for how long, and what makes it fastest: for uvicorn and
+hypercorn which of their own parsers and loops, for granian that one thread calls a WSGI application
+(its default, which is measured as ``granian-threads``, is up to 512 of them: they wait for each
+other, and take a third more of the core). A peer that is not installed is not measured.
 """
 
 from collections.abc import Callable
@@ -12,10 +14,21 @@ from pathlib import Path
 
 Words = tuple[str, ...]
 
-# What a peer can do: an access log, several workers, new code at HUP, WebSockets.
-ALONE: frozenset[str] = frozenset()
-SERVER = frozenset(("log", "workers", "reload"))
+# What a peer may have, and what is said of one that lacks it.
+LACKS = {
+    "log": "it has no access log",
+    "workers": "it has one worker and no more",
+    "reload": "it does not reload",
+    "kept": "it keeps no connections",
+    "websocket": "it speaks no WebSockets",
+}
+ALONE = frozenset(("kept",))
+UNKEPT = frozenset(("log", "workers", "reload"))
+SERVER = UNKEPT | ALONE
 FULL = SERVER | {"websocket"}
+
+KEPT_SECONDS = "60"
+SPARE = 200  # connections besides those that idle
 
 
 @dataclass(frozen=True)
@@ -26,6 +39,12 @@ class Start:
     port: int
     workers: int = 1
     access_log: Path | None = None
+    idle: int = 0  # connections that it is to keep for KEPT_SECONDS; 0: as it does by default
+
+    @property
+    def most(self) -> str:
+        """How many connections at once, where idle ones are kept."""
+        return str(self.idle + SPARE)
 
 
 @dataclass(frozen=True)
@@ -37,7 +56,7 @@ class Peer:
     command: Callable[[Start], Words]  # what follows `python -m`
     package: str = ""  # as installed; by default its name up to the dash
     needs: Words = ()  # packages besides
-    features: frozenset[str] = SERVER
+    features: frozenset[str] = SERVER  # of LACKS
 
     @property
     def packages(self) -> Words:
@@ -71,8 +90,9 @@ def _like_gunicorn(module: str, *options: str) -> Callable[[Start], Words]:
 
     def command(start: Start) -> Words:
         log = ("--access-logfile", str(start.access_log)) if start.access_log else ()
+        kept = ("--worker-connections", start.most, "--keep-alive", KEPT_SECONDS)
         bind = ("-b", f"127.0.0.1:{start.port}", "-w", str(start.workers))
-        return (module, *bind, *options, *log, start.app)
+        return (module, *bind, *options, *log, *(kept if start.idle else ()), start.app)
 
     return command
 
@@ -80,29 +100,35 @@ def _like_gunicorn(module: str, *options: str) -> Callable[[Start], Words]:
 def _uvicorn(parser: str) -> Callable[[Start], Words]:
     def command(start: Start) -> Words:
         log = "--access-log" if start.access_log else "--no-access-log"
+        kept = ("--timeout-keep-alive", KEPT_SECONDS) if start.idle else ()
         place = ("--port", str(start.port), "--workers", str(start.workers))
-        return ("uvicorn", *place, "--http", parser, "--loop", "uvloop", log, start.app)
+        own = ("--http", parser, "--loop", "uvloop")
+        return ("uvicorn", *place, *own, log, *kept, start.app)
 
     return command
 
 
-def _granian(interface: str) -> Callable[[Start], Words]:
+def _granian(interface: str, *options: str) -> Callable[[Start], Words]:
     def command(start: Start) -> Words:
         log = ("--access-log",) if start.access_log else ()
+        kept = ("--backpressure", start.most) if start.idle else ()
         place = ("--port", str(start.port), "--workers", str(start.workers))
-        return ("granian", "--interface", interface, *place, *log, start.app)
+        return ("granian", "--interface", interface, *place, *options, *log, *kept, start.app)
 
     return command
 
 
 def _hypercorn(start: Start) -> Words:
     log = ("--access-logfile", str(start.access_log)) if start.access_log else ()
+    kept = ("--keep-alive", KEPT_SECONDS) if start.idle else ()
     place = ("-b", f"127.0.0.1:{start.port}", "-w", str(start.workers))
-    return ("hypercorn", *place, "-k", "uvloop", *log, start.app)
+    return ("hypercorn", *place, "-k", "uvloop", *log, *kept, start.app)
 
 
 def _waitress(start: Start) -> Words:
-    return ("waitress", f"--listen=127.0.0.1:{start.port}", start.app)
+    # select(), its default, is for 1,024 file descriptors.
+    kept = (f"--connection-limit={start.most}", "--asyncore-use-poll") if start.idle else ()
+    return ("waitress", f"--listen=127.0.0.1:{start.port}", *kept, start.app)
 
 
 def _launched(package: str) -> Callable[[Start], Words]:
@@ -113,10 +139,11 @@ def _launched(package: str) -> Callable[[Start], Words]:
 PEERS = (
     Peer("pyfork-wsgi", "wsgi", _like_gunicorn("pyfork")),
     Peer("pyfork-thread", "wsgi", _like_gunicorn("pyfork", "-k", "thread", "--threads", "4")),
-    Peer("granian-wsgi", "wsgi", _granian("wsgi")),
+    Peer("granian-wsgi", "wsgi", _granian("wsgi", "--blocking-threads", "1")),
+    Peer("granian-threads", "wsgi", _granian("wsgi")),
     Peer("bjoern", "wsgi", _launched("bjoern"), features=ALONE),
     Peer("fastpysgi", "wsgi", _launched("fastpysgi"), features=ALONE),
-    Peer("gunicorn-sync", "wsgi", _like_gunicorn("gunicorn", "-k", "sync")),
+    Peer("gunicorn-sync", "wsgi", _like_gunicorn("gunicorn", "-k", "sync"), features=UNKEPT),
     Peer("gunicorn-gthread", "wsgi", _like_gunicorn("gunicorn", "-k", "gthread", "--threads", "4")),
     Peer("waitress", "wsgi", _waitress, features=ALONE),
     Peer("pyfork-asgi", "asgi", _like_gunicorn("pyfork"), features=FULL),
@@ -125,6 +152,18 @@ PEERS = (
     Peer("uvicorn-zttp", "asgi", _uvicorn("zttp"), needs=("zttp", "uvloop"), features=FULL),
     Peer("gunicorn-asgi", "asgi", _like_gunicorn("gunicorn", "-k", "asgi"), features=FULL),
     Peer("hypercorn", "asgi", _hypercorn, needs=("uvloop",), features=FULL),
+)
+
+# Whom a case asks that is not one for all.
+MAIN = (
+    "pyfork-wsgi",
+    "granian-wsgi",
+    "bjoern",
+    "gunicorn-gthread",
+    "pyfork-asgi",
+    "granian-asgi",
+    "uvicorn",
+    "gunicorn-asgi",
 )
 
 # What the others of an interface are compared with.

@@ -2,15 +2,18 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
 from tests.bench import load
 from tests.bench.instructions import report
-from tests.server import ROOT
+from tests.bench.measure import new_run
+from tests.server import PATIENCE, ROOT
 
 needs_wrk = pytest.mark.skipif(not load.installed(), reason="wrk is not installed")
 needs_cores = pytest.mark.skipif(
@@ -40,11 +43,45 @@ def test_a_quick_run_has_figures(tmp_path: Path) -> None:
     assert [result["name"] for result in results] == ["bare", "varied"]
     for result in results:
         assert not result["failures"]
-        ((rate, p99),) = result["rounds"]["pyfork-wsgi"]
+        ((rate, p99, lost),) = result["rounds"]["pyfork-wsgi"]
         assert rate > 100
         assert p99 > 0
+        assert not lost
     assert done.stdout.count("pyfork-wsgi") == 2
     assert drawing.read_text().count("pyfork-wsgi") == 2
+
+
+@needs_wrk
+@needs_cores
+def test_who_interrupts_it_can_go_on_with_what_was_measured(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    words = ("--rounds", "2", "--seconds", "1", "--cases", "bare", "--peers", "pyfork-wsgi")
+    command = [sys.executable, "-m", "tests.bench", *words, "--json", str(figures)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=PIPE, stderr=PIPE, text=True) as first:
+        assert first.stderr
+        assert any("1/2 bare" in line for line in first.stderr)
+        first.send_signal(signal.SIGINT)
+        out, errors = first.communicate(timeout=PATIENCE)
+    assert first.returncode == 130
+    assert "bare GET (bare)" in out
+    assert "--resume goes on" in errors
+    (begun,) = json.loads(figures.read_text())["results"][0]["rounds"]["pyfork-wsgi"]
+    done = bench(*words, "--json", str(figures), "--resume")
+    assert done.returncode == 0, done.stderr
+    assert "1/2" not in done.stderr
+    rounds = json.loads(figures.read_text())["results"][0]["rounds"]["pyfork-wsgi"]
+    assert len(rounds) == 2
+    assert rounds[0] == begun
+
+
+def test_to_go_on_takes_a_file_of_the_same_load(tmp_path: Path) -> None:
+    assert "name it" in bench("--resume", "--cases", "bare").stderr
+    figures = tmp_path / "figures.json"
+    run = new_run([], [], rounds=1, seconds=9)
+    figures.write_text(json.dumps(run.as_dict()))
+    done = bench("--resume", "--seconds", "1", "--cases", "bare", "--json", str(figures))
+    assert done.returncode == 2
+    assert "with another load" in done.stderr
 
 
 def test_what_there_is_not_is_said() -> None:

@@ -1,11 +1,22 @@
 """ASGI applications, one for each case. None of them has a lifespan."""
 
+import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from tests.bench.content import BIG, CHUNK, CHUNKS, FIELDS, HELLO, JSON, file_path
+from tests.bench.content import (
+    BIG,
+    CHUNK,
+    CHUNKS,
+    FIELDS,
+    HELD,
+    HELD_SECONDS,
+    HELLO,
+    JSON,
+    file_path,
+)
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -103,7 +114,9 @@ async def stream(scope: Scope, receive: Receive, send: Send) -> None:
     _http(scope)
     headers = [(b"content-type", b"text/plain")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    for _ in range(CHUNKS):
+    for number in range(CHUNKS):
+        if number == 1 and scope["path"] == HELD:
+            await asyncio.sleep(HELD_SECONDS)
         await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
     await send(_body(b""))
 

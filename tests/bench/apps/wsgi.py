@@ -2,10 +2,21 @@
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from tests.bench.content import BIG, CHUNK, CHUNKS, FIELDS, HELLO, JSON, file_path
+from tests.bench.content import (
+    BIG,
+    CHUNK,
+    CHUNKS,
+    FIELDS,
+    HELD,
+    HELD_SECONDS,
+    HELLO,
+    JSON,
+    file_path,
+)
 
 Environ = dict[str, Any]
 Start = Callable[[str, list[tuple[str, str]]], object]
@@ -67,9 +78,12 @@ def file(environ: Environ, start_response: Start) -> Iterable[bytes]:
 
 def stream(environ: Environ, start_response: Start) -> Iterable[bytes]:
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return _chunks()
+    return _chunks(held=environ["PATH_INFO"] == HELD)
 
 
-def _chunks() -> Iterator[bytes]:
-    for _ in range(CHUNKS):
+def _chunks(*, held: bool) -> Iterator[bytes]:
+    yield CHUNK
+    if held:
+        time.sleep(HELD_SECONDS)
+    for _ in range(CHUNKS - 1):
         yield CHUNK

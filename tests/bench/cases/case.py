@@ -2,14 +2,14 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from tests.bench.load import Ask
-from tests.bench.peers import Peer, Start
+from tests.bench.peers import LACKS, MAIN, Peer, Start
 from tests.bench.running import PATIENCE, Cores, Running, Unfit
 from tests.ports import free_port
 
@@ -22,9 +22,12 @@ class Figure:
     unit: str
     more: bool  # more is better, or less
     digits: int = 0  # behind the point
+    total: bool = False  # of all rounds the sum counts, and not the median
+    rare: bool = False  # shown only where it is not zero
 
 
 RATE = Figure("rate", "requests/s", more=True)
+LOST = Figure("socket errors", "", more=False, total=True, rare=True)
 P99 = Figure("p99", "ms", more=False, digits=1)
 THROUGHPUT = Figure("throughput", "MiB/s", more=True)
 
@@ -36,7 +39,7 @@ class Bench:
     cores: Cores
     seconds: int = 4
     connections: int = 64
-    reloads: int = 5
+    reloads: int = 2
 
     @contextmanager
     def serve(
@@ -46,18 +49,20 @@ class Bench:
         *,
         workers: int = 1,
         log: bool = False,
+        idle: int = 0,
         env: dict[str, str] | None = None,
         ready: bool = True,
     ) -> Iterator[Running]:
         """A server; with ``ready`` it answers, and all its workers have booted.
 
-        Without, how soon it does is measured, and it has every core.
+        Without, how soon it does is measured, and it has every core. With ``idle`` it is told to
+        keep so many connections.
         """
         several = self.cores.many if ready else self.cores.every
         on = self.cores.one if workers == 1 else several
         with tempfile.TemporaryDirectory() as directory:
             access = Path(directory) / "access.log" if log else None
-            start = Start(app, free_port(), workers, access)
+            start = Start(app, free_port(), workers, access, idle)
             with Running(peer, start, on, env) as server:
                 if ready:
                     server.wait_answers()
@@ -68,19 +73,28 @@ class Bench:
 
 @dataclass(frozen=True)
 class Case:
-    """One question, which each peer that fits is asked in turn."""
+    """One question, which each peer is asked in turn."""
 
     name: str
     title: str
     figures: tuple[Figure, ...]  # the first one is what peers are compared by
     measure: Callable[[Bench, Peer], Collection[float]]  # a value for each; may raise Unfit
-    interface: str = ""  # asked of those that have it; of all without
-    needs: str = ""  # the same, of a peer's features
+    interface: str = ""  # asked of those that have it; of both without
+    needs: Collection[str] = ()  # of a peer's features
+    peers: Collection[str] = MAIN  # asked if nobody else is named; all if empty
 
-    def fits(self, peer: Peer) -> bool:
-        """Whether the peer is to be asked."""
-        spoken = self.interface in ("", peer.interface)
-        return spoken and (not self.needs or self.needs in peer.features)
+    def asks(self, peers: Sequence[Peer], *, named: bool) -> list[Peer]:
+        """Those of ``peers`` that are asked; ``named`` are all of them asked for by name."""
+        return [
+            peer
+            for peer in peers
+            if self.interface in ("", peer.interface)
+            and (named or not self.peers or peer.name in self.peers)
+        ]
+
+    def lacks(self, peer: Peer) -> str:
+        """Why the peer cannot be asked, or nothing."""
+        return ", ".join(LACKS[need] for need in self.needs if need not in peer.features)
 
 
 def check(port: int, ask: Ask) -> None:

@@ -1,19 +1,22 @@
 """Cases of what is more than a request: files, WebSockets, connections that idle, fairness."""
 
 import tempfile
+import time
 from collections.abc import Collection
 from pathlib import Path
 
 from tests.bench import clients
-from tests.bench.cases.case import P99, RATE, THROUGHPUT, Bench, Case, Figure, check, of_interface
-from tests.bench.cases.rates import BARE
+from tests.bench.cases.case import THROUGHPUT, Bench, Case, Figure, check, of_interface
+from tests.bench.cases.rates import BARE, FIGURES
 from tests.bench.content import FILE_BYTES, make_file
 from tests.bench.load import wrk
 from tests.bench.peers import Peer
+from tests.bench.running import Running
 
 ECHOES = 64  # WebSockets
 IDLE = 5000  # connections beside the load
 WEIGHED = 800  # connections by which the memory of one is told: some hold but 1,000
+SETTLE = 1.8  # seconds
 KEPT = 24  # clients whose requests are to be shared fairly
 WORKERS = 4
 
@@ -40,25 +43,33 @@ def websocket(bench: Bench, peer: Peer) -> Collection[float]:
 
 def beside_idle(bench: Bench, peer: Peer) -> Collection[float]:
     with (
-        bench.serve(peer, of_interface(peer, "hello")) as server,
-        clients.idle(server.port, IDLE),
+        bench.serve(peer, of_interface(peer, "hello"), idle=IDLE) as server,
+        clients.idle(server.port, IDLE) as sockets,
     ):
         check(server.port, BARE)
         outcome = wrk(server.port, BARE, connections=bench.connections, seconds=bench.seconds)
-        return outcome.rate, outcome.p99
+        clients.check_idle(sockets)
+        return outcome.rate, outcome.p99, outcome.lost
 
 
 def memory_of_idle(bench: Bench, peer: Peer) -> Collection[float]:
     """Some connections come before, so that what is only made once is there."""
     with (
-        bench.serve(peer, of_interface(peer, "hello")) as server,
+        bench.serve(peer, of_interface(peer, "hello"), idle=WEIGHED) as server,
         clients.idle(server.port, 100),
     ):
-        server.wait_rest()
-        before = server.memory()
-        with clients.idle(server.port, WEIGHED):
-            server.wait_rest()
-            return ((server.memory() - before) / WEIGHED / 1024,)
+        before = _settled(server)
+        with clients.idle(server.port, WEIGHED) as sockets:
+            after = _settled(server)
+            clients.check_idle(sockets)
+            return ((after - before) / WEIGHED / 1024,)
+
+
+def _settled(server: Running) -> int:
+    """The memory when it has had the time to see that its connections idle."""
+    time.sleep(SETTLE)
+    server.wait_rest()
+    return server.memory()
 
 
 def fairness(bench: Bench, peer: Peer) -> Collection[float]:
@@ -78,20 +89,28 @@ CASES = (
         f"WebSocket echo, {ECHOES} clients",
         (Figure("rate", "messages/s", more=True),),
         websocket,
-        needs="websocket",
+        interface="asgi",
+        needs=("websocket",),
     ),
-    Case("idle", f"bare GET beside {IDLE:,} idle connections", (RATE, P99), beside_idle),
+    Case(
+        "idle",
+        f"bare GET beside {IDLE:,} idle connections",
+        FIGURES,
+        beside_idle,
+        needs=("kept",),
+    ),
     Case(
         "idle-memory",
         "memory of an idle connection",
         (Figure("memory", "KiB", more=False, digits=1),),
         memory_of_idle,
+        needs=("kept",),
     ),
     Case(
         "fairness",
-        f"{KEPT} kept connections on {WORKERS} workers, biggest share (fair: 25)",
+        f"{KEPT} kept connections on {WORKERS} workers: the biggest share (fair: 25)",
         (Figure("share", "%", more=False),),
         fairness,
-        needs="workers",
+        needs=("workers", "kept"),
     ),
 )

@@ -11,7 +11,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from tests.bench.cases.case import P99, Bench, Case, Figure
-from tests.bench.peers import Peer
+from tests.bench.peers import MAIN, Peer
 from tests.bench.running import PATIENCE, Unfit
 from tests.load import running as load
 from tests.load.outcomes import Outcome
@@ -22,7 +22,12 @@ PAUSE = 2.4  # seconds from one reload to the next
 # Clients that are busy; half of them keep their connections. Nothing of theirs is slow.
 BUSY = {"clients": 24, "think": 0.02, "pause": 0.02, "slow": 0, "stream": 0, "halting": 0}
 
-TOLD = (Outcome.CLOSED_IDLE, Outcome.TOLD_TO_CLOSE)  # not nice, and nothing is lost
+# Not nice, and nothing is lost.
+GENTLE = (Outcome.CLOSED_IDLE, Outcome.TOLD_TO_CLOSE)
+
+COUNTED = ("lost requests", "closed while idle", "told to close")
+
+SERVERS = {*MAIN, "gunicorn-sync"}
 
 
 def first_answer(bench: Bench, peer: Peer) -> Collection[float]:
@@ -61,8 +66,8 @@ def reload(bench: Bench, peer: Peer) -> Collection[float]:
     report = clients.report
     if not report.waits:
         raise Unfit("no request was answered")
-    told = sum(report.counts[each] for each in TOLD)
-    return report.p99 * 1000, sum(report.losses.values()) - told, told
+    idle, told = (report.counts[each] for each in GENTLE)
+    return report.p99 * 1000, sum(report.losses.values()) - idle - told, idle, told
 
 
 def _wait_version(port: int, version: str) -> None:
@@ -88,20 +93,22 @@ CASES = (
         f"first answer of {WORKERS} workers",
         (Figure("time", "ms", more=False),),
         first_answer,
-        needs="workers",
+        needs=("workers",),
+        peers=SERVERS,
     ),
     Case(
         "memory",
         f"memory of the tree, {WORKERS} workers at rest",
         (Figure("memory", "MiB", more=False, digits=1),),
         memory,
-        needs="workers",
+        needs=("workers",),
+        peers=SERVERS,
     ),
     Case(
         "reload",
         f"reloads under load, {WORKERS} workers: p99",
-        (P99, Figure("lost requests", "", more=False), Figure("told to close", "", more=False)),
+        (P99, *(Figure(name, "", more=False, total=True) for name in COUNTED)),
         reload,
-        needs="reload",
+        needs=("reload",),
     ),
 )
