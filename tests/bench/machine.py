@@ -28,10 +28,10 @@ def python() -> str:
     version = " ".join(sys.version.split())
     parts = [f"{platform.python_implementation()} {version}"]
     if sys.base_prefix == "/usr":
-        parts.append(f"of {platform.freedesktop_os_release()['PRETTY_NAME']}")
+        parts.append(f"built by {platform.freedesktop_os_release()['PRETTY_NAME']}")
     flags = [str(sysconfig.get_config_var(name) or "") for name in FLAGS]
     if how := optimised(" ".join(flags)):
-        parts.append(f"built with {how}")
+        parts.append(f"with {how}")
     return ", ".join(parts)
 
 

@@ -11,6 +11,8 @@ from tests.bench.running import Unfit
 
 WHOLE, SHORT = "benchmarks", "benchmarks in short"
 
+BELOW = "&nbsp; "  # before the name of a figure that is not its case's first
+
 # Cases of which every server has a row, and those of the short table.
 OF_ALL = ("bare", "browser")
 IN_SHORT = ("bare", "browser", "post", "varied", "fresh")
@@ -95,7 +97,11 @@ def _by_peer(run: Run, interface: str) -> Iterator[str]:
     order = (
         [peer for peer in results[0].peers() if INTERFACES[peer] == interface] if results else []
     )
-    heads = [_title(each, place) for each in results for place, _ in each.shown(order)]
+    heads = [
+        _title(each, place).removeprefix(BELOW)
+        for each in results
+        for place, _ in each.shown(order)
+    ]
     rows = [
         [peer, *(_cell(each, peer, place) for each in results for place, _ in each.shown(order))]
         for peer in order
@@ -131,7 +137,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
 def _title(result: Result, place: int) -> str:
     """Of a figure; those after a case's first are below or beside it."""
     figure = result.figures[place]
-    name = result.title if place == 0 else f"&nbsp; {figure.name}"
+    name = result.title if place == 0 else f"{BELOW}{figure.name}"
     return name + (figure.unit and f", {figure.unit}") + (figure.total * ", all rounds")
 
 

@@ -78,7 +78,7 @@ class Running:
     ) -> None:
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(3)
+            self._process.wait(1)  # what is left is of no use
         deadline = time.monotonic() + PATIENCE
         while (left := self.pids()) and time.monotonic() < deadline:
             for pid in left:
