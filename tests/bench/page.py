@@ -94,9 +94,8 @@ def _is_rate(result: Result) -> bool:
 def _by_peer(run: Run, interface: str) -> Iterator[str]:
     """A row for each peer, the best first: of the cases that ask them all."""
     results = [each for each in run.results if each.name in OF_ALL]
-    order = (
-        [peer for peer in results[0].peers() if INTERFACES[peer] == interface] if results else []
-    )
+    own = (peer for each in results for peer in each.peers() if INTERFACES[peer] == interface)
+    order = list(dict.fromkeys(own))
     heads = [
         _title(each, place).removeprefix(BELOW)
         for each in results
