@@ -219,7 +219,7 @@ class AsgiExchange(Exchange):
 
     def _send_whole(self, body: bytes) -> None:
         status, headers = self._begun()
-        if body or self.head.line.method != "HEAD":
+        if body or self.head.usual or self.head.method != "HEAD":
             self.respond_whole(status, None, headers, body)
         else:  # how long the content would be is not said
             self.respond(status, None, headers)

@@ -68,7 +68,7 @@ class Connection(Link):
         self.unread = b""  # received and not parsed: too much waits before it
         self.serial = int(kept)  # heads received
         # Flags.
-        self.quiet = True  # nothing is to be seen to but a next request
+        self.quiet = True  # nothing is to be seen to but the current request, and a next one
         self.closing = False  # no request is taken after those that were
         self.overrun = False  # more has come than was looked at
         self.turn_taken = False  # a request began in this turn of the loop
@@ -84,9 +84,9 @@ class Connection(Link):
             self.engine.loop.call_soon(self.drain)
 
     def data_received(self, data: bytes) -> None:
-        head = self.parser.single(data) if self.quiet else None
-        self.quiet = False
+        head = self.parser.single(data) if self.quiet and self.current is None else None
         if head is None:
+            self.quiet = False
             self._received(data)
             return
         self.serial += 1
@@ -209,6 +209,9 @@ class Connection(Link):
         self.current = None
         if self.lost:
             return
+        if self.quiet and not (response.close or self.engine.draining):
+            return
+        self.quiet = False
         if response.close:
             self.closing = True
             for late in self.waiting:
@@ -231,6 +234,7 @@ class Connection(Link):
     def exchange_cut(self, exchange: "Exchange") -> None:
         """Its response cannot be completed: the client must not take it for whole."""
         self.current = None
+        self.quiet = False
         response = exchange.response
         if self.lost:
             return

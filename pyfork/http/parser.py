@@ -61,6 +61,7 @@ class Parser:
         "_partial",
         "_pause",
         "_reader",
+        "_same",
         "_seen",
         "_sink",
         "state",
@@ -73,6 +74,7 @@ class Parser:
         # Of the last head: its field lines, unless there is more to them than how long the content
         # is, and what they were read as. Most clients send the same ones again.
         self._seen: bytes | None = None
+        self._same: bytes | None = None  # all of it, if it came twice
         self._again = _NOTHING
         self._behind = 0  # bytes from the end of a request line to that of the content
         # For one request.
@@ -90,8 +92,10 @@ class Parser:
 
         Its content, as long as its Content-Length, ends ``data``. None for whatever is to be fed.
         """
-        if self.state is not _BETWEEN or self._last:
+        if self.state is not _BETWEEN:
             return None
+        if data == self._same:
+            return self._again
         stop = data.find(b"\r\n")
         seen = self._seen
         if (
@@ -102,7 +106,9 @@ class Parser:
             head = self._again
             line = self._reader.known.get(data[:stop])
             if head.line is line:
+                self._same = data
                 return head
+            self._same = None
             if line is not None:
                 head = self._again = RequestHead(line, head.block)
                 return head
@@ -111,7 +117,7 @@ class Parser:
     def _without_content(self, data: bytes) -> RequestHead | None:
         """The same, of a request that says nothing of content."""
         end = len(data) - 4
-        if data.find(b"\r\n\r\n") != end:
+        if self._last or data.find(b"\r\n\r\n") != end:
             return None
         try:
             found = self._reader.whole(data, 0, end)
@@ -133,7 +139,7 @@ class Parser:
 
     def forget(self) -> None:
         """Free what is remembered of the last head."""
-        self._seen, self._again = None, _NOTHING
+        self._seen, self._same, self._again = None, None, _NOTHING
 
     def feed(self, data: bytes) -> bytes:
         """Read on, and tell the sink.
@@ -164,11 +170,6 @@ class Parser:
             self.forget()
             raise
         return b""
-
-    def stop(self) -> None:
-        """Drop whatever comes behind the request that is being read, or was read last."""
-        self._last = True
-        self.forget()
 
     def _head(self, data: bytes, at: int) -> int:
         """Read a head, or some of one."""
@@ -222,7 +223,7 @@ class Parser:
             and not (block.chunked or block.upgrade or block.expect_continue)
             and not line.authority  # which has a say in what the fields mean
         ):
-            self._seen, self._again = text, head
+            self._seen, self._same, self._again = text, None, head
             self._behind = 2 + len(text) + length
         else:
             self.forget()

@@ -352,15 +352,6 @@ def test_what_cannot_become_a_request_is_refused_at_once(start: bytes) -> None:
     assert read(start).status == read(start, 1).status == 400
 
 
-def test_can_be_told_to_stop() -> None:
-    outcome = Outcome()
-    parser = new_parser(outcome)
-    parser.feed(CHUNKED)
-    parser.stop()
-    assert parser.feed(b"1\r\nx\r\n0\r\n\r\n" + FIRST) == parser.feed(b"\0") == b""
-    assert [request.body for request in outcome.complete] == [b"x"]
-
-
 def test_tells_where_it_stands() -> None:
     between, head, body = ParserState
     steps = [
