@@ -108,7 +108,7 @@ CASES = (
     ),
     Case(
         "fairness",
-        f"{KEPT} kept connections on {WORKERS} workers: the biggest share (fair: 25)",
+        f"{KEPT} clients on {WORKERS} workers: biggest share",
         (Figure("share", "%", more=False),),
         fairness,
         needs=("workers", "kept"),
