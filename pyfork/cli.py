@@ -5,15 +5,14 @@ The only place that prints and that decides on the exit status.
 
 import gc
 import importlib
-import importlib.util
 import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyfork import __version__
@@ -171,7 +170,7 @@ def _reader(arguments: Arguments) -> Callable[[], Loaded]:
     What became of other servers' names is logged where a reload brings something new.
     """
     environ = dict(os.environ)
-    directory = Path.cwd()
+    directory = os.getcwd()
     told: set[str] = set()
 
     def read() -> Loaded:
@@ -196,8 +195,11 @@ def _run(
     # at once; by name, since only workers use it. What serves is not known before the app is, so
     # both gateways are; they have nearly everything in common.
     config = loaded.config
-    for name in (*_ENGINE, *_libraries(config)) if worker == _WORKER else (worker,):
+    for name in _ENGINE if worker == _WORKER else (worker,):
         importlib.import_module(name)
+    for name in _libraries(config) if worker == _WORKER else ():
+        with suppress(ModuleNotFoundError):
+            importlib.import_module(name)
     _collect_garbage()
     files = (arguments.file.removeprefix("file:"),) if arguments.file else FILES
     arbiter = Arbiter(
@@ -223,7 +225,7 @@ def _collect_garbage() -> None:
     gc.enable()
 
 
-def _libraries(config: Config) -> Iterator[str]:
+def _libraries(config: Config) -> list[str]:
     """What workers will use, as far as it is installed."""
     wanted = ["hashlib"]  # nearly every application: what OpenSSL sets up for it is shared then
     if config.loop != "asyncio":
@@ -232,7 +234,7 @@ def _libraries(config: Config) -> Iterator[str]:
         wanted.append("httptools")
     if config.certfile:
         wanted.append("pyfork.http.tls_gateways")
-    return filter(importlib.util.find_spec, wanted)
+    return wanted
 
 
 def _heritage(config: Config, *, takeover: bool) -> "Heritage":

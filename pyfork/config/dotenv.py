@@ -5,7 +5,6 @@ Nothing is expanded.
 """
 
 import re
-from pathlib import Path
 
 from pyfork.errors import ConfigError
 
@@ -14,10 +13,11 @@ _QUOTED = re.compile(r"""(["'])(.*)\1\s*(?:#.*)?""")
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 
 
-def variables(path: Path, origin: str) -> tuple[tuple[str, str], ...]:
+def variables(path: str, origin: str) -> tuple[tuple[str, str], ...]:
     """The variables of a file, in order. Raises ConfigError; ``origin`` is put before it."""
     try:
-        lines = path.read_text().splitlines()
+        with open(path) as file:
+            lines = file.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"{origin}: {path} cannot be read: {why}") from None

@@ -4,8 +4,8 @@ The same arguments, environment and directory are used again at a reload, when o
 have changed. Pure but for reading that file (and the CPUs, for ``--workers auto``).
 """
 
+import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pyfork.config.arguments import Arguments, parse
@@ -41,7 +41,7 @@ class Loaded:
     notes: tuple[str, ...] = ()  # what became of other servers' names: a line each, for the log
 
 
-def load(arguments: Arguments, environ: Mapping[str, str], directory: Path) -> Loaded:
+def load(arguments: Arguments, environ: Mapping[str, str], directory: str) -> Loaded:
     """Read and merge every source.
 
     Args:
@@ -78,7 +78,7 @@ def _lower(variable: str, words: Sequence[str]) -> Arguments:
     return Arguments(lower.given, lower.file, lower.action, lower.takeover, (note, *lower.notes))
 
 
-def merge(*sources: Source, notes: tuple[str, ...] = (), directory: Path = Path()) -> Loaded:
+def merge(*sources: Source, notes: tuple[str, ...] = (), directory: str = "") -> Loaded:
     """The settings from ``sources``, of which each outranks those before it.
 
     Values that a higher source replaces are not read: what is wrong in them does not matter.
@@ -97,7 +97,7 @@ def merge(*sources: Source, notes: tuple[str, ...] = (), directory: Path = Path(
     if path := values.get("env_file"):
         from pyfork.config.dotenv import variables  # most have none
 
-        ahead = variables(directory / path, given["env_file"].origin)
+        ahead = variables(os.path.join(directory, path), given["env_file"].origin)
         values["env"] = (*ahead, *values.get("env", ()))
     origins = {name: given[name].origin if name in given else "default" for name in SETTINGS}
     if "unix_mode" not in given and values.get("umask") is not None:

@@ -31,7 +31,7 @@ _INSTALLED = {"site-packages", "dist-packages"}
 SLOW = 1.0  # seconds in which the arbiter sees and does nothing else
 
 
-def read(name: str, directory: Path) -> File:
+def read(name: str, directory: str) -> File:
     """The settings of a Python file (``PATH``, ``file:PATH``) or module (``python:NAME``).
 
     Args:
@@ -57,10 +57,10 @@ def read(name: str, directory: Path) -> File:
     return found
 
 
-def _run(name: str, directory: Path) -> dict[str, Any]:
+def _run(name: str, directory: str) -> dict[str, Any]:
     """What it defines. Raises ConfigError."""
     wanted = name.removeprefix("python:") if name.startswith("python:") else ""
-    path = directory / name.removeprefix("file:")
+    path = os.path.join(directory, name.removeprefix("file:"))
     _forget_project()
     sys.modules.pop(wanted, None)
     importlib.invalidate_caches()
@@ -68,7 +68,7 @@ def _run(name: str, directory: Path) -> dict[str, Any]:
         if wanted:
             return vars(importlib.import_module(wanted))
         module = ModuleType(MODULE)
-        module.__file__ = str(path)
+        module.__file__ = path
         sys.modules[MODULE] = module
         exec(_code(path, name), vars(module))
         return vars(module)
@@ -78,9 +78,9 @@ def _run(name: str, directory: Path) -> dict[str, Any]:
         raise ConfigError(f"{name}: {_where(error)}", _trace(error)) from error
 
 
-def _code(path: Path, name: str) -> CodeType:
+def _code(path: str, name: str) -> CodeType:
     try:
-        return compile(path.read_bytes(), str(path), "exec")
+        return compile(Path(path).read_bytes(), path, "exec")
     except OSError as error:
         raise ConfigError(f"{name}: cannot be read: {error.strerror}") from None
 

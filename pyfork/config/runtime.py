@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, MutableMapping
-from pathlib import Path
 
 
 def is_init_or_unit() -> bool:
@@ -32,16 +31,17 @@ def withhold_secrets(environ: MutableMapping[str, str]) -> None:
     environ.pop("PYFORK_KEYFILE_PASSWORD", None)
 
 
-def runtime_directories() -> list[Path]:
+def runtime_directories() -> list[str]:
     """Directories for our sockets, best first; none of them need exist or be ours.
 
     A service may run without XDG_RUNTIME_DIR and its operator with it: who looks for a socket
     looks in all of them.
     """
-    found = [Path("/run/pyfork"), Path(os.environ.get("TMPDIR") or "/tmp", f"pyfork-{os.getuid()}")]
+    temporary = os.environ.get("TMPDIR") or "/tmp"
+    found = ["/run/pyfork", os.path.join(temporary, f"pyfork-{os.getuid()}")]
     own = os.environ.get("XDG_RUNTIME_DIR", "")
     if os.path.isabs(own):
-        found.insert(0, Path(own, "pyfork"))
+        found.insert(0, os.path.join(own, "pyfork"))
     return found
 
 

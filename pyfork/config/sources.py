@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from pyfork.config.settings import SETTINGS
@@ -96,7 +95,7 @@ def arguments_of(environ: Mapping[str, str]) -> tuple[str, list[str]]:
         raise ConfigError(f"{name}: {error}") from None
 
 
-def from_file(path: str | None, directory: Path) -> File:
+def from_file(path: str | None, directory: str) -> File:
     """The settings of the file at ``path``, else of the first of `FILES` that there is.
 
     Args:
@@ -109,7 +108,7 @@ def from_file(path: str | None, directory: Path) -> File:
     if path is not None:
         return _from(path, directory, named=True)
     for name in FILES:
-        if (directory / name).exists():
+        if os.path.exists(os.path.join(directory, name)):
             found = _from(name, directory, named=False)
             if name == "gunicorn.conf.py":
                 note = f"{name} is used, gunicorn's configuration: there is none of pyfork's"
@@ -119,29 +118,50 @@ def from_file(path: str | None, directory: Path) -> File:
     return File()
 
 
-def _from(path: str, directory: Path, *, named: bool) -> File:
+def _from(path: str, directory: str, *, named: bool) -> File:
     """``named``: somebody asked for this very file."""
     if path.startswith(("file:", "python:")) or path.endswith(".py"):
         from pyfork.config import python  # it may run anything, and need anything
 
         return python.read(path, directory)
-    return File(_settings(path, _table(path, _parse(directory / path, path), required=named)))
+    text = _read(os.path.join(directory, path), path)
+    if not named and path == "pyproject.toml" and not _may_have_ours(text):
+        return File()
+    return File(_settings(path, _table(path, _parse(text, path), required=named)))
 
 
-def _parse(path: Path, shown: str) -> dict[str, Any]:
-    import tomllib  # most starts have no file
-
+def _read(path: str, shown: str) -> str:
     try:
-        return tomllib.loads(path.read_bytes().decode())
+        with open(path, "rb") as file:
+            return file.read().decode()
     except OSError as error:
         raise ConfigError(f"{shown}: cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise ConfigError(f"{shown}: is not TOML: {error}") from None
 
 
+def _may_have_ours(text: str) -> bool:
+    """Whether there can be a tool.pyfork: both words in a line, or "tool" with nothing behind it.
+
+    To know for sure takes a parser, and that takes milliseconds to import: most that are merely
+    found are other tools'.
+    """
+    lines = (line for line in text.splitlines() if "tool" in line)
+    return any("pyfork" in line or "." not in line for line in lines)
+
+
+def _parse(text: str, shown: str) -> dict[str, Any]:
+    import tomllib  # most starts have no file
+
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{shown}: is not TOML: {error}") from None
+
+
 def _table(shown: str, document: dict[str, Any], *, required: bool) -> dict[str, Any]:
     """The table with the settings; empty if a pyproject.toml that was merely found has none."""
-    if Path(shown).name != "pyproject.toml":
+    if os.path.basename(shown) != "pyproject.toml":
         return document
     tool = document.get("tool")
     table = tool.get("pyfork") if isinstance(tool, dict) else None

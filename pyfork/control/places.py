@@ -9,7 +9,6 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 
 from pyfork.arbiter.pidfile import is_alive
 from pyfork.config.runtime import named_socket, runtime_directories
@@ -34,18 +33,18 @@ def listen(setting: str) -> Place | None:
         return None
     if setting != "auto":
         try:
-            return _bind(Path(setting))
+            return _bind(setting)
         except BindError as error:
             log.warning("--control %s: no control socket: %s", setting, error)
             return None
     for directory in runtime_directories():
         with contextlib.suppress(OSError):
-            directory.mkdir(mode=0o700)
+            os.mkdir(directory, mode=0o700)
         if not _is_private(directory):
             continue
         _sweep(directory)
         with contextlib.suppress(BindError):  # a read-only system, a path that is too long
-            return _bind(directory / f"{os.getpid()}.sock")
+            return _bind(os.path.join(directory, f"{os.getpid()}.sock"))
     log.debug("no control socket: no runtime directory is ours and writable")
     return None
 
@@ -56,33 +55,43 @@ def sockets() -> Iterator[str]:
         yield named
     for directory in runtime_directories():
         if _is_private(directory, root_may=True):
-            yield from sorted(map(str, directory.glob("*.sock")))
+            yield from sorted(_in(directory))
 
 
-def _bind(path: Path) -> Place:
-    return unix.bind(Unix(str(path)), backlog=16, mode=MODE, owner=None)
+def _bind(path: str) -> Place:
+    return unix.bind(Unix(path), backlog=16, mode=MODE, owner=None)
 
 
-def _is_private(directory: Path, *, root_may: bool = False) -> bool:
+def _is_private(directory: str, *, root_may: bool = False) -> bool:
     """It is a directory, not a link to one, and nobody else can put anything there.
 
     ``root_may``: or somebody else's, and this is root, who only looks.
     """
     try:
-        found = directory.lstat()
+        found = os.lstat(directory)
     except OSError:
         return False
     mine = found.st_uid == os.geteuid() or (root_may and os.geteuid() == 0)
     return mine and stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o022
 
 
-def _sweep(directory: Path) -> None:
+def _in(directory: str) -> list[str]:
+    """The paths of the sockets there."""
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return []
+    return [os.path.join(directory, name) for name in names if name.endswith(".sock")]
+
+
+def _sweep(directory: str) -> None:
     """Remove what killed arbiters left: nobody listens there, and no process has that id.
 
     Either alone is not enough: another arbiter may be about to listen, or have the same process
     id in another container that shares this directory.
     """
-    for path in directory.glob("*.sock"):
-        if path.stem.isdecimal() and not is_alive(int(path.stem)) and unix.is_stale(str(path)):
+    for path in _in(directory):
+        pid = os.path.basename(path).removesuffix(".sock")
+        if pid.isdecimal() and not is_alive(int(pid)) and unix.is_stale(path):
             with contextlib.suppress(OSError):
-                path.unlink()
+                os.unlink(path)

@@ -5,7 +5,6 @@ import socket
 import struct
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
 from pyfork.net.address import Inet, Unix
 from pyfork.net.owner import lines, links, proc_host
@@ -31,7 +30,7 @@ def listening(pids: Iterable[int]) -> list[Listening]:
     """What ``pids`` listen on, as far as this user may see it."""
     holders: dict[int, list[int]] = {}
     for pid in pids:
-        inodes = {int(link[8:-1]) for link in links(Path(f"/proc/{pid}/fd")) if _is_socket(link)}
+        inodes = {int(link[8:-1]) for link in links(f"/proc/{pid}/fd") if _is_socket(link)}
         for inode in inodes:
             holders.setdefault(inode, []).append(pid)
     found = [each for each in (*_inet(), *_unix()) if each.inode in holders]
@@ -67,7 +66,7 @@ def _is_socket(link: str) -> bool:
 def _inet() -> Iterator[Listening]:
     for table, state in (("tcp", _LISTEN), ("udp", _UNCONNECTED)):
         for name in (table, f"{table}6"):
-            for line in lines(Path("/proc/net", name)):
+            for line in lines(f"/proc/net/{name}"):
                 column = line.split()
                 if column[3] == state:
                     host, _, port = column[1].partition(":")
@@ -77,7 +76,7 @@ def _inet() -> Iterator[Listening]:
 
 
 def _unix() -> Iterator[Listening]:
-    for line in lines(Path("/proc/net/unix")):
+    for line in lines("/proc/net/unix"):
         column = line.split(maxsplit=7)
         if len(column) == 8 and int(column[3], 16) & _ACCEPTS:
             path = column[7]

@@ -10,7 +10,6 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import TypeVar
 
 from pyfork.net.address import Address, Inet, Unix
@@ -75,7 +74,7 @@ def _collide(one: Inet, other: Inet) -> bool:
 def _proc_tcp() -> Iterator[tuple[str, Inet]]:
     """Inode and address of each listening TCP socket in this network namespace."""
     for name in ("tcp", "tcp6"):
-        for line in lines(Path("/proc/net", name)):
+        for line in lines(f"/proc/net/{name}"):
             column = line.split()
             if column[3] == _LISTEN:
                 host, _, port = column[1].partition(":")
@@ -92,7 +91,7 @@ def proc_host(digits: str) -> str:
 
 
 def _proc_unix() -> Iterator[tuple[str, Unix]]:
-    for line in lines(Path("/proc/net/unix")):
+    for line in lines("/proc/net/unix"):
         column = line.split(maxsplit=7)
         if len(column) == 8:
             path = column[7]
@@ -105,32 +104,37 @@ def _same_path(held: Unix, asked: Unix) -> bool:
     return held.path in (asked.path, os.path.abspath(asked.path))
 
 
-def lines(path: Path) -> list[str]:
+def lines(path: str) -> list[str]:
     try:
-        return path.read_text(errors="replace").splitlines()[1:]
+        return _text(path).splitlines()[1:]
     except OSError:  # /proc is not mounted, or IPv6 is off
         return []
 
 
+def _text(path: str) -> str:
+    with open(path, errors="replace") as file:
+        return file.read()
+
+
 def _proc_sockets() -> Iterator[tuple[str, int]]:
     """Socket inode and pid of every open socket that this user may see."""
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            for link in links(process / "fd"):
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            for link in links(f"/proc/{name}/fd"):
                 if link.startswith("socket:["):
-                    yield link[8:-1], int(process.name)
+                    yield link[8:-1], int(name)
 
 
-def links(directory: Path) -> Iterator[str]:
+def links(directory: str) -> Iterator[str]:
     with contextlib.suppress(OSError):  # the process is gone meanwhile, or another user's
         for entry in os.listdir(directory):
             with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-                yield os.readlink(directory / entry)
+                yield os.readlink(f"{directory}/{entry}")
 
 
 def _parent(pid: int) -> int | None:
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        stat = _text(f"/proc/{pid}/stat")
     except OSError:
         return None
     return int(stat.rpartition(")")[2].split()[1])
@@ -138,9 +142,8 @@ def _parent(pid: int) -> int | None:
 
 def _command(pid: int) -> str:
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        text = " ".join(word.decode(errors="replace") for word in words).strip()
-        return _short(text or Path(f"/proc/{pid}/comm").read_text(errors="replace").strip())
+        text = _text(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
+        return _short(text or _text(f"/proc/{pid}/comm").strip())
     except OSError:
         return ""
 

@@ -5,7 +5,6 @@ its own `BootError` message, with the application's part of the traceback and no
 """
 
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterable

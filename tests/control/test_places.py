@@ -136,7 +136,7 @@ def test_without_any_directory_there_is_none_and_only_debug_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A container whose system is read-only; /proc is that everywhere."""
-    monkeypatch.setattr(places, "runtime_directories", lambda: [Path("/proc/none"), Path("/proc")])
+    monkeypatch.setattr(places, "runtime_directories", lambda: ["/proc/none", "/proc"])
     with caplog.at_level("DEBUG", "pyfork.error"):
         assert places.listen("auto") is None
     assert [record.levelname for record in caplog.records] == ["DEBUG"]
@@ -145,7 +145,7 @@ def test_without_any_directory_there_is_none_and_only_debug_says_so(
 def test_the_environment_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
     monkeypatch.setenv("TMPDIR", "/var/tmp")
-    mine = Path(f"/var/tmp/pyfork-{os.getuid()}")
-    assert runtime_directories() == [Path("/run/user/7/pyfork"), Path("/run/pyfork"), mine]
+    mine = f"/var/tmp/pyfork-{os.getuid()}"
+    assert runtime_directories() == ["/run/user/7/pyfork", "/run/pyfork", mine]
     monkeypatch.setenv("XDG_RUNTIME_DIR", "relative")
-    assert runtime_directories() == [Path("/run/pyfork"), mine]
+    assert runtime_directories() == ["/run/pyfork", mine]
