@@ -16,7 +16,6 @@ from pyfork.net.address import Inherited, parse
 from pyfork.net.bind import Listener, adopted, bind, bind_beside
 
 MOST = 32  # queues in all: an upgrade passes them on in one message
-_BESIDE = re.compile(r"queue [0-9]+ of (.*)", re.DOTALL)
 
 
 class Ports:
@@ -39,8 +38,8 @@ class Ports:
         for text, each in listeners.items():
             if text in handles:
                 continue
-            if beside := _BESIDE.fullmatch(text):
-                self._beside.setdefault(beside[1], []).append(each)
+            if beside := _queue_of(text):
+                self._beside.setdefault(beside, []).append(each)
                 continue
             passed = isinstance(parse(text), Inherited)  # then its file is its owner's, too
             self._listeners[text] = adopted(each, with_file=not passed)
@@ -163,5 +162,10 @@ class Ports:
 
 def _is_handle(text: str) -> bool:
     """Whether a script has bound it, or it is a queue beside one of those."""
-    beside = _BESIDE.fullmatch(text)
-    return (beside[1] if beside else text).startswith(PREFIX)
+    return (_queue_of(text) or text).startswith(PREFIX)
+
+
+def _queue_of(text: str) -> str:
+    """What it is a queue beside; nothing if it is none."""
+    found = re.fullmatch(r"queue [0-9]+ of (.*)", text, re.DOTALL)
+    return found[1] if found else ""

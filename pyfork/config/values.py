@@ -198,7 +198,7 @@ def _root_path(raw: object) -> str:
 def _items(raw: object) -> tuple[str, ...]:
     """The texts of a TOML array, of a repeated flag, or between the commas of one text."""
     texts = raw if isinstance(raw, list | tuple) else [raw]
-    found = tuple(item for text in texts for item in re.split(r"\s*,\s*", _text(text).strip()))
+    found = tuple(item.strip() for text in texts for item in _text(text).split(","))
     if "" in found:
         raise ValueError(raw)
     return found

@@ -2,14 +2,11 @@
 
 import ast
 import os
-import re
 from keyword import iskeyword
 from typing import Any
 
 from pyfork.errors import BootError
 from pyfork.record import record
-
-_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 @record
@@ -34,7 +31,7 @@ def parse(text: str) -> Spec:
     module, colon, rest = text.partition(":")
     if "/" in module or os.sep in module or module.endswith(".py"):
         raise BootError(f"cannot load {text}: {_from_path(module, rest)}")
-    if not _DOTTED.fullmatch(module) or (colon and not rest):
+    if not all(name.isidentifier() for name in module.split(".")) or (colon and not rest):
         raise _malformed(text)
     names = tuple(rest.split(".")) if colon else ()
     if all(name.isidentifier() and name.isascii() and not iskeyword(name) for name in names):
