@@ -44,10 +44,6 @@ class Crew:
     scoreboard: Scoreboard
     hooks: Hooks
     _members: dict[int, Member] = field(default_factory=dict)  # by serial
-    _free_lines: list[int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._free_lines = list(range(len(self.scoreboard) - 1, -1, -1))
 
     def __iter__(self) -> Iterator[Member]:
         return iter(tuple(self._members.values()))
@@ -71,7 +67,6 @@ class Crew:
     def restore(self, survivors: Iterable[Survivor]) -> None:
         """Know the workers that lived through an exec."""
         for each in survivors:
-            self._free_lines.remove(each.line)
             self._members[each.serial] = Member.restored(each, self.scoreboard.line(each.line))
 
     def spawn(
@@ -119,13 +114,10 @@ class Crew:
         Raises:
             OSError: there is no room for another one.
         """
-        if not self._free_lines:
-            most = len(self.scoreboard)
-            raise OSError(f"{most} workers are more than the scoreboard has lines for")
+        index = self._free_line()
         bound = (BOUND,) if config.bind else ()  # a script says later where it listens
         trays = {key: Tray.make() for key in bound if config.dispatch == "round-robin"}
         ours, theirs = pair()
-        index = self._free_lines.pop()
         self.scoreboard.use(index)
         line = self.scoreboard.line(index)
         line.clear()
@@ -143,6 +135,14 @@ class Crew:
             held=held,
         )
         return member, theirs
+
+    def _free_line(self) -> int:
+        """The index of the first line on the scoreboard that nobody has. Raises OSError."""
+        taken = {member.index for member in self}
+        for index in range(len(self.scoreboard)):
+            if index not in taken:
+                return index
+        raise OSError(f"{len(taken)} workers are more than the scoreboard has lines for")
 
     def _conceive(self, member: Member, config: Config) -> "WorkerFace | None":
         """What hooks see of it. Raises HookError."""
@@ -199,7 +199,6 @@ class Crew:
         for each in member.places():
             each.close()
         member.line.clear()
-        self._free_lines.append(member.index)
 
 
 def _places(member: Member, ports: Ports) -> tuple[socket.socket | Source, ...]:

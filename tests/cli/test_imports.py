@@ -30,8 +30,10 @@ UNWANTED = {
     "click": "pyfork.config.options reads the command line",
     "dataclasses": "pyfork.record has records and entities",
     "email": "pyfork.http.date writes dates",
+    "glob": "os.listdir does it",
+    "pathlib": "os.path does it",
     "random": "needed with --max-requests only",
-    "tomllib": "needed for a file only",
+    "tomllib": "needed for a file that has settings only",
     "difflib": "needed for a mistake only",
     "pkgutil": "pyfork.arbiter.process.resolve does it",
     "psutil": "needed with --max-memory only",
@@ -47,10 +49,12 @@ UNWANTED = {
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """The modules of an arbiter that is about to fork its first worker, without those that logging
-    needs: from CPython 3.14 on dataclasses is one of them."""
+    needs: from CPython 3.14 on dataclasses is one of them. It starts in somebody's project."""
+    directory = tmp_path_factory.mktemp("project")
+    (directory / "pyproject.toml").write_text('[project]\nname = "shop"\n[tool.other]\nx = 1\n')
     done = subprocess.run(
         [sys.executable, "-c", PROBE, "-b", "127.0.0.1:0", "--control", "off", "app:app"],
-        cwd=tmp_path_factory.mktemp("empty"),
+        cwd=directory,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,

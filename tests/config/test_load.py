@@ -127,6 +127,27 @@ def test_a_file_has_toml_types(place: Place) -> None:
     assert (config.max_memory, config.umask, config.env) == (512 << 20, 0o22, (("A", "1"),))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[ tool . pyfork ]\nworkers = 3",
+        "[tool]\npyfork.workers = 3",
+        "[tool] # ours\npyfork = { workers = 3 }",
+        "tool.pyfork.workers = 3",
+        "tool = { pyfork = { workers = 3 } }",
+        "[tool.other]\nx = 1\n['tool'.\"pyfork\"]\nworkers = 3",
+    ],
+)
+def test_pyproject_is_read_however_the_table_is_written(place: Place, text: str) -> None:
+    place.write("pyproject.toml", text)
+    assert place.load().config.workers == 3
+
+
+def test_a_pyproject_without_a_word_of_ours_is_not_parsed(place: Place) -> None:
+    place.write("pyproject.toml", "[tool.other]\nnot TOML")
+    assert place.load().config == Config()
+
+
 def test_pyproject_is_read_where_there_is_no_pyfork_toml(place: Place) -> None:
     place.write("pyproject.toml", '[project]\nname = "x"\n')
     assert place.load().config == Config()
