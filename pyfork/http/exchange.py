@@ -129,12 +129,9 @@ class Exchange:
         connection = self.connection
         engine = connection.engine
         length = len(data)
-        heads = engine.heads
-        if self.arrived and not (connection.closing or engine.draining):
-            response = heads.whole(self.head, status, reason, headers, length)
-        else:
-            closing = self._closes(length)
-            response = heads.begin(self.head, status, reason, headers, closing, length)
+        usual = self.arrived and not (connection.closing or engine.draining)
+        closing = False if usual else self._closes(length)
+        response = engine.heads.whole(self.head, status, reason, headers, closing, length)
         if response.left != length:  # which frames it, or there is nothing to frame
             data = response.body(data) + response.end()
         self.response = response

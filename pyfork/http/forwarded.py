@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Literal
 
+from pyfork.http.memory import Memory
+
 Networks = Sequence[IPv4Network | IPv6Network] | Literal["*"]
 
 _SCHEMES = frozenset(("http", "https", "ws", "wss"))
@@ -17,19 +19,18 @@ _SCHEMES = frozenset(("http", "https", "ws", "wss"))
 class Proxies:
     """The peers whose word about the client is taken."""
 
-    _MOST = 512
-
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
-        self._known: dict[str, bool] = {}  # of peers: the nearest proxies come again and again
+        self._known: Memory[str, bool] = (
+            Memory()
+        )  # of peers: the nearest proxies come again and again
 
     def trust(self, host: str) -> bool:
         """Whether ``host`` is trusted; the empty one, a unix socket's peer, always is."""
         known = self._known.get(host)
         if known is None:
-            if len(self._known) >= self._MOST:
-                self._known.clear()
-            known = self._known[host] = self._trusts(host)
+            known = self._trusts(host)
+            self._known.keep(host, known)
         return known
 
     def _trusts(self, host: str) -> bool:

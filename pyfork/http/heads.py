@@ -1,18 +1,17 @@
 """The heads of a worker's responses; `response` has the rules.
 
 Applications send the same few fields again and again. A field that was checked once is remembered
-as the line it makes, as many as the bound allows; what changes with each response costs a check
-each time. A memory that is full begins anew.
+as the line it makes, and the last whole response with what it was made of.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
+from pyfork.http.memory import Memory
 from pyfork.http.request import RequestHead
 from pyfork.http.response import LINES, NO_CONTENT, SPECIAL, Response, ResponseError, begin, checked
 
-_FIELDS = 512  # fields remembered
-_FIELD = 256  # bytes of the longest of them
+_FIELD = 256  # bytes of the longest line that is remembered
 
 _USUAL = {status: line for status, line in LINES.items() if status not in NO_CONTENT}
 
@@ -42,12 +41,10 @@ class Heads:
         self._ours = b""  # both lines
         # The last whole response, and what it was made of; its fields can be hashed, and so do not
         # change.
-        self._status = 0
         self._fields: list[tuple[Any, Any]] | None = None
-        self._length = 0
         self._last = Response(200, b"", False, True, False, 0)
         # Field as the application gives it, a pair of bytes or of text -> its line.
-        self._lines: dict[Any, bytes] = {}
+        self._lines: Memory[Any, bytes] = Memory()
 
     def date(self, line: bytes) -> None:
         """Once a second: the Date line from now on."""
@@ -84,23 +81,29 @@ class Heads:
         status: int,
         reason: bytes | None,
         headers: Iterable[tuple[Any, Any]],
+        closing: bool,
         length: int,
     ) -> Response:
-        """`begin`, for content that is all there, and a connection that stays.
+        """`begin`, for content that is all there.
 
         The response may be one that was returned before: it is not to be changed.
         """
-        if reason is not None or not request.usual:
-            return self.begin(request, status, reason, headers, False, length)
-        if headers == self._fields and length == self._length and status == self._status:
-            return self._last
+        last = self._last
+        if reason is not None or not (request.usual or (closing and request.line.usual)):
+            return self.begin(request, status, reason, headers, closing, length)
+        if (
+            headers == self._fields
+            and length == last.left
+            and status == last.status
+            and closing is last.close
+        ):
+            return last
         if type(headers) is not list:
             headers = list(headers)
-        response = self._quickly(status, headers, False, length)
+        response = self._quickly(status, headers, closing, length)
         if response is None:
-            return self._closely(request, status, reason, headers, False, length)
-        self._status, self._fields, self._length = status, headers.copy(), length
-        self._last = response
+            return self._closely(request, status, reason, headers, closing, length)
+        self._fields, self._last = headers.copy(), response
         return response
 
     def _quickly(
@@ -146,9 +149,7 @@ class Heads:
             line = _Length(line)
             line.value = int(value)
         if len(line) <= _FIELD and lower != _SECRET:
-            if len(self._lines) >= _FIELDS:
-                self._lines.clear()
-            self._lines[field] = line
+            self._lines.keep(field, line)
         return line
 
     def _closely(

@@ -59,9 +59,11 @@ def test_it_makes_what_the_rules_make(calls: list[Any]) -> None:
         if kind == "text":
             passed = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
         more = {"closing": closing, "length": length}
-        assert outcome(heads.begin, request, status, reason, passed, closing, length) == outcome(
-            begin, request, status, reason, fields, date=DATE, server=SERVER, **more
-        )
+        expected = outcome(begin, request, status, reason, fields, date=DATE, server=SERVER, **more)
+        said = request, status, reason, passed, closing, length
+        assert outcome(heads.begin, *said) == expected
+        if length is not None:
+            assert outcome(heads.whole, *said) == outcome(heads.whole, *said) == expected
 
 
 GET = RequestHead(RequestLine("GET", b"/", "1.1"), FieldBlock({}, keep_alive=True))
@@ -93,6 +95,19 @@ def test_what_is_no_field_is_refused(fields: list[Any]) -> None:
 def test_pairs_may_be_lists_and_the_fields_an_iterator() -> None:
     head = Heads(server=b"").begin(GET, 200, None, iter([["A", "b"]]), False, 0).head
     assert b"A: b\r\n" in head
+
+
+def test_what_an_application_changes_is_seen() -> None:
+    """It may use its own list of fields again, and pairs that are lists."""
+    heads = Heads(server=b"")
+    for fields in ([("A", "1")], [["A", "1"]]):
+        for number in range(3):
+            fields[0] = type(fields[0])(("A", str(number)))  # type: ignore[arg-type]
+            assert b"A: %d\r\n" % number in heads.whole(GET, 200, None, fields, False, 0).head
+    pair = ["A", "1"]
+    assert b"A: 1\r\n" in heads.whole(GET, 200, None, [pair], False, 0).head
+    pair[1] = "2"
+    assert b"A: 2\r\n" in heads.whole(GET, 200, None, [pair], False, 0).head
 
 
 def test_the_memory_is_bounded_and_keeps_no_cookies() -> None:
