@@ -194,5 +194,5 @@ def _once(case: Case, peer: Peer, bench: Bench) -> list[float]:
     """The figures of one round. Raises Unfit, also for what a client of ours stumbles over."""
     try:
         return list(case.measure(bench, peer))
-    except (OSError, AssertionError, subprocess.SubprocessError) as error:
+    except (OSError, ValueError, AssertionError, subprocess.SubprocessError) as error:
         raise Unfit(f"{type(error).__name__}: {error}") from error
