@@ -94,7 +94,7 @@ class Environs:
         if line.made is None:
             line.made = self._of_line(line)
         environ |= line.made
-        if block.content_length is not None or block.chunked:
+        if block.framed:
             environ["CONTENT_LENGTH"] = ""
         return environ
 

@@ -120,7 +120,8 @@ class Parser:
         if self._last or data.find(b"\r\n\r\n") != end:
             return None
         try:
-            found = self._reader.whole(data, 0, end)
+            read = self._reader
+            found = read.first(data, end) if self._seen is None else read.whole(data, 0, end)
         except ProtocolError:
             return None
         if found is None:

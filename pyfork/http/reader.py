@@ -36,7 +36,18 @@ class HeadReader:
     A block has what ``entry`` makes of each field; without it, the fields themselves.
     """
 
-    __slots__ = ("_entry", "_fields", "_names", "_ours", "_said", "_small", "known", "limits")
+    __slots__ = (
+        "_entry",
+        "_fields",
+        "_firsts",
+        "_names",
+        "_ours",
+        "_said",
+        "_secret",
+        "_small",
+        "known",
+        "limits",
+    )
 
     def __init__(self, limits: Limits, entry: Entry | None = None) -> None:
         self.limits = limits
@@ -47,7 +58,10 @@ class HeadReader:
         self._fields: Memory[bytes, Any] = Memory()  # lines -> entries
         self._ours: Memory[bytes, tuple[Field, Any]] = Memory()  # of what the server listens to
         self._names: Memory[bytes, bytes] = Memory()  # -> in lower case
-        self._said: list[Field] = []  # to the server, by the lines read last
+        self._firsts: Memory[bytes, tuple[RequestHead, bytes]] = Memory()  # see `first`
+        # By the lines read last.
+        self._said: list[Field] = []  # to the server
+        self._secret = False  # one of `SECRETS` was there
 
     def line(self, text: bytes) -> RequestLine:
         """A request line, without its end, that is not too long. Raises ProtocolError."""
@@ -62,6 +76,22 @@ class HeadReader:
         if entries is None:
             raise ProtocolError(400, "invalid field line")
         return self._block(entries, text, line)
+
+    def first(self, data: bytes, end: int) -> "tuple[RequestHead, bytes] | None":
+        """`whole`, of a connection's first request.
+
+        Clients that make a connection for each request send the same one often.
+        """
+        if len(data) > _LINE:
+            return self.whole(data, 0, end)
+        found = self._firsts.get(data)
+        if found is None:
+            found = self.whole(data, 0, end)
+            if found is None or self._secret or found[0].block.framed:
+                return found
+            self._firsts.keep(data, found)
+        head, text = found
+        return RequestHead(head.line, head.block.twin()), text
 
     def whole(self, data: bytes, at: int, end: int) -> "tuple[RequestHead, bytes] | None":
         """The head from ``at`` on whose empty line begins at ``end + 2``, with its field lines.
@@ -89,7 +119,7 @@ class HeadReader:
         """
         lines = text.split(b"\r\n")
         del lines[-2:]
-        self._said = []
+        self._said, self._secret = [], False
         known, learn = self._fields.get, self._learn
         try:
             return [known(line) or learn(line) for line in lines]
@@ -118,7 +148,9 @@ class HeadReader:
             self._said.append(field)
             if len(line) <= _LINE:
                 self._ours.keep(line, (field, entry))
-        elif len(line) <= _LINE and lower not in SECRETS:
+        elif lower in SECRETS:
+            self._secret = True
+        elif len(line) <= _LINE:
             self._fields.keep(line, entry)
         return entry
 

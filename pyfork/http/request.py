@@ -100,11 +100,23 @@ class FieldBlock:
         self.said = said  # those of `OURS`
         self.keep_alive = keep_alive
 
+    def twin(self) -> "FieldBlock":
+        """The same, of another client: without what was made of it. Not for one that is `framed`."""
+        twin = FieldBlock(self.said, keep_alive=self.keep_alive)
+        twin.host, twin.upgrade = self.host, self.upgrade
+        twin.text, twin.entries = self.text, self.entries
+        return twin
+
     @property
     def fields(self) -> Fields:
         """Names in lower case, and values, in the order they came."""
         lines = [line.partition(b":") for line in self.text.split(b"\r\n")[:-2]]
         return [(name.lower(), value.strip(b" \t")) for name, _, value in lines]
+
+    @property
+    def framed(self) -> bool:
+        """Whether it is said how long the content is."""
+        return self.chunked or self.content_length is not None
 
     @property
     def has_body(self) -> bool:
@@ -262,6 +274,9 @@ def _set_options(block: FieldBlock, line: RequestLine, found: dict[bytes, bytes]
     """9.3, 9.6; RFC 9110 7.8: in HTTP/1.0 an Upgrade is ignored."""
     if found[b"connection"] == b"keep-alive" and line.version == "1.1":
         return  # as most browsers say
+    if found[b"connection"] == b"close":
+        block.keep_alive = False
+        return
     options = members(found[b"connection"])
     if b"close" in options:
         block.keep_alive = False

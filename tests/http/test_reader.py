@@ -7,6 +7,7 @@ from pyfork.http.limits import Limits
 from pyfork.http.memory import MOST
 from pyfork.http.reader import Entry, HeadReader
 from pyfork.http.request import read_line
+from tests.http.reading import parts
 
 GET = read_line(b"GET / HTTP/1.1")
 
@@ -25,6 +26,26 @@ def test_what_clients_make_up_is_not_kept(entry: Entry | None) -> None:
         memories = [getattr(reader, name) for name in ("known", "_fields", "_ours", "_names")]
         assert all(0 < len(memory) <= MOST for memory in memories)
         assert not any(b"Cookie" in key or b"Auth" in key for key in reader._fields)
+
+
+def test_a_first_request_is_nobody_elses() -> None:
+    """What one connection makes of it stays with that, and secrets are not remembered."""
+    reader = HeadReader(Limits())
+    plain = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    told = b"GET / HTTP/1.1\r\nHost: a\r\nCookie: b=c\r\n\r\n"
+    content = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
+    empty = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
+    for _ in range(3):
+        for data in (plain, told, content, empty):
+            found = reader.first(data, len(data) - 4)
+            alike = reader.whole(data, 0, len(data) - 4)
+            assert found is not None
+            assert alike is not None
+            assert parts(found[0]) == parts(alike[0])
+            assert found[1] == alike[1]
+            assert found[0].made is found[0].block.made is found[0].block.logged is None
+            found[0].made = found[0].block.made = found[0].block.logged = ["mine"]
+    assert set(reader._firsts) == {plain}
 
 
 def test_what_is_said_to_the_server_is_heard_each_time() -> None:
