@@ -101,7 +101,7 @@ class FieldBlock:
         self.keep_alive = keep_alive
 
     def twin(self) -> "FieldBlock":
-        """The same, of another client: without what was made of it. Not for one that is `framed`."""
+        """The same for another client: without what was made of it. Not of one that is `framed`."""
         twin = FieldBlock(self.said, keep_alive=self.keep_alive)
         twin.host, twin.upgrade = self.host, self.upgrade
         twin.text, twin.entries = self.text, self.entries
