@@ -7,8 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -57,6 +57,21 @@ class Running:
         self._process: subprocess.Popen[bytes]
 
     def __enter__(self) -> "Running":
+        try:
+            with undisturbed() as mask:
+                self._start(mask)
+        except (KeyboardInterrupt, SystemExit):  # which waited for the end of the block
+            self._end()
+            raise
+        return self
+
+    def _start(self, mask: Collection[int]) -> None:
+        """With these signals blocked."""
+
+        def prepare() -> None:
+            os.sched_setaffinity(0, self._cores)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
         # A session of its own, by which all that it starts is found.
         self._process = subprocess.Popen(
             self._command,
@@ -66,9 +81,8 @@ class Running:
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, self._cores),
+            preexec_fn=prepare,
         )
-        return self
 
     def __exit__(
         self,
@@ -76,18 +90,23 @@ class Running:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(1)  # what is left is of no use
-        deadline = time.monotonic() + PATIENCE
-        while (left := self.pids()) and time.monotonic() < deadline:
-            for pid in left:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            self._process.poll()
-            time.sleep(0.01)
-        self._process.wait(PATIENCE)
-        self._log.close()
+        self._end()
+
+    def _end(self) -> None:
+        """All its processes: who does not leave within a second is killed."""
+        with undisturbed():
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(1)
+            deadline = time.monotonic() + PATIENCE
+            while (left := self.pids()) and time.monotonic() < deadline:
+                for pid in left:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                self._process.poll()
+                time.sleep(0.01)
+            self._process.wait(PATIENCE)
+            self._log.close()
 
     @property
     def pid(self) -> int:
@@ -126,6 +145,16 @@ class Running:
     def memory(self) -> int:
         """Bytes that all its processes have, what they share counted once (PSS)."""
         return sum(map(_pss, self.pids()))
+
+
+@contextmanager
+def undisturbed() -> Iterator[Collection[int]]:
+    """An interrupt waits until the block is left; which signals were blocked before."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield mask
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def answers(port: int) -> bool:

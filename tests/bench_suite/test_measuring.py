@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from subprocess import PIPE
 
@@ -32,6 +33,16 @@ def bench(*words: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+def writing_to(directory: Path) -> list[str]:
+    """The processes whose stdout is a file in there, as those of servers under measurement."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):  # it has gone, or is not ours
+            if os.readlink(f"/proc/{pid}/fd/1").startswith(str(directory)):
+                found.append(pid)
+    return found
+
+
 @needs_wrk
 @needs_cores
 def test_a_quick_run_has_figures(tmp_path: Path) -> None:
@@ -57,12 +68,14 @@ def test_who_interrupts_it_can_go_on_with_what_was_measured(tmp_path: Path) -> N
     figures = tmp_path / "figures.json"
     words = ("--rounds", "2", "--seconds", "1", "--cases", "bare", "--peers", "pyfork-wsgi")
     command = [sys.executable, "-m", "tests.bench", *words, "--json", str(figures)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=PIPE, stderr=PIPE, text=True) as first:
+    env = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=PIPE, stderr=PIPE, text=True) as first:
         assert first.stderr
         assert any("1/2 bare" in line for line in first.stderr)
         first.send_signal(signal.SIGINT)
         out, errors = first.communicate(timeout=PATIENCE)
     assert first.returncode == 130
+    assert not writing_to(tmp_path)  # no server is left behind
     assert "bare GET (bare)" in out
     assert "--resume goes on" in errors
     (begun,) = json.loads(figures.read_text())["results"][0]["rounds"]["pyfork-wsgi"]
