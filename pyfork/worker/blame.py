@@ -29,9 +29,24 @@ def detail(error: BaseException, *, also: str = "") -> str:
 
     ``also`` is one more directory whose frames are left out.
     """
+    _spare_hints(error)
     report = traceback.TracebackException.from_exception(error)
     _strip(report, error, also, set())
     return "".join(report.format()).rstrip("\n")
+
+
+def _spare_hints(error: BaseException | None) -> None:
+    """Leave no names of modules from which `traceback` would make hints.
+
+    CPython 3.15 imports the parent of a missing submodule once more to make one, which raises for
+    a second time what it raised for the first, where nobody expects it.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, ImportError) and error.name and "." in error.name:
+            error.name = None
+        error = error.__cause__ or error.__context__
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
