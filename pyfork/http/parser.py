@@ -14,6 +14,9 @@ from pyfork.http.reader import HeadReader
 from pyfork.http.request import FieldBlock, RequestHead, RequestLine
 
 
+_SHORT = 4096  # bytes of a request that is remembered with its content
+
+
 class Events(Protocol):
     """Who is told, in the order of the bytes."""
 
@@ -74,7 +77,7 @@ class Parser:
         # Of the last head: its field lines, unless there is more to them than how long the content
         # is, and what they were read as. Most clients send the same ones again.
         self._seen: bytes | None = None
-        self._same: bytes | None = None  # all of it, if it came twice
+        self._same: bytes | None = None  # all of it, if it came twice and is short
         self._again = _NOTHING
         self._behind = 0  # bytes from the end of a request line to that of the content
         # For one request.
@@ -106,7 +109,8 @@ class Parser:
             head = self._again
             line = self._reader.known.get(data[:stop])
             if head.line is line:
-                self._same = data
+                if len(data) <= _SHORT:
+                    self._same = data
                 return head
             self._same = None
             if line is not None:
