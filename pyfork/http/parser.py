@@ -13,7 +13,6 @@ from pyfork.http.partial_head import PartialHead
 from pyfork.http.reader import HeadReader
 from pyfork.http.request import FieldBlock, RequestHead, RequestLine
 
-
 _SHORT = 4096  # bytes of a request that is remembered with its content
 
 
