@@ -30,6 +30,8 @@ AsgiApp = Callable[
 
 HIGH_WATER = 64 * 1024  # bytes of a body kept for an application that does not read it
 
+_NO_START = "http.response.body was sent before http.response.start"
+
 EAGER = sys.version_info >= (3, 12)
 
 
@@ -85,7 +87,7 @@ class AsgiExchange(Exchange):
     ended = False  # the client will send no more
     news: asyncio.Event | None = None  # what receive() waits for
     # The response.
-    head_message: Message | None = None  # http.response.start, until content comes
+    said: tuple[int, Iterable[tuple[bytes, bytes]]] | None = None  # by http.response.start
     room: asyncio.Event | None = None  # what send() waits for, of a slow client
     gone = False  # the client has gone, or has had an answer without us
 
@@ -203,9 +205,9 @@ class AsgiExchange(Exchange):
         if self.gone or self.connection.lost:
             raise ClientDisconnected("the client has gone")
         if kind == "http.response.start":
-            if self.head_message is not None or self.response is not None:
+            if self.said is not None or self.response is not None:
                 raise RuntimeError("http.response.start was sent twice")
-            self.head_message = message
+            self.said = message["status"], message.get("headers", ())
         elif kind == "http.response.body":
             body, more = message.get("body", b""), message.get("more_body", False)
             if more or self.response is not None:
@@ -218,7 +220,9 @@ class AsgiExchange(Exchange):
             raise RuntimeError(f"an HTTP response has no message {kind!r}")
 
     def _send_whole(self, body: bytes) -> None:
-        status, headers = self._begun()
+        if self.said is None:
+            raise RuntimeError(_NO_START)
+        status, headers = self.said
         if body or self.head.usual or self.head.method != "HEAD":
             self.respond_whole(status, None, headers, body)
         else:  # how long the content would be is not said
@@ -231,20 +235,15 @@ class AsgiExchange(Exchange):
         if self.finished:
             raise RuntimeError("the response was complete already")
         if self.response is None:
-            status, headers = self._begun()
+            if self.said is None:
+                raise RuntimeError(_NO_START)
+            status, headers = self.said
             self.respond(status, None, headers, body)
         elif body:
             self.send_more(body)
         if not more:
             self.finish()
             self._wake()
-
-    def _begun(self) -> tuple[int, Iterable[tuple[bytes, bytes]]]:
-        """What http.response.start said."""
-        start = self.head_message
-        if start is None:
-            raise RuntimeError("http.response.body was sent before http.response.start")
-        return start["status"], start.get("headers", ())
 
     async def _drained(self) -> None:
         """Wait until the client has room."""

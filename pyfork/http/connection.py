@@ -108,7 +108,7 @@ class Connection(Link):
             self.unread += data
             return
         self.turn_taken = False
-        if len(data) > SLICE or self.closing:
+        if self.closing or (len(data) > SLICE and len(data) > self.parser.owed):
             self._parse(data)
             return
         self.overrun = False

@@ -141,6 +141,11 @@ class Parser:
         self._sink = _NOBODY
         self.forget()
 
+    @property
+    def owed(self) -> int:
+        """Bytes that are still to come of content whose length was said."""
+        return self._left if self.state is _BODY and self._chunked is None else 0
+
     def forget(self) -> None:
         """Free what is remembered of the last head."""
         self._seen, self._same, self._again = None, None, _NOTHING

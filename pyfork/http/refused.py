@@ -13,6 +13,12 @@ class _Unread:
     logged: list[object] | None = None
 
 
+class _Unseen:
+    """Stands for both."""
+
+    logged: str | None = None
+
+
 class Refused:
     """What `log.atoms.Access` asks for; what is not known is "-"."""
 
@@ -31,3 +37,4 @@ class Refused:
         self.response_headers: Fields = []
         self.line = _Unread()
         self.block = _Unread()
+        self.head = _Unseen()

@@ -128,9 +128,13 @@ ONCE: dict[str, Any] = {}  # ``made`` of what was needed once, which is not wort
 
 
 class RequestHead:
-    """A request up to its content; one may serve many requests. ``made`` is for a gateway."""
+    """A request up to its content; one may serve many requests of a connection.
+
+    ``made`` is for a gateway, ``logged`` for the access log: what they make of it.
+    """
 
     made: Any = None
+    logged: str | None = None
 
     def __init__(self, line: RequestLine, block: FieldBlock) -> None:
         self.line = line

@@ -24,6 +24,12 @@ class Kept(Protocol):
     logged: list[object] | None  # what the access log has made of it
 
 
+class KeptHead(Protocol):
+    """Both, which may serve many requests on one connection."""
+
+    logged: str | None  # a template with all that they say; "" where they came once
+
+
 class Access(Protocol):
     """What the access log is told about one request and its response."""
 
@@ -67,6 +73,10 @@ class Access(Protocol):
         """As they were sent."""
 
     @property
+    def head(self) -> KeptHead:
+        """What line and block are of."""
+
+    @property
     def line(self) -> Kept:
         """What method, target and version are of."""
 
@@ -87,9 +97,8 @@ class _Sample:
     environ: Any = None
 
     def __init__(self) -> None:
-        self.line: Any = self
-        self.block: Any = self
-        self.logged: list[object] | None = None
+        self.line = self.block = self.head = self
+        self.logged: Any = None
 
 
 class Clock:
@@ -114,7 +123,7 @@ def compile_format(text: str) -> Callable[[Access], str]:
     Raises:
         ConfigError: ``text`` has an atom that does not exist, or a stray "%".
     """
-    template, atoms = _split(text)
+    template, atoms, forms = _split(text, lambda atom, form: form)
     getters = [_getter(atom, text) for atom in atoms]
     try:
         template % tuple(getter(_Sample()) for getter in getters)
@@ -122,42 +131,64 @@ def compile_format(text: str) -> Callable[[Access], str]:
         raise ConfigError(
             f"--access-logformat {text!r}: {error}; write atoms as %(h)s, and %% for a percent sign"
         ) from error
-    return _renderer(template, atoms, getters)
+    # With what is kept put in its place, this is a template for the others.
+    outer, *_ = _split(
+        text.replace("%%", "%%%%"), lambda atom, form: "%s" if atom in _KEPT else f"%{form}"
+    )
+    return _renderer(template, outer, list(zip(atoms, forms, getters, strict=True)))
 
 
-def _split(text: str) -> tuple[str, list[str]]:
-    """A format by position, and the atoms that go there."""
+def _split(text: str, shown: Callable[[str, str], str]) -> tuple[str, list[str], list[str]]:
+    """A format by position, the atoms that go there, and their forms, such as ``%s``.
+
+    An atom is ``shown`` as what is returned for it and its form.
+    """
     atoms: list[str] = []
+    forms: list[str] = []
 
     def place(match: re.Match[str]) -> str:
         if match[0] == "%%":
             return "%%"
         atoms.append(match["atom"])
-        return f"%{match['form']}{match['type']}"
+        forms.append(f"%{match['form']}{match['type']}")
+        return shown(atoms[-1], forms[-1])
 
-    return _ATOM.sub(place, text), atoms
+    return _ATOM.sub(place, text), atoms, forms
 
 
-def _renderer(template: str, atoms: list[str], getters: list[Getter]) -> Callable[[Access], str]:
-    """Looks only at what is new: what a line or a block of fields has led to is kept with it."""
-    placed = list(enumerate(getters))
-    of_line = [(at, getter) for at, getter in placed if atoms[at] in _OF_LINE]
-    of_block = [(at, getter) for at, getter in placed if atoms[at] in _OF_BLOCK]
-    kept = {at for at, _ in of_line + of_block}
-    others = [each for each in placed if each[0] not in kept]
-    width = range(len(atoms))
+def _renderer(
+    template: str, outer: str, places: list[tuple[str, str, Getter]]
+) -> Callable[[Access], str]:
+    """Looks only at what is new: what a line or a block of fields has led to is kept with it.
+
+    And with a head that comes for the second time, both in their places.
+    """
+    of_line = [(at, each[2]) for at, each in enumerate(places) if each[0] in _OF_LINE]
+    of_block = [(at, each[2]) for at, each in enumerate(places) if each[0] in _OF_BLOCK]
+    others = [(at, each[2]) for at, each in enumerate(places) if each[0] not in _KEPT]
+    late = [getter for _, getter in others]
+    kept = [(at, each[1]) for at, each in enumerate(places) if each[0] in _KEPT]
 
     def render(access: Access) -> str:
+        head = access.head
+        if head.logged:
+            return head.logged % tuple([getter(access) for getter in late])
         line, block = access.line, access.block
         if line.logged is None:
             line.logged = [getter(access) for _, getter in of_line]
         if block.logged is None:
-            block.logged = [None for _ in width]
+            block.logged = [None for _ in places]
             for at, getter in of_block:
                 block.logged[at] = getter(access)
         values = block.logged.copy()
         for (at, _), value in zip(of_line, line.logged, strict=True):
             values[at] = value
+        if head.logged is None:
+            head.logged = ""
+        else:
+            head.logged = outer % tuple(
+                [(form % values[at]).replace("%", "%%") for at, form in kept]
+            )
         for at, getter in others:
             values[at] = getter(access)
         return template % tuple(values)
@@ -277,3 +308,4 @@ _UNSAFE = re.compile(r'[^ -~]|["\\]')
 # What is the same for every request with the same line, or the same fields on the same connection.
 _OF_LINE = frozenset("rmUqH")
 _OF_BLOCK = frozenset(("h", "l", "u", "f", "a"))
+_KEPT = _OF_LINE | _OF_BLOCK

@@ -22,14 +22,14 @@ from pyfork.log.atoms import Clock, compile_format
 
 @dataclass
 class Kept:
-    """A request line, or a block of fields."""
+    """A request line, a block of fields, or the head that they make."""
 
-    logged: list[object] | None = None
+    logged: Any = None
 
 
 @dataclass(kw_only=True)
 class Entry:
-    """A request that was answered; each has a line and a block of its own."""
+    """A request that was answered; each has a head of its own."""
 
     client: str
     method: str
@@ -44,6 +44,7 @@ class Entry:
     environ: Any = None
     line: Any = field(default_factory=Kept, init=False)
     block: Any = field(default_factory=Kept, init=False)
+    head: Any = field(default_factory=Kept, init=False)
 
 
 ENTRY = Entry(
@@ -98,7 +99,8 @@ BARE = replace(ENTRY, client="", target="*", length=0, request_headers=[], envir
 def test_each_atom(atom: str, full: str, bare: str) -> None:
     render = compile_format(atom)
     entry, other = replace(ENTRY), replace(BARE)
-    for _ in range(2):  # the second time from what was made of line and block the first time
+    # The second time from what was made of line and block, the third of the head.
+    for _ in range(3):
         assert render(entry) == full
         assert render(other) == bare
 
