@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from subprocess import PIPE
@@ -62,8 +63,17 @@ def test_a_quick_run_has_figures(tmp_path: Path) -> None:
     assert drawing.read_text().count("pyfork-wsgi") == 2
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Who runs the tests in the background may have SIGINT ignored, which a child would inherit."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @needs_wrk
 @needs_cores
+@pytest.mark.usefixtures("interruptible")
 def test_who_interrupts_it_can_go_on_with_what_was_measured(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     words = ("--rounds", "2", "--seconds", "1", "--cases", "bare", "--peers", "pyfork-wsgi")
