@@ -72,26 +72,24 @@ def dies(primary: Primary) -> object:
 
 def disconnects(primary: Primary) -> object:
     """Disconnect one that has a client: it is answered, and nobody new comes."""
-    port, workers = three(primary)
+    port, _ = three(primary)
     with Client(port) as client:
         worker = client.ask()
         primary.tell("disconnect", worker)
-        answers = _until_gone(port, worker)
-        others = {ask(port) for _ in range(6)} <= {*workers} - {worker}
+        _until_gone(port, worker)
         after = client.ask() == worker
         told = [fact for fact in primary.history(worker) if fact[0] == "disconnect"]
     primary.wait_gone(worker)
-    return primary.history(worker), answers > 0, others, after, told
+    return primary.history(worker), after, told
 
 
-def _until_gone(port: int, worker: int) -> int:
-    """Ask until a worker is not among those who answer."""
+def _until_gone(port: int, worker: int) -> None:
+    """Ask until a worker is not among those who answer, which may be long under `shared`."""
     asked, silent = 0, 0
-    while silent < 6:
+    while silent < 30:
         silent = 0 if ask(port) == worker else silent + 1
         asked += 1
         assert asked < 1000, "it goes on to accept"
-    return asked
 
 
 def ends(primary: Primary) -> object:
@@ -176,7 +174,7 @@ def one_is_stopped(primary: Primary) -> object:
             client.say()
         os.kill(primary.pids[workers[0]], signal.SIGKILL)
         primary.wait("exit", workers[0])  # in Node "disconnect" does not follow
-        return sum(client.hear(patience=1) == workers[1] for client in clients)
+        return sum(client.hear(patience=2) == workers[1] for client in clients)
 
 
 @NODE
