@@ -228,8 +228,7 @@ class AsgiExchange(Exchange):
         else:  # how long the content would be is not said
             self.respond(status, None, headers)
             self.finish()
-        if self.news is not None:
-            self.news.set()
+        self._wake()
 
     def _send_piece(self, body: bytes, *, more: bool) -> None:
         if self.finished:

@@ -68,7 +68,8 @@ class PartialHead:
             return
         if line[-2:] != b"\r\n":
             raise ProtocolError(400, "invalid request line")
-        self.line = self._reader.line(line[:-2])
+        text = line[:-2]
+        self.line = self._reader.known.get(text) or self._reader.line(text)
 
     def _check(self, line: bytes | bytearray) -> None:
         """Hold the limits against a line, complete or not."""

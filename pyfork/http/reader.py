@@ -64,7 +64,7 @@ class HeadReader:
         self._secret = False  # one of `SECRETS` was there
 
     def line(self, text: bytes) -> RequestLine:
-        """A request line, without its end, that is not too long. Raises ProtocolError."""
+        """A request line without its end, not `known` and not too long. Raises ProtocolError."""
         line = read_line(text)
         if len(text) <= _LINE and line.version == "1.1" and not line.authority:
             self.known.keep(text, line)
