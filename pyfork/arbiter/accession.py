@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from pyfork.arbiter.facts import Asked, Wish
+from pyfork.arbiter.facts import Alone, Asked, Wish
 from pyfork.arbiter.heritage import Predecessor
 from pyfork.arbiter.house import House
 from pyfork.ipc.messages import (
@@ -107,5 +107,6 @@ class Accession:
             log.info("upgrade: the arbiter before this one has left")
         elif not self.dismissed:
             log.warning("the arbiter before this one is gone: this one goes on")
+            self._house.supervisor.feed(Alone(), time.monotonic())
             if self._ready:
                 self._complete()

@@ -101,4 +101,9 @@ class Asked:
     wish: Wish | Reload | Scale
 
 
-Fact = Ready | Failed | Exited | Worn | Promised | Asked
+@record
+class Alone:
+    """The arbiter that serves until this one is ready is gone: no other process serves."""
+
+
+Fact = Ready | Failed | Exited | Worn | Promised | Asked | Alone

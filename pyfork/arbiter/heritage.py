@@ -168,7 +168,9 @@ def supervisor_for(config: Config, heritage: Heritage) -> Supervisor:
             size=heritage.size,
             workers=heritage.kept(),
         )
-    return Supervisor(policy(config), first=heritage.generation if heritage else 1)
+    if isinstance(heritage, Predecessor):
+        return Supervisor(policy(config), first=heritage.generation, replaces=True)
+    return Supervisor(policy(config))
 
 
 def scoreboard_for(heritage: Heritage) -> Scoreboard:

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from pyfork.arbiter.actions import Abandon, Abort, Action, Adopt, Finish, Kill, Retire, Spawn
 from pyfork.arbiter.facts import (
+    Alone,
     Asked,
     Exited,
     Fact,
@@ -54,8 +55,9 @@ BLAMELESS = frozenset({STOPPING, NOT_NEEDED})  # reasons for a kill that are not
 class Supervisor:
     """Keeps one generation of workers serving, and swaps it for the next."""
 
-    def __init__(self, policy: Policy, *, first: int = 1) -> None:
-        """``first`` is the number of the first generation."""
+    def __init__(self, policy: Policy, *, first: int = 1, replaces: bool = False) -> None:
+        """``first`` is the number of the first generation. ``replaces``: another arbiter serves
+        until this generation is complete, and goes on serving if it fails."""
         self._serving = Generation(first, policy, policy.workers)
         self._candidate: Generation | None = None
         self._workers: dict[int, Worker] = {}  # by serial; from Spawn to Exited
@@ -64,6 +66,7 @@ class Supervisor:
         self._reloads: list[Reload] = []  # asked for, not yet begun
         self._stop = Stop()
         self._finished = False
+        self._replaces = replaces
 
     @classmethod
     def resume(
@@ -125,6 +128,9 @@ class Supervisor:
         if isinstance(fact, Asked):
             self._record_wish(fact.wish, now)
             return
+        if isinstance(fact, Alone):
+            self._replaces = False
+            return
         worker = self._workers.get(fact.worker)
         if worker is None:
             return
@@ -175,7 +181,7 @@ class Supervisor:
         """Record that a worker on duty will serve no more. ``fatal``: another would fare alike."""
         generation = worker.generation
         generation.backoff(worker.slot).died(now, worker.lived(now))
-        if generation.adopted:
+        if generation.adopted or self._proved(generation):
             return
         if generation is self._serving and not fatal:
             if generation.policy.persistent:
@@ -184,6 +190,11 @@ class Supervisor:
             if generation.stillborn < STILLBORN_LIMIT:
                 return
         generation.failure = generation.failure or failure
+
+    def _proved(self, generation: Generation) -> bool:
+        """Whether it serves already, though not at full strength: then it is never given up,
+        since a slot whose boot failed may boot later (a deploy may not be complete yet)."""
+        return generation is self._serving and generation.anyone_ready and not self._replaces
 
     # Decisions.
 

@@ -7,6 +7,7 @@ import pytest
 
 from pyfork.arbiter.actions import Abandon, Abort, Action, Adopt, Finish, Kill, Retire, Spawn
 from pyfork.arbiter.facts import (
+    Alone,
     Asked,
     Exited,
     Fact,
@@ -236,6 +237,22 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             (31, [Exited(3, "exit status 1")], []),
             (31.5, [], [Spawn(4, 1, 1)]),
             (32, [Ready(4)], [Adopt(1)]),
+        ],
+    ),
+    "a boot that fails is not fatal once a worker was ready": (
+        TWO,
+        [
+            (0, [], [Spawn(1, 0, 1), Spawn(2, 1, 1)]),
+            (1, [Ready(1)], []),
+            (2, [Failed(2, "cannot import name", "Traceback")], [Spawn(3, 1, 1)]),
+            (2.1, [Exited(2, "exit status 3")], []),
+            (3, [Failed(3, "cannot import name", "Traceback")], []),
+            (3.1, [Exited(3, "exit status 3")], []),
+            (3.5, [], [Spawn(4, 1, 1)]),
+            (63.5, [], [Abort(4, LATE)]),
+            (64, [Exited(4, "killed by SIGABRT")], []),
+            (65, [Exited(1, "killed by SIGSEGV")], [Spawn(5, 0, 1), Spawn(6, 1, 1)]),
+            (66, [Ready(5), Ready(6)], [Adopt(1)]),
         ],
     ),
     "a dead worker is replaced at once, one that keeps dying is waited for": (
@@ -488,6 +505,18 @@ def test_limits_that_are_off() -> None:
     supervisor.feed(Ready(1), 1000)
     assert supervisor.actions(1000) == [Adopt(1)]
     assert supervisor.deadline() is None
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_boot_that_fails_ends_an_arbiter_in_whose_place_another_serves(alone: bool) -> None:
+    """Even where a worker was ready: an upgrade fails as a whole. Alone, the arbiter goes on."""
+    supervisor = Supervisor(TWO, first=5, replaces=True)
+    assert supervisor.actions(0) == [Spawn(1, 0, 5), Spawn(2, 1, 5)]
+    supervisor.feed(Ready(1), 1)
+    if alone:
+        supervisor.feed(Alone(), 1)
+    supervisor.feed(Failed(2, "cannot import name"), 2)
+    assert supervisor.actions(2) == [Spawn(3, 1, 5) if alone else Retire(1, 0)]
 
 
 def test_backoff_doubles_up_to_a_limit() -> None:
