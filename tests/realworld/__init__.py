@@ -1,0 +1,1 @@
+"""Real applications with real clients, compared with the server that their documentation names."""

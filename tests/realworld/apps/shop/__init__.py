@@ -1,0 +1,1 @@
+"""A Django project: ORM, sessions, admin, login, forms, uploads, async views, exports, chat."""

@@ -1,0 +1,140 @@
+"""Many visitors at once, each a thread with real clients, and all that went wrong for them."""
+
+import http.client
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from types import TracebackType
+
+import httpcore
+from websockets.exceptions import ConnectionClosed
+
+from tests.realworld.visit import Seen, Visit, Visitor, difference
+from tests.server import PATIENCE
+
+CLIENTS = 50
+_SERVICE_RESTART = 1012  # RFC 6455 7.4.2, IANA: what a WebSocket is told at a reload
+
+
+class Load:
+    """Visits by ``clients`` threads until the block is left; each must see what is expected.
+
+    Every other client keeps its connections. What a client may see besides: a WebSocket that is
+    closed because the service restarts, after `reloading` was called; after `stopping`, a refused
+    connection, and the end of a connection before any byte of an answer.
+    """
+
+    def __init__(
+        self, url: str, visit: Visit, expected: list[Seen], *, clients: int = CLIENTS
+    ) -> None:
+        self._url = url
+        self._visit = visit
+        self._expected = expected
+        self._over = threading.Event()
+        self._stopping = self._reloading = False
+        self._threads = [
+            threading.Thread(target=self._live, args=(number,)) for number in range(clients)
+        ]
+        self.visits: Counter[int] = Counter()  # that were as expected, by client
+        self.incidents: list[str] = []
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+        total, fewest = self.visits.total(), self._fewest()
+        print(f"{total} visits, {fewest} at least by each of {len(self._threads)} clients")
+
+    def wait_visits(self, count: int) -> None:
+        """Wait until every client has made ``count`` more visits."""
+        goal = self._fewest() + count
+        deadline = time.monotonic() + count * 2 * PATIENCE
+        while self._fewest() < goal:
+            assert not self.incidents, self.report
+            assert time.monotonic() < deadline, f"the load does not go on: {self.visits}"
+            time.sleep(0.02)
+
+    def reloading(self) -> None:
+        """From now on WebSockets may be told that the service restarts."""
+        self._reloading = True
+
+    def stopping(self) -> None:
+        """From now on a client that finds nobody is done."""
+        self._reloading = self._stopping = True
+
+    def wait_refused(self) -> None:
+        """Wait until every client has found that nobody serves any more."""
+        for thread in self._threads:
+            thread.join(2 * PATIENCE)
+            assert not thread.is_alive(), "a client still waits"
+
+    @property
+    def report(self) -> str:
+        """What went wrong, for people."""
+        return "\n".join(self.incidents[:10])
+
+    def _fewest(self) -> int:
+        return min(self.visits[number] for number in range(len(self._threads)))
+
+    def _live(self, number: int) -> None:
+        pause = random.Random(number)
+        name, kept = f"client-{number}", number % 2 == 1
+        with Visitor(self._url, name, kept=kept) as visitor:
+            while not self._over.is_set():
+                seen: list[Seen] = []
+                try:
+                    seen.extend(self._visit(visitor))
+                except Exception as error:  # noqa: BLE001 - whatever a client library raises
+                    if self._stopping and (refused(error) or closed(error)):
+                        return
+                    if not (self._reloading and restarts(error)):
+                        step = seen[-1].step if seen else "start"
+                        self.incidents.append(f"{name}, after {step}: {error!r}")
+                    continue
+                if wrong := difference(self._expected, seen):
+                    self.incidents.append(f"{name}, {wrong}")
+                else:
+                    self.visits[number] += 1
+                self._over.wait(pause.random() * 0.1)
+
+
+def refused(error: BaseException) -> bool:
+    """Whether it was caused by a connection that nobody accepted."""
+    return any(isinstance(each, ConnectionRefusedError) for each in causes(error))
+
+
+def closed(error: BaseException) -> bool:
+    """Whether it was caused by the end of a connection before any byte of an answer."""
+    ends = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+    return any(
+        isinstance(each, ends)
+        or (isinstance(each, httpcore.RemoteProtocolError) and "without sending" in str(each))
+        for each in causes(error)
+    )
+
+
+def restarts(error: BaseException) -> bool:
+    """Whether a WebSocket was told that the service restarts."""
+    return any(
+        isinstance(each, ConnectionClosed) and each.rcvd and each.rcvd.code == _SERVICE_RESTART
+        for each in causes(error)
+    )
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and all that it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,91 @@
+"""An application under pyfork and under the reference server: one visit, or a whole life."""
+
+import re
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.realworld.load import CLIENTS, Load
+from tests.realworld.reference import Reference
+from tests.realworld.visit import Seen, Visit, difference, make
+from tests.server import Server
+
+# Kinds of worker, and the options that make them.
+KINDS: dict[str, tuple[str, ...]] = {
+    "sync": ("-k", "sync", "-w", "2"),
+    "thread": ("-k", "thread", "--threads", "8", "-w", "2"),
+    "asgi": ("-k", "asgi", "-w", "2"),
+    "asgi-asyncio": ("-k", "asgi", "-w", "2", "--loop", "asyncio"),
+}
+
+_TROUBLE = re.compile(r"^.*(?:ERROR|CRITICAL|Traceback).*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """An application and how it is visited.
+
+    Args:
+        app: as on pyfork's command line.
+        reference: arguments of the interpreter that start the server of its documentation.
+        visit: what a client does.
+        env: environment of the application, the same under either server.
+        options: more of pyfork's command line.
+    """
+
+    app: str
+    reference: Sequence[str]
+    visit: Visit
+    env: dict[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
+
+    def serve(self, kind: str, directory: Path) -> Server:
+        """pyfork with this application, not started yet."""
+        options = (*KINDS[kind], *self.options)
+        return Server(self.app, *options, directory=directory, env=self.env)
+
+    def expected(self, directory: Path) -> list[Seen]:
+        """What a client sees of the reference server."""
+        with Reference(self.reference, directory=directory, env=self.env) as reference:
+            return make(self.visit, reference.url)
+
+
+def prove_visit(subject: Subject, kind: str, directory: Path) -> None:
+    """One visit sees what the reference server shows."""
+    expected = subject.expected(directory)
+    with subject.serve(kind, directory) as server:
+        wrong = difference(expected, make(subject.visit, server.urls[0]))
+        assert not wrong, wrong
+    assert_quiet(server)
+
+
+def prove_life(
+    subject: Subject, kind: str, directory: Path, *, clients: int = CLIENTS, rounds: int = 2
+) -> None:
+    """So does each of many clients, also during a reload and a stop.
+
+    Args:
+        rounds: visits of each client before, and after, the reload.
+    """
+    expected = subject.expected(directory)
+    with subject.serve(kind, directory) as server:
+        wrong = difference(expected, make(subject.visit, server.urls[0]))
+        assert not wrong, wrong
+        with Load(server.urls[0], subject.visit, expected, clients=clients) as load:
+            load.wait_visits(rounds)
+            load.reloading()
+            server.signal(signal.SIGHUP)
+            server.wait_log("generation 2 serves")
+            load.wait_visits(rounds)
+            load.stopping()
+            server.signal(signal.SIGTERM)
+            load.wait_refused()
+            assert server.wait() == 0
+        assert not load.incidents, load.report
+    assert_quiet(server)
+
+
+def assert_quiet(server: Server) -> None:
+    """Nothing that an operator would have to look at is in the log."""
+    assert not _TROUBLE.findall(server.log)
