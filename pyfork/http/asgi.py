@@ -147,11 +147,6 @@ class AsgiExchange(Exchange):
     def full(self) -> bool:
         return self.buffered > HIGH_WATER
 
-    @property
-    def client(self) -> str:
-        client = self.scope["client"] if self.scope is not None else None
-        return str(client[0]) if client else ""
-
     # The application's side.
 
     async def _run(self) -> None:

@@ -121,7 +121,8 @@ class Environs:
         if connection.trusted:  # its own word is kept as it came
             client, scheme = connection.engine.proxies.origin(block.said)
             if client:
-                environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client, ""
+                host, port = client
+                environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = host, str(port or "")
             if scheme:
                 environ["wsgi.url_scheme"] = scheme
         return environ

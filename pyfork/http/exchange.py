@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyfork.error")
 
-# Whatever the application raises is its own failure: logged, answered with 500, survived.
-APP_FAILURE = (Exception, SystemExit)
+# Whatever the application raises is its own failure: logged, answered with 500, survived. That is
+# more than Exception: sys.exit(), and what extensions in Rust raise when they panic, for two.
+APP_FAILURE = BaseException
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -202,8 +203,13 @@ class Exchange:
 
     @property
     def client(self) -> str:
-        """The client's address as the application sees it."""
-        return self.connection.peer_host
+        """The client's address as the application was given it, whatever it has made of that."""
+        connection = self.connection
+        if connection.trusted:
+            client, _ = connection.engine.proxies.origin(self.head.block.said)
+            if client is not None:
+                return client[0]
+        return connection.peer_host
 
     @property
     def method(self) -> str:

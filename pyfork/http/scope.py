@@ -65,7 +65,7 @@ class Scopes:
         if connection.trusted:
             client, scheme = connection.engine.proxies.origin(block.said)
             if client:
-                made = made | {"client": (client, 0)}
+                made = made | {"client": client}
             if scheme:
                 made = made | {"scheme": scheme}
         return made

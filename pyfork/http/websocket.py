@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyfork.config.settings import Config
 from pyfork.http.asgi import AsgiApp
+from pyfork.http.forwarded import Proxies
+from pyfork.http.forwarded_scopes import ForwardedScopes
 from pyfork.http.request import RequestHead
 from pyfork.http.scope import Scope
 
@@ -29,8 +31,6 @@ def uvicorn_config(
     """uvicorn's configuration for the parts of it that pyfork runs."""
     import uvicorn
 
-    networks = config.forwarded_allow_ips
-    trusted = "*" if networks == "*" else [str(network) for network in networks]
     prepared = uvicorn.Config(
         app,  # type: ignore[arg-type, unused-ignore]
         interface="asgi3",
@@ -40,8 +40,7 @@ def uvicorn_config(
         loop="none",
         log_config=None,
         root_path=config.root_path,
-        proxy_headers=True,
-        forwarded_allow_ips=trusted,
+        proxy_headers=False,  # see `ForwardedScopes`
         server_header=config.server_header,
         ws_max_size=config.ws_max_size or sys.maxsize,
         ws_ping_interval=config.ws_ping_interval,
@@ -49,6 +48,9 @@ def uvicorn_config(
         ws_per_message_deflate=config.ws_compression,
     )
     prepared.load()
+    prepared.loaded_app = ForwardedScopes(  # type: ignore[assignment, unused-ignore]
+        prepared.loaded_app, Proxies(config.forwarded_allow_ips)
+    )
     return prepared
 
 

@@ -174,11 +174,6 @@ class WsgiExchange(Exchange):
     def blocked(self) -> bool:
         return self.sender is not None
 
-    @property
-    def client(self) -> str:
-        address: str = (self.environ or {}).get("REMOTE_ADDR", self.connection.peer_host)
-        return address
-
     # The application's side. These run wherever the runner says.
 
     def start_response(

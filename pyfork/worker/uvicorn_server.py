@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from pyfork.config.settings import Config
+from pyfork.http.forwarded import Proxies
+from pyfork.http.forwarded_scopes import ForwardedScopes
 from pyfork.worker.app import App
 from pyfork.worker.uvicorn_lifespan import Lifespan
 
@@ -40,7 +42,6 @@ class Server(uvicorn.Server):
 
 def prepared(config: Config, app: App, context: "ssl.SSLContext | None") -> uvicorn.Config:
     """uvicorn's own settings, from ours; loaded."""
-    networks = config.forwarded_allow_ips
     settings = uvicorn.Config(
         app.callable,
         interface="asgi3" if app.interface == "asgi" else "wsgi",
@@ -49,7 +50,7 @@ def prepared(config: Config, app: App, context: "ssl.SSLContext | None") -> uvic
         log_config=None,
         access_log=config.access_logfile is not None,
         root_path=config.root_path,
-        forwarded_allow_ips="*" if networks == "*" else [str(network) for network in networks],
+        proxy_headers=False,  # see `ForwardedScopes`
         server_header=config.server_header,
         backlog=config.backlog,
         timeout_keep_alive=round(config.keep_alive),
@@ -60,6 +61,7 @@ def prepared(config: Config, app: App, context: "ssl.SSLContext | None") -> uvic
         ws_per_message_deflate=config.ws_compression,
     )
     settings.load()
+    settings.loaded_app = ForwardedScopes(settings.loaded_app, Proxies(config.forwarded_allow_ips))
     settings.ssl = context
     if config.lifespan != "off" and app.interface == "asgi":
         settings.lifespan_class = Lifespan
