@@ -25,11 +25,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from pyfork.cluster import is_exclusive, shared
+from pyfork.cluster import is_exclusive
 from pyfork.cluster.address import Place, place
 from pyfork.cluster.desk import Accepted, Desk
 from pyfork.cluster.link import ArbiterGone, Link
 from pyfork.cluster.reception import Reception
+from pyfork.cluster.shared import Copy, Sockets, Stage, harden
 from pyfork.ipc.messages import Closed, Held, Listening, QueryFile, QueryServer, Shared
 from pyfork.record import entity, field, record
 
@@ -45,15 +46,6 @@ class Refusal:
 
     text: str
     error: OSError
-
-
-@entity
-class _Copy:
-    """A handle under one of the script's descriptors."""
-
-    key: str
-    inode: int
-    is_stream: bool
 
 
 @entity(kw_only=True)
@@ -75,10 +67,13 @@ class Hooks:
     refusal: Refusal | None = None
     _bind: Bind = socket.socket.bind
     _listen: Listen = socket.socket.listen
-    _copies: dict[int, _Copy] = field(default_factory=dict)  # by fd
-    _undecided: dict[int, int] = field(default_factory=dict)  # fd -> inode, bound to port 0
+    copies: dict[int, Copy] = field(default_factory=dict)  # by fd
+    _sockets: Sockets = field(init=False)
     _paths: set[str] = field(default_factory=set)  # of socket files that the arbiter has made
     _zeros: dict[str, int] = field(default_factory=dict)  # how many a script has had of port 0
+
+    def __post_init__(self) -> None:
+        self._sockets = Sockets(self, socket.socket)
 
     def install(self) -> None:
         """From now on, for all sockets of this process."""
@@ -91,10 +86,11 @@ class Hooks:
 
         @wraps(listen)
         def shared_listen(sock: Any, *backlog: int) -> None:
-            self.listen(sock, sock, *backlog, accepts=shared.is_shared(sock))
+            self.listen(sock, sock, *backlog)
 
         socket.socket.bind = shared_bind  # type: ignore[method-assign]
         socket.socket.listen = shared_listen  # type: ignore[method-assign]
+        self._sockets.install()
         os.unlink = self._guarded(unlink)
         os.remove = self._guarded(remove)
 
@@ -111,8 +107,7 @@ class Hooks:
             if where.port == 0:
                 bind(sock, address)
                 if sock.type == socket.SOCK_STREAM:
-                    self._undecided[sock.fileno()] = _inode(sock.fileno())
-                    shared.hesitate(sock, self)
+                    self._note(sock.fileno(), "", Stage.UNDECIDED)
                 return None
             return self._share(sock, where)
         except ArbiterGone:
@@ -121,16 +116,11 @@ class Hooks:
             self.refusal = Refusal(where.text, error)
             raise
 
-    def listen(self, sock: Any, inner: Any, *backlog: int, accepts: bool) -> None:
-        """Listen on ``sock``.
-
-        Args:
-            inner: Python's own socket in it, or itself.
-            accepts: whether its accept() can be made to ask at a desk.
-        """
-        if self._undecided.get(sock.fileno()) == _inode(sock.fileno()):
+    def listen(self, sock: Any, inner: Any, *backlog: int) -> None:
+        """Listen on ``sock``; ``inner`` is Python's own socket in it, or itself."""
+        known = self.known(sock.fileno())
+        if known is not None and known.stage is Stage.UNDECIDED:
             self.decide(sock)
-            accepts = accepts or shared.is_shared(sock)
         copy, desk = self.copy(sock.fileno()), self.desk(sock.fileno())
         try:
             self._listen(desk.handle if desk else inner, *backlog)
@@ -138,14 +128,14 @@ class Hooks:
             self.refusal = Refusal(_shown(sock), error)
             raise
         if copy:
-            seen = desk is not None or self._receive(sock, copy, accepts=accepts)
-            self.link.say(Listening(copy.key, self.dispatch if seen else "shared"))
+            if desk is None and self.reception is not None:
+                self._receive(sock.fileno(), copy, self.reception)
+            self.link.say(Listening(copy.key, self.dispatch if self.reception else "shared"))
         self.serving()
 
     def decide(self, sock: Any) -> None:
         """A socket that was bound to port 0 is a server's: share it."""
-        shared.restore(sock)
-        self._undecided.pop(sock.fileno(), None)
+        self.undecide(sock.fileno())
         host, _, *rest = sock.getsockname()
         where = place(sock.family, sock.type, (host, 0, *rest))
         assert where
@@ -155,11 +145,14 @@ class Hooks:
         try:
             self._share(fresh, where)
             os.dup2(fresh.fileno(), sock.fileno(), inheritable=False)
-            self._copies[sock.fileno()] = self._copies.pop(fresh.fileno())
+            self.copies[sock.fileno()] = self.copies.pop(fresh.fileno())
         finally:
-            shared.restore(fresh)
             fresh.close()
-        shared.share(sock, self)
+        harden(sock)
+
+    def undecide(self, fd: int) -> None:
+        """A socket that was bound to port 0 is a client's, or known to be a server's."""
+        self.copies.pop(fd, None)
 
     def withdraw(self, sock: Any) -> None:
         """A shared socket is a client's: give it an own one on the same address."""
@@ -167,7 +160,6 @@ class Hooks:
         fd = sock.fileno()
         with fresh:
             self.forget(fd, lambda: os.dup2(fresh.fileno(), fd, inheritable=False))
-        shared.restore(sock)
         sock.settimeout(timeout)
         self.link.ask(lambda number: QueryFile(number, ""))  # until the arbiter has let go
         self._bind(sock, address)
@@ -175,33 +167,55 @@ class Hooks:
     def forget(self, fd: int, close: Callable[[], object] = lambda: None) -> None:
         """The script closes ``fd``, by ``close``. The arbiter hears so afterwards, and not before:
         it would believe that the address is free."""
-        copy = self._copies.pop(fd, None)
+        copy = self.copies.pop(fd, None)
         close()
-        if copy and copy.key not in {other.key for other in self._copies.values()}:
+        if copy and copy.key and copy.key not in self._keys():
             if self.reception:
                 self.reception.close(copy.key)
             self.link.say(Closed(copy.key))
 
-    def copy(self, fd: int) -> _Copy | None:
-        """The handle under ``fd``, if there is one."""
-        copy = self._copies.get(fd)
+    def known(self, fd: int) -> Copy | None:
+        """The entry of ``fd``, if what is open there is still the same."""
+        copy = self.copies.get(fd)
         return copy if copy and copy.inode == _inode(fd) else None
+
+    def copy(self, fd: int) -> Copy | None:
+        """The handle under ``fd``, if there is one."""
+        copy = self.known(fd)
+        return None if copy is None or copy.stage is Stage.UNDECIDED else copy
+
+    def adopt(self, fd: int) -> bool:
+        """Whether ``fd`` is a duplicate of a shared socket; it is in the table then."""
+        inode = _inode(fd)
+        for copy in list(self.copies.values()):
+            if inode and copy.inode == inode and copy.stage is not Stage.UNDECIDED:
+                self.copies[fd] = copy
+                return True
+        return False
 
     def is_known(self, inode: int) -> bool:
         """Whether this socket came this way."""
         if self.reception and inode in self.reception.inodes():
             return True
-        return any(copy.inode == inode for copy in list(self._copies.values()))
+        return any(copy.inode == inode for copy in list(self.copies.values()))
 
     def streams(self) -> list[int]:
         """The descriptors on which connections come."""
-        return [fd for fd, copy in list(self._copies.items()) if copy.is_stream and self.copy(fd)]
+        return [fd for fd, copy in list(self.copies.items()) if copy.is_stream and self.copy(fd)]
+
+    def end(self, fd: int, dead: socket.socket) -> None:
+        """Put a dead listener under ``fd``, which goes on to say what its name was."""
+        with socket.socket(fileno=os.dup(fd)) as listener:
+            name = listener.getsockname()
+        key, inode = self.copies[fd].key, _inode(dead.fileno())
+        self.copies[fd] = Copy(key, inode, is_stream=True, stage=Stage.ENDED, name=name)
+        os.dup2(dead.fileno(), fd, inheritable=False)
 
     # At a desk.
 
     def desk(self, fd: int) -> Desk | None:
         """The one under ``fd``, if there is one."""
-        copy = self._copies.get(fd)
+        copy = self.copies.get(fd)
         return self.reception.desk(copy.key) if copy and self.reception else None
 
     def accept(self, fd: int, timeout: float | None) -> Accepted:
@@ -212,13 +226,9 @@ class Hooks:
         """What listens, for whoever has questions to it. Raises OSError."""
         return self._desk(fd).handle
 
-    def name(self, fd: int) -> Any:
-        """The address on which it listens. Raises OSError."""
-        return self._desk(fd).name
-
     def copied(self, fd: int, new: int) -> None:
         """The script has made a duplicate."""
-        self._copies[new] = self._copies[fd]
+        self.copies[new] = self.copies[fd]
 
     def _desk(self, fd: int) -> Desk:
         desk = self.desk(fd)
@@ -226,30 +236,18 @@ class Hooks:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return desk
 
-    def _receive(self, sock: Any, copy: _Copy, *, accepts: bool) -> bool:
-        """Put a desk in the place of the listener, if there is to be one; whether there is."""
-        if self.reception is None:
-            return False
-        if not accepts:
-            log.warning(
-                "%s: its accept() cannot be seen, being of %s: it is shared, and what --dispatch, "
-                "--timeout and --max-requests say does not hold for it",
-                *(_shown(sock), type(sock)),
-            )
-            return False
-        fd = sock.fileno()
-        desk = self.reception.desk(copy.key) or self.reception.open(copy.key, fd)
+    def _receive(self, fd: int, copy: Copy, reception: Reception) -> None:
+        """Put a desk in the place of the listener."""
+        desk = reception.desk(copy.key) or reception.open(copy.key, fd)
         os.dup2(desk.fileno(), fd, inheritable=os.get_inheritable(fd))
-        copy.inode = _inode(fd)
-        shared.receive(sock, self)
-        return True
+        copy.inode, copy.stage, copy.name = _inode(fd), Stage.RECEIVED, desk.name
 
     # How.
 
     def _share(self, sock: Any, where: Place) -> None:
         """Put the handle under the descriptor of ``sock``. Raises OSError, ArbiterGone."""
         self._collect()
-        if where.key in {copy.key for copy in self._copies.values()} and not _reuses_port(sock):
+        if where.key in self._keys() and not _reuses_port(sock):
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))  # by this very process
         umask = _umask() if where.path else 0
         answer, fds = self.link.ask(
@@ -267,15 +265,22 @@ class Hooks:
             os.dup2(fds[0], fd, inheritable=os.get_inheritable(fd))
         finally:
             os.close(fds[0])
-        self._copies[fd] = _Copy(where.key, _inode(fd), sock.type == socket.SOCK_STREAM)
-        shared.share(sock, self)
+        self._note(fd, where.key, Stage.SHARED, is_stream=sock.type == socket.SOCK_STREAM)
+        harden(sock)
         if sock.type == socket.SOCK_DGRAM:
+            self._sockets.wait_for_datagrams()
             self.link.say(Listening(where.key))
             self.serving()
 
+    def _note(self, fd: int, key: str, stage: Stage, *, is_stream: bool = True) -> None:
+        self.copies[fd] = Copy(key, _inode(fd), is_stream, stage)
+
+    def _keys(self) -> set[str]:
+        return {copy.key for copy in list(self.copies.values())}
+
     def _collect(self) -> None:
         """Notice what was closed behind our back."""
-        for fd in [fd for fd in self._copies if not self.copy(fd)]:
+        for fd in [fd for fd in list(self.copies) if not self.known(fd)]:
             self.forget(fd)
 
     def _is_exclusive(self, where: Place) -> bool:

@@ -102,7 +102,7 @@ class Departure:
                 names.add(_port(listener.getsockname()))
                 dead = _dead_listener()
                 self._dead.append(dead)
-                os.dup2(dead.fileno(), fd, inheritable=False)
+                self.hooks.end(fd, dead)
                 listener.close()
         return names
 

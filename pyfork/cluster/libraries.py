@@ -4,6 +4,7 @@
     gevent        has a socket class of its own
     socketserver  accepts when select() has said so, and must not wait if another process was
                   faster: the socket that it believes to be blocking would
+    multiprocessing  sends a listener to a child: in the place of a desk, what is behind it
 
 Rules: a function for each library, a table of them; what is not imported is not touched.
 """
@@ -14,6 +15,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from socket import socket  # as it is before gevent's patch
 from types import ModuleType
 from typing import Any
 
@@ -49,7 +51,7 @@ def _change_gevent(module: ModuleType, hooks: Hooks) -> None:
     accept, getsockname, close = inner._accept, inner.getsockname, kind.close
 
     def listen(self: Any, *backlog: int) -> None:
-        hooks.listen(self, self._sock, *backlog, accepts=True)
+        hooks.listen(self, self._sock, *backlog)
 
     def accept_at_desk(self: Any) -> Any:
         fd = self.fileno()
@@ -91,10 +93,21 @@ def _change_socketserver(module: ModuleType, hooks: Hooks) -> None:
     server.get_request = get_request_now
 
 
+def _change_reduction(module: ModuleType, hooks: Hooks) -> None:
+    reduce_socket: Callable[[Any], Any] = module.__dict__["_reduce_socket"]
+
+    def reduce(sock: Any) -> Any:
+        desk = hooks.desk(sock.fileno())
+        return reduce_socket(desk.handle if desk else sock)
+
+    module.__dict__["register"](socket, reduce)
+
+
 CHANGES: dict[str, Change] = {
     "uvloop": _change_uvloop,
     "gevent._socket3": _change_gevent,
     "socketserver": _change_socketserver,
+    "multiprocessing.reduction": _change_reduction,
 }
 
 

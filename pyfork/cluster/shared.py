@@ -1,31 +1,67 @@
-"""Sockets of a script whose kernel side is shared with other processes.
+"""Python's sockets where their kernel side is shared with other processes.
 
 ``O_NONBLOCK`` belongs to what is shared. It is on, always, or one process would choose for all:
 of three that were woken by one connection, two would hang in accept(), and with it an event loop
-and whoever it was serving. Not for an instant, either: one that boots must not hang one that
-serves. Python turns it off for a socket without a timeout, and for no other. So one that the
-script believes to block has the longest timeout there is, and begins again when it is over.
+and its clients. Not for an instant, either: a worker that boots must not hang one that serves.
+Python turns it off for a socket without a timeout, and for no other. So a socket that the script
+believes to block has the longest timeout there is, and begins again when it is over.
 
-A socket becomes one of these by changing its class, not its identity: whoever has it has it still.
+A socket keeps its identity and its class: multiprocessing and trio ask for the very class. The
+methods of the class itself look whether the descriptor is in a table, which costs any other socket
+a lookup where it is opened, closed, or asked for its name, and nothing where it sends or receives.
 """
 
 import os
 import socket
 from collections.abc import Callable
-from functools import cache
+from enum import Enum
+from functools import wraps
 from typing import Any, Protocol
 
-_PATIENT = ("_accept", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into")
+from pyfork.record import entity
+
+_RECEIVING = ("recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into")
 _ENDLESS = 2_147_000.25  # seconds; a little less than a C int of milliseconds, and nobody's choice
+
+Method = Callable[..., Any]
+
+
+class Stage(Enum):
+    """What a descriptor of the script's is."""
+
+    UNDECIDED = 1  # bound to port 0 by this process alone; a server's if it asks for its port
+    SHARED = 2  # a copy of a handle
+    RECEIVED = 3  # not a socket any more, but a `Desk` in the place of one
+    ENDED = 4  # a dead listener in the place of one: this process is leaving
+
+
+@entity
+class Copy:
+    """A descriptor of the script's that is in the table."""
+
+    key: str  # of the handle; none while it is undecided
+    inode: int  # of what is open there
+    is_stream: bool
+    stage: Stage = Stage.SHARED
+    name: Any = None  # what getsockname() says once the socket itself cannot
 
 
 class Owner(Protocol):
-    """Who shares sockets, and is told what a script does with them."""
+    """Who has the table, and is told what a script does with its sockets."""
 
-    def __hash__(self) -> int: ...
+    copies: dict[int, Copy]  # by descriptor
+
+    def known(self, fd: int) -> Copy | None:
+        """The entry of ``fd``, if what is open there is still the same."""
+
+    def adopt(self, fd: int) -> bool:
+        """Whether ``fd`` is a duplicate of a shared socket; it is in the table then."""
 
     def decide(self, sock: Any) -> None:
         """The script asks for the port that the kernel chose."""
+
+    def undecide(self, fd: int) -> None:
+        """The script connects a socket that it has bound to port 0: it is a client's."""
 
     def withdraw(self, sock: Any) -> None:
         """The script connects: the socket is a client's."""
@@ -34,161 +70,179 @@ class Owner(Protocol):
         """The script closes, by ``close``."""
 
     def accept(self, fd: int, timeout: float | None) -> tuple[int, Any]:
-        """The script accepts on a socket that is `received`."""
+        """The script accepts at a desk."""
 
     def handle(self, fd: int) -> socket.socket:
-        """What listens in the place of it."""
-
-    def name(self, fd: int) -> Any:
-        """The address of that."""
+        """What listens in the place of a desk."""
 
     def copied(self, fd: int, new: int) -> None:
         """There are two of it."""
 
 
-class _Shared:
-    """What is put before the class of a shared socket."""
-
-    __slots__ = ()
-    owner: Owner
-
-    def settimeout(self, value: float | None) -> None:
-        super().settimeout(_ENDLESS if value is None else value)  # type: ignore[misc]
-
-    def gettimeout(self) -> float | None:
-        value: float | None = super().gettimeout()  # type: ignore[misc]
-        return None if value == _ENDLESS else value
-
-    timeout = property(gettimeout)
-
-    def setblocking(self, flag: bool) -> None:
-        self.settimeout(None if flag else 0.0)
-
-    def connect(self, address: Any) -> None:
-        self.owner.withdraw(self)
-        self.connect(address)  # it is of its own class again
-
-    def connect_ex(self, address: Any) -> int:
-        self.owner.withdraw(self)
-        return self.connect_ex(address)
-
-    def _real_close(self) -> None:
-        self.owner.forget(self.fileno(), super()._real_close)  # type: ignore[attr-defined, misc]
+def harden(sock: Any) -> None:
+    """Let ``sock`` wait as its script has said, and its descriptor never block."""
+    sock.settimeout(sock.gettimeout())
 
 
-def _patient(name: str) -> Callable[..., Any]:
-    """The method ``name``, that waits without end if the script has set no timeout."""
+def _put(kind: Any, name: str, method: Any) -> None:
+    """Methods, and not objects that are called: only those become bound."""
 
-    def method(self: Any, *args: Any, **keywords: Any) -> Any:
-        attempt = getattr(super(_Shared, self), name)
+    @wraps(getattr(kind, name))
+    def put(self: Any, *args: Any, **keywords: Any) -> Any:
+        return method(self, *args, **keywords)
+
+    setattr(kind, name, put)
+
+
+class Sockets:
+    """What the sockets of a class do, for one process; the methods as they were are behind."""
+
+    def __init__(self, owner: Owner, kind: Any) -> None:
+        self._owner = owner
+        self._is_patient = False
+        self._copies = owner.copies
+        self._kind = kind
+        self._plain_settimeout: Method = kind.settimeout
+        self._plain_gettimeout: Method = kind.gettimeout
+        self._plain_setblocking: Method = kind.setblocking
+
+    def install(self) -> None:
+        """Have the methods of the class look into the table."""
+        for name in ("_accept", "_real_close", "dup", "getsockname", "getsockopt", "setsockopt"):
+            _put(self._kind, name, self._where_known(name))
+        for name in ("connect", "connect_ex"):
+            _put(self._kind, name, self._connecting(name))
+        for name in ("settimeout", "setblocking", "gettimeout"):
+            _put(self._kind, name, getattr(self, name))
+        self._kind.timeout = property(self.gettimeout)
+
+    def wait_for_datagrams(self) -> None:
+        """Have them be waited for without end. Only where a script serves such a socket: all of
+        the class pay for it."""
+        if not self._is_patient:
+            self._is_patient = True
+            for name in _RECEIVING:
+                _put(self._kind, name, self._patient(name))
+
+    def _where_known(self, name: str) -> Method:
+        """The method ``name``: this class's own for a socket of the table."""
+        plain: Method = getattr(self._kind, name)
+        special: Method = getattr(self, f"_{name.removeprefix('_')}")
+
+        def method(sock: Any, *args: Any, **keywords: Any) -> Any:
+            if sock.fileno() in self._copies:
+                copy = self._owner.known(sock.fileno())
+                if copy is not None:
+                    return special(plain, copy, sock, *args, **keywords)
+            return plain(sock, *args, **keywords)
+
+        return method
+
+    def _connecting(self, name: str) -> Method:
+        """A socket that connects is a client's, and no more in the table."""
+        plain: Method = getattr(self._kind, name)
+
+        def method(sock: Any, address: Any, /) -> Any:
+            fd = sock.fileno()
+            if fd in self._copies and (copy := self._owner.known(fd)):
+                if copy.stage is Stage.UNDECIDED:
+                    self._owner.undecide(fd)
+                else:
+                    self._owner.withdraw(sock)
+            return plain(sock, address)
+
+        return method
+
+    def _patient(self, name: str) -> Method:
+        """The method ``name``, that waits without end if the script has set no timeout."""
+        plain: Method = getattr(self._kind, name)
+
+        def method(sock: Any, *args: Any, **keywords: Any) -> Any:
+            if sock.fileno() not in self._copies:
+                return plain(sock, *args, **keywords)
+            return self._patiently(plain, sock, *args, **keywords)
+
+        return method
+
+    # Timeouts.
+
+    def settimeout(self, sock: Any, value: float | None, /) -> None:
+        if value is None and self._is_shared(sock, new=True):
+            value = _ENDLESS
+        self._plain_settimeout(sock, value)
+
+    def setblocking(self, sock: Any, flag: bool, /) -> None:
+        if flag and self._is_shared(sock, new=True):
+            self._plain_settimeout(sock, _ENDLESS)
+        else:
+            self._plain_setblocking(sock, flag)
+
+    def gettimeout(self, sock: Any, /) -> float | None:
+        value: float | None = self._plain_gettimeout(sock)
+        return None if value == _ENDLESS and self._is_shared(sock) else value
+
+    def _is_shared(self, sock: Any, *, new: bool = False) -> bool:
+        fd = sock.fileno()
+        if fd in self._copies and (copy := self._owner.known(fd)):
+            return copy.stage is not Stage.UNDECIDED
+        return new and self._owner.adopt(fd)
+
+    # Sockets of the table.
+
+    def _accept(self, plain: Method, copy: Copy, sock: Any) -> tuple[int, Any]:
+        if copy.stage is Stage.RECEIVED:
+            return self._owner.accept(sock.fileno(), sock.gettimeout())
+        accepted: tuple[int, Any] = self._patiently(plain, sock)
+        return accepted
+
+    def _patiently(self, plain: Method, sock: Any, *args: Any, **keywords: Any) -> Any:
+        if self._plain_gettimeout(sock) is None:  # an object that was made of the descriptor
+            self.settimeout(sock, None)
         while True:
             try:
-                return attempt(*args, **keywords)
+                return plain(sock, *args, **keywords)
             except TimeoutError:
-                if self.gettimeout() is not None:
+                if self.gettimeout(sock) is not None:
                     raise
 
-    method.__name__ = name
-    return method
+    def _real_close(self, plain: Method, copy: Copy, sock: Any, *args: Any) -> None:
+        self._owner.forget(sock.fileno(), lambda: plain(sock, *args))
+
+    def _getsockname(self, plain: Method, copy: Copy, sock: Any) -> Any:
+        if copy.stage is Stage.UNDECIDED:
+            if _is_connected(sock):  # past Python's own class
+                self._owner.undecide(sock.fileno())
+            else:
+                self._owner.decide(sock)
+        return plain(sock) if copy.name is None else copy.name
+
+    def _getsockopt(self, plain: Method, copy: Copy, sock: Any, *args: Any) -> Any:
+        return self._asked(plain, copy, sock)(*args)
+
+    def _setsockopt(self, plain: Method, copy: Copy, sock: Any, *args: Any) -> None:
+        self._asked(plain, copy, sock)(*args)
+
+    def _asked(self, plain: Method, copy: Copy, sock: Any) -> Method:
+        """What has the options: a desk is no socket."""
+        if copy.stage is not Stage.RECEIVED:
+            return lambda *args: plain(sock, *args)
+        handle = self._owner.handle(sock.fileno())
+        return lambda *args: plain(handle, *args)
+
+    def _dup(self, plain: Method, copy: Copy, sock: Any) -> Any:
+        if copy.stage is not Stage.RECEIVED:
+            return plain(sock)
+        fd: int = sock.fileno()
+        made = plain(self._owner.handle(fd))  # a socket, or its family could not be asked for
+        os.dup2(fd, made.fileno(), inheritable=False)
+        self._owner.copied(fd, made.fileno())
+        made.settimeout(sock.gettimeout())
+        return made
 
 
-for _name in _PATIENT:
-    setattr(_Shared, _name, _patient(_name))
-
-
-class _Received(_Shared):
-    """It listens, and what is under its descriptor is no socket any more."""
-
-    __slots__ = ()
-
-    def _accept(self) -> tuple[int, Any]:
-        return self.owner.accept(self.fileno(), self.gettimeout())  # type: ignore[attr-defined]
-
-    def getsockname(self) -> Any:
-        return self.owner.name(self.fileno())  # type: ignore[attr-defined]
-
-    def getsockopt(self, *args: Any) -> Any:
-        return self.owner.handle(self.fileno()).getsockopt(*args)  # type: ignore[attr-defined]
-
-    def setsockopt(self, *args: Any) -> None:
-        self.owner.handle(self.fileno()).setsockopt(*args)  # type: ignore[attr-defined]
-
-    def dup(self) -> Any:
-        fd: int = self.fileno()  # type: ignore[attr-defined]
-        copy = self.owner.handle(fd).dup()  # a socket, or its family could not be asked for
-        os.dup2(fd, copy.fileno(), inheritable=False)
-        self.owner.copied(fd, copy.fileno())
-        _become(copy, _joined(_Received, _plain(copy), self.owner))
-        copy.settimeout(self.gettimeout())
-        return copy
-
-
-class _Undecided:
-    """Bound to port 0, by this process alone. If it asks for its port it is a server's."""
-
-    __slots__ = ()
-    owner: Owner
-
-    def getsockname(self) -> Any:
-        try:
-            self.getpeername()  # type: ignore[attr-defined]
-        except OSError:
-            self.owner.decide(self)
-        else:  # it was connected past this class
-            restore(self)
-        return self.getsockname()  # it is of another class now
-
-    def connect(self, address: Any) -> None:
-        restore(self)
-        self.connect(address)
-
-    def connect_ex(self, address: Any) -> int:
-        restore(self)
-        return self.connect_ex(address)
-
-
-@cache
-def _joined(first: type, kind: type, owner: Owner) -> type:
-    members = {"__slots__": (), "__module__": kind.__module__, "owner": owner}
-    return type(kind.__name__, (first, kind), members)
-
-
-def share(sock: Any, owner: Owner) -> None:
-    """Make ``sock`` one of a shared kind, if it is of Python's own class or derived from it."""
-    if isinstance(sock, socket.socket) and _become(sock, _joined(_Shared, _plain(sock), owner)):
-        sock.settimeout(sock.gettimeout())
-
-
-def receive(sock: Any, owner: Owner) -> None:
-    """Make a shared ``sock`` ask ``owner`` for connections. Others have to see to that."""
-    if is_shared(sock):
-        _become(sock, _joined(_Received, _plain(sock), owner))
-
-
-def is_shared(sock: Any) -> bool:
-    """Whether it is one of these."""
-    return isinstance(sock, _Shared)
-
-
-def hesitate(sock: Any, owner: Owner) -> bool:
-    """Have ``owner`` decide as soon as the script asks for the port. Whether that is possible."""
-    return isinstance(sock, socket.socket) and _become(
-        sock, _joined(_Undecided, _plain(sock), owner)
-    )
-
-
-def restore(sock: Any) -> None:
-    """Give ``sock`` its own class back."""
-    _become(sock, _plain(sock))
-
-
-def _plain(sock: Any) -> type:
-    return next(each for each in type(sock).__mro__ if not issubclass(each, _Shared | _Undecided))
-
-
-def _become(sock: Any, kind: type) -> bool:
+def _is_connected(sock: Any) -> bool:
     try:
-        sock.__class__ = kind
-    except TypeError:  # an unusual class of the script's own: it goes on as it is
+        sock.getpeername()
+    except OSError:
         return False
     return True

@@ -10,38 +10,63 @@ from typing import Any
 import pytest
 
 from pyfork.cluster import shared
+from pyfork.cluster.shared import Copy, Sockets
 from tests.server import PATIENCE
 
 
-class Watched(socket.socket):
-    """Looks at what it shares after each change, as another process might at that instant."""
-
-    hung: list[float | None]
-
-    def settimeout(self, value: float | None) -> None:
-        super().settimeout(value)
-        if os.get_blocking(self.fileno()):
-            self.hung.append(value)
-
-
 class Owner:
-    """Nobody."""
+    """Has the table, and hears nothing."""
 
-    def decide(self, sock: Any) -> None: ...
+    def __init__(self) -> None:
+        self.copies: dict[int, Copy] = {}
 
-    def withdraw(self, sock: Any) -> None: ...
+    def share(self, sock: socket.socket) -> None:
+        fd = sock.fileno()
+        self.copies[fd] = Copy("key", os.fstat(fd).st_ino, is_stream=True)
+        shared.harden(sock)
+
+    def known(self, fd: int) -> Copy | None:
+        copy = self.copies.get(fd)
+        return copy if copy and os.fstat(fd).st_ino == copy.inode else None
+
+    def adopt(self, fd: int) -> bool:
+        found = [each for each in self.copies.values() if each.inode == os.fstat(fd).st_ino]
+        if found:
+            self.copies[fd] = found[0]
+        return bool(found)
 
     def forget(self, fd: int, close: Callable[[], object]) -> None:
+        del self.copies[fd]
         close()
 
 
 @pytest.fixture
-def listener() -> Iterator[Watched]:
+def listener() -> Iterator[Any]:
+    owner: Any = Owner()
+    kind: Any = type("Socket", (socket.socket,), {})
+    Sockets(owner, kind).install()
+
+    class Watched(kind):  # type: ignore[misc]
+        """Looks at what it shares after each change, as another process might at that instant."""
+
+        hung = False
+
+        def settimeout(self, value: float | None) -> None:
+            super().settimeout(value)
+            self.look()
+
+        def setblocking(self, flag: bool) -> None:
+            super().setblocking(flag)
+            self.look()
+
+        def look(self) -> None:
+            self.hung |= os.get_blocking(self.fileno())
+
     with Watched() as made:
         made.bind(("127.0.0.1", 0))
         made.listen()
         os.set_blocking(made.fileno(), False)  # as the arbiter does
-        made.hung = []
+        owner.share(made)
         yield made
 
 
@@ -55,9 +80,8 @@ CHANGES: dict[str, Callable[[socket.socket], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_no_other_process_can_hang(
-    listener: Watched, change: Callable[[socket.socket], object]
+    listener: Any, change: Callable[[socket.socket], object]
 ) -> None:
-    shared.share(listener, Owner())
     change(listener)
     assert not listener.hung
     assert listener.gettimeout() is None
@@ -65,15 +89,25 @@ def test_no_other_process_can_hang(
     assert listener.getblocking()
 
 
-def test_a_copy_neither(listener: Watched) -> None:
-    shared.share(listener, Owner())
-    with socket.socket.dup(listener) as copy:
-        assert copy.gettimeout() is None
-        assert not os.get_blocking(copy.fileno())
+def test_a_copy_neither(listener: Any) -> None:
+    base = type(listener).__base__
+    copies = (base.dup(listener), base(fileno=os.dup(listener.fileno())))
+    for copy in copies:
+        with copy:
+            copy.setblocking(True)
+            assert copy.gettimeout() is None
+            assert not os.get_blocking(copy.fileno())
 
 
-def test_it_waits_as_the_script_has_said(listener: Watched) -> None:
-    shared.share(listener, Owner())
+def test_another_socket_is_what_it_always_was(listener: Any) -> None:
+    with type(listener).__base__() as other:
+        other.setblocking(True)
+        assert os.get_blocking(other.fileno())
+        with pytest.raises(OSError, match="Invalid argument"):
+            other.accept()
+
+
+def test_it_waits_as_the_script_has_said(listener: Any) -> None:
     listener.settimeout(0)
     with pytest.raises(BlockingIOError):
         listener.accept()
@@ -84,10 +118,9 @@ def test_it_waits_as_the_script_has_said(listener: Watched) -> None:
 
 
 def test_without_a_timeout_it_waits_without_end(
-    listener: Watched, monkeypatch: pytest.MonkeyPatch
+    listener: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared, "_ENDLESS", 0.01)  # it is over again and again
-    shared.share(listener, Owner())
     accepted: list[socket.socket] = []
     waiting = threading.Thread(target=lambda: accepted.append(listener.accept()[0]), daemon=True)
     waiting.start()
