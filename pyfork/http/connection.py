@@ -36,6 +36,7 @@ class Connection(Link):
     """The protocol of one HTTP/1 connection."""
 
     __slots__ = (
+        "answered",
         "closing",
         "current",
         "discarded",
@@ -67,6 +68,7 @@ class Connection(Link):
         self.refusal: ProtocolError | None = None  # to be answered when its turn comes
         self.unread = b""  # received and not parsed: too much waits before it
         self.serial = int(kept)  # heads received
+        self.answered = 0  # bytes of responses that were finished, while the sweep watches
         # Flags.
         self.quiet = True  # nothing is to be seen to but the current request, and a next one
         self.closing = False  # no request is taken after those that were
@@ -106,6 +108,7 @@ class Connection(Link):
             return
         if self.unread or self.upgrading is not None:  # or a loop delivers after pause_reading
             self.unread += data
+            self.pause_reading()
             return
         self.turn_taken = False
         if self.closing or (len(data) > SLICE and len(data) > self.parser.owed):
@@ -141,12 +144,16 @@ class Connection(Link):
         self.parser.release()
 
     def pause_writing(self) -> None:
+        """The output is above its high-water mark: no further request gets its turn."""
         self.write_paused = True
+        self.quiet = False
 
     def resume_writing(self) -> None:
         self.write_paused = False
         if self.current is not None:
             self.current.resume()
+        else:
+            self._schedule()
 
     # Called by the parser.
 
@@ -170,7 +177,7 @@ class Connection(Link):
             exchange.must_continue = block.expect_continue
         if not block.keep_alive:
             self.closing = True
-        if self.current is None and not self.turn_taken:
+        if self.current is None and not (self.turn_taken or self.write_paused):
             self.turn_taken = True
             self.current = exchange
             exchange.start()
@@ -206,12 +213,15 @@ class Connection(Link):
 
     def exchange_done(self, response: Response) -> None:
         """The current exchange's response has been written whole."""
-        self.current = None
+        if self.quiet and not (response.close or self.engine.draining):
+            self.current = None
+            return
+        current, self.current = self.current, None
         if self.lost:
             return
-        if self.quiet and not (response.close or self.engine.draining):
-            return
         self.quiet = False
+        if current is not None:
+            self.answered += _written(current)
         if response.close:
             self.closing = True
             for late in self.waiting:
@@ -222,6 +232,7 @@ class Connection(Link):
             self.waiting
             or self.unread
             or self.read_paused
+            or self.write_paused
             or self.closing
             or self.refusal is not None
             or self.upgrading is not None
@@ -229,7 +240,7 @@ class Connection(Link):
         ):  # there is something to see to between two requests
             self._schedule()
         else:
-            self.quiet = True
+            self.quiet = self.mark[0] != Phase.WRITE  # while it is, `sent` has to count
 
     def exchange_cut(self, exchange: "Exchange") -> None:
         """Its response cannot be completed: the client must not take it for whole."""
@@ -246,7 +257,7 @@ class Connection(Link):
 
     def update_reading(self) -> None:
         """Read on or stop, by what waits here."""
-        stop = bool(self.waiting or self.unread)
+        stop = bool(self.waiting or self.unread or self.upgrading)
         if self.incoming is not None and not self.incoming.finished:
             stop = stop or self.incoming.full
         if stop:
@@ -260,7 +271,7 @@ class Connection(Link):
     def phase(self) -> Phase:
         """What this connection waits for."""
         current = self.current
-        if self.transport.get_write_buffer_size() or self.transport.is_closing():
+        if self.unsent or self.transport.is_closing():
             return Phase.WRITE
         if self.lingering:
             return Phase.LINGER
@@ -274,6 +285,16 @@ class Connection(Link):
         if not (current.arrived or current.must_continue or self.read_paused):
             return Phase.BODY
         return Phase.APP if current.response is None else Phase.STREAM
+
+    def taken(self) -> int:
+        """Bytes of responses that the system has taken, but for a constant and framing.
+
+        Exact from the first call on: from then until the sweep sees another phase than WRITE,
+        all that is answered is counted.
+        """
+        self.quiet = False
+        current = _written(self.current) if self.current is not None else 0
+        return self.answered + current - self.unsent
 
     @property
     def ends_here(self) -> bool:
@@ -303,7 +324,7 @@ class Connection(Link):
     @property
     def movable(self) -> bool:
         """Whether another worker could serve it on: what was answered here has left."""
-        return self.idle and not self.transport.get_write_buffer_size()
+        return self.idle and not self.unsent
 
     def drain(self) -> None:
         """Part with an idle connection: to another worker if there is one, else close it.
@@ -384,13 +405,13 @@ class Connection(Link):
 
     def _schedule(self) -> None:
         """Give the next request its turn, in the next turn of the loop."""
-        if self.current is None and not self.scheduled:
+        if self.current is None and not (self.scheduled or self.write_paused):
             self.scheduled = True
             self.engine.loop.call_soon(self._next)
 
     def _next(self) -> None:
         self.scheduled = False
-        if self.lost or self.current is not None:
+        if self.lost or self.current is not None or self.write_paused:
             return
         self.turn_taken = True
         if self.waiting:
@@ -419,8 +440,12 @@ class Connection(Link):
             self.drain()
 
     def _upgrade(self, data: bytes) -> None:
-        """Hand the connection over, once the responses before it have left."""
-        if self.current is not None or self.waiting:
+        """Hand the connection over, once the responses before it have left.
+
+        What takes it over learns of the transport's buffer by its own callbacks: it begins with
+        one below the high-water mark.
+        """
+        if self.current is not None or self.waiting or self.write_paused:
             self.unread = data
             self.update_reading()
             return
@@ -464,3 +489,12 @@ class Connection(Link):
             self.transport.close()
         else:
             self.linger()
+
+
+def _written(exchange: "Exchange") -> int:
+    """Bytes of its response so far, without the framing of chunks."""
+    response = exchange.response
+    if response is None:
+        return 0
+    content = 0 if exchange.head.line.method == "HEAD" else exchange.length
+    return len(response.head) + content

@@ -47,8 +47,13 @@ def sweep(engine: Engine, limits: Limits, now: float) -> None:
     for connection in list(engine.connections):
         phase = connection.phase
         limit = limits.by_phase[phase]
-        mark = (phase, connection.serial, _progress(connection, phase, limit))
-        if mark != connection.mark:
+        progress = _progress(connection, phase, limit)
+        mark = (phase, 0 if phase is Phase.WRITE else connection.serial, progress)
+        # Only what the client takes is progress: more that waits for it is none.
+        stalled = phase is Phase.WRITE and mark[0] == connection.mark[0]
+        if stalled and progress < connection.mark[2]:
+            connection.mark = mark
+        elif mark != connection.mark:
             connection.mark = mark
             connection.since = now
             continue
@@ -63,9 +68,7 @@ def sweep(engine: Engine, limits: Limits, now: float) -> None:
 def _progress(connection: Connection, phase: Phase, limit: float) -> int:
     """A number that moves as bytes do. ``limit`` is the seconds that a phase may last without."""
     if phase is Phase.WRITE:
-        current = connection.current
-        sent = current.length if current is not None else 0
-        return sent - connection.transport.get_write_buffer_size()
+        return connection.taken()
     incoming = connection.incoming
     if incoming is None:
         return 0

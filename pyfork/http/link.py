@@ -90,6 +90,11 @@ class Link(asyncio.Protocol):
         poll.register(self.fileno(), select.POLLIN)
         return bool(poll.poll(0))
 
+    @property
+    def unsent(self) -> int:
+        """Bytes of output that the system has not taken yet."""
+        return self.transport.get_write_buffer_size()
+
     def write(self, data: bytes) -> None:
         """Write, unless the client is gone."""
         if not self.lost:

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -26,14 +27,19 @@ class Wire:
     """A client that sends what it is told to.
 
     ``small`` shrinks its receive buffer, so that the server soon notices that it does not read.
+    With ``tls`` it speaks TLS, and expects the certificate of 127.0.0.1.
     """
 
-    def __init__(self, port: int, *, small: bool = False) -> None:
+    def __init__(
+        self, port: int, *, small: bool = False, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.socket = socket.socket()
         if small:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.socket.settimeout(PATIENCE)
         self.socket.connect(("127.0.0.1", port))
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
         self.stream = self.socket.makefile("rb")
 
     def __enter__(self) -> "Wire":
