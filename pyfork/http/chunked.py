@@ -7,7 +7,7 @@ takes something else that the grammar does not have.
 import re
 
 from pyfork.errors import ProtocolError
-from pyfork.http.limits import Limits
+from pyfork.http.limits import Limits, line_size
 from pyfork.http.request import FIELD_LINE, TOKEN
 
 LINE = 1024  # bytes of one chunk-size line, its extensions included
@@ -29,7 +29,7 @@ class Chunked:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._left = 0  # bytes of chunk data to come, and 2 for the line end behind them
-        self._part = b""  # of a line that is arriving
+        self._part = bytearray()  # of a line that is arriving
         self._extensions = 0  # bytes of extensions so far
         self._trailers = -1  # bytes of trailer lines so far; -1 before the last chunk
         self._fields = 0  # trailer lines so far
@@ -65,14 +65,19 @@ class Chunked:
 
     def _line(self, data: bytes, at: int) -> int:
         newline = data.find(b"\n", at) + 1
-        line = self._part + data[at : newline or len(data)]
+        end = newline or len(data)
+        part = self._part
+        size = line_size(data, at, end)
+        if part or not newline:  # appended to a buffer: joined anew, pieces cost their square
+            part += memoryview(data)[at:end]
+            size = line_size(part, 0, len(part))
         sizes = self._trailers < 0
-        if len(line.rstrip(b"\r\n")) > (LINE if sizes else self._limits.field):
+        if size > (LINE if sizes else self._limits.field):
             raise ProtocolError(400, "a line of the chunked content is too long")
         if not newline:
-            self._part = line
-            return len(data)
-        self._part = b""
+            return end
+        line = bytes(part) if part else data[at:end]
+        part.clear()
         if sizes:
             self._size_line(line)
         elif line == b"\r\n":

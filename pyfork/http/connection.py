@@ -163,7 +163,7 @@ class Connection(Link):
         self.serial += 1
         self.quiet = False
         block = head.block
-        if block.upgrade == b"websocket" and self.engine.upgrade is not None:
+        if block.upgrade and head.handshake and self.engine.upgrade is not None:
             self.upgrading = head
             return
         exchange = self.engine.new_exchange(self, head)
@@ -474,9 +474,10 @@ class Connection(Link):
         if self.transport.is_closing():  # a response before it was cut
             return
         engine = self.engine
-        self.write(plain_error(error.status, str(error), **engine.heads.ours))
+        refused = Refused(self, error, self.parser.line)
+        self.write(plain_error(error.status, str(error), refused.method, **engine.heads.ours))
         if engine.access is not None:
-            engine.access.write(Refused(self, error.status, len(str(error)) + 1))
+            engine.access.write(refused)
         self.linger()
 
     def _end(self) -> None:

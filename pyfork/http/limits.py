@@ -10,6 +10,20 @@ if TYPE_CHECKING:
 
 UNLIMITED = sys.maxsize
 
+_LF, _CR = b"\n\r"
+
+
+def line_size(data: bytes | bytearray, start: int, end: int) -> int:
+    """Bytes of the line from ``start`` to ``end`` without its line end, as far as that is there.
+
+    The line end is one LF and one CR before it: each further CR is a byte of the line.
+    """
+    if end > start and data[end - 1] == _LF:
+        end -= 1
+    if end > start and data[end - 1] == _CR:
+        end -= 1
+    return end - start
+
 
 @record(kw_only=True)
 class Limits:

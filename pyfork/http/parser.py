@@ -11,7 +11,7 @@ from pyfork.errors import ProtocolError
 from pyfork.http.chunked import Chunked
 from pyfork.http.partial_head import PartialHead
 from pyfork.http.reader import HeadReader
-from pyfork.http.request import FieldBlock, RequestHead, RequestLine
+from pyfork.http.request import FieldBlock, RequestHead, RequestLine, read_start
 
 _SHORT = 4096  # bytes of a request that is remembered with its content
 
@@ -60,6 +60,7 @@ class Parser:
         "_error",
         "_last",
         "_left",
+        "_line",
         "_partial",
         "_pause",
         "_reader",
@@ -82,6 +83,7 @@ class Parser:
         # For one request.
         self.state = ParserState.BETWEEN
         self._partial: PartialHead | None = None  # a head that arrives in pieces
+        self._line: RequestLine | None = None  # of content that arrives, or of what was refused
         self._left = 0  # bytes of a Content-Length to come
         self._chunked: Chunked | None = None
         self._pause = False  # the request is a handshake: stop behind it
@@ -176,29 +178,42 @@ class Parser:
                         return data[at:]
         except ProtocolError as error:
             self._error = error
+            if self.state is _HEAD and self._partial is None:
+                self._line = read_start(data[at : data.find(b"\r\n", at)])
             self.forget()
             raise
         return b""
 
+    @property
+    def line(self) -> RequestLine | None:
+        """The request line of what arrives or was refused, as far as it was read.
+
+        None between requests, and where not even a method was read.
+        """
+        if self.state is _HEAD and self._partial is not None:
+            return self._partial.line or self._partial.start_of_line()
+        return None if self.state is _BETWEEN else self._line
+
     def _head(self, data: bytes, at: int) -> int:
         """Read a head, or some of one."""
         self.state = _HEAD
+        end = data.find(b"\r\n\r\n", at)
         if self._partial is None:
-            end = data.find(b"\r\n\r\n", at)
             if end >= 0:
                 found = self._reader.whole(data, at, end)
                 if found is not None:
                     return self._begin(*found, data, end + 4)
             self._partial = PartialHead(self._reader)
         partial = self._partial
-        block, end = partial.add(data, at)
+        # No head ends later: what is behind it is not copied for it.
+        block, end = partial.add(data, at, end + 4 if end >= 0 else len(data))
         if block is None:
             if partial.empty:
                 self.state = _BETWEEN
             return end
-        self._partial = None
         assert partial.line is not None
         head = RequestHead(partial.line, self._reader.block(block, partial.line))
+        self._partial = None
         return self._begin(head, block, data, end)
 
     def _begin(self, head: RequestHead, text: bytes, data: bytes, at: int) -> int:
@@ -210,7 +225,7 @@ class Parser:
         block = head.block
         length = block.content_length or 0
         self._remember(head, text, length)
-        self._pause = block.upgrade == b"websocket"
+        self._pause = head.handshake
         end = at + length
         if not block.chunked and end <= len(data):
             self.state = _BETWEEN
@@ -219,6 +234,7 @@ class Parser:
         if block.chunked:
             self._chunked = Chunked(self._reader.limits)
         self._left = length
+        self._line = head.line
         self.state = _BODY
         self._sink.head_received(head, whole=False)
         return at

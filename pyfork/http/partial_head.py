@@ -8,8 +8,9 @@ is too long as soon as it is too long, whatever the size of the pieces.
 import re
 
 from pyfork.errors import ProtocolError
+from pyfork.http.limits import line_size
 from pyfork.http.reader import HeadReader
-from pyfork.http.request import FIELD_LINE, TOKEN, RequestLine
+from pyfork.http.request import FIELD_LINE, TOKEN, RequestLine, read_start
 
 _START = re.compile(rb"%b|\r(?:\n|\Z)" % TOKEN)  # what a request line, or an empty one, begins with
 
@@ -34,33 +35,35 @@ class PartialHead:
         """Whether nothing of a request line has come."""
         return self._start == len(self._buffer) and self.line is None
 
-    def add(self, data: bytes, start: int) -> tuple[bytes | None, int]:
-        """Take ``data`` from ``start`` on.
+    def start_of_line(self) -> RequestLine | None:
+        """What a request line that is not complete, or was refused, says so far."""
+        return read_start(bytes(self._buffer[self._start :][: self._reader.limits.line]))
+
+    def add(self, data: bytes, start: int, stop: int) -> tuple[bytes | None, int]:
+        """Take ``data`` from ``start`` to ``stop``.
 
         Returns the field lines, with the empty one behind them, and where the head ended in
-        ``data``; or None and its length, when more must come. Raises ProtocolError.
+        ``data``; or None and ``stop``, when more must come. Raises ProtocolError.
         """
         buffer = self._buffer
-        buffer += memoryview(data)[start:]
+        buffer += memoryview(data)[start:stop]
         while True:
-            newline = buffer.find(b"\n", self._searched)
-            if newline < 0:
+            end = buffer.find(b"\n", self._searched) + 1
+            self._check(end or len(buffer))
+            if not end:
                 self._searched = len(buffer)
-                self._check(buffer[self._start :])
-                return None, len(data)
-            end = newline + 1
+                return None, stop
             line = bytes(buffer[self._start : end])
-            self._check(line)
-            self._start = self._searched = end
             if self.line is None:
                 self._request_line(line)
                 self._block = end
             elif line == b"\r\n":
-                return bytes(buffer[self._block : end]), len(data) - (len(buffer) - end)
+                return bytes(buffer[self._block : end]), stop - (len(buffer) - end)
             elif not FIELD_LINE.fullmatch(line):
                 raise ProtocolError(400, "invalid field line")
             else:
                 self._fields += 1
+            self._start = self._searched = end
 
     def _request_line(self, line: bytes) -> None:
         if line == b"\r\n" and not self._blank:
@@ -71,13 +74,16 @@ class PartialHead:
         text = line[:-2]
         self.line = self._reader.known.get(text) or self._reader.line(text)
 
-    def _check(self, line: bytes | bytearray) -> None:
-        """Hold the limits against a line, complete or not."""
+    def _check(self, end: int) -> None:
+        """Hold the limits against the line that arrives; ``end`` is its end, as far as it is here.
+
+        Nothing is copied: a line may come byte by byte.
+        """
         limits = self._reader.limits
-        size = len(line) - (line[-1:] == b"\n")
-        size -= line[size - 1 : size] == b"\r"
+        buffer, start = self._buffer, self._start
+        size = line_size(buffer, start, end)
         if self.line is None:
-            if line and not _START.match(line):
+            if end > start and not _START.match(buffer, start, end):
                 raise ProtocolError(400, "invalid request line")
             if size > limits.line:
                 raise ProtocolError(414, "the request line is too long")

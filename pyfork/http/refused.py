@@ -2,9 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from pyfork.errors import ProtocolError
+
 if TYPE_CHECKING:
     from pyfork.http.connection import Connection
-    from pyfork.http.request import Fields
+    from pyfork.http.request import Fields, RequestLine
 
 
 class _Unread:
@@ -20,19 +22,24 @@ class _Unseen:
 
 
 class Refused:
-    """What `log.atoms.Access` asks for; what is not known is "-"."""
+    """What `log.atoms.Access` asks for; what was not read is "-"."""
 
     method = target = "-"
     version = "1.1"
     elapsed = 0.0
     environ: object = None
 
-    def __init__(self, connection: "Connection", status: int, length: int) -> None:
-        """``length``: bytes of content that said why."""
+    def __init__(
+        self, connection: "Connection", error: ProtocolError, line: "RequestLine | None"
+    ) -> None:
+        """``line`` is the request line, as far as it was read."""
+        if line is not None:
+            self.method, self.version = line.method, line.version
+            self.target = line.target.decode("latin-1") or "-"
         self.client = connection.peer_host
         self.scheme = connection.scheme
-        self.status = status
-        self.length = length
+        self.status = error.status
+        self.length = 0 if self.method == "HEAD" else len(str(error)) + 1  # bytes of content
         self.request_headers: Fields = []
         self.response_headers: Fields = []
         self.line = _Unread()

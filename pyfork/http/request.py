@@ -21,6 +21,7 @@ _VALUE = rb"[\t\x20-\x7e\x80-\xff]"  # RFC 9110 5.5, obs-text included
 
 # A target is any visible ASCII: browsers send more than RFC 3986 has. No fragment, though (3.2).
 _REQUEST_LINE = re.compile(rb"(%b++) ([!\"$-~]++) HTTP/([0-9]\.[0-9])" % TOKEN)
+_START_OF_LINE = re.compile(rb"(%b{1,32}) +([!-~\x80-\xff]*)(?: HTTP/([0-9]\.[0-9]))?" % TOKEN)
 FIELD_LINE = re.compile(rb"%b++:%b*+\r\n" % (TOKEN, _VALUE))
 
 # IANA's registry of methods, and PURGE. What is not here gets 501 (RFC 9110 9.1), and so do
@@ -89,7 +90,7 @@ class FieldBlock:
     content_length: int | None = None
     chunked = False
     expect_continue = False  # the client waits for 100 before it sends its content
-    upgrade = b""  # in lower case; b"" where none is to be thought of
+    upgrade = b""  # a protocol that is offered, in lower case; websocket only without content
     text = b"\r\n"  # the lines, with an empty one behind them
     made: Any = None
     logged: list[object] | None = None
@@ -157,6 +158,11 @@ class RequestHead:
         """Of an absolute target, else the Host field's value."""
         return self.line.authority or self.block.host or b""
 
+    @property
+    def handshake(self) -> bool:
+        """Whether it asks for a WebSocket (RFC 6455 4.1): by GET, and without content."""
+        return self.block.upgrade == b"websocket" and self.line.method == "GET"
+
 
 def read_line(text: bytes) -> RequestLine:
     """A request line, without its end.
@@ -181,6 +187,18 @@ def read_line(text: bytes) -> RequestLine:
         line.path, line.query = target[:mark], target[mark + 1 :]
     line.doing = name + b" " + line.path
     return line
+
+
+def read_start(text: bytes) -> RequestLine | None:
+    """Method and target of a request line that is refused or not all there, for the log.
+
+    None where no method is complete. What is here was not checked.
+    """
+    match = _START_OF_LINE.match(text)
+    if match is None:
+        return None
+    name, target, number = match.groups()
+    return RequestLine(name.decode(), target, (number or b"1.1").decode())
 
 
 def _special_target(line: RequestLine) -> None:
@@ -259,8 +277,10 @@ def _set_chunked(block: FieldBlock, line: RequestLine, value: bytes) -> bool:
     """6.1, 6.3. Returns whether other codings, all unknown here, lie under ``chunked``."""
     if line.version == "1.0":
         raise ProtocolError(400, "Transfer-Encoding in HTTP/1.0")
-    codings = members(value)
-    if not codings or codings[-1] != b"chunked" or b"chunked" in codings[:-1]:
+    codings = [part.strip(b" \t") for part in value.lower().split(b",")]
+    if b"" in codings:  # a recipient may ignore it (RFC 9110 5.6.1), and a proxy may not
+        raise ProtocolError(400, "an empty transfer coding")
+    if codings[-1] != b"chunked" or b"chunked" in codings[:-1]:
         raise ProtocolError(400, "chunked is not the final transfer coding, once")
     block.chunked = True
     return len(codings) > 1
@@ -290,7 +310,7 @@ def _set_options(block: FieldBlock, line: RequestLine, found: dict[bytes, bytes]
         protocols = members(found[b"upgrade"])
         if b"websocket" not in protocols:
             block.upgrade = protocols[0] if protocols else b""
-        elif line.method == "GET" and not block.has_body:  # RFC 6455 4.1
+        elif not block.has_body:  # by which method is no matter of the fields: see `handshake`
             block.upgrade = b"websocket"
 
 

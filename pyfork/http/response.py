@@ -135,14 +135,19 @@ def begin(
     return Response(status, head, closing, content, chunked, left)
 
 
-def plain_error(status: int, text: str, *, date: bytes = b"", server: bytes = b"") -> bytes:
-    """A whole response that says why a request was refused, and that the connection ends."""
+def plain_error(
+    status: int, text: str, method: str = "", *, date: bytes = b"", server: bytes = b""
+) -> bytes:
+    """A whole response that says why a request was refused, and that the connection ends.
+
+    ``method`` is the request's, where it was read: HEAD gets no content (9.3.2).
+    """
     content = text.encode() + b"\n"
     fields = [(b"Content-Type", b"text/plain; charset=utf-8")]
     response = begin(
         None, status, None, fields, date=date, server=server, closing=True, length=len(content)
     )
-    return response.head + response.body(content)
+    return response.head if method == "HEAD" else response.head + response.body(content)
 
 
 def _status_line(status: int, reason: bytes | None) -> bytes:

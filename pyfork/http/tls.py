@@ -20,6 +20,7 @@ from pyfork.http.connection import Connection
 from pyfork.http.deadlines import LINGER, NEVER
 from pyfork.http.engine import Engine
 from pyfork.http.identities import environ, extension
+from pyfork.http.request import RequestLine, read_start
 from pyfork.http.response import plain_error
 
 log = logging.getLogger("pyfork.error")
@@ -125,7 +126,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         if not self._begun:
             self._begun = True
             if data[:1].isalpha():  # TLS begins with 0x16, and HTTP with a method
-                self._refuse()
+                self._refuse(read_start(data))
                 return
         self._incoming.write(data)
         if self._protocol is None:
@@ -178,12 +179,13 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         if not self._paused:
             self._deliver()
 
-    def _refuse(self) -> None:
+    def _refuse(self, line: RequestLine | None) -> None:
         """Somebody wrote http:// for https://: say so in the words that they understand."""
         self._eof_written = True
         engine = self._handshakes.engine
         why = "this port speaks TLS: write https://"
-        self._socket.write(plain_error(400, why, **engine.heads.ours))
+        method = "" if line is None else line.method
+        self._socket.write(plain_error(400, why, method, **engine.heads.ours))
         self._socket.write_eof()
         engine.loop.call_later(LINGER, self.abort)
 

@@ -82,6 +82,7 @@ def parts(head: RequestHead) -> dict[str, object]:
         "keep_alive": block.keep_alive,
         "expect_continue": block.expect_continue,
         "upgrade": block.upgrade,
+        "handshake": head.handshake,
     }
 
 
@@ -100,7 +101,12 @@ def read(
     """Feed ``raw`` to a new parser until it refuses or a handshake stops it."""
     outcome = Outcome()
     parser = Parser(reader or HeadReader(Limits(**limits)), outcome)
-    stream = pieces(raw, size) if isinstance(raw, bytes) else iter(raw)
+    drive(parser, outcome, pieces(raw, size) if isinstance(raw, bytes) else iter(raw))
+    return outcome
+
+
+def drive(parser: Parser, outcome: Outcome, stream: Iterator[bytes]) -> None:
+    """Feed ``stream`` as a connection does until the parser refuses or a handshake stops it."""
     for piece in stream:
         outcome.fed += len(piece)
         if (single := parser.single(piece)) is not None:  # as a connection does
@@ -112,11 +118,10 @@ def read(
         except ProtocolError as error:
             outcome.status = error.status
             break
-        if outcome.requests and outcome.requests[-1].head.block.upgrade == b"websocket":
+        if outcome.requests and outcome.requests[-1].head.handshake:
             outcome.rest = rest + b"".join(stream)
             break
         assert rest == b""
-    return outcome
 
 
 def read_everyhow(raw: bytes, **limits: int) -> Outcome:

@@ -99,6 +99,13 @@ REFUSED: list[tuple[int, int, bytes]] = [
     (13, 400, get(b"Transfer-Encoding: chunked;a=b\r\n")),
     (13, 400, get(b'Transfer-Encoding: "chunked"\r\n')),
     (13, 400, get(b"Transfer-Encoding:\r\n")),
+    # What 9110 5.6.1 lets a recipient ignore, another one in front may read otherwise.
+    (13, 400, get(b"Transfer-Encoding: chunked,\r\n")),
+    (13, 400, get(b"Transfer-Encoding: , chunked\r\n")),
+    (13, 400, get(b"Transfer-Encoding: ,,chunked\r\n")),
+    (13, 400, get(b"Transfer-Encoding: chunked, \t\r\n")),
+    (13, 400, get(b"Transfer-Encoding:\r\nTransfer-Encoding: chunked\r\n")),
+    (13, 400, get(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: \r\n")),
     (13, 501, get(b"Transfer-Encoding: gzip, chunked\r\n")),
     (13, 501, get(b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n")),
     (14, 400, get(b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")),

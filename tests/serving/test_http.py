@@ -106,6 +106,25 @@ def test_what_is_refused_ends_the_connection(server: Server, wire: Wire, row: st
     assert seen(server, "/refused") == 0
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HEAD / HTTP/1.1\r\n\r\n",
+        b"HEAD / HTTP/2.0\r\nHost: a\r\n\r\n",
+        b"HEAD /%b HTTP/1.1\r\nHost: a\r\n\r\n" % (b"a" * 9000),
+        b"HEAD / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n",
+        b"HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+    ],
+    ids=["host", "version", "target", "field", "content"],
+)
+def test_a_refused_head_has_no_content(wire: Wire, data: bytes) -> None:
+    wire.send(data)
+    answer = wire.read("HEAD")
+    assert answer.status >= 400
+    assert int(answer.headers["content-length"]) > 0
+    assert wire.stream.read() == b""
+
+
 def test_what_is_refused_waits_for_its_turn(wire: Wire) -> None:
     wire.send(request("POST", "/1", body=b"one") + fields(b"Host: a b") + BEHIND)
     assert [one.status for one in wire.read_all()] == [200, 400]

@@ -112,6 +112,17 @@ def test_plain_http_gets_an_answer(tmp_path: Path, loop: str) -> None:
         assert b"https://" in answer
 
 
+def test_plain_head_gets_no_content(tmp_path: Path) -> None:
+    with (
+        Server(APP, *Authority(tmp_path).options(), directory=tmp_path) as server,
+        socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client,
+    ):
+        client.sendall(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = client.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert answer.endswith(b"\r\n\r\n")
+
+
 @pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["nothing", "a part"])
 def test_a_handshake_has_its_time(tmp_path: Path, sent: bytes) -> None:
     """It counts as a connection meanwhile, and its end makes room for another."""
