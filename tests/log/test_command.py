@@ -73,5 +73,5 @@ def test_what_the_server_refuses_has_its_line_too(tmp_path: Path) -> None:
             answer = client.makefile("rb").read()
         assert answer.startswith(b"HTTP/1.1 400 ")
         length = len(answer.partition(b"\r\n\r\n")[2])
-        line = f"127.0.0.1 - - HTTP/1.1 400 {length}\n"
+        line = f"127.0.0.1 NO SUCH HTTP/1.1 400 {length}\n"
         server.until(lambda: server.out == line, "the access log says so")
