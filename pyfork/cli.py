@@ -190,7 +190,9 @@ def _run(
 ) -> int:
     from pyfork.arbiter.loop import Arbiter
     from pyfork.arbiter.watch import Watched
+    from pyfork.log import streams
 
+    streams.never_wait()
     # Imported here, once and before any fork, so that the workers share its memory pages and start
     # at once; by name, since only workers use it. What serves is not known before the app is, so
     # both gateways are; they have nearly everything in common.

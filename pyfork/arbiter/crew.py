@@ -43,6 +43,7 @@ class Crew:
     private: list[Callable[[], object]]  # closes what is the arbiter's alone: called in each child
     scoreboard: Scoreboard
     hooks: Hooks
+    lost: int = 0  # log lines that workers could not write which have ended
     _members: dict[int, Member] = field(default_factory=dict)  # by serial
 
     def __iter__(self) -> Iterator[Member]:
@@ -192,6 +193,7 @@ class Crew:
     def bury(self, member: Member) -> None:
         """It was waited for: give its things back."""
         del self._members[member.worker]
+        self.lost += member.line.lost
         self.hooks.gone(member.face)
         self._give_back(member)
 

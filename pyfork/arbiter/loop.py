@@ -25,6 +25,8 @@ from pyfork.log import setup
 
 log = logging.getLogger("pyfork.error")
 
+RETRY = 0.1  # seconds until the log's reader is tried again
+
 
 class Arbiter:
     """Holds the port and keeps the workers.
@@ -51,6 +53,7 @@ class Arbiter:
         self._heritage = heritage
         self._notes = notes
         self._spoilt: HookError | None = None  # why an exec comes to no new workers
+        self._retry_at: float | None = None  # to write log lines that wait for their reader
         self._house = furnish(config, heritage, reread=reread, worker_main=worker_main)
         self._parts = assemble(self._house, heritage, watched)
 
@@ -114,6 +117,7 @@ class Arbiter:
         parts.requests.settle()
         parts.accession.act()
         parts.herald.act(time.monotonic())
+        self._retry_at = None if setup.flush() else time.monotonic() + RETRY
 
     def _patience(self) -> float | None:
         """How long to wait for something to happen, at most."""
@@ -125,6 +129,7 @@ class Arbiter:
             parts.herald.deadline,
             house.ports.handles.deadline,
             parts.watch.deadline,
+            self._retry_at,
             house.generations.certificates.deadline,
         )
         times = [deadline for deadline in deadlines if deadline is not None]

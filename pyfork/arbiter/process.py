@@ -9,7 +9,6 @@ the caller lists, and the caller lists everything.
 
 import atexit
 import contextlib
-import faulthandler
 import importlib
 import logging
 import os
@@ -19,6 +18,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from pyfork.arbiter.signals import MEANINGS
+from pyfork.log import setup, stacks, streams
+from pyfork.log.sink import PATIENCE
 
 log = logging.getLogger("pyfork.error")
 
@@ -57,8 +58,8 @@ def _live(run: Callable[[], int], disown: Iterable[Callable[[], object]]) -> NoR
         status = _guarded(lambda: _be_oneself(run, disown))
         # The application's, only: the arbiter's were dropped at birth.
         _guarded(_run_exit_functions)
-        for stream in (sys.stdout, sys.stderr):
-            _flush(stream)
+        streams.flush()
+        setup.flush(PATIENCE)
     finally:
         os._exit(status)
 
@@ -71,8 +72,8 @@ def _be_oneself(run: Callable[[], int], disown: Iterable[Callable[[], object]]) 
     for close in disown:
         with contextlib.suppress(OSError):
             close()
-    with contextlib.suppress(OSError, ValueError, RuntimeError):  # there may be no stderr
-        faulthandler.enable()  # SIGABRT and crashes: write the stacks of all threads
+    streams.restore()
+    stacks.write_at_abort()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     return run()
 

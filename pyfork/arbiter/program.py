@@ -3,7 +3,6 @@
 Rules: runs in a child, or as the last thing that this process does; decides nothing.
 """
 
-import contextlib
 import logging
 import os
 import sys
@@ -13,6 +12,7 @@ from typing import IO
 from pyfork.config import unit
 from pyfork.errors import HookError
 from pyfork.ipc.nameless import nameless_file
+from pyfork.log.sink import say
 
 log = logging.getLogger("pyfork.error")
 
@@ -66,9 +66,7 @@ def attempt(
     try:
         become(command, unit.readdressed(environ, os.getppid(), os.getpid()), keep=keep)
     except OSError as error:
-        text = f"pyfork: error: cannot execute {command[0]}: {error.strerror}\n"
-        with contextlib.suppress(OSError):
-            os.write(2, text.encode(errors="replace"))
+        say(f"error: cannot execute {command[0]}: {error.strerror}")
     return 1
 
 

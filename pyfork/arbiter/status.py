@@ -17,6 +17,7 @@ from pyfork.arbiter.roster import Haste, State, Worker
 from pyfork.arbiter.supervisor import Supervisor
 from pyfork.arbiter.upgrade import Stage, Upgrade
 from pyfork.ipc.memory import resident
+from pyfork.log import setup
 from pyfork.net.listening import listening, queues
 
 
@@ -42,6 +43,9 @@ def describe(house: House, upgrade: Upgrade, *, uptime: float, now: float) -> di
         "last_reload": _outcome(generations.last, now),
         "upgrade": upgrade.stage.value if upgrade.stage is not Stage.NONE else None,
         "last_upgrade": _outcome(upgrade.last, now),
+        "log_lines_lost": setup.lost()
+        + house.crew.lost
+        + sum(member.line.lost for member in house.crew),
         "workers_wanted": serving.size,
         "workers": [
             _worker(member, known.get(member.worker), now)
@@ -106,4 +110,5 @@ def _worker(member: Member, known: Worker | None, now: float) -> dict[str, Any]:
         "doing": line.doing if line.in_flight else "",
         "busy": max(0.0, now - line.busy_since) if line.in_flight and line.busy_since else 0.0,
         "memory": resident(member.pid),
+        "log_lines_lost": line.lost,
     }

@@ -237,7 +237,11 @@ class Worker:
 
     def _tick(self) -> float | None:
         """Once in a while; how long until the next time, at most."""
-        return self._watch_limits() if self.ready or self.leaving else self._watch_boot()
+        settled = self.ready or self.leaving
+        patience = self._watch_limits() if settled else self._watch_boot()
+        flushed = logs.flush()
+        self.birth.line.lost = logs.lost()
+        return patience if flushed else min(patience or reception.BEAT, reception.BEAT)
 
     def _watch_limits(self) -> float | None:
         """While there is something to watch."""

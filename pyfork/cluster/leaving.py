@@ -23,6 +23,8 @@ from types import FrameType
 from pyfork.cluster.desk import Desk
 from pyfork.cluster.foreign import open_sockets
 from pyfork.cluster.hooks import Hooks
+from pyfork.log import setup, streams
+from pyfork.log.sink import PATIENCE
 from pyfork.record import entity, field
 
 MOMENT = 0.1  # seconds in which what was just accepted is read
@@ -69,9 +71,8 @@ class Departure:
         self._heard = not unheard
         if unheard:  # the signal alone would have ended it at once
             self._wait(monotonic() + CLEAN_UP)
-            for stream in (sys.stdout, sys.stderr):
-                with suppress(OSError, ValueError, AttributeError):
-                    stream.flush()
+            streams.flush()
+            setup.flush(PATIENCE)
             os._exit(self.status)
 
     def hurry(self, grace: float) -> None:

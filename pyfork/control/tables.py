@@ -32,6 +32,7 @@ def status(status: dict[str, Any]) -> str:
         *_page(status.get("broken")),
         *_last("reload", status["last_reload"]),
         *_last("upgrade", status["last_upgrade"]),
+        *_lost(status.get("log_lines_lost", 0)),
     ]
     workers = [_worker(each) for each in status["workers"]]
     return "\n".join([*lines, "", table(_HEADS, workers)] if workers else lines)
@@ -39,6 +40,12 @@ def status(status: dict[str, Any]) -> str:
 
 def _page(reason: str | None) -> list[str]:
     return [f"the application does not load, and clients are told why: {reason}"] if reason else []
+
+
+def _lost(lines: int) -> list[str]:
+    if not lines:
+        return []
+    return [f"{lines} log line{' was' if lines == 1 else 's were'} lost: nobody read them in time"]
 
 
 def servers(statuses: Iterable[dict[str, Any]]) -> str:

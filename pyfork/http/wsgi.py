@@ -162,10 +162,10 @@ class WsgiExchange(Exchange):
             self.body.close()
 
     def overdue(self, seconds: float) -> None:
-        import faulthandler
+        from pyfork.log.stacks import log_stacks
 
         line = f"{self.head.method} {self.head.path.decode('latin-1')}"
-        faulthandler.dump_traceback()
+        log_stacks(f"{line} has been running for {seconds:.0f} s")
         self.connection.engine.overdue(f"{line} has been running for {seconds:.0f} s")
         self.given_up = True
         self.fail(503, "no response in time")

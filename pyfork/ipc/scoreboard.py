@@ -30,7 +30,8 @@ from pyfork.ipc.nameless import nameless_file
     DEADLINE,
     ACCEPTING,
     ACCEPTED,
-) = range(8)
+    LOST,
+) = range(9)
 # The last ones stand before ``doing``: what the beginning of a request changes is written in one
 # go, and its end is one number.
 REQUESTS, BEGUN, BUSY_SINCE = 13, 14, 15
@@ -145,6 +146,8 @@ class Line:
     deadline = _time(DEADLINE, "The worker promises to move this before it passes; 0 = no promise.")
     accepting = _number(ACCEPTING, "1 while it accepts connections, and would take one more.")
     accepted = _number(ACCEPTED, "Connections that it has accepted since birth.")
+
+    lost = _number(LOST, "Log lines that could not be written since birth.")
 
     @property
     def in_flight(self) -> int:

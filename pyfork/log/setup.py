@@ -15,7 +15,7 @@ from pyfork.config.runtime import wants_colour
 from pyfork.config.settings import Config
 from pyfork.errors import ConfigError
 from pyfork.log.lines import LineFormatter
-from pyfork.log.sink import Sink, SinkHandler
+from pyfork.log.sink import PATIENCE, Sink, SinkHandler
 from pyfork.record import record
 
 ERROR = "pyfork.error"
@@ -35,6 +35,7 @@ class Identity(logging.Filter):
     slot: int | None = None
     generation: int | None = None
     text: str = ""
+    lost: int = 0  # lines that sinks could not write which are closed now
 
     def become(self, role: str, slot: int | None, generation: int | None) -> None:
         """From now on this process is ``role``."""
@@ -78,13 +79,46 @@ def configure(config: Config) -> None:
     elif not _is_external(config):
         logging.getLogger(ACCESS).setLevel(_NEVER)
     reclaim()
+    _limit_waits()
     for saved in before:
-        saved.close()
+        identity.lost += saved.close()
 
 
 def identify(role: str, slot: int | None = None, generation: int | None = None) -> None:
     """Say who this process is; every line of the error log has it from now on."""
-    current_identity().become(role, slot, generation)
+    identity = current_identity()
+    identity.become(role, slot, generation)
+    identity.lost = 0
+    for sink in sinks():
+        sink.begin()
+    _limit_waits()
+
+
+def _limit_waits() -> None:
+    """The arbiter never waits for the reader of a log; others do so for a moment."""
+    patience = 0.0 if current_identity().role == "arbiter" else PATIENCE
+    for sink in sinks():
+        sink.wait_for_room(patience)
+
+
+def sinks() -> list[Sink]:
+    """What this process logs into."""
+    handlers = (each for name in _OURS for each in logging.getLogger(name).handlers)
+    found = [handler.sink for handler in handlers if isinstance(handler, SinkHandler)]
+    return list({id(sink): sink for sink in found}.values())
+
+
+def flush(patience: float = 0.0) -> bool:
+    """Write lines that wait for room, for ``patience`` seconds; whether none waits any more."""
+    waiting = [sink for sink in sinks() if sink.is_waiting]
+    for sink in waiting:
+        sink.flush(patience)
+    return not any(sink.is_waiting for sink in waiting)
+
+
+def lost() -> int:
+    """How many lines this process could not write."""
+    return current_identity().lost + sum(sink.lost for sink in sinks())
 
 
 def current_identity() -> Identity:
@@ -109,13 +143,10 @@ def reopen() -> None:
 
     A file that cannot be opened is told in the error log, and its lines go on into the old one.
     """
-    sinks: dict[int, Sink] = {}
     for handler in _handlers():
-        if isinstance(handler, SinkHandler):
-            sinks[id(handler.sink)] = handler.sink
-        elif isinstance(handler, logging.FileHandler):
+        if isinstance(handler, logging.FileHandler):
             _attempt(partial(_reopen_file, handler), handler.baseFilename)
-    for sink in sinks.values():
+    for sink in sinks():
         _attempt(sink.reopen, sink.path)
 
 
@@ -264,8 +295,13 @@ class _Saved:
         for handler in self.handlers:
             self.logger.addHandler(handler)
 
-    def close(self) -> None:
+    def close(self) -> int:
+        """Close the handlers. Returns how many lines theirs could not write."""
+        lost = 0
         for handler in self.handlers:
             handler.close()
             if isinstance(handler, SinkHandler):
                 handler.sink.close()
+                lost += handler.sink.lost
+                handler.sink.lost = 0  # two handlers may have one
+        return lost

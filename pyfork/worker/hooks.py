@@ -6,6 +6,7 @@ import signal
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from pyfork.log import stacks
 from pyfork.worker.app import App
 
 if TYPE_CHECKING:
@@ -80,4 +81,4 @@ def _mind_abort(worker: "WorkerFace") -> None:
     faulthandler.disable()
     signal.signal(signal.SIGABRT, aborted)
     if was_on:
-        faulthandler.enable()
+        stacks.write_at_abort()

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("pyfork.error")
 
 BEAT = 1.0  # seconds between two looks at deadlines, memory and the clock
+RETRY = 0.1  # seconds until the log's reader is tried again
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:
@@ -193,8 +194,15 @@ class Worker:
         # A beat may be a whole BEAT old when the loop is taken: the app gets all of its timeout.
         self.line.deadline = now + timeout + BEAT if timeout else 0.0
         self.beat(now)
+        self._retry_logs()
         self._weigh()
         self.loop.call_later(BEAT, self._beat)
+
+    def _retry_logs(self) -> None:
+        """Write log lines that wait for their reader; again soon, if it does not take all."""
+        if not logs.flush():
+            self.loop.call_later(RETRY, self._retry_logs)
+        self.line.lost = logs.lost()
 
     def _weigh(self) -> None:
         """Ask for a replacement when the resident set has passed ``--max-memory``."""

@@ -1,0 +1,126 @@
+"""Writing to a descriptor without waiting for its reader.
+
+The standard streams are shared with other programs, which rely on O_NONBLOCK being as they left
+it: that flag belongs to the open file description, not to the descriptor. So a pipe or a terminal
+is opened anew, with a description of its own. Where the kernel refuses that (another user's pipe),
+a pipe takes RWF_NOWAIT per write, a terminal is opened as /dev/tty, and a socket takes
+MSG_DONTWAIT. Elsewhere (macOS) a short piece is written when poll(2) reports room.
+"""
+
+import contextlib
+import errno
+import fcntl
+import mmap
+import os
+import select
+import socket
+import stat
+import sys
+import termios
+from collections.abc import Callable
+from functools import partial
+
+ATOMIC = select.PIPE_BUF  # bytes that a pipe takes whole or not at all (POSIX write())
+
+_PIECE = 512  # bytes; the least PIPE_BUF that POSIX allows
+_ANEW = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_UNSUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+_TIOCGDEV = 0x80045432  # Linux: the device number of a terminal
+
+
+class Output:
+    """A descriptor that takes bytes without blocking.
+
+    ``write(data)`` returns how many bytes were taken; it raises BlockingIOError where there is no
+    room, and OSError. Up to ``whole`` bytes are taken together or not at all; up to ``direct``
+    bytes may be written by os.write() as well.
+    """
+
+    write: Callable[[bytes], int]
+
+    def __init__(self, fd: int, *, own: bool) -> None:
+        """``own``: ``fd`` is closed by `close`, and is non-blocking where it could block."""
+        self.fd = fd
+        self._own: int | socket.socket | None = fd if own else None
+        kind = os.fstat(fd).st_mode
+        self.whole = ATOMIC if stat.S_ISFIFO(kind) else 1 << 30
+        self.direct = self.whole
+        self.write = partial(os.write, fd)
+
+    @classmethod
+    def of_stream(cls, number: int) -> "Output":
+        """Of a descriptor that is shared with other processes: 1 or 2.
+
+        Raises:
+            OSError: it is not open.
+        """
+        kind = os.fstat(number).st_mode
+        if stat.S_ISREG(kind) or stat.S_ISDIR(kind):  # a regular file has no reader to wait for
+            return cls(number, own=False)
+        if stat.S_ISSOCK(kind):
+            return cls._of_socket(number)
+        for path in (f"/proc/self/fd/{number}", "/dev/tty"):
+            with contextlib.suppress(OSError):
+                fd = os.open(path, _ANEW)
+                if path != "/dev/tty" or _terminal(fd) == _terminal(number):
+                    return cls(fd, own=True)
+                os.close(fd)
+        output = cls(number, own=False)
+        output.direct = 0
+        output.write = output._no_wait if hasattr(os, "RWF_NOWAIT") else output._polled
+        return output
+
+    @classmethod
+    def _of_socket(cls, number: int) -> "Output":
+        output = cls(number, own=False)
+        timeout = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(None)  # or the new object would set O_NONBLOCK
+        try:
+            copy = output._own = socket.socket(fileno=os.dup(number))
+        finally:
+            socket.setdefaulttimeout(timeout)
+        output.direct = 0
+        output.write = lambda data: copy.send(data, socket.MSG_DONTWAIT)
+        return output
+
+    def await_room(self, length: int) -> None:
+        """Before more than ``whole`` bytes: see that no other process's line comes between.
+
+        Raises:
+            BlockingIOError: the pipe has no room for ``length`` bytes, and will have.
+        """
+        if self.whole == ATOMIC and hasattr(fcntl, "F_GETPIPE_SZ"):
+            held = int.from_bytes(fcntl.ioctl(self.fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+            pages = fcntl.fcntl(self.fd, fcntl.F_GETPIPE_SZ) // mmap.PAGESIZE
+            # A page is left for the next when a write does not fit: half of each may be empty.
+            if held and 2 * (held + length) // mmap.PAGESIZE + 2 > pages:
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    def close(self) -> None:
+        """Close what was opened; a shared descriptor stays open."""
+        own, self._own = self._own, None
+        if isinstance(own, socket.socket):
+            own.close()
+        elif own is not None:
+            os.close(own)
+
+    def _no_wait(self, data: bytes) -> int:
+        try:
+            return os.pwritev(self.fd, [data], -1, os.RWF_NOWAIT)
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+        self.write = self._polled
+        return self._polled(data)
+
+    def _polled(self, data: bytes) -> int:
+        poll = select.poll()
+        poll.register(self.fd, select.POLLOUT)
+        if not poll.poll(0):
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return os.write(self.fd, data[:_PIECE])
+
+
+def _terminal(fd: int) -> bytes:
+    """The device number of the terminal ``fd``. Raises OSError: it is none."""
+    return fcntl.ioctl(fd, _TIOCGDEV, bytes(4))

@@ -1,0 +1,29 @@
+"""The stacks of all threads: in the log, and on stderr when the process is aborted."""
+
+import faulthandler
+import logging
+from contextlib import suppress
+
+from pyfork.ipc.nameless import nameless_file
+from pyfork.log.output import Output
+
+log = logging.getLogger("pyfork.error")
+
+
+def write_at_abort() -> None:
+    """At SIGABRT and at crashes, write the stacks to stderr, which may take none of it.
+
+    Called again it does the same, after `faulthandler.disable`.
+    """
+    with suppress(OSError, ValueError, RuntimeError):  # there may be no stderr
+        # The descriptor stays open: faulthandler writes to it from a signal handler.
+        faulthandler.enable(Output.of_stream(2).fd)
+
+
+def log_stacks(why: str) -> None:
+    """Log the stack of each thread."""
+    with nameless_file("pyfork-stacks") as file:
+        faulthandler.dump_traceback(file.fileno())
+        file.seek(0)
+        stacks = file.read().decode(errors="backslashreplace").rstrip()
+    log.warning("%s; the stacks of all threads:\n%s", why, stacks)
