@@ -127,9 +127,11 @@ class WebSockets:
 
     def _dismiss(self, protocol: Any) -> None:
         """Close it when its handshake is over: until then uvicorn would answer with 500."""
+        if protocol not in self.connections:
+            return
         if protocol.handshake_complete:
             protocol.shutdown()
-        elif protocol in self.connections:
+        else:
             protocol.loop.call_later(SOON, self._dismiss, protocol)
 
     def abort(self) -> int:

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator
 from types import TracebackType
 
-import httpcore
 from websockets.exceptions import ConnectionClosed
 
 from tests.realworld.visit import Seen, Visit, Visitor, difference
@@ -88,6 +87,9 @@ class Load:
     def _fewest(self) -> int:
         return min(self.visits[number] for number in range(len(self._threads)))
 
+    def _phase(self) -> str:
+        return ", at the stop" if self._stopping else ""
+
     def _live(self, number: int) -> None:
         pause = random.Random(number)
         name, kept = f"client-{number}", number % 2 == 1
@@ -101,7 +103,8 @@ class Load:
                         return
                     if not (self._reloading and restarts(error)):
                         step = seen[-1].step if seen else "start"
-                        self.incidents.append(f"{name}, after {step}: {error!r}")
+                        chain = " from ".join(repr(each) for each in causes(error))
+                        self.incidents.append(f"{name}, after {step}: {chain}{self._phase()}")
                     continue
                 if wrong := difference(self._expected, seen):
                     self.incidents.append(f"{name}, {wrong}")
@@ -118,17 +121,15 @@ def refused(error: BaseException) -> bool:
 def closed(error: BaseException) -> bool:
     """Whether it was caused by the end of a connection before any byte of an answer."""
     ends = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
-    return any(
-        isinstance(each, ends)
-        or (isinstance(each, httpcore.RemoteProtocolError) and "without sending" in str(each))
-        for each in causes(error)
-    )
+    nothing = ("Server disconnected without sending a response.", "stream ends after 0 bytes")
+    return any(isinstance(each, ends) or str(each).startswith(nothing) for each in causes(error))
 
 
 def restarts(error: BaseException) -> bool:
-    """Whether a WebSocket was told that the service restarts."""
+    """Whether a WebSocket was told that the service restarts, or was lost when it was told."""
     return any(
-        isinstance(each, ConnectionClosed) and each.rcvd and each.rcvd.code == _SERVICE_RESTART
+        isinstance(each, ConnectionClosed)
+        and (each.rcvd is None or each.rcvd.code == _SERVICE_RESTART)
         for each in causes(error)
     )
 

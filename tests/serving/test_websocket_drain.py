@@ -1,6 +1,7 @@
 """A WebSocket whose handshake a drain interrupts."""
 
 import signal
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +23,11 @@ async def app(scope, receive, send):
     await receive()
 """
 
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
 
 def test_a_handshake_is_finished_and_then_told_to_come_back(tmp_path: Path) -> None:
     """It is a request like another: one that runs is answered, and not with 500."""
@@ -41,3 +47,26 @@ def test_a_handshake_is_finished_and_then_told_to_come_back(tmp_path: Path) -> N
             websocket.recv(PATIENCE)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1012
+
+
+def test_a_client_that_leaves_before_its_handshake_is_over_is_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "chat.py").write_text(APP)
+    options = ["--lifespan", "off"]
+    with (
+        Server("chat:app", *options, directory=tmp_path, cwd=tmp_path) as server,
+        ThreadPoolExecutor() as pool,
+    ):
+        with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
+            client.sendall(HANDSHAKE)
+            server.until((tmp_path / "asked").exists, "the application is asked")
+            (tmp_path / "asked").unlink()
+            opened = pool.submit(connect, f"ws://127.0.0.1:{server.port}/", open_timeout=PATIENCE)
+            server.until((tmp_path / "asked").exists, "it is asked for another client")
+            server.signal(signal.SIGHUP)
+            server.wait_log("generation 2 serves")
+        with pytest.raises(TimeoutError):  # the drain looks at both again and again
+            opened.result(0.2)
+        (tmp_path / "admitted").touch()
+        with opened.result(PATIENCE):
+            pass
+    assert "Exception in callback" not in server.log
