@@ -16,8 +16,9 @@ from pyfork.dev.fault import Fault
 from pyfork.errors import BootError
 from pyfork.http.asgi import AsgiGateway
 from pyfork.http.connection import Connection
-from pyfork.http.deadlines import Limits, sweep
+from pyfork.http.deadlines import Limits
 from pyfork.http.engine import Engine
+from pyfork.http.sweep import sweep
 from pyfork.ipc.scoreboard import Line
 from pyfork.net.address import Inet, Unix, parse
 

@@ -1,8 +1,8 @@
 """One client connection: bytes in, exchanges in order, bytes out.
 
-The connection owns the order of exchanges: one is answered at a time, the pipelined ones wait
-behind it, and nothing behind an error is ever looked at. Its socket is the business of `Link`. It
-keeps no timer: `phase` says what it waits for, and the sweep (`deadlines`) reads it once a second.
+The connection decides what is read, and how all ends: nothing behind an error is ever looked at.
+Whose turn it is to answer is the business of `Turns`, the socket that of `Link`. It keeps no
+timer: what it waits for is read off it once a second (`sweep`).
 """
 
 import asyncio
@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 from pyfork.errors import ProtocolError
 from pyfork.http.exchange import DISCARD
-from pyfork.http.link import Link
 from pyfork.http.parser import Parser, ParserState
-from pyfork.http.phase import Phase
 from pyfork.http.refused import Refused
 from pyfork.http.request import RequestHead
 from pyfork.http.response import Response, plain_error
+from pyfork.http.turns import Turns, written
 from pyfork.net.client import Client
 
 if TYPE_CHECKING:
@@ -32,25 +31,19 @@ SLICE = 64 * 1024
 LEAVING = 0.05  # seconds between two looks at whether a response has left, in a drain
 
 
-class Connection(Link):
+class Connection(Turns):
     """The protocol of one HTTP/1 connection."""
 
     __slots__ = (
-        "answered",
         "closing",
-        "current",
         "discarded",
         "incoming",
         "overrun",
         "parser",
-        "quiet",
         "refusal",
-        "scheduled",
         "serial",
-        "turn_taken",
         "unread",
         "upgrading",
-        "waiting",
     )
 
     def __init__(
@@ -61,20 +54,14 @@ class Connection(Link):
         # For the connection's life.
         self.parser = Parser(engine.reader, self)
         # Requests.
-        self.current: Exchange | None = None  # whose turn it is to answer
-        self.waiting: list[Exchange] = []  # pipelined behind it, in order
         self.incoming: Exchange | None = None  # whose body is arriving
         self.upgrading: RequestHead | None = None  # a WebSocket handshake, to be handed over
         self.refusal: ProtocolError | None = None  # to be answered when its turn comes
         self.unread = b""  # received and not parsed: too much waits before it
         self.serial = int(kept)  # heads received
-        self.answered = 0  # bytes of responses that were finished, while the sweep watches
         # Flags.
-        self.quiet = True  # nothing is to be seen to but the current request, and a next one
         self.closing = False  # no request is taken after those that were
         self.overrun = False  # more has come than was looked at
-        self.turn_taken = False  # a request began in this turn of the loop
-        self.scheduled = False  # the next one has its turn coming
         self.discarded = 0  # bytes of body dropped after an early response
 
     # Called by the transport.
@@ -137,23 +124,10 @@ class Connection(Link):
         self.lost = True
         self.engine.remove(self)
         current, self.current = self.current, None
-        for exchange in [current, *self.waiting]:
-            if exchange is not None and not exchange.finished:
-                exchange.disconnected()
-        self.waiting.clear()
+        if current is not None and not current.finished:
+            current.disconnected()
+        self.disconnect_waiting()
         self.parser.release()
-
-    def pause_writing(self) -> None:
-        """The output is above its high-water mark: no further request gets its turn."""
-        self.write_paused = True
-        self.quiet = False
-
-    def resume_writing(self) -> None:
-        self.write_paused = False
-        if self.current is not None:
-            self.current.resume()
-        else:
-            self._schedule()
 
     # Called by the parser.
 
@@ -177,13 +151,7 @@ class Connection(Link):
             exchange.must_continue = block.expect_continue
         if not block.keep_alive:
             self.closing = True
-        if self.current is None and not (self.turn_taken or self.write_paused):
-            self.turn_taken = True
-            self.current = exchange
-            exchange.start()
-        else:
-            self.waiting.append(exchange)
-            self._schedule()
+        self.take_turn(exchange)
 
     def body_received(self, data: bytes) -> None:
         exchange = self.incoming
@@ -221,12 +189,10 @@ class Connection(Link):
             return
         self.quiet = False
         if current is not None:
-            self.answered += _written(current)
+            self.answered += written(current)
         if response.close:
             self.closing = True
-            for late in self.waiting:
-                late.disconnected()
-            self.waiting.clear()
+            self.disconnect_waiting()
             self._end()
         elif (
             self.waiting
@@ -238,9 +204,9 @@ class Connection(Link):
             or self.upgrading is not None
             or self.engine.draining
         ):  # there is something to see to between two requests
-            self._schedule()
+            self.schedule()
         else:
-            self.quiet = self.mark[0] != Phase.WRITE  # while it is, `sent` has to count
+            self.quiet = not self.is_counting
 
     def exchange_cut(self, exchange: "Exchange") -> None:
         """Its response cannot be completed: the client must not take it for whole."""
@@ -250,8 +216,8 @@ class Connection(Link):
         if self.lost:
             return
         if response is not None and (response.chunked or response.left is not None):
-            self.closing = self.lingering = True
-            self.transport.close()  # framed: the end is missing and seen to be missing
+            self.closing = True
+            self.finish()  # framed: the end is missing and seen to be missing
         else:
             self.reset()
 
@@ -266,35 +232,6 @@ class Connection(Link):
             self.resume_reading()
 
     # Called by the engine and the sweep.
-
-    @property
-    def phase(self) -> Phase:
-        """What this connection waits for."""
-        current = self.current
-        if self.unsent or self.transport.is_closing():
-            return Phase.WRITE
-        if self.lingering:
-            return Phase.LINGER
-        if current is None:
-            state = self.parser.state
-            if state is ParserState.BETWEEN:
-                return Phase.IDLE if self.serial else Phase.FRESH
-            return Phase.HEAD if state is ParserState.HEAD else Phase.BODY
-        if current.blocked:
-            return Phase.WRITE
-        if not (current.arrived or current.must_continue or self.read_paused):
-            return Phase.BODY
-        return Phase.APP if current.response is None else Phase.STREAM
-
-    def taken(self) -> int:
-        """Bytes of responses that the system has taken, but for a constant and framing.
-
-        Exact from the first call on: from then until the sweep sees another phase than WRITE,
-        all that is answered is counted.
-        """
-        self.quiet = False
-        current = _written(self.current) if self.current is not None else 0
-        return self.answered + current - self.unsent
 
     @property
     def ends_here(self) -> bool:
@@ -345,7 +282,7 @@ class Connection(Link):
     def close_idle(self) -> None:
         """Close, unless the next request is here already: that one is answered first."""
         if self.idle and not self.readable():
-            self.transport.close()
+            self.finish()
 
     def forget(self) -> None:
         """Free what was kept for a next request."""
@@ -403,22 +340,7 @@ class Connection(Link):
         if not (self.closing and self.incoming is None):
             self.refuse(error)
 
-    def _schedule(self) -> None:
-        """Give the next request its turn, in the next turn of the loop."""
-        if self.current is None and not (self.scheduled or self.write_paused):
-            self.scheduled = True
-            self.engine.loop.call_soon(self._next)
-
-    def _next(self) -> None:
-        self.scheduled = False
-        if self.lost or self.current is not None or self.write_paused:
-            return
-        self.turn_taken = True
-        if self.waiting:
-            exchange = self.current = self.waiting.pop(0)
-            exchange.start()
-        if self.scheduled:
-            return
+    def between_turns(self) -> None:
         if self.current is None or self.current is self.incoming:
             self._read_on()
         if not self.parting:
@@ -471,8 +393,8 @@ class Connection(Link):
     def _answer_refusal(self) -> None:
         error = self.refusal
         assert error is not None
-        if self.transport.is_closing():  # a response before it was cut
-            return
+        if self.lingering or self.transport.is_closing():
+            return  # it was answered, or a response before it was cut
         engine = self.engine
         refused = Refused(self, error, self.parser.line)
         self.write(plain_error(error.status, str(error), refused.method, **engine.heads.ours))
@@ -486,16 +408,6 @@ class Connection(Link):
             return
         between = self.parser.state is ParserState.BETWEEN
         if between and not (self.engine.draining or self.overrun or self.readable()):
-            self.lingering = True
-            self.transport.close()
+            self.finish()
         else:
             self.linger()
-
-
-def _written(exchange: "Exchange") -> int:
-    """Bytes of its response so far, without the framing of chunks."""
-    response = exchange.response
-    if response is None:
-        return 0
-    content = 0 if exchange.head.line.method == "HEAD" else exchange.length
-    return len(response.head) + content

@@ -1,30 +1,30 @@
-"""The sweep: every deadline of every connection, read once a second.
+"""Deadlines of a connection, in the phase that it is in. Pure: no socket, no clock.
 
-No timer is set on the path of a request. A connection that still waits for the same thing as a
-second ago grows older; one that moved on starts anew. So a deadline is kept to a second.
+Two kinds. What a client does in one go (a head, the pause between two requests) has a time that
+no byte prolongs. What has any length (a body, a response) has a time in which so many bytes must
+move as its minimum rate makes: a pause ends a connection, and so does a trickle.
 """
 
+from math import inf
+
 from pyfork.config.settings import Config
-from pyfork.errors import ProtocolError
-from pyfork.http.connection import Connection
-from pyfork.http.engine import Engine
 from pyfork.http.phase import Phase
 from pyfork.record import record
 
-# Bytes a second that a client must send of a body: as many as this makes in body_timeout count
-# as progress, and a pause or a trickle does not.
-MIN_BODY_RATE = 500
-
 LINGER = 2.0  # seconds in which a client may read the last response before the socket closes
 
-NEVER = float("inf")
+NEVER = inf
+
+_AT_REST = frozenset((Phase.FRESH, Phase.IDLE))
+_RATED = frozenset((Phase.BODY, Phase.WRITE))
 
 
 @record
 class Limits:
-    """Seconds by phase."""
+    """For each phase, how long it may last, and what ends that time to begin anew."""
 
-    by_phase: tuple[float, ...]
+    seconds: tuple[float, ...]
+    progress: tuple[float, ...]  # bytes that must move in so many seconds
 
     @classmethod
     def from_config(cls, config: Config) -> "Limits":
@@ -39,52 +39,57 @@ class Limits:
             Phase.WRITE: config.write_timeout or NEVER,
             Phase.LINGER: LINGER,
         }
-        return cls(tuple(seconds[phase] for phase in Phase))
+        rates = {Phase.BODY: config.body_min_rate, Phase.WRITE: config.write_min_rate}
+        return cls(
+            tuple(seconds[phase] for phase in Phase),
+            tuple(_progress(seconds[phase], rates.get(phase, 0)) for phase in Phase),
+        )
 
 
-def sweep(engine: Engine, limits: Limits, now: float) -> None:
-    """Expire what is late. ``now`` is monotonic seconds."""
-    for connection in list(engine.connections):
-        phase = connection.phase
-        limit = limits.by_phase[phase]
-        progress = _progress(connection, phase, limit)
-        mark = (phase, 0 if phase is Phase.WRITE else connection.serial, progress)
-        # Only what the client takes is progress: more that waits for it is none.
-        stalled = phase is Phase.WRITE and mark[0] == connection.mark[0]
-        if stalled and progress < connection.mark[2]:
-            connection.mark = mark
-        elif mark != connection.mark:
-            connection.mark = mark
-            connection.since = now
-            continue
-        if phase is Phase.IDLE:
-            connection.forget()  # thousands may idle; who comes back is read anew
-        if engine.draining and engine.part is None and phase in (Phase.FRESH, Phase.IDLE):
-            limit = min(limit, LINGER)
-        if now - connection.since >= limit:
-            expire(connection, phase, now - connection.since)
+def _progress(seconds: float, rate: int) -> float:
+    """Without a rate, or without a time, any byte is progress."""
+    return max(1.0, seconds * rate) if seconds < NEVER else 1.0
 
 
-def _progress(connection: Connection, phase: Phase, limit: float) -> int:
-    """A number that moves as bytes do. ``limit`` is the seconds that a phase may last without."""
-    if phase is Phase.WRITE:
-        return connection.taken()
-    incoming = connection.incoming
-    if incoming is None:
-        return 0
-    if phase is Phase.BODY:
-        return int(incoming.received / (MIN_BODY_RATE * limit))
-    return incoming.received  # an application that takes its time over a body gets on
+class Wait:
+    """What one connection waits for, and since when. Times are in monotonic seconds."""
 
+    __slots__ = ("_base", "_first", "_serial", "_since", "phase")
 
-def expire(connection: Connection, phase: Phase, age: float) -> None:
-    """End what ``connection`` has waited for ``age`` seconds."""
-    if phase in (Phase.HEAD, Phase.BODY):
-        connection.refuse(ProtocolError(408, "the request took too long to arrive"))
-    elif phase is Phase.APP:
-        if connection.current is not None:
-            connection.current.overdue(age)
-    elif phase in (Phase.FRESH, Phase.IDLE):
-        connection.transport.close()
-    else:
-        connection.abort()
+    def __init__(self) -> None:
+        self.phase: Phase | None = None
+        self._serial = -1  # of the request that it is about
+        self._first = -1.0  # when the first byte of its head was seen
+        self._since = 0.0
+        self._base = 0  # bytes that had moved then
+
+    def age(self, phase: Phase, serial: int, moved: int, now: float, *, progress: float) -> float:
+        """Seconds that it has waited in ``phase``, without progress.
+
+        ``serial`` is the number of the request on its connection. ``moved`` counts the bytes that
+        have come, or that the client has taken. ``progress`` is how many of them begin the time
+        anew.
+        """
+        before, self.phase = self.phase, phase
+        if serial != self._serial:
+            self._serial = serial
+            self._first = -1.0
+            if phase is not Phase.WRITE:  # more requests do not make a client read
+                before = None
+        if phase is not before and not (phase in _AT_REST and before is Phase.HEAD):
+            self._begin(phase, moved, now)
+        elif phase in _RATED:
+            if moved - self._base >= progress:
+                self._begin(phase, moved, now)
+            else:
+                self._base = min(self._base, moved)
+        elif moved != self._base:  # an application that takes its time over a body gets on
+            self._begin(phase, moved, now)
+        return now - self._since
+
+    def _begin(self, phase: Phase, moved: int, now: float) -> None:
+        """Begin anew; but a head has begun when its first byte was seen, empty lines or not."""
+        if phase is Phase.HEAD:
+            self._first = now = self._first if self._first >= 0 else now
+        self._since = now
+        self._base = moved

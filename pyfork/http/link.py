@@ -1,17 +1,25 @@
 """The transport's side of a connection: who the peer is, reading and writing, ways to end.
 
-Knows nothing of requests. Keeps no timer: `mark` and `since` are the sweep's (see `deadlines`).
+Knows nothing of requests. Keeps no timer: `wait` is the sweep's.
+
+Nothing is written behind an end, whichever it was: `write` drops it, as it drops what a client
+that has gone would get.
 """
 
 import asyncio
+import fcntl
 import select
 import socket
 import struct
+import sys
+import termios
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from pyfork.net.client import Client
 
 if TYPE_CHECKING:
+    from pyfork.http.deadlines import Wait
     from pyfork.http.engine import Engine
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
@@ -26,16 +34,15 @@ class Link(asyncio.Protocol):
         "lingering",
         "lost",
         "made",
-        "mark",
         "parting",
         "peer_host",
         "peer_port",
         "read_paused",
         "scheme",
-        "since",
         "sockname",
         "transport",
         "trusted",
+        "wait",
         "write_paused",
     )
 
@@ -56,14 +63,13 @@ class Link(asyncio.Protocol):
             self._meet(client.peer)
         self.trusted = False  # the peer is a proxy whose X-Forwarded-* count
         # Changing.
-        self.lost = False
+        self.lost = False  # it has ended, or was made to: nothing is written or read any more
         self.lingering = False  # everything is sent; what still comes is dropped
         self.parting = False  # offered to another worker: not a byte is read meanwhile
         self.read_paused = False
         self.write_paused = False
         # The sweep's own.
-        self.mark: tuple[int, int, int] = (-1, 0, 0)
-        self.since = 0.0
+        self.wait: Wait | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -95,9 +101,16 @@ class Link(asyncio.Protocol):
         """Bytes of output that the system has not taken yet."""
         return self.transport.get_write_buffer_size()
 
+    def unacknowledged(self) -> int:
+        """Bytes of output that the system has taken and the client has not; 0 where none says."""
+        count = bytearray(4)
+        with suppress(OSError):
+            fcntl.ioctl(self.fileno(), termios.TIOCOUTQ, count)
+        return int.from_bytes(count, sys.byteorder)
+
     def write(self, data: bytes) -> None:
-        """Write, unless the client is gone."""
-        if not self.lost:
+        """Write, unless the client is gone, or has been told that nothing more comes."""
+        if not (self.lost or self.lingering):
             self.transport.write(data)
 
     def pause_reading(self) -> None:
@@ -117,6 +130,7 @@ class Link(asyncio.Protocol):
 
     def abort(self) -> None:
         """End at once, whatever runs."""
+        self.lost = True
         self.transport.abort()
 
     def reset(self) -> None:
@@ -124,7 +138,13 @@ class Link(asyncio.Protocol):
         sock = self.transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.lost = True
         self.transport.abort()
+
+    def finish(self) -> None:
+        """Close when everything that was written has left."""
+        self.lingering = True
+        self.transport.close()
 
     def linger(self) -> None:
         """Close our half and drop what comes, so that no reset overtakes the response.

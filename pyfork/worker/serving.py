@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from pyfork.http.asgi import AsgiGateway
 from pyfork.http.connection import Connection
-from pyfork.http.deadlines import Limits, sweep
+from pyfork.http.deadlines import Limits
 from pyfork.http.engine import Engine, Upgrade
+from pyfork.http.sweep import sweep
 from pyfork.http.wsgi import WsgiGateway
 from pyfork.ipc.messages import Keep, Message, Mind, Release, Take, Unmind
 from pyfork.net.client import Client

@@ -410,3 +410,23 @@ def test_an_app_that_answers_at_once_wants_no_body(server: Server, wire: Wire) -
     answers: list[Response] = wire.read_all()
     assert [one.status for one in answers] == [200]
     assert answers[0].headers["connection"] == "close"
+
+
+MALFORMED = request("POST", "/refused", "Transfer-Encoding: chunked") + b"zz\r\n\r\n"
+EARLY = request("POST", "/?unread=1", "Transfer-Encoding: chunked") + b"zz\r\n\r\n"
+
+
+@pytest.mark.parametrize("before", [1, 2, 50])
+def test_a_refusal_is_answered_once(server: Server, wire: Wire, before: int) -> None:
+    """Good requests and a malformed body in one segment."""
+    wire.send(request("GET", "/") * before + MALFORMED)
+    assert [each.status for each in wire.read_all()] == [200] * before + [400]
+    assert "RuntimeError" not in server.log
+
+
+def test_a_broken_body_behind_its_answer_gets_no_second_one(server: Server, wire: Wire) -> None:
+    """ASGI: the application has answered before the body was there."""
+    wire.send(request("GET", "/") + EARLY)
+    answers = [each.status for each in wire.read_all()]
+    assert answers in ([200, 200], [200, 400])
+    assert "RuntimeError" not in server.log

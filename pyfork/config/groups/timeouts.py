@@ -1,7 +1,7 @@
 """How long things may take. All are in seconds."""
 
 from pyfork.config.declare import group, setting
-from pyfork.config.values import SECONDS
+from pyfork.config.values import SECONDS, whole
 
 
 @group("Timeouts")
@@ -44,7 +44,8 @@ class TimeoutsSettings:
         30.0,
         SECONDS,
         flags="--header-timeout",
-        help="How long a client may take to send the head of a request; 0 for ever.",
+        help="How long a client may take to send the head of a request, however many bytes come; "
+        "0 for ever.",
     )
     body_timeout: float = setting(
         30.0,
@@ -52,9 +53,23 @@ class TimeoutsSettings:
         flags="--body-timeout",
         help="How long a client may pause while it sends a body; 0 for ever.",
     )
+    body_min_rate: int = setting(
+        500,
+        whole(0),
+        flags="--body-min-rate",
+        help="Bytes a second that a client has to send of a body: with fewer than this makes in "
+        "--body-timeout, the request is refused; 0 for any number.",
+    )
     write_timeout: float = setting(
         60.0,
         SECONDS,
         flags="--write-timeout",
         help="How long a client may pause while it reads a response; 0 for ever.",
+    )
+    write_min_rate: int = setting(
+        240,
+        whole(0),
+        flags="--write-min-rate",
+        help="Bytes a second that a client has to take of a response that waits for it: with "
+        "fewer than this makes in --write-timeout, the connection is cut; 0 for any number.",
     )
