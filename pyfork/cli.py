@@ -24,6 +24,7 @@ from pyfork.config.script import for_script
 from pyfork.config.settings import Config
 from pyfork.config.sources import FILES, Given
 from pyfork.errors import ConfigError, ExitStatus, PyforkError
+from pyfork.log.lines import indented
 
 if TYPE_CHECKING:
     from pyfork.arbiter.heritage import Heritage
@@ -45,9 +46,9 @@ def main(argv: Sequence[str]) -> int:
     try:
         return command(argv[1:]) if command else serve(argv)
     except PyforkError as error:
-        print(f"pyfork: error: {error}", file=sys.stderr)
+        print(f"pyfork: error: {indented(str(error))}", file=sys.stderr)
         if error.detail:
-            print(error.detail.rstrip(), file=sys.stderr)
+            print(indented(error.detail), file=sys.stderr)
         return error.status
 
 

@@ -99,7 +99,8 @@ def _notify(text: str) -> None:
 
 def _say(text: str) -> None:
     """No log is open yet. The workers must not lose this process to a stderr that nobody reads."""
-    data = f"pyfork: {text}\n".encode(errors="backslashreplace")
+    text = "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
+    data = f"pyfork: {text}\n".encode()
     anew = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     with contextlib.suppress(OSError):
         try:

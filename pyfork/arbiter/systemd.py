@@ -15,6 +15,7 @@ from pyfork.arbiter.house import House
 from pyfork.arbiter.roster import State
 from pyfork.arbiter.supervisor import Supervisor
 from pyfork.arbiter.upgrade import Upgrade
+from pyfork.log.lines import printable
 from pyfork.record import record
 
 log = logging.getLogger("pyfork.error")
@@ -40,7 +41,7 @@ class Situation:
     """Where the server is."""
 
     phase: Phase
-    status: str  # one line, for people
+    status: str  # one line, for people: another would be another message
     main: int | None  # pid of the arbiter that speaks for the service, where it is known
     last_reload: Outcome | None = None
     stop_limit: float = 0.0  # seconds that a graceful stop may take
@@ -118,7 +119,7 @@ def _status(supervisor: Supervisor, phase: Phase, last: Outcome | None) -> str:
         text += f"; generation {candidate.number} boots: "
         text += _count(supervisor, candidate.number, candidate.size)
     elif last and last.error:
-        text += f"; the last reload failed: {' '.join(last.error.split())}"
+        text += f"; the last reload failed: {printable(' '.join(last.error.split()))}"
     return text
 
 

@@ -12,6 +12,7 @@ from pyfork.config.options import Option, Verb, read
 from pyfork.config.usage import page
 from pyfork.control import client, tables
 from pyfork.errors import ConfigError, ExitStatus, PyforkError
+from pyfork.log.lines import printable
 from pyfork.record import record
 
 Say = Callable[[str], object]
@@ -40,7 +41,7 @@ class Asked:
     def who(self) -> str:
         """The server, for a message."""
         status = self.server.status
-        return f"{status['name'] or 'server'} (pid {status['pid']})"
+        return f"{printable(status['name'] or 'server')} (pid {status['pid']})"
 
     def tell(self, answer: dict[str, Any], text: str) -> None:
         """Say what has come, in the form that was asked for."""
@@ -51,7 +52,8 @@ class Asked:
         if self.options["json"]:
             self.say(json.dumps(answer))
         else:
-            detail = str(answer.get("detail") or "").rstrip()
+            answer = tables.readable(answer)
+            detail = answer.get("detail") or ""
             self.complain(f"pyfork: error: {what}: {answer['error']}")
             if detail:
                 self.complain(detail)

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pyfork.log.lines import indented, printable
+
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 _HEADS = (
     *("slot", "pid", "gen", "state", "age"),
@@ -23,6 +25,7 @@ _LEFT = {
 
 def status(status: dict[str, Any]) -> str:
     """One server: what it is, how it is, and a line for each worker."""
+    status = readable(status)
     where = ", ".join(status["addresses"]) or "no address any more"
     lines = [
         f"{_name(status)} (pid {status['pid']}), pyfork {status['version']}, serves "
@@ -50,6 +53,7 @@ def _lost(lines: int) -> list[str]:
 
 def servers(statuses: Iterable[dict[str, Any]]) -> str:
     """A line for each server, by what they can be told apart."""
+    statuses = map(readable, statuses)
     rows = [
         (
             each["name"] or "-",
@@ -82,7 +86,7 @@ def sockets(sockets: Iterable[dict[str, Any]]) -> str:
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Columns under ``heads``, as wide as need be."""
-    lines = [list(heads), *([_printable(str(cell)) for cell in row] for row in rows)]
+    lines = [list(heads), *([printable(str(cell)) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     aligned = [
         "  ".join(
@@ -127,7 +131,7 @@ def _worker(worker: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _name(status: dict[str, Any]) -> str:
-    return _printable(status["name"] or "server")
+    return status["name"] or "server"
 
 
 def _strength(status: dict[str, Any]) -> str:
@@ -143,9 +147,16 @@ def _last(what: str, last: dict[str, Any] | None) -> list[str]:
     if last["ok"]:
         return [f"last {what} {ago}"]
     told = f"last {what} failed {ago}: {last['error']}"
-    return [told, *(f"    {line}" for line in last["detail"].splitlines())]
+    return [told, *(f"    {line}" for line in last["detail"].split("\n") if line)]
 
 
-def _printable(text: str) -> str:
-    """What a client sent must not reach a terminal as it is."""
-    return "".join(each if each.isprintable() else "?" for each in text)
+def readable(answer: Any, key: str = "") -> Any:
+    """An answer whose text is for a terminal: clients and applications have a part in it."""
+    match answer:
+        case dict():
+            return {name: readable(value, name) for name, value in answer.items()}
+        case list():
+            return [readable(value) for value in answer]
+        case str():
+            return indented(answer) if key == "detail" else printable(answer)
+    return answer

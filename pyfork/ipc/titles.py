@@ -1,5 +1,7 @@
 """Process titles: what ``ps`` shows of each process of the tree."""
 
+from pyfork.log.lines import printable
+
 
 def arbiter_title(name: str | None, app: str | None) -> str:
     """``pyfork: arbiter [shop] shop.wsgi:app``."""
@@ -20,7 +22,7 @@ def show(title: str) -> None:
     """Make ``title`` the title of this process."""
     import setproctitle  # it looks at the environment when imported: not before it is needed
 
-    setproctitle.setproctitle(title)
+    setproctitle.setproctitle(printable(title))
 
 
 def _named(name: str | None) -> list[str]:

@@ -8,15 +8,33 @@ Rows = Sequence[tuple[str, str]]
 
 LINE = "[{asctime}] [{process}] [{levelname}]{identity} {message}"
 _TIME = "%Y-%m-%d %H:%M:%S %z"
-_UNPRINTABLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
-    ord("\n"): "\n",
-    ord("\t"): "\t",
-}
 
 
 def printable(text: str) -> str:
-    """Control characters are shown, not sent to the terminal."""
-    return text if text.isprintable() else text.translate(_UNPRINTABLE)
+    """``text`` as one line that moves no cursor: what is not printable is written as an escape.
+
+    These are the control characters of ASCII and C1, those that change the direction of text,
+    separators of lines, and all else that `str.isprintable` refuses.
+    """
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def indented(text: str) -> str:
+    """``text`` of several lines as one record: those after the first are indented.
+
+    So none of them begins like a record, whatever an exception's text may be.
+    """
+    first, *others = text.rstrip("\n").split("\n")
+    return "\n  ".join([printable(first), *map(printable, others)])
+
+
+def _shown(char: str) -> str:
+    if char.isprintable():
+        return char
+    code = ord(char)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def told(style: str = "", rows: Rows = ()) -> dict[str, object]:
@@ -28,7 +46,7 @@ def told(style: str = "", rows: Rows = ()) -> dict[str, object]:
 
 
 class LineFormatter(logging.Formatter):
-    """pyfork's own line. Control characters are shown, not sent to the terminal."""
+    """pyfork's own line, and below it the other lines of the message or a traceback."""
 
     def __init__(self, line: str = LINE) -> None:
         super().__init__(line, _TIME, style="{", defaults={"identity": ""})
@@ -38,5 +56,5 @@ class LineFormatter(logging.Formatter):
         return time.strftime(datefmt or _TIME, time.localtime(record.created))
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, and the traceback below it if there is one."""
-        return printable(super().format(record))
+        """The record as text that cannot be taken for two."""
+        return indented(super().format(record))

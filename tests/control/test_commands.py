@@ -249,3 +249,32 @@ def test_duration(seconds: float, text: str) -> None:
 
 def test_a_table_shows_nothing_that_a_terminal_would_obey() -> None:
     assert "\x1b" not in tables.table(("doing",), [("GET /\x1b[2J",)])
+
+
+def test_no_text_of_a_server_forges_a_line_of_its_status() -> None:
+    sent = "x\n\x1b[2J\u202e\u2028"
+    outcome = {"ok": False, "ago": 1.0, "error": sent, "detail": f"Traceback:\n{sent}"}
+    worker = {
+        "slot": 0,
+        "pid": 1,
+        "generation": 1,
+        "state": sent,
+        "age": 1.0,
+        "connections": 0,
+        "in_flight": 1,
+    }
+    status = {
+        **dict.fromkeys(("name", "app", "version", "state", "broken"), sent),
+        "pid": 1,
+        "addresses": [sent],
+        "generation": 1,
+        "uptime": 1.0,
+        "last_reload": outcome,
+        "last_upgrade": outcome,
+        "workers_wanted": 1,
+        "workers": [worker | {"requests": 0, "doing": sent, "busy": 2.0, "memory": None}],
+    }
+    text = tables.status(status)
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert all(line.startswith("    ") for line in text.split("\n") if "[2J" in line[:8])
+    assert text.count("\n") == 13

@@ -90,7 +90,41 @@ def test_traceback_keeps_its_lines(tmp_path: Path) -> None:
         error_log.exception("failed")
     lines = path.read_text().splitlines()
     assert lines[0].endswith("[ERROR] failed")
-    assert lines[-1] == "ValueError: x"
+    assert lines[1] == "  Traceback (most recent call last):"
+    assert lines[-1] == "  ValueError: x"
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ("\x1b[2J", r"\x1b[2J"),
+        ("\r", r"\x0d"),
+        ("\t", r"\x09"),
+        ("\x7f", r"\x7f"),
+        ("\x85", r"\x85"),
+        ("\x9b31m", r"\x9b31m"),
+        ("\u200e\u200f\u061c", r"\u200e\u200f\u061c"),
+        ("\u202a\u202b\u202c\u202d\u202e", r"\u202a\u202b\u202c\u202d\u202e"),
+        ("\u2066\u2067\u2068\u2069", r"\u2066\u2067\u2068\u2069"),
+        ("\u2028\u2029", r"\u2028\u2029"),
+        ("\ufeff\U000e0041", r"\ufeff\U000e0041"),
+        ("\ud800", r"\ud800"),
+        ("\n[2026-01-01] forged", "\n  [2026-01-01] forged"),
+        ("h\xe9 \u05d0 \u20ac \U0001f600", "h\xe9 \u05d0 \u20ac \U0001f600"),
+    ],
+)
+def test_what_came_from_outside_forges_no_line(tmp_path: Path, sent: str, shown: str) -> None:
+    path = to_file(tmp_path)
+    error_log.info("target %s|", sent)
+    try:
+        raise ValueError(sent)
+    except ValueError:
+        error_log.exception("failed")
+    text = path.read_text(encoding="utf-8")
+    assert f"target {shown}|\n" in text
+    assert text.endswith(f"\n  ValueError: {shown}\n")
+    records = [line for line in text.split("\n") if not line.startswith("  ")]
+    assert len(records) == 3  # the last is empty
 
 
 def test_file_is_appended_to(tmp_path: Path) -> None:
