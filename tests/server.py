@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPMessage
@@ -50,6 +50,7 @@ class Server:
         log: the file that the options make its log, if that is not stderr.
         ready: wait until every worker of the first generation is ready.
         clean: that TERM ends it with status 0 is checked at the end.
+        command: what stands in the place of ``python -m pyfork``.
         bind: without -b the port is one that is free; else what the configuration says.
     """
 
@@ -64,6 +65,7 @@ class Server:
         ready: bool = True,
         clean: bool = True,
         bind: bool = True,
+        command: Sequence[str] = (sys.executable, "-m", "pyfork"),
     ) -> None:
         self.directory = directory
         self._log = log or directory / "server.log"
@@ -71,7 +73,7 @@ class Server:
         self.clean = clean
         given = not bind or {"-b", "--bind"} & set(options)
         address = () if given else ("-b", "127.0.0.1:0")
-        self._command = [sys.executable, "-m", "pyfork", *address, *options, app]
+        self._command = [*command, *address, *options, app]
         self._cwd = cwd
         self._environ = environment() | (env or {})
         self._process: subprocess.Popen[bytes]

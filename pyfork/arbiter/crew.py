@@ -159,11 +159,13 @@ class Crew:
         self, member: Member, theirs: Channel, config: Config, ports: Ports, tls: "Tls | None"
     ) -> Birth:
         """What the process of ``member`` starts with."""
+        bound = ports.sockets(member.generation).values()
         return Birth(
             config=config,
             slot=member.slot,
             generation=member.generation,
             listeners=_places(member, ports),
+            addresses=tuple(each.getsockname() for each in bound),
             channel=theirs,
             line=member.line,
             scoreboard=self.scoreboard,

@@ -7,7 +7,6 @@ arbiter's death from that sibling, a dropped listener keeps its port. So the chi
 the caller lists, and the caller lists everything.
 """
 
-import atexit
 import contextlib
 import importlib
 import logging
@@ -17,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
+from pyfork.arbiter.finalization import finalize
 from pyfork.arbiter.signals import MEANINGS
 from pyfork.log import setup, stacks, streams
 from pyfork.log.sink import PATIENCE
@@ -56,8 +56,7 @@ def _live(run: Callable[[], int], disown: Iterable[Callable[[], object]]) -> NoR
     status = 1
     try:
         status = _guarded(lambda: _be_oneself(run, disown))
-        # The application's, only: the arbiter's were dropped at birth.
-        _guarded(_run_exit_functions)
+        finalize()
         streams.flush()
         setup.flush(PATIENCE)
     finally:
@@ -65,7 +64,6 @@ def _live(run: Callable[[], int], disown: Iterable[Callable[[], object]]) -> NoR
 
 
 def _be_oneself(run: Callable[[], int], disown: Iterable[Callable[[], object]]) -> int:
-    atexit._clear()
     signal.set_wakeup_fd(-1)
     for meaning in MEANINGS:
         signal.signal(meaning.number, signal.SIG_DFL)
@@ -76,11 +74,6 @@ def _be_oneself(run: Callable[[], int], disown: Iterable[Callable[[], object]]) 
     stacks.write_at_abort()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     return run()
-
-
-def _run_exit_functions() -> int:
-    atexit._run_exitfuncs()
-    return 0
 
 
 def _guarded(run: Callable[[], int]) -> int:

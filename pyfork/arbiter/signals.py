@@ -162,6 +162,10 @@ def page() -> str:
             "|---|---|",
             *rows,
             "",
+            "A worker is told what to do by the arbiter, and takes signals too: `TERM` has it "
+            "leave gracefully, `INT` and `QUIT` quickly, and another one takes its place; `USR1` "
+            "has it reopen its log files. The others have no effect there.",
+            "",
         ]
     )
 

@@ -56,6 +56,7 @@ def _birth(told: Start) -> Birth:
         slot=told.number,
         generation=0,
         listeners=(),
+        addresses=(),
         channel=Channel(socket(fileno=told.channel)),
         line=line,
         scoreboard=board,

@@ -25,6 +25,7 @@ class Birth:
     # Where to accept. Bound and listening, in the order of config.bind; or the one place where
     # the arbiter puts what it has accepted.
     listeners: tuple[socket.socket | Source, ...]
+    addresses: tuple[object, ...]  # of those listeners, as by getsockname
     channel: Channel  # the worker's end; EOF on it means that the arbiter is gone
     line: Line  # its line on the scoreboard; nobody else writes there
     scoreboard: Scoreboard  # to read

@@ -4,6 +4,7 @@ The child becomes a worker, loads the application, and lives as the class for it
 """
 
 import os
+import signal
 from importlib import import_module
 
 from pyfork.config.settings import Config
@@ -11,12 +12,13 @@ from pyfork.errors import BootError, ExitStatus, HookError
 from pyfork.ipc.birth import Birth
 from pyfork.ipc.messages import Failed
 from pyfork.log import setup as logs
-from pyfork.worker import hooks
+from pyfork.worker import ending, hooks
 from pyfork.worker.app import App, enter, load
 from pyfork.worker.bereavement import ends_with
 from pyfork.worker.life import Worker
 from pyfork.worker.privileges import drop_privileges
 from pyfork.worker.signals import leave_to_the_arbiter
+from pyfork.worker.termination import end_while_loading
 
 CLASSES = {
     "sync": "pyfork.worker.wsgi:WsgiWorker",
@@ -41,13 +43,18 @@ def main(birth: Birth) -> int:
         return stand_in(birth, wrong)
     except (BootError, HookError) as error:
         birth.channel.send(Failed(str(error), error.detail))
+        ending.limit(ending.FAILED, ExitStatus.BOOT)
         return ExitStatus.BOOT
+    except BaseException:
+        ending.limit(ending.FAILED, ExitStatus.FAILED)
+        raise
 
 
 def _settle_in(birth: Birth) -> None:
     """Become a worker: signals, environment, privileges."""
     config = birth.config
     leave_to_the_arbiter()
+    signal.signal(signal.SIGTERM, end_while_loading)
     os.environ["PYFORK_WORKER"] = str(birth.slot)
     drop_privileges(config)
     enter(config.chdir, config.pythonpath, config.env)

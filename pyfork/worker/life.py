@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Container, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyfork.errors import BootError, ExitStatus
@@ -32,8 +33,10 @@ from pyfork.ipc.titles import show, worker_title
 from pyfork.log import setup as logs
 from pyfork.net.credentials import Credentials
 from pyfork.record import asdict
-from pyfork.worker import hooks
+from pyfork.worker import descendants, ending, hooks
 from pyfork.worker.app import App
+from pyfork.worker.signals import blocked, leave_to_the_arbiter
+from pyfork.worker.termination import Termination, ignore
 
 if TYPE_CHECKING:
     import ssl
@@ -57,6 +60,15 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
+async def _cancel_tasks(patience: float) -> None:
+    """Cancel what the application has left running, and wait for its clean-up."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=patience)
+
+
 class Worker:
     """The life cycle. A subclass says what happens in it."""
 
@@ -76,6 +88,7 @@ class Worker:
         self.handoff = False  # others serve on, and take what idles
         self.changed = asyncio.Event()  # something that is waited for may have happened
         self._worn = False
+        self._termination: Termination
 
     # What a subclass fills in.
 
@@ -126,13 +139,35 @@ class Worker:
         """Live. Returns the exit status; raises BootError."""
         asyncio.set_event_loop(self.loop)
         self.loop.add_reader(self.birth.channel.fileno(), self._hear)
-        self.loop.add_signal_handler(signal.SIGTERM, self.retire, self.config.graceful_timeout)
-        self.loop.add_signal_handler(signal.SIGQUIT, self.retire, 0.0)
+        self._handle_signals()
+        self._keep_from_children()
         try:
-            return self.loop.run_until_complete(self._live())
+            status = self.loop.run_until_complete(self._live())
         except BootError:
-            self.loop.close()  # in development another worker takes its place, in this process
+            self._close_loop()  # in development another worker takes its place, in this process
             raise
+        self._end(status)
+        return status
+
+    def _handle_signals(self) -> None:
+        """What an operator may send to one worker."""
+        grace = self.config.graceful_timeout
+        leave = partial(self._signalled, signal.SIGTERM, grace)
+        self._termination = Termination(self.loop, leave)
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            self.loop.add_signal_handler(number, self._signalled, number, 0.0)
+        self.loop.add_signal_handler(signal.SIGUSR1, logs.reopen)
+
+    def _signalled(self, number: signal.Signals, grace: float) -> None:
+        if not self.leaving.is_set():
+            log.info("%s: this worker leaves", number.name)
+        self.retire(grace)
+
+    def _keep_from_children(self) -> None:
+        """Processes that the application forks get no descriptor of the worker's."""
+        birth = self.birth
+        private = (birth.channel, *birth.listeners)
+        descendants.disown(birth.addresses, private, self._termination)
 
     def retire(self, grace: float) -> None:
         """Leave: what runs has ``grace`` seconds. Asked again, the shorter time counts."""
@@ -141,8 +176,25 @@ class Worker:
             self.leave_by = leave_by
         if grace == 0.0 and self.birth.face is not None:
             hooks.interrupted(self.birth.face)
+        self._termination.tell()
         self.leaving.set()
         self.changed.set()
+
+    def _end(self, status: int) -> None:
+        """End the loop as `asyncio.run` does; the rest of the grace is for the interpreter."""
+        ending.limit(self.leave_by - time.monotonic(), status)
+        self.loop.run_until_complete(_cancel_tasks(ending.LEAST))
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self._close_loop()
+
+    def _close_loop(self) -> None:
+        """Close it; the signals that it handled have no effect any more."""
+        self._termination.release()
+        with blocked():
+            self.loop.close()
+            leave_to_the_arbiter()
+            for number in (signal.SIGTERM, signal.SIGQUIT):
+                signal.signal(number, ignore)
 
     async def _live(self) -> int:
         if not await self._boot():

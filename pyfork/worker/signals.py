@@ -1,6 +1,8 @@
 """Signals that are for the arbiter alone, and that a terminal or a manager sends to the group."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _FOR_THE_ARBITER = (
     signal.SIGINT,
@@ -20,3 +22,13 @@ def leave_to_the_arbiter() -> None:
     """
     for number in _FOR_THE_ARBITER:
         signal.signal(number, lambda *_: None)
+
+
+@contextmanager
+def blocked() -> Iterator[None]:
+    """What comes within the block is handled after it, by the handlers of then."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+
+from pyfork.worker.pool import Pool
 
 
 class ThreadRunner:
@@ -20,7 +22,7 @@ class ThreadRunner:
         self._loop = loop
         self._threads = threads
         self._changed = changed
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="pyfork")
+        self._pool = Pool(threads)
         self._running = 0  # steps in the pool, or waiting for it
 
     @property

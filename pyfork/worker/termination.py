@@ -1,0 +1,103 @@
+"""SIGTERM in a worker: pyfork's handler, and the one that the application installed, if it did.
+
+pyfork drains whatever the application's handler does, and a worker is mostly told to leave by a
+message. So the application's handler is called when the worker is told to leave, however it is
+told: once, in the main thread, before the drain. What it raises, SystemExit too, ends nothing.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from types import FrameType
+from typing import Any
+
+log = logging.getLogger("pyfork.error")
+
+_TERM = signal.SIGTERM
+
+
+def end_while_loading(number: int, frame: FrameType | None) -> None:
+    """The handler of SIGTERM until the worker has its loop: the process ends.
+
+    It is a function, since a handler of the application's may call the one that was before it;
+    then, with another handler in its place, this one does nothing.
+    """
+    if signal.getsignal(number) is end_while_loading:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+
+class Termination:
+    """Both handlers.
+
+    Args:
+        loop: has pyfork's handler from now on; what the application gives to its
+            ``add_signal_handler`` for SIGTERM is kept here.
+        leave: called in the loop after a SIGTERM.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, leave: Callable[[], None]) -> None:
+        self._loop = loop
+        self._leave = leave
+        self._called = False
+        self._theirs = _called_with_signal(signal.getsignal(_TERM))
+        self._add, self._remove = loop.add_signal_handler, loop.remove_signal_handler
+        self._add(_TERM, self._received)
+        self._ours = signal.getsignal(_TERM)
+        loop.add_signal_handler = self._add_theirs  # type: ignore[method-assign, assignment]
+        loop.remove_signal_handler = self._remove_theirs  # type: ignore[method-assign, assignment]
+
+    def tell(self) -> None:
+        """The worker is told to leave: call the application's handler, unless it was called."""
+        installed = signal.getsignal(_TERM)
+        theirs = self._theirs if installed == self._ours else _called_with_signal(installed)
+        if self._called or theirs is None:
+            return
+        self._called = True
+        try:
+            theirs()
+        except (SystemExit, KeyboardInterrupt):
+            log.debug("the application's handler of SIGTERM ends the program: it is ending")
+        except BaseException:
+            log.exception("the application's handler of SIGTERM failed")
+
+    def release(self) -> None:
+        """The loop is about to be closed: its methods are its own again."""
+        del self._loop.add_signal_handler, self._loop.remove_signal_handler
+
+    def is_ours(self) -> bool:
+        """Whether the application left the handler alone."""
+        return signal.getsignal(_TERM) in (self._ours, ignore)
+
+    def _received(self) -> None:
+        """In the loop. Python itself has called a handler that replaced ours."""
+        if signal.getsignal(_TERM) != self._ours:
+            self._called = True
+        self._leave()
+
+    def _add_theirs(self, number: int, callback: Callable[..., object], *args: Any) -> None:
+        if number == _TERM:
+            self._theirs = partial(callback, *args)
+        else:
+            self._add(number, callback, *args)
+
+    def _remove_theirs(self, number: int) -> bool:
+        if number != _TERM:
+            return self._remove(number)
+        had, self._theirs = self._theirs is not None, None
+        return had
+
+
+def ignore(number: int, frame: FrameType | None) -> None:
+    """The handler of SIGTERM and SIGQUIT in a worker that is ending."""
+
+
+def _called_with_signal(handler: Any) -> Callable[[], object] | None:
+    """A call of the application's ``handler``, if it is one."""
+    if not callable(handler) or handler in (end_while_loading, signal.SIG_DFL, signal.SIG_IGN):
+        return None
+    return lambda: handler(int(_TERM), sys._getframe())

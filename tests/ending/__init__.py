@@ -1,0 +1,1 @@
+"""How workers end: what an application registered for its end is done, whoever ends the worker."""
