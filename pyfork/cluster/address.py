@@ -36,6 +36,13 @@ def place(family: int, kind: int, address: Any) -> Place | None:
     return None
 
 
+def is_internal(family: int, address: Any) -> bool:
+    """Whether this is a socket file by which multiprocessing speaks with its own children."""
+    if family != socket.AF_UNIX or not isinstance(address, str | bytes | os.PathLike):
+        return False
+    return os.path.basename(os.path.dirname(os.fsdecode(address))).startswith("pymp-")
+
+
 def _unix(kind: str, address: Any) -> Place | None:
     path = os.fsdecode(address) if isinstance(address, str | bytes | os.PathLike) else ""
     if not path:

@@ -17,7 +17,9 @@ from collections.abc import Sequence
 from time import monotonic
 
 import pyfork.cluster
-from pyfork.cluster import libraries, reception, script
+from pyfork.cluster import descendants, libraries, reception, script
+from pyfork.cluster.descendants import Family
+from pyfork.cluster.door import Door
 from pyfork.cluster.foreign import listening_sockets
 from pyfork.cluster.hooks import Hooks
 from pyfork.cluster.leaving import Departure, leave
@@ -77,12 +79,15 @@ class Worker:
     link: Link = field(init=False)
     reception: Reception | None = field(init=False)
     hooks: Hooks = field(init=False)
+    door: Door = field(init=False)
+    family: Family = field(init=False)
     oneself: Oneself = field(init=False)
     name: str = ""  # of the script
     interface: str = "script"
     hears: bool = False  # the arbiter
     ready: bool = False
     departure: Departure | None = None
+    _pid: int = field(default_factory=os.getpid)
     _main_thread: int = field(default_factory=get_ident)
     _hold: LockType = field(default_factory=allocate_lock)  # locked while it is not to serve
     _ready_at: float | None = None  # with --ready-on delay
@@ -102,6 +107,9 @@ class Worker:
             reception=self.reception,
             dispatch=self.config.dispatch,
         )
+        self.door = Door(self.link, keeps=self.hooks.keeps, listens=self._child_listens)
+        self.hooks.used = self.door.uses
+        self.family = Family.of_worker(self.hooks, self.door)
         self.oneself = Oneself(
             self.birth.slot,
             send=self._hear,
@@ -136,11 +144,11 @@ class Worker:
         if config.ready_on == "delay":
             self._ready_at = monotonic() + config.ready_delay
         self.hooks.install()
-        libraries.install(self.hooks)
+        libraries.install(self.hooks, self._note, self.family)
         pyfork.cluster.become(self.oneself)
         pyfork.cluster.ready = self._say_ready
-        os.register_at_fork(after_in_child=self.link.disown)
-        self.link.listen(self._told_by_arbiter, tick=self._tick)
+        self.family.adopt(self.link.disown)
+        self.link.listen(self._told_by_arbiter, tick=self._tick, door=self.door)
         self.hears = True
 
     def _enter(self) -> None:
@@ -173,26 +181,39 @@ class Worker:
     def live(self) -> int:
         """From its first line to its last thread. Raises BootError if it never served."""
         try:
-            script.run(self.name)
-            threading._shutdown()  # type: ignore[attr-defined]  # as python does at the end
+            self._run()
         except SystemExit as error:
-            if self.ready or self.leaving:
+            if not self._boots:
                 raise
             status = 0 if error.code is None else error.code
             raise BootError(
                 f"{self.config.app} ended with status {status} {self._before()}"
             ) from error
         except BaseException as error:
-            if self.ready or self.leaving:
+            if not self._boots:
                 sys.excepthook(type(error), error, error.__traceback__)
                 return ExitStatus.FAILED
             raise BootError(
                 f"{self.config.app} raised {blame.summary(error)}{self._refused()}",
                 blame.detail(error, also="<frozen runpy>"),
             ) from error
-        if not (self.ready or self.leaving):
+        if self._boots:
             raise BootError(f"{self.config.app} ended {self._before()}")
         return ExitStatus.OK
+
+    @property
+    def _boots(self) -> bool:
+        """Whether this is not ready yet. A child of the script's that comes to its end is not
+        the worker."""
+        return not (self.ready or self.leaving) and os.getpid() == self._pid
+
+    def _run(self) -> None:
+        try:
+            script.run(self.name)
+            threading._shutdown()  # type: ignore[attr-defined]  # as python does at the end
+        finally:
+            if os.getpid() == self._pid:
+                descendants.end(sys.argv[0])
 
     def explain(self, error: BootError) -> int:
         """In development, once the script has failed: be ready all the same, and answer with the
@@ -226,6 +247,13 @@ class Worker:
             self._say_ready()
             with self._hold:
                 pass
+        if not self.leaving:
+            self.birth.line.accepting = 1
+
+    def _child_listens(self) -> None:
+        """A process that the script has started does. It is not held: nobody waits for it."""
+        if self.config.ready_on == "listen" and not self.leaving:
+            self._say_ready()
         if not self.leaving:
             self.birth.line.accepting = 1
 
@@ -292,6 +320,11 @@ class Worker:
         if value == "ready":
             self._say_ready()
         return value == "ready"
+
+    def _note(self, text: str) -> None:
+        """Said by one worker for all: they run the same script."""
+        if self.birth.slot == 0:
+            log.info("%s: %s", self.config.app, text)
 
     # What the arbiter says.
 

@@ -143,10 +143,14 @@ class Desk:
         with suppress(BlockingIOError):
             os.eventfd_read(self._probe)
 
-    def clear(self) -> None:
-        """Nothing is behind it any more, and nothing comes."""
+    def vacate(self) -> None:
+        """Nothing is behind it any more."""
         for name in list(self._places):
             self.unmind(name)
+
+    def clear(self) -> None:
+        """Nothing is behind it any more, and nothing comes."""
+        self.vacate()
         self.handle.close()
 
     def close(self) -> None:

@@ -20,24 +20,45 @@ import errno
 import logging
 import os
 import socket
-import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any
+from typing import Any, Protocol
 
-from pyfork.cluster import is_exclusive
-from pyfork.cluster.address import Place, place
-from pyfork.cluster.desk import Accepted, Desk
-from pyfork.cluster.link import ArbiterGone, Link
+from pyfork.cluster import is_exclusive, socket_files
+from pyfork.cluster.address import Place, is_internal, place
+from pyfork.cluster.desk import Accepted, Desk, Queue
+from pyfork.cluster.link import ArbiterGone
 from pyfork.cluster.reception import Reception
 from pyfork.cluster.shared import Copy, Sockets, Stage, harden
-from pyfork.ipc.messages import Closed, Held, Listening, QueryFile, QueryServer, Shared
+from pyfork.ipc.messages import (
+    Closed,
+    Held,
+    Listening,
+    Message,
+    QueryFile,
+    QueryServer,
+    Shared,
+)
 from pyfork.record import entity, field, record
 
 log = logging.getLogger("pyfork.error")
 
 Bind = Callable[[Any, Any], None]
 Listen = Callable[..., None]
+
+
+class Asks(Protocol):
+    """A way to the arbiter: a `Link`, or a `FarLink`."""
+
+    gone: bool
+
+    def say(self, message: Message) -> None:
+        """Tell it."""
+
+    def ask(
+        self, question: Callable[[int], Message], fds: Sequence[int] = ()
+    ) -> tuple[Message, tuple[int, ...]]:
+        """Wait for its answer. Raises ArbiterGone."""
 
 
 @record
@@ -57,13 +78,16 @@ class Hooks:
         serving: called at each listen(), after it, or when a datagram socket is bound.
         reception: where connections are accepted; None: where the script does, unseen.
         dispatch: what the arbiter is to do for a socket with a desk.
+        used: whether another process of this worker's may have a copy of that handle.
     """
 
-    link: Link
+    link: Asks
     exclusive: frozenset[str]
     serving: Callable[[], None]
     reception: Reception | None = None
     dispatch: str = "shared"
+    used: Callable[[str], bool] = lambda key: False
+    is_child: bool = False  # of the worker that the arbiter knows
     refusal: Refusal | None = None
     _bind: Bind = socket.socket.bind
     _listen: Listen = socket.socket.listen
@@ -78,7 +102,6 @@ class Hooks:
     def install(self) -> None:
         """From now on, for all sockets of this process."""
         bind, listen = socket.socket.bind, socket.socket.listen
-        unlink, remove = os.unlink, os.remove
 
         @wraps(bind)
         def shared_bind(sock: Any, address: Any, /) -> None:
@@ -91,14 +114,13 @@ class Hooks:
         socket.socket.bind = shared_bind  # type: ignore[method-assign]
         socket.socket.listen = shared_listen  # type: ignore[method-assign]
         self._sockets.install()
-        os.unlink = self._guarded(unlink)
-        os.remove = self._guarded(remove)
+        socket_files.guard(self._holds, self._paths)
 
     # The verbs.
 
     def bind(self, sock: Any, address: Any, bind: Bind) -> None:
         """Bind ``sock``; ``bind`` is what it would have done."""
-        if self.link.gone or is_exclusive.get():
+        if self.link.gone or is_exclusive.get() or is_internal(sock.family, address):
             return bind(sock, address)
         where = place(sock.family, sock.type, address)
         if where is None or self._is_exclusive(where):
@@ -128,9 +150,13 @@ class Hooks:
             self.refusal = Refusal(_shown(sock), error)
             raise
         if copy:
-            if desk is None and self.reception is not None:
-                self._receive(sock.fileno(), copy, self.reception)
-            self.link.say(Listening(copy.key, self.dispatch if self.reception else "shared"))
+            copy.listens = True
+            seen = self.reception is not None and not self.is_child
+            if seen and desk is None:
+                self._receive(sock.fileno(), copy)
+            self.link.say(Listening(copy.key, self.dispatch if seen else "shared"))
+        elif is_internal(sock.family, sock.getsockname()):
+            return
         self.serving()
 
     def decide(self, sock: Any) -> None:
@@ -172,7 +198,41 @@ class Hooks:
         if copy and copy.key and copy.key not in self._keys():
             if self.reception:
                 self.reception.close(copy.key)
+            if not self.used(copy.key):
+                self.link.say(Closed(copy.key))
+
+    def lend(self, link: Asks) -> None:
+        """This process is a child of the worker, and asks by ``link``. Desks that it has inherited
+        are the worker's too; it opens none of its own."""
+        self.link, self.is_child = link, True
+        self.serving = lambda: None
+        if self.reception:
+            self.reception.lend()
+
+    def hand_out(self, fd: int) -> socket.socket | None:
+        """Where another process may accept what comes at the desk under ``fd``, if one is there.
+        The arbiter does not know of that process, and gives this one nothing any more."""
+        copy, desk = self.copy(fd), self.desk(fd)
+        if copy is None or desk is None:
+            return None
+        if self.dispatch == "round-robin":
             self.link.say(Closed(copy.key))
+            self.link.say(Listening(copy.key))
+            desk.vacate()
+            desk.mind(copy.key, Queue(desk.handle.dup()))
+        return desk.handle
+
+    def keeps(self, key: str) -> bool:
+        """Whether the script has a copy of that handle."""
+        return key in self._keys()
+
+    def note(self, sock: Any, key: str, *, listens: bool = True) -> None:
+        """``sock`` has come from another process of this worker's, as a copy of that handle."""
+        is_stream = sock.type == socket.SOCK_STREAM
+        self._note(sock.fileno(), key, Stage.SHARED, is_stream=is_stream, listens=listens)
+        harden(sock)
+        if sock.type == socket.SOCK_DGRAM:
+            self._sockets.wait_for_datagrams()
 
     def known(self, fd: int) -> Copy | None:
         """The entry of ``fd``, if what is open there is still the same."""
@@ -236,9 +296,10 @@ class Hooks:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return desk
 
-    def _receive(self, fd: int, copy: Copy, reception: Reception) -> None:
+    def _receive(self, fd: int, copy: Copy) -> None:
         """Put a desk in the place of the listener."""
-        desk = reception.desk(copy.key) or reception.open(copy.key, fd)
+        assert self.reception is not None
+        desk = self.reception.desk(copy.key) or self.reception.open(copy.key, fd)
         os.dup2(desk.fileno(), fd, inheritable=os.get_inheritable(fd))
         copy.inode, copy.stage, copy.name = _inode(fd), Stage.RECEIVED, desk.name
 
@@ -265,18 +326,25 @@ class Hooks:
             os.dup2(fds[0], fd, inheritable=os.get_inheritable(fd))
         finally:
             os.close(fds[0])
-        self._note(fd, where.key, Stage.SHARED, is_stream=sock.type == socket.SOCK_STREAM)
-        harden(sock)
+        self.note(sock, where.key, listens=False)
         if sock.type == socket.SOCK_DGRAM:
-            self._sockets.wait_for_datagrams()
             self.link.say(Listening(where.key))
             self.serving()
 
-    def _note(self, fd: int, key: str, stage: Stage, *, is_stream: bool = True) -> None:
-        self.copies[fd] = Copy(key, _inode(fd), is_stream, stage)
+    def _note(
+        self, fd: int, key: str, stage: Stage, *, is_stream: bool = True, listens: bool = False
+    ) -> None:
+        self.copies[fd] = Copy(key, _inode(fd), is_stream, stage, listens=listens)
 
     def _keys(self) -> set[str]:
         return {copy.key for copy in list(self.copies.values())}
+
+    def _holds(self, path: str) -> bool:
+        """Whether the arbiter has made the socket file at ``path``. Raises ArbiterGone."""
+        if self.link.gone:
+            return False
+        answer, _ = self.link.ask(lambda number: QueryFile(number, path))
+        return isinstance(answer, Held) and answer.held
 
     def _collect(self) -> None:
         """Notice what was closed behind our back."""
@@ -286,30 +354,6 @@ class Hooks:
     def _is_exclusive(self, where: Place) -> bool:
         names = {where.text, where.path, "" if where.port is None else str(where.port)}
         return bool(self.exclusive & names)
-
-    def _guarded(self, unlink: Callable[..., None]) -> Callable[..., None]:
-        @wraps(unlink)
-        def guarded(path: Any, *, dir_fd: int | None = None) -> None:
-            if dir_fd is None and self._is_held(path):
-                return None
-            try:
-                return unlink(path, dir_fd=dir_fd)
-            except FileNotFoundError:
-                # At the end of the port the arbiter does so itself.
-                if dir_fd is not None or os.path.abspath(os.fsdecode(path)) not in self._paths:
-                    raise
-
-        return guarded
-
-    def _is_held(self, path: Any) -> bool:
-        try:
-            if self.link.gone or not stat.S_ISSOCK(os.lstat(path).st_mode):
-                return False
-            whole = os.path.abspath(os.fsdecode(path))
-            answer, _ = self.link.ask(lambda number: QueryFile(number, whole))
-        except (OSError, TypeError, ValueError):  # unlink() will say what is wrong
-            return False
-        return isinstance(answer, Held) and answer.held
 
 
 def _like(sock: Any) -> socket.socket:

@@ -5,7 +5,8 @@ accepts there, Python or a library's C: the loop finds nothing to accept any mor
 served is counted by the kernel's own list of open sockets, for the same reason.
 
 A script that handles SIGTERM hears it a moment later, and drains as it was written to. One that
-does not would be cut in the middle of an answer: it hears it when its last client has gone.
+does not would be cut in the middle of an answer: it hears it when its last client has gone. Its
+descendants, of which it does not think, hear it at once.
 
 Rules: runs in a thread of its own, since the script may have questions to the arbiter yet.
 """
@@ -20,6 +21,7 @@ from select import POLLIN, poll
 from time import monotonic, sleep
 from types import FrameType
 
+from pyfork.cluster import descendants
 from pyfork.cluster.desk import Desk
 from pyfork.cluster.foreign import open_sockets
 from pyfork.cluster.hooks import Hooks
@@ -64,13 +66,17 @@ class Departure:
             names = self._give_port_up(others_serve=others_serve)
             self._wait(min(self.until, monotonic() + MOMENT))
             if unheard:
-                while _is_served(names) and monotonic() < self.until:
+                found = descendants.terminate()
+                while (
+                    _is_served(names) or descendants.are_there(found)
+                ) and monotonic() < self.until:
                     sleep(_LOOK)
         # To the main thread, whose waiting it is to interrupt.
         signal.pthread_kill(self.main_thread, signal.SIGTERM)
         self._heard = not unheard
         if unheard:  # the signal alone would have ended it at once
             self._wait(monotonic() + CLEAN_UP)
+            descendants.end(sys.argv[0])
             streams.flush()
             setup.flush(PATIENCE)
             os._exit(self.status)

@@ -4,7 +4,9 @@
     gevent        has a socket class of its own
     socketserver  accepts when select() has said so, and must not wait if another process was
                   faster: the socket that it believes to be blocking would
-    multiprocessing  sends a listener to a child: in the place of a desk, what is behind it
+    multiprocessing  sends sockets to children, and starts some: see `descendants`
+
+Those that bring a reloader or workers are in `reloaders`.
 
 Rules: a function for each library, a table of them; what is not imported is not touched.
 """
@@ -15,28 +17,30 @@ import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from socket import socket  # as it is before gevent's patch
 from types import ModuleType
 from typing import Any
 
+from pyfork.cluster import reloaders
+from pyfork.cluster.descendants import Family, change_reduction
 from pyfork.cluster.hooks import Hooks
 
 Change = Callable[[ModuleType, Hooks], None]
 
 
-def install(hooks: Hooks) -> None:
-    """Change what is imported, now or later."""
-    waiting: dict[str, Callable[[ModuleType], None]] = {}
-    for name, change in CHANGES.items():
-        if module := sys.modules.get(name):
-            change(module, hooks)
-        else:
-            waiting[name] = partial(_late, change, hooks)
-    sys.meta_path.insert(0, _Watch(waiting))
+def install(hooks: Hooks, note: reloaders.Note, family: Family) -> None:
+    """Change what is imported, now or later; ``note`` says what a script may not expect."""
+    changes: dict[str, Callable[[ModuleType], None]] = {
+        **{name: partial(_call, change, hooks) for name, change in CHANGES.items()},
+        **{name: partial(_call, change, note) for name, change in reloaders.CHANGES.items()},
+        "multiprocessing.util": family.change_util,
+    }
+    sys.meta_path.insert(0, _Watch({k: v for k, v in changes.items() if k not in sys.modules}))
+    for name in changes.keys() & sys.modules.keys():
+        changes[name](sys.modules[name])
 
 
-def _late(change: Change, hooks: Hooks, module: ModuleType) -> None:
-    change(module, hooks)
+def _call(change: Callable[[ModuleType, Any], None], with_: Any, module: ModuleType) -> None:
+    change(module, with_)
 
 
 def _change_uvloop(module: ModuleType, hooks: Hooks) -> None:
@@ -93,21 +97,11 @@ def _change_socketserver(module: ModuleType, hooks: Hooks) -> None:
     server.get_request = get_request_now
 
 
-def _change_reduction(module: ModuleType, hooks: Hooks) -> None:
-    reduce_socket: Callable[[Any], Any] = module.__dict__["_reduce_socket"]
-
-    def reduce(sock: Any) -> Any:
-        desk = hooks.desk(sock.fileno())
-        return reduce_socket(desk.handle if desk else sock)
-
-    module.__dict__["register"](socket, reduce)
-
-
 CHANGES: dict[str, Change] = {
     "uvloop": _change_uvloop,
     "gevent._socket3": _change_gevent,
     "socketserver": _change_socketserver,
-    "multiprocessing.reduction": _change_reduction,
+    "multiprocessing.reduction": change_reduction,
 }
 
 

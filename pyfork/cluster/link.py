@@ -1,6 +1,7 @@
 """The worker's end of the channel, while the main thread is the script's.
 
-One thread reads; any thread may ask, and waits for its answer. The primitives are taken when this
+One thread reads; any thread may ask, and waits for its answer. Processes that the script has
+started ask too, see `door`. The primitives are taken when this
 module is imported, before the script: gevent may replace those of the same name later.
 
 Rules: the thread runs nothing of the script's.
@@ -11,6 +12,7 @@ import os
 from _thread import LockType, allocate_lock, start_new_thread
 from collections.abc import Callable, Sequence
 from select import POLLIN, POLLOUT, poll
+from typing import Protocol
 
 from pyfork.ipc.channel import Channel, ChannelClosed
 from pyfork.ipc.messages import Held, Message, Shared
@@ -21,17 +23,31 @@ Told = Callable[[Message | None, Sequence[int]], None]
 gone."""
 
 
+Answered = Callable[[Message | None, Sequence[int]], None]
+"""Called in the link's thread with an answer, and fds that are closed afterwards; or with None."""
+
+
 class ArbiterGone(OSError):
     """Nobody is there to answer."""
 
 
+class Questions(Protocol):
+    """Where questions of other processes come in."""
+
+    def fileno(self) -> int: ...
+
+    def hear(self) -> None:
+        """Take one; it is there."""
+
+
 @entity
 class _Question:
-    """Somebody waits; ``done`` is locked until then."""
+    """Somebody waits; ``done`` is locked until then. Or another process does."""
 
     done: LockType = field(default_factory=allocate_lock)
     answer: Message | None = None
     fds: tuple[int, ...] = ()
+    reply: Answered | None = None  # to that process
 
 
 class Link:
@@ -44,9 +60,11 @@ class Link:
         self._number = 0
         self.gone = False  # nobody is there any more, or the channel is another process's
 
-    def listen(self, told: Told, *, tick: Callable[[], float | None]) -> None:
+    def listen(
+        self, told: Told, *, tick: Callable[[], float | None], door: Questions | None = None
+    ) -> None:
         """Start the thread. ``tick`` is called at each turn; how long to wait for the next one."""
-        start_new_thread(self._listen, (told, tick))
+        start_new_thread(self._listen, (told, tick, door))
 
     def say(self, message: Message) -> None:
         """Tell the arbiter."""
@@ -80,6 +98,15 @@ class Link:
             raise ArbiterGone("the arbiter is gone")
         return asked.answer, asked.fds
 
+    def pass_on(
+        self, question: Callable[[int], Message], fds: Sequence[int], reply: Answered
+    ) -> None:
+        """Ask for another process, and do not wait: ``reply`` has the answer."""
+        with self._lock:
+            self._number += 1
+            self._questions[self._number] = _Question(reply=reply)
+            self._send(question(self._number), fds)
+
     def disown(self) -> None:
         """In a child of the script's: the channel is not its own."""
         self.gone = True
@@ -96,12 +123,16 @@ class Link:
             room.poll()
             self._channel.flush()
 
-    def _listen(self, told: Told, tick: Callable[[], float | None]) -> None:
+    def _listen(self, told: Told, tick: Callable[[], float | None], door: Questions | None) -> None:
         readable = poll()
         readable.register(self._channel.fileno(), POLLIN)
+        if door is not None:
+            readable.register(door.fileno(), POLLIN)
         while not self.gone:
             patience = tick()
-            readable.poll(None if patience is None else max(0, round(patience * 1000)))
+            ready = readable.poll(None if patience is None else max(0, round(patience * 1000)))
+            if door is not None and (door.fileno(), POLLIN) in ready:
+                door.hear()
             try:
                 with self._lock:
                     received = self._channel.receive()
@@ -122,6 +153,9 @@ class Link:
             asked = self._questions.pop(message.number, None)
         if asked is None:  # whoever asked was interrupted
             _close(fds)
+        elif asked.reply is not None:
+            asked.reply(message, fds)
+            _close(fds)
         else:
             asked.answer, asked.fds = message, fds
             asked.done.release()
@@ -132,7 +166,10 @@ class Link:
             self.gone = True
             waiting, self._questions = self._questions, {}
         for asked in waiting.values():
-            asked.done.release()
+            if asked.reply is not None:
+                asked.reply(None, ())
+            else:
+                asked.done.release()
 
 
 def _close(fds: Sequence[int]) -> None:

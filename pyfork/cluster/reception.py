@@ -24,7 +24,7 @@ from pyfork.config.settings import Config
 from pyfork.ipc.birth import Birth
 from pyfork.ipc.memory import resident
 from pyfork.ipc.messages import Mind, Unmind
-from pyfork.ipc.scoreboard import ACCEPTED, Line
+from pyfork.ipc.scoreboard import ACCEPTED, Line, Scoreboard
 from pyfork.record import entity, field
 from pyfork.worker.gate import Gate
 
@@ -102,6 +102,10 @@ class Reception:
     def inodes(self) -> set[int]:
         """Of all sockets on which connections come."""
         return {inode for desk in list(self._desks.values()) for inode in desk.inodes()}
+
+    def lend(self) -> None:
+        """In a child: the line of the scoreboard is its worker's."""
+        self._ledger, self._wear_after = Ledger(Scoreboard(1).line(0)), 0
 
     # What the arbiter gives.
 

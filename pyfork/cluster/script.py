@@ -20,7 +20,10 @@ def locate(name: str) -> str:
 def prepare(name: str, argv: Sequence[str]) -> None:
     """Arrange ``sys`` for it."""
     is_module = name.startswith(MODULE)
-    sys.argv[:] = [name.removeprefix(MODULE) if is_module else name, *argv]
+    shown = name.removeprefix(MODULE)
+    sys.argv[:] = [shown, *argv]
+    # Reloaders run it again as this list says: the script, and no second pyfork.
+    sys.orig_argv[:] = [sys.executable, *(("-m",) if is_module else ()), shown, *argv]
     if not sys.flags.safe_path:
         sys.path[0] = os.getcwd() if is_module else os.path.dirname(os.path.realpath(name))
     sys.modules["__main__"] = types.ModuleType("__main__")

@@ -44,6 +44,7 @@ class Copy:
     is_stream: bool
     stage: Stage = Stage.SHARED
     name: Any = None  # what getsockname() says once the socket itself cannot
+    listens: bool = False  # as far as the script knows: others may have made it listen before
 
 
 class Owner(Protocol):
@@ -217,6 +218,8 @@ class Sockets:
         return plain(sock) if copy.name is None else copy.name
 
     def _getsockopt(self, plain: Method, copy: Copy, sock: Any, *args: Any) -> Any:
+        if args == (socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and not copy.listens:
+            return 0
         return self._asked(plain, copy, sock)(*args)
 
     def _setsockopt(self, plain: Method, copy: Copy, sock: Any, *args: Any) -> None:

@@ -15,7 +15,9 @@ from types import FrameType
 from typing import Any
 
 import pyfork.cluster
-from pyfork.cluster import libraries, reception, script
+from pyfork.cluster import descendants, libraries, reception, script
+from pyfork.cluster.descendants import Family
+from pyfork.cluster.door import Door
 from pyfork.cluster.hooks import Hooks
 from pyfork.cluster.leaving import Departure
 from pyfork.cluster.link import Link
@@ -43,8 +45,12 @@ def main(start: tuple[Any, ...]) -> None:
     life = Life(birth=_birth(told))
     life.begin()
     script.prepare(name, arguments)
-    script.run(script.locate(name))
-    life.oneself.wait()
+    try:
+        script.run(script.locate(name))
+        life.oneself.wait()
+    finally:
+        if os.getpid() == life.pid:
+            descendants.end(name)
 
 
 def _birth(told: Start) -> Birth:
@@ -71,9 +77,12 @@ class Life:
     link: Link = field(init=False)
     reception: Reception | None = field(init=False)
     hooks: Hooks = field(init=False)
+    door: Door = field(init=False)
+    family: Family = field(init=False)
     oneself: Oneself = field(init=False)
     status: int | None = None  # with which it ends when it hears SIGTERM
     departure: Departure | None = None
+    pid: int = field(default_factory=os.getpid)
     _main_thread: int = field(default_factory=get_ident)
 
     def __post_init__(self) -> None:
@@ -88,6 +97,9 @@ class Life:
             reception=self.reception,
             dispatch=config.dispatch,
         )
+        self.door = Door(self.link, keeps=self.hooks.keeps, listens=self._serving)
+        self.hooks.used = self.door.uses
+        self.family = Family.of_worker(self.hooks, self.door)
         self.oneself = Oneself(
             self.birth.slot,
             send=self._send,
@@ -101,15 +113,20 @@ class Life:
         pyfork.cluster.become(self.oneself)
         signal.signal(signal.SIGTERM, self._terminate)
         self.hooks.install()
-        libraries.install(self.hooks)
-        os.register_at_fork(after_in_child=self.link.disown)
+        libraries.install(self.hooks, self._note, self.family)
+        self.family.adopt(self.link.disown)
         self.link.say(Online())
-        self.link.listen(self._told, tick=self._tick)
+        self.link.listen(self._told, tick=self._tick, door=self.door)
 
     def _serving(self) -> None:
         if self.departure is None:
             self.birth.line.state = State.SERVING
             self.birth.line.accepting = 1
+
+    def _note(self, text: str) -> None:
+        """Said by one worker for all."""
+        if self.birth.slot == 1:
+            print(f"{sys.argv[0]}: {text}", file=sys.stderr, flush=True)
 
     def _tick(self) -> float | None:
         return self.reception.tick() if self.reception else None

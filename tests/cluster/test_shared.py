@@ -22,7 +22,7 @@ class Owner:
 
     def share(self, sock: socket.socket) -> None:
         fd = sock.fileno()
-        self.copies[fd] = Copy("key", os.fstat(fd).st_ino, is_stream=True)
+        self.copies[fd] = Copy("key", os.fstat(fd).st_ino, is_stream=True, listens=True)
         shared.harden(sock)
 
     def known(self, fd: int) -> Copy | None:
