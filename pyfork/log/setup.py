@@ -188,17 +188,14 @@ def _open_sinks(config: Config) -> tuple[Sink | None, Sink | None]:
 
 
 def _open(config: Config, path: str, flag: str, stream: Literal[1, 2]) -> Sink:
-    user, group = _user_id(config.user), _group_id(config.group)
+    owner = _user_id(config.user), _group_id(config.group)
     try:
-        sink = Sink(path, stream=stream)
+        return Sink(path, stream=stream, owner=owner)
     except OSError as error:
         raise ConfigError(
             f"{flag}: cannot open {path}: {error.strerror}; choose a file in a directory that "
             "exists and may be written to, or - for the terminal"
         ) from error
-    if os.geteuid() == 0 and (user, group) != (-1, -1):
-        sink.give_to(user, group)
-    return sink
 
 
 def _user_id(user: str | None) -> int:

@@ -11,19 +11,22 @@ emptied; then the error log says how many.
 
 import logging
 import os
+import re
 import select
+import stat
 import threading
 import time
 from collections import deque
 from typing import Literal
 
+from pyfork.log.opening import open_log
 from pyfork.log.output import Output
 
 LIMIT = 256 << 10  # bytes of lines that wait, for each sink in each process
 PATIENCE = 0.05  # seconds that a sink waits for room, from a full buffer until it has emptied
 
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_FULL = "its reader took no more"
+_STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
+_DESCRIPTOR = re.compile(r"(?:/dev/fd|/proc/self/fd)/(\d{1,6})")
 
 
 class Sink:
@@ -32,22 +35,30 @@ class Sink:
     A path is remembered absolute, since the process may change its directory before it reopens.
     """
 
-    def __init__(self, path: str, *, stream: Literal[1, 2]) -> None:
+    def __init__(
+        self, path: str, *, stream: Literal[1, 2], owner: tuple[int, int] = (-1, -1)
+    ) -> None:
         """Open ``path``; "-" is ``stream``: 1 for stdout, 2 for stderr.
+
+        /dev/stdout and its like are what is open already, since a socket cannot be opened again.
+
+        ``owner``: user and group id of workers that are to open the file again; root gives it to
+        them. -1 leaves one as it is.
 
         Raises:
             OSError: the file cannot be opened.
         """
-        self.path = None if path == "-" else os.path.abspath(path)
-        if self.path is None:
-            self._output = Output.of_stream(stream)
-        else:
-            self._output = Output(os.open(self.path, _FLAGS, 0o644), own=True)
+        number = stream if path == "-" else _descriptor(path)
+        self.path = os.path.abspath(path) if number is None else None
+        self._owner = owner
+        if self.path is not None:
+            self._output = Output(self._open(self.path), own=True)
+        elif number is not None:
+            self._output = Output.of_stream(number)
         self.fd = self._output.fd  # what is written to
         # Bytes that may go straight to it; 0 while something waits or is wrong.
         self._direct = self._output.direct
-        self._name = self.path or ("stdout" if stream == 1 else "stderr")
-        self._owner: tuple[int, int] | None = None
+        self._name = path if path != "-" else ("stdout" if stream == 1 else "stderr")
         # Of its handlers, too: logging renews it in a child that was forked while it was held.
         self.lock = threading.RLock()
         self._patience = self._patience_left = PATIENCE
@@ -114,17 +125,6 @@ class Sink:
         """How long a write may wait in total, from a full buffer until that has emptied."""
         self._patience = self._patience_left = seconds
 
-    # Rotation.
-
-    def give_to(self, uid: int, gid: int) -> None:
-        """Let workers that run as another user open it again; -1 leaves one as it is.
-
-        Only root may do that. It holds for what `reopen` makes, too.
-        """
-        self._owner = (uid, gid)
-        if self.path is not None:
-            os.fchown(self.fd, uid, gid)
-
     def reopen(self) -> None:
         """Open the path anew, if there is one: the file may have been rotated away.
 
@@ -132,15 +132,20 @@ class Sink:
             OSError: it cannot be opened; the lines go on into the old file.
         """
         if self.path is not None:
-            fresh = os.open(self.path, _FLAGS, 0o644)
-            if self._owner is not None and os.geteuid() == 0:  # not where root was given up since
-                os.fchown(fresh, *self._owner)
+            fresh = self._open(self.path)
             # In place: a thread in the middle of a write has the number, and it stays valid.
             with self.lock:
                 os.dup2(fresh, self.fd, inheritable=False)
                 os.close(fresh)
                 self._output = Output(self.fd, own=True)  # it may be of another kind
                 self._direct = min(self._direct, self._output.direct)
+
+    def _open(self, path: str) -> int:
+        fd = open_log(path, {self._owner[0]})
+        # Not where root was given up since; and /dev/null stays root's.
+        if self._owner != (-1, -1) and os.geteuid() == 0 and stat.S_ISREG(os.fstat(fd).st_mode):
+            os.fchown(fd, *self._owner)
+        return fd
 
     # What is called with the lock held.
 
@@ -281,6 +286,13 @@ def say(text: str) -> None:
         return
     finally:
         output.close()
+
+
+def _descriptor(path: str) -> int | None:
+    """The number of an open descriptor that ``path`` is a name of."""
+    if found := _DESCRIPTOR.fullmatch(path):
+        return int(found[1])
+    return _STREAMS.get(path)
 
 
 def _some_lines(data: bytes, output: Output) -> bytes:
