@@ -1,6 +1,7 @@
 """Calling one hook: in one place, so that each fails in the same words."""
 
 import logging
+import signal
 import sys
 import time
 import traceback
@@ -26,9 +27,9 @@ def call(config: Config, name: str, *arguments: Any) -> Any:
     began = time.monotonic()
     try:
         returned = function(*arguments)
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:  # whatever it may raise, sys.exit() included
+        if isinstance(error, KeyboardInterrupt) and _from_terminal():
+            raise
         raise HookError(f"hook {name} failed: {_summary(error)}", _trace(error)) from error
     if (took := time.monotonic() - began) > SLOW:
         log.warning("hook %s took %.1f s", name, took)
@@ -59,6 +60,11 @@ def warn_of_threads() -> None:
             others,
             "" if others == 1 else "s",
         )
+
+
+def _from_terminal() -> bool:
+    """Whether SIGINT raises KeyboardInterrupt here: before the arbiter and workers handle it."""
+    return signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def _summary(error: BaseException) -> str:

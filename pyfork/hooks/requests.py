@@ -66,6 +66,11 @@ class Request:
         return f"{self.method} {self.uri}"
 
 
+def _text(part: bytes | str) -> str:
+    """Of a field, as an application may give it."""
+    return part if isinstance(part, str) else part.decode("latin-1")
+
+
 class Response:
     """What was answered."""
 
@@ -73,9 +78,7 @@ class Response:
         self, status: int, headers: Iterable[tuple[bytes, bytes]], sent: int | None = None
     ) -> None:
         self.status_code = status  # 0: nothing was answered
-        self.headers = [
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in headers
-        ]
+        self.headers = [(_text(name), _text(value)) for name, value in headers]
         self.sent = sent  # bytes of content; None where they are not counted
 
     @property

@@ -1,14 +1,19 @@
-"""The ASGI gateway: HTTP scopes of ASGI 3 (spec version 2.4).
+"""The ASGI gateway: HTTP scopes of ASGI 3 (spec version 2.3).
 
 The application's task starts when the head is there; body and response stream both ways under
 flow control. On Python 3.12+ the task starts eagerly, so that an application which does not wait
 answers before `data_received` returns.
+
+A client that leaves ends no task: ``receive()`` tells the application at once, and what it sends
+from then on is dropped. Version 2.3 is announced, since frameworks listen to ``receive()`` under
+it; from 2.4 on they wait for a ``send()`` that fails, which an idle stream of events never calls.
 """
 
 import asyncio
 import contextvars
 import logging
 import sys
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +35,20 @@ AsgiApp = Callable[
 
 HIGH_WATER = 64 * 1024  # bytes of a body kept for an application that does not read it
 
+# Seconds for which what is sent to a client that has left is dropped. After that send() raises: an
+# application that streams without end and never asks receive() would run for ever.
+DROPPING = 10.0
+
+# Seconds after a client's FIN in which it may still show that it reads; see `unattended`.
+FIN_WAIT = 0.5
+
 _NO_START = "http.response.body was sent before http.response.start"
 
 EAGER = sys.version_info >= (3, 12)
 
 
 class ClientDisconnected(OSError):
-    """Raised by ``send`` when nobody is left to send to (ASGI HTTP 2.4)."""
+    """Raised by ``send`` when the client left more than `DROPPING` seconds ago."""
 
 
 class AsgiGateway:
@@ -55,25 +67,39 @@ class AsgiGateway:
         self.scopes = Scopes(root_path=root_path, state=state)
         self.context = contextvars.copy_context()  # what each request begins with
         self.entry: Entry | None = None
-        self.tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no strong reference
+        # Those that run: the loop itself keeps no strong reference.
+        self.tasks: dict[asyncio.Task[None], AsgiExchange] = {}
         # What the engine makes for each request.
         self.exchange: Callable[[Connection, RequestHead], Exchange] = type(
             "AsgiExchange", (AsgiExchange,), {"gateway": self}
         )
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None] | None":
-        """Run ``coroutine`` as a task, at once where Python can. None if it is done already."""
+    def spawn(self, exchange: "AsgiExchange") -> "asyncio.Task[None] | None":
+        """Run the application for ``exchange``, at once where Python can. None if it is done."""
         # What runs now may be the end of another request, in that one's context.
         context = self.context.copy()
+        coroutine = exchange.run()
         if EAGER:
             task = asyncio.Task(coroutine, loop=self.loop, context=context, eager_start=True)  # type: ignore[call-arg,unused-ignore]
             if task.done():
                 return None
         else:
             task = self.loop.create_task(coroutine, context=context)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.tasks[task] = exchange
+        task.add_done_callback(self.tasks.pop)
         return task
+
+    def drain(self) -> None:
+        """A drain begins: end what works for nobody."""
+        for exchange in list(self.tasks.values()):
+            exchange.end_unattended()
+
+    def cut(self) -> int:
+        """Cancel what is left. Returns how many tasks there were."""
+        left = list(self.tasks.values())
+        for exchange in left:
+            exchange.cancel()
+        return len(left)
 
 
 class AsgiExchange(Exchange):
@@ -89,7 +115,13 @@ class AsgiExchange(Exchange):
     # The response.
     said: tuple[int, Iterable[tuple[bytes, bytes]]] | None = None  # by http.response.start
     room: asyncio.Event | None = None  # what send() waits for, of a slow client
-    gone = False  # the client has gone, or has had an answer without us
+    # The client.
+    gone = False  # it has left, or has had an answer without us
+    gone_since = 0.0  # monotonic seconds
+    told = False  # the application has been told that it left
+    listening = 0  # calls of receive() that wait
+    sent_before_fin = -1  # bytes of content; -1: there was no response yet, or no FIN
+    cancelled = False  # by us
 
     scope: Scope | None = None
 
@@ -105,7 +137,7 @@ class AsgiExchange(Exchange):
         connection, gateway = self.connection, self.gateway
         connection.engine.begin(self)
         self.scope = gateway.scopes.make(connection, self.head)
-        self.task = gateway.spawn(self._run())
+        self.task = gateway.spawn(self)
 
     def body_received(self, data: bytes) -> None:
         if self.pieces is None:
@@ -122,14 +154,21 @@ class AsgiExchange(Exchange):
             self.room.set()
 
     def half_closed(self) -> None:
-        """Tell receive(), for most have gone; send() goes on, for some have not."""
+        """Tell receive(), for most have gone; until it has told, send() goes on: some read on."""
         self.ended = True
+        if self.response is not None:
+            self.sent_before_fin = self.length
+            engine = self.connection.engine
+            if engine.draining:
+                engine.loop.call_later(FIN_WAIT, self.end_unattended)
         self._wake()
 
     def disconnected(self) -> None:
-        self.gone = True
+        self._leave()
         self._wake()
         self.resume()
+        if self.connection.engine.draining:
+            self.end_unattended()
 
     def overdue(self, seconds: float) -> None:
         log.error(
@@ -138,10 +177,32 @@ class AsgiExchange(Exchange):
             self.head.path.decode("latin-1"),
             seconds,
         )
-        self.gone = True
         self.fail(503, "no response in time")
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Cancel the application's task: what it raises now is not its failure."""
+        self.cancelled = True
+        self._leave()
         if self.task is not None:
             self.task.cancel()
+
+    def end_unattended(self) -> None:
+        """Cancel the task if it is `unattended`."""
+        if self.unattended:
+            self.cancel()
+
+    @property
+    def unattended(self) -> bool:
+        """Whether the task works for nobody, and does not know.
+
+        Its response has begun and its client has left: without a response the work itself may be
+        what matters, and an application that was told chose to go on. Of a client that has sent
+        FIN and then gets something it is known whether it reads: if not, it answers with a reset.
+        """
+        if self.response is None or self.finished or self.told or self.listening:
+            return False
+        return self.gone or (self.ended and self.length == self.sent_before_fin)
 
     @property
     def full(self) -> bool:
@@ -149,14 +210,15 @@ class AsgiExchange(Exchange):
 
     # The application's side.
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Run the application: one task."""
         try:
             assert self.scope is not None
             await self.gateway.app(self.scope, self.receive, self.send)
-        except asyncio.CancelledError:
-            self.fail(503, "its task was cancelled")
         except APP_FAILURE as error:
-            if not (self.gone and _is_about_the_client(error)):
+            if isinstance(error, GeneratorExit) and self._closed():
+                raise
+            if not (self._is_ours(error) or (self.gone and _is_about_the_client(error))):
                 self.log_failure()
             self.fail()
         else:
@@ -170,6 +232,14 @@ class AsgiExchange(Exchange):
                 )
             self.fail()
 
+    def _closed(self) -> bool:
+        """Whether this coroutine is being closed, because its loop has ended, and not running."""
+        running = asyncio.current_task(self.gateway.loop)
+        return self.task is not None and running is not self.task
+
+    def _is_ours(self, error: BaseException) -> bool:
+        return self.cancelled and isinstance(error, asyncio.CancelledError)
+
     async def receive(self) -> Message:
         """ASGI's ``receive``."""
         while not self.pieces and not self.gone and not self.finished:
@@ -179,8 +249,15 @@ class AsgiExchange(Exchange):
             if self.news is None:
                 self.news = asyncio.Event()
             self.news.clear()
-            await self.news.wait()
+            self.listening += 1
+            try:
+                await self.news.wait()
+            finally:
+                self.listening -= 1
         if self.delivered or self.gone or self.finished:
+            self.told = True
+            if not self.finished:
+                self._leave()  # send() says the same from now on
             return {"type": "http.disconnect"}
         pieces, self.pieces = self.pieces, None
         body = b"".join(pieces) if pieces else b""
@@ -193,12 +270,13 @@ class AsgiExchange(Exchange):
     async def send(self, message: Message) -> None:
         """ASGI's ``send``.
 
-        Raises ClientDisconnected once the client has gone, RuntimeError for a message out of
-        order, and ResponseError for what HTTP does not allow.
+        Raises RuntimeError for a message out of order, ResponseError for what HTTP does not allow,
+        and ClientDisconnected when the client left long ago (`DROPPING`).
         """
+        if self.gone:
+            await self._drop()
+            return
         kind = message["type"]
-        if self.gone or self.connection.lost:
-            raise ClientDisconnected("the client has gone")
         if kind == "http.response.start":
             if self.said is not None or self.response is not None:
                 raise RuntimeError("http.response.start was sent twice")
@@ -239,6 +317,18 @@ class AsgiExchange(Exchange):
             self.finish()
             self._wake()
 
+    async def _drop(self) -> None:
+        """Nobody is left to send to. The loop has a turn, or a stream would never let go of it."""
+        if time.monotonic() - self.gone_since > DROPPING:
+            raise ClientDisconnected("the client has left")
+        await asyncio.sleep(0)
+
+    def _leave(self) -> None:
+        """From now on nobody waits for the response."""
+        if not self.gone:
+            self.gone = True
+            self.gone_since = time.monotonic()
+
     async def _drained(self) -> None:
         """Wait until the client has room."""
         if self.room is None:
@@ -256,6 +346,8 @@ def _is_about_the_client(error: BaseException) -> bool:
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ClientDisconnected):
+            return True
+        if isinstance(seen, BaseExceptionGroup) and all(map(_is_about_the_client, seen.exceptions)):
             return True
         seen = seen.__cause__ or seen.__context__
     return False

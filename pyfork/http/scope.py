@@ -1,4 +1,4 @@
-"""The scope of a request (ASGI 3, HTTP spec version 2.4)."""
+"""The scope of a request (ASGI 3, HTTP spec version 2.3)."""
 
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from pyfork.http.link import Link
 
 Scope = MutableMapping[str, Any]
+
+_VERSIONS = {"version": "3.0", "spec_version": "2.3"}
 
 
 class Scopes:
@@ -31,6 +33,7 @@ class Scopes:
         else:
             scope = self._of_head(connection, head)
             head.made = ONCE if made is None else scope.copy()
+        scope["asgi"] = _VERSIONS.copy()
         scope["headers"] = head.block.entries.copy()
         scope["state"] = self._state.copy()
         scope["extensions"] = {}
@@ -73,7 +76,7 @@ class Scopes:
     def _of_connection(self, connection: "Link") -> dict[str, Any]:
         host = connection.peer_host
         return {
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "asgi": None,
             "extensions": None,
             "headers": None,
             "state": None,

@@ -55,6 +55,7 @@ class AsgiWorker(EngineWorker):
 
     async def drain(self) -> None:
         self.websockets.shutdown()
+        self.gateway.drain()
         await super().drain()
         await self._finish_tasks()
 
@@ -64,7 +65,7 @@ class AsgiWorker(EngineWorker):
         for task in tasks:
             task.add_done_callback(lambda _: self.changed.set())
         if not await self.drained(lambda: not tasks):
-            log.warning("cut %d tasks that were still running after their responses", len(tasks))
+            log.warning("cut %d tasks that were still running", self.gateway.cut())
 
     def empty(self) -> bool:
         return super().empty() and not self.websockets.connections

@@ -36,6 +36,7 @@ def from_asgi2(app: Callable[..., Any]) -> Callable[..., Any]:
     """An ASGI 3 application out of an ASGI 2 one: ``await app(scope)(receive, send)``."""
 
     async def asgi3(scope: Any, receive: Any, send: Any) -> None:
+        scope["asgi"]["version"] = "2.0"
         await app(scope)(receive, send)
 
     return asgi3

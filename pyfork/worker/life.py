@@ -35,6 +35,7 @@ from pyfork.net.credentials import Credentials
 from pyfork.record import asdict
 from pyfork.worker import descendants, ending, hooks
 from pyfork.worker.app import App
+from pyfork.worker.running import run
 from pyfork.worker.signals import blocked, leave_to_the_arbiter
 from pyfork.worker.termination import Termination, ignore
 
@@ -142,7 +143,7 @@ class Worker:
         self._handle_signals()
         self._keep_from_children()
         try:
-            status = self.loop.run_until_complete(self._live())
+            status = run(self.loop, self._live())
         except BootError:
             self._close_loop()  # in development another worker takes its place, in this process
             raise
@@ -183,8 +184,8 @@ class Worker:
     def _end(self, status: int) -> None:
         """End the loop as `asyncio.run` does; the rest of the grace is for the interpreter."""
         ending.limit(self.leave_by - time.monotonic(), status)
-        self.loop.run_until_complete(_cancel_tasks(ending.LEAST))
-        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        run(self.loop, _cancel_tasks(ending.LEAST))
+        run(self.loop, self.loop.shutdown_asyncgens())
         self._close_loop()
 
     def _close_loop(self) -> None:

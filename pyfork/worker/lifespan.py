@@ -37,6 +37,7 @@ class Lifespan:
         self._task: asyncio.Task[None]
         self._refusal: str | None = None  # what the application said that went wrong
         self._raised: BaseException | None = None
+        self._received = False  # the application has asked what happens
 
     async def startup(self) -> None:
         """Tell of the start. Raises BootError: the application says that it failed."""
@@ -66,17 +67,31 @@ class Lifespan:
         try:
             await self._app(
                 {"type": "lifespan", "asgi": asgi, "state": self._state},
-                self._inbox.get,
+                self._receive,
                 self._send,
             )
         except BaseException as error:  # noqa: BLE001 - even SystemExit is not the loop's to raise
             self._raised = error
-            starting = self._stage == "startup" and not self._answered.done()
-            if not starting and self._refusal is None:
+            if self._is_news(error):
                 log.error("the application's lifespan failed\n%s", blame.detail(error))
         finally:
             if not self._answered.done():
                 self._answered.set_result(None)
+
+    def _is_news(self, error: BaseException) -> bool:
+        """Whether nobody else tells of ``error``, and it does not say that there is no lifespan.
+
+        An application without one raises at once, and what it raises is an Exception.
+        """
+        if self._refusal is not None or _is_cancelled(error):
+            return False
+        if self._stage != "startup" or self._answered.done():
+            return True
+        return not self._required and (self._received or not isinstance(error, Exception))
+
+    async def _receive(self) -> Event:
+        self._received = True
+        return await self._inbox.get()
 
     async def _send(self, message: Event) -> None:
         name = message["type"]
@@ -88,3 +103,9 @@ class Lifespan:
             if self._stage == "shutdown":
                 log.error("the application's lifespan shutdown failed\n%s", self._refusal)
         self._answered.set_result(None)
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Whether somebody has cancelled this task, which then raises ``error``."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

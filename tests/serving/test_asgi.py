@@ -153,7 +153,7 @@ def test_nothing_was_sent_yet(server: Server, wire: Wire, path: str, says: str) 
 
 
 def test_a_cancelled_task_is_answered_for(wire: Wire) -> None:
-    assert wire.get("/cancelled").status == 503
+    assert wire.get("/cancelled").status == 500
 
 
 @pytest.mark.parametrize("path", ["/raises-late", "/returns-late", "/short", "/long"])
@@ -219,12 +219,9 @@ def scopes(directory: Path, *options: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("options", [(), ("--root-path", "/below")], ids=["root", "below"])
 def test_scopes_are_those_of_uvicorn(tmp_path: Path, options: tuple[str, ...]) -> None:
-    """But for the version of the spec: from 2.4 on send() raises when the client has gone."""
     ours = scopes(tmp_path / "ours", *options)
     theirs = scopes(tmp_path / "theirs", "-k", "uvicorn", *options)
     for here, there in zip(ours, theirs, strict=True):
-        assert here.pop("asgi") == {"version": "3.0", "spec_version": "2.4"}
-        assert there.pop("asgi")["version"] == "3.0"
         assert here.pop("extensions", {}) == {}
         assert here == there
 

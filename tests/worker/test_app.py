@@ -211,9 +211,9 @@ def test_asgi2_is_wrapped(write: Write) -> None:
     app = load("two:app")
     sent: list[object] = []
     with pytest.raises(StopIteration):
-        app.callable("scope", "receive", sent).send(None)
+        app.callable({"asgi": {"version": "3.0"}}, "receive", sent).send(None)
     assert app.interface == "asgi"
-    assert sent == [("scope", "receive")]
+    assert sent == [({"asgi": {"version": "2.0"}}, "receive")]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,40 @@
+"""Running a worker's coroutine to its end, whatever the application raises in its own tasks.
+
+SystemExit and KeyboardInterrupt leave `run_forever` when a task or a callback raises them: the
+worker would end with all that it serves, for what one request has done.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+log = logging.getLogger("pyfork.error")
+
+
+def run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run ``coroutine`` as a task of ``loop``, and return or raise what it does."""
+    task = loop.create_task(coroutine)
+    while not task.done():
+        try:
+            loop.run_until_complete(task)
+        except (SystemExit, KeyboardInterrupt) as error:
+            if not (task.done() or _leave_to_its_task(error)):
+                log.error("a callback of the application failed", exc_info=error)
+    return task.result()
+
+
+def _leave_to_its_task(error: BaseException) -> bool:
+    """Whether a task has it too: it raises it where it is awaited, else asyncio reports it.
+
+    asyncio does so when the task is freed, which the frames of the loop would prevent.
+    """
+    trace = error.__traceback__
+    while trace is not None and not trace.tb_frame.f_code.co_flags & inspect.CO_COROUTINE:
+        trace = trace.tb_next
+    if trace is not None:
+        error.__traceback__ = trace
+    return trace is not None
