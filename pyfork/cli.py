@@ -233,7 +233,9 @@ def _libraries(config: Config) -> list[str]:
     wanted = ["hashlib"]  # nearly every application: what OpenSSL sets up for it is shared then
     if config.loop != "asyncio":
         wanted.append("uvloop")
-    if config.worker_class == "uvicorn" and config.http != "h11":
+    if config.http == "h11":
+        wanted.append("h11")
+    elif config.worker_class == "uvicorn":
         wanted.append("httptools")
     if config.certfile:
         wanted.append("pyfork.http.tls_gateways")

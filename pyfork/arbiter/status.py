@@ -34,6 +34,7 @@ def describe(house: House, upgrade: Upgrade, *, uptime: float, now: float) -> di
         "name": config.name,
         "app": config.app,
         "addresses": house.ports.addresses(serving.number),
+        "http": config.http,
         "state": state,
         # An error page is no application: a probe by HTTP, which it answers with 500, says so too.
         "ready": state in ("serving", "reloading") and supervisor.complete and not generations.page,

@@ -32,6 +32,7 @@ def status(status: dict[str, Any]) -> str:
         f"{status['app']} on {where}",
         f"{status['state']}: {_strength(status)}, generation {status['generation']}, "
         f"up {duration(status['uptime'])}",
+        *_parser(status.get("http", "auto")),
         *_page(status.get("broken")),
         *_last("reload", status["last_reload"]),
         *_last("upgrade", status["last_upgrade"]),
@@ -39,6 +40,10 @@ def status(status: dict[str, Any]) -> str:
     ]
     workers = [_worker(each) for each in status["workers"]]
     return "\n".join([*lines, "", table(_HEADS, workers)] if workers else lines)
+
+
+def _parser(http: str) -> list[str]:
+    return [] if http == "auto" else [f"HTTP is parsed by {http}"]
 
 
 def _page(reason: str | None) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pyfork.errors import ProtocolError
 from pyfork.http.exchange import DISCARD
-from pyfork.http.parser import Parser, ParserState
+from pyfork.http.parsing import ParserState
 from pyfork.http.refused import Refused
 from pyfork.http.request import RequestHead
 from pyfork.http.response import Response, plain_error
@@ -52,7 +52,7 @@ class Connection(Turns):
         """``kept``: requests were answered on it before, by another worker."""
         super().__init__(engine, client)
         # For the connection's life.
-        self.parser = Parser(engine.reader, self)
+        self.parser = engine.new_parser(engine.reader, self)
         # Requests.
         self.incoming: Exchange | None = None  # whose body is arriving
         self.upgrading: RequestHead | None = None  # a WebSocket handshake, to be handed over

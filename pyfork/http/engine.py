@@ -15,6 +15,8 @@ from pyfork.http.date import http_date
 from pyfork.http.forwarded import Proxies
 from pyfork.http.heads import Heads
 from pyfork.http.limits import Limits
+from pyfork.http.parser import Parser
+from pyfork.http.parsing import RequestParser
 from pyfork.http.reader import Entry, HeadReader
 from pyfork.http.request import RequestHead
 from pyfork.ipc.scoreboard import BEGUN, CONNECTIONS, REQUESTS, Line
@@ -34,6 +36,15 @@ class Gateway(Protocol):
 
     exchange: Callable[["Connection", RequestHead], "Exchange"]
     entry: Entry | None  # see `HeadReader`
+
+
+def parser_class(http: str) -> type[RequestParser]:
+    """The parser that a value of ``--http`` names."""
+    if http == "h11":
+        from pyfork.http.h11_parser import H11Parser  # few ask for it
+
+        return H11Parser
+    return Parser
 
 
 class Engine:
@@ -65,6 +76,7 @@ class Engine:
         if self.access is not None:
             self.access.later = loop.call_soon
         self.reader = HeadReader(self.limits, gateway.entry)
+        self.new_parser = parser_class(config.http)
         self.heads = Heads(server=b"Server: pyfork\r\n" if config.server_header else b"")
         # Changing.
         self.connections: set[Connection] = set()

@@ -1,101 +1,38 @@
 """Requests out of bytes: where a head ends, where a body ends, and what is refused on the way.
 
-The parser splits a stream into heads and bodies, holds the limits, and stops at the first thing
-that is wrong. Heads are read by `reader`, their meaning is in `request`, chunks are in `chunked`.
+Our own parser: it splits a stream into heads and bodies, and stops at the first thing that is
+wrong. What a parser is to a connection is in `parsing`. Heads are read by `reader`, their meaning
+is in `request`, chunks are in `chunked`.
 """
-
-from enum import IntEnum
-from typing import Protocol
 
 from pyfork.errors import ProtocolError
 from pyfork.http.chunked import Chunked
+from pyfork.http.parsing import Events, ParserState, RequestParser
 from pyfork.http.partial_head import PartialHead
 from pyfork.http.reader import HeadReader
-from pyfork.http.request import FieldBlock, RequestHead, RequestLine, read_start
+from pyfork.http.request import FieldBlock, RequestHead, RequestLine
 
 _SHORT = 4096  # bytes of a request that is remembered with its content
 
 
-class Events(Protocol):
-    """Who is told, in the order of the bytes."""
-
-    def head_received(self, head: RequestHead, *, whole: bool, content: bytes = b"") -> None:
-        """A head is complete and valid. ``whole``: and so is its ``content``."""
-
-    def body_received(self, data: bytes) -> None:
-        """Some of its content; never empty."""
-
-    def request_complete(self) -> None:
-        """The content of a head that did not come ``whole`` is complete."""
-
-
-class _Nobody:
-    """Who is told when the sink is gone."""
-
-    def head_received(self, head: RequestHead, *, whole: bool, content: bytes = b"") -> None:
-        pass
-
-    def body_received(self, data: bytes) -> None:
-        pass
-
-    def request_complete(self) -> None:
-        pass
-
-
-class ParserState(IntEnum):
-    """Where in the stream a parser stands."""
-
-    BETWEEN = 0  # nothing of a next request has come
-    HEAD = 1
-    BODY = 2
-
-
-class Parser:
+class Parser(RequestParser):
     """Reads the requests of one connection."""
 
-    __slots__ = (
-        "_again",
-        "_behind",
-        "_chunked",
-        "_error",
-        "_last",
-        "_left",
-        "_line",
-        "_partial",
-        "_pause",
-        "_reader",
-        "_same",
-        "_seen",
-        "_sink",
-        "state",
-    )
+    __slots__ = ("_again", "_behind", "_same", "_seen")
+
+    _partial: PartialHead | None
+    _chunked: Chunked | None
 
     def __init__(self, reader: HeadReader, sink: Events) -> None:
-        # For the connection's life.
-        self._reader = reader
-        self._sink = sink
+        super().__init__(reader, sink)
         # Of the last head: its field lines, unless there is more to them than how long the content
         # is, and what they were read as. Most clients send the same ones again.
         self._seen: bytes | None = None
         self._same: bytes | None = None  # all of it, if it came twice and is short
         self._again = _NOTHING
         self._behind = 0  # bytes from the end of a request line to that of the content
-        # For one request.
-        self.state = ParserState.BETWEEN
-        self._partial: PartialHead | None = None  # a head that arrives in pieces
-        self._line: RequestLine | None = None  # of content that arrives, or of what was refused
-        self._left = 0  # bytes of a Content-Length to come
-        self._chunked: Chunked | None = None
-        self._pause = False  # the request is a handshake: stop behind it
-        self._last = False  # nothing behind it is processed (RFC 9112 9.6)
-        # How it ended.
-        self._error: ProtocolError | None = None
 
     def single(self, data: bytes) -> RequestHead | None:
-        """The head of ``data``, if that is one whole request; the sink is not told of it.
-
-        Its content, as long as its Content-Length, ends ``data``. None for whatever is to be fed.
-        """
         if self.state is not _BETWEEN:
             return None
         if data == self._same:
@@ -138,64 +75,10 @@ class Parser:
         self._remember(head, text, 0)
         return head
 
-    def release(self) -> None:
-        """Tell the sink no more, which then is in no cycle: it is freed without the collector."""
-        self._sink = _NOBODY
-        self.forget()
-
-    @property
-    def owed(self) -> int:
-        """Bytes that are still to come of content whose length was said."""
-        return self._left if self.state is _BODY and self._chunked is None else 0
-
     def forget(self) -> None:
-        """Free what is remembered of the last head."""
         self._seen, self._same, self._again = None, None, _NOTHING
 
-    def feed(self, data: bytes) -> bytes:
-        """Read on, and tell the sink.
-
-        Returns b"", or what follows a WebSocket handshake, once its request is complete: the
-        caller may hand that over, or feed it again and go on. What comes behind the last request
-        of a connection (one that is not kept alive) is dropped.
-
-        Raises ProtocolError, and the same again whenever it is fed after that. Requests that
-        were complete before the error have been delivered.
-        """
-        if self._error is not None:
-            raise self._error
-        at, end = 0, len(data)
-        try:
-            while at < end:
-                if self.state is _BODY:
-                    at = self._body(data, at)
-                elif self._last:
-                    break
-                else:
-                    at = self._head(data, at)
-                    if self._pause:
-                        self._pause = False
-                        return data[at:]
-        except ProtocolError as error:
-            self._error = error
-            if self.state is _HEAD and self._partial is None:
-                self._line = read_start(data[at : data.find(b"\r\n", at)])
-            self.forget()
-            raise
-        return b""
-
-    @property
-    def line(self) -> RequestLine | None:
-        """The request line of what arrives or was refused, as far as it was read.
-
-        None between requests, and where not even a method was read.
-        """
-        if self.state is _HEAD and self._partial is not None:
-            return self._partial.line or self._partial.start_of_line()
-        return None if self.state is _BETWEEN else self._line
-
     def _head(self, data: bytes, at: int) -> int:
-        """Read a head, or some of one."""
         self.state = _HEAD
         end = data.find(b"\r\n\r\n", at)
         if self._partial is None:
@@ -206,15 +89,17 @@ class Parser:
             self._partial = PartialHead(self._reader)
         partial = self._partial
         # No head ends later: what is behind it is not copied for it.
-        block, end = partial.add(data, at, end + 4 if end >= 0 else len(data))
-        if block is None:
+        stop = end + 4 if end >= 0 else len(data)
+        behind = partial.add(data, at, stop)
+        if behind is None:
             if partial.empty:
                 self.state = _BETWEEN
-            return end
+            return stop
+        block = partial.block
         assert partial.line is not None
         head = RequestHead(partial.line, self._reader.block(block, partial.line))
         self._partial = None
-        return self._begin(head, block, data, end)
+        return self._begin(head, block, data, behind)
 
     def _begin(self, head: RequestHead, text: bytes, data: bytes, at: int) -> int:
         """Deliver a head, with the state that it leads to: the sink may ask for it.
@@ -254,7 +139,6 @@ class Parser:
             self.forget()
 
     def _body(self, data: bytes, at: int) -> int:
-        """Deliver content, and its end."""
         if self._chunked is not None:
             piece, end = self._chunked.feed(data, at)
             if piece:
@@ -274,6 +158,5 @@ class Parser:
         return end
 
 
-_NOBODY = _Nobody()
 _NOTHING = RequestHead(RequestLine("GET", b"/", "1.1"), FieldBlock({}, keep_alive=True))
 _BETWEEN, _HEAD, _BODY = ParserState.BETWEEN, ParserState.HEAD, ParserState.BODY

@@ -15,6 +15,7 @@ from pyfork.http.request import (
     SECRETS,
     Field,
     FieldBlock,
+    Fields,
     RequestHead,
     RequestLine,
     read_fields,
@@ -75,6 +76,19 @@ class HeadReader:
         entries = self._split(text)
         if entries is None:
             raise ProtocolError(400, "invalid field line")
+        return self._block(entries, text, line)
+
+    def given(self, fields: Fields, line: RequestLine) -> FieldBlock:
+        """The same, of fields that were read by others; names are in lower case.
+
+        Raises ProtocolError, also for what is not in our grammar: a control character in a value.
+        """
+        for name, value in fields:
+            if not name or name.translate(None, _TOKEN) or value.translate(None, _TEXT):
+                raise ProtocolError(400, "invalid field line")
+        self._said = [field for field in fields if field[0] in OURS]
+        text = b"".join([b"%b: %b\r\n" % field for field in fields]) + b"\r\n"
+        entries = fields if self._entry is None else [self._entry(field) for field in fields]
         return self._block(entries, text, line)
 
     def first(self, data: bytes, end: int) -> "tuple[RequestHead, bytes] | None":

@@ -7,7 +7,7 @@ from pyfork.errors import ProtocolError
 from pyfork.http.connection import Connection
 from pyfork.http.deadlines import LINGER, Limits, Wait
 from pyfork.http.engine import Engine
-from pyfork.http.parser import ParserState
+from pyfork.http.parsing import ParserState
 from pyfork.http.phase import Phase
 
 

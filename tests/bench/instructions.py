@@ -40,6 +40,7 @@ class Case:
 
     app: str
     request: bytes
+    options: tuple[str, ...] = ()  # of the server
 
 
 def request(
@@ -61,6 +62,10 @@ CASES = {
     "wsgi browser": Case("tests.bench.apps.wsgi:hello", request(fields=BROWSER)),
     "wsgi varied": Case("tests.bench.apps.wsgi:hello", request(path=VARIED, fields=VARYING)),
     "wsgi post": Case("tests.bench.apps.wsgi:echo", request("POST", body=BIG)),
+    "wsgi bare h11": Case("tests.bench.apps.wsgi:hello", request(), ("--http", "h11")),
+    "wsgi browser h11": Case(
+        "tests.bench.apps.wsgi:hello", request(fields=BROWSER), ("--http", "h11")
+    ),
     "asgi bare": Case("tests.bench.apps.asgi:hello", request()),
     "asgi browser": Case("tests.bench.apps.asgi:hello", request(fields=BROWSER)),
     "asgi varied": Case("tests.bench.apps.asgi:hello", request(path=VARIED, fields=VARYING)),
@@ -84,6 +89,7 @@ def count(case: Case, loop: str) -> int:
                 case.app,
                 loop,
                 str(served.fileno()),
+                *case.options,
             ],
             cwd=ROOT,
             env=os.environ | {"PYTHONHASHSEED": "0", "PYTHONPATH": str(ROOT)},

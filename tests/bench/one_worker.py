@@ -1,6 +1,6 @@
 """One worker's engine in this process, on one connection: what `instructions` counts.
 
-    python -m tests.bench.one_worker APP LOOP FD
+    python -m tests.bench.one_worker APP LOOP FD [OPTIONS]
 
 FD is the server's end of a connection. A byte on stdin is answered by one on stdout, and between
 the two getppid is called: nothing else here calls it, so a profiler can tell by it where a
@@ -22,9 +22,9 @@ from pyfork.worker.entry import load_app, worker_class
 from pyfork.worker.serving import EngineWorker
 
 
-def make_worker(app: str, loop: str) -> EngineWorker:
+def make_worker(app: str, loop: str, *options: str) -> EngineWorker:
     """A worker of the class that the command would take, with no arbiter above it."""
-    config = load(parse([app, "--loop", loop, "--lifespan", "off"]), {}, Path()).config
+    config = load(parse([app, "--loop", loop, "--lifespan", "off", *options]), {}, Path()).config
     scoreboard = Scoreboard(1)
     scoreboard.use(0)
     birth = Birth(
@@ -63,8 +63,8 @@ def mark() -> None:
 
 
 def main() -> None:
-    app, loop, fd = sys.argv[1:]
-    worker = make_worker(app, loop)
+    app, loop, fd, *options = sys.argv[1:]
+    worker = make_worker(app, loop, *options)
     asyncio.set_event_loop(worker.loop)
     connection = ClientSocket.adopt(int(fd))
     worker.loop.run_until_complete(serve(worker, connection))

@@ -139,6 +139,7 @@ def _launched(package: str) -> Callable[[Start], Words]:
 PEERS = (
     Peer("pyfork-wsgi", "wsgi", _like_gunicorn("pyfork")),
     Peer("pyfork-thread", "wsgi", _like_gunicorn("pyfork", "-k", "thread", "--threads", "4")),
+    Peer("pyfork-wsgi-h11", "wsgi", _like_gunicorn("pyfork", "--http", "h11")),
     Peer("granian-wsgi", "wsgi", _granian("wsgi", "--blocking-threads", "1")),
     Peer("granian-threads", "wsgi", _granian("wsgi")),
     Peer("bjoern", "wsgi", _launched("bjoern"), features=ALONE),
@@ -147,6 +148,7 @@ PEERS = (
     Peer("gunicorn-gthread", "wsgi", _like_gunicorn("gunicorn", "-k", "gthread", "--threads", "4")),
     Peer("waitress", "wsgi", _waitress, features=ALONE),
     Peer("pyfork-asgi", "asgi", _like_gunicorn("pyfork"), features=FULL),
+    Peer("pyfork-asgi-h11", "asgi", _like_gunicorn("pyfork", "--http", "h11"), features=FULL),
     Peer("granian-asgi", "asgi", _granian("asgi"), features=FULL),
     Peer("uvicorn", "asgi", _uvicorn("httptools"), needs=("httptools", "uvloop"), features=FULL),
     Peer("uvicorn-zttp", "asgi", _uvicorn("zttp"), needs=("zttp", "uvloop"), features=FULL),

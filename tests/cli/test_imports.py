@@ -37,7 +37,7 @@ UNWANTED = {
     "difflib": "needed for a mistake only",
     "pkgutil": "pyfork.arbiter.process.resolve does it",
     "psutil": "needed with --max-memory only",
-    "h11": "needed where httptools is not there",
+    "h11": "needed with --http h11 only",
     "uvicorn": "needed for WebSocket, and for -k uvicorn",
     "websockets": "needed for WebSocket",
     "watchfiles": "the watcher is a child",

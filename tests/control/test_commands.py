@@ -278,3 +278,11 @@ def test_no_text_of_a_server_forges_a_line_of_its_status() -> None:
     assert all(line.isprintable() for line in text.split("\n"))
     assert all(line.startswith("    ") for line in text.split("\n") if "[2J" in line[:8])
     assert text.count("\n") == 13
+
+
+def test_the_parser_is_named(site: Site) -> None:
+    server = site.serve("--http", "h11")
+    assert site.status(server)["http"] == "h11"
+    assert "HTTP is parsed by h11" in site.command("status").stdout
+    printed = site.command("serve", "--http", "h11", "--print-config", "shop:app").stdout
+    assert re.search(r"^http +h11 +--http$", printed, re.MULTILINE)

@@ -4,10 +4,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from pyfork.errors import ProtocolError
+from pyfork.http.h11_parser import H11Parser
 from pyfork.http.limits import Limits
 from pyfork.http.parser import Parser
+from pyfork.http.parsing import RequestParser
 from pyfork.http.reader import HeadReader
 from pyfork.http.request import RequestHead
+
+PARSERS: dict[str, type[RequestParser]] = {"auto": Parser, "h11": H11Parser}
 
 SIZES = (0, 1, 7)  # of the pieces: all in one, byte by byte, across every token
 
@@ -86,9 +90,11 @@ def parts(head: RequestHead) -> dict[str, object]:
     }
 
 
-def new_parser(outcome: Outcome, limits: Limits | None = None) -> Parser:
+def new_parser(
+    outcome: Outcome, limits: Limits | None = None, kind: type[RequestParser] = Parser
+) -> RequestParser:
     """A parser of a worker that has read nothing yet."""
-    return Parser(HeadReader(limits or Limits()), outcome)
+    return kind(HeadReader(limits or Limits()), outcome)
 
 
 def read(
@@ -96,16 +102,17 @@ def read(
     size: int = 0,
     *,
     reader: HeadReader | None = None,
+    kind: type[RequestParser] = Parser,
     **limits: int,
 ) -> Outcome:
     """Feed ``raw`` to a new parser until it refuses or a handshake stops it."""
     outcome = Outcome()
-    parser = Parser(reader or HeadReader(Limits(**limits)), outcome)
+    parser = kind(reader or HeadReader(Limits(**limits)), outcome)
     drive(parser, outcome, pieces(raw, size) if isinstance(raw, bytes) else iter(raw))
     return outcome
 
 
-def drive(parser: Parser, outcome: Outcome, stream: Iterator[bytes]) -> None:
+def drive(parser: RequestParser, outcome: Outcome, stream: Iterator[bytes]) -> None:
     """Feed ``stream`` as a connection does until the parser refuses or a handshake stops it."""
     for piece in stream:
         outcome.fed += len(piece)
@@ -124,11 +131,11 @@ def drive(parser: Parser, outcome: Outcome, stream: Iterator[bytes]) -> None:
         assert rest == b""
 
 
-def read_everyhow(raw: bytes, **limits: int) -> Outcome:
+def read_everyhow(raw: bytes, kind: type[RequestParser] = Parser, **limits: int) -> Outcome:
     """Read in pieces of each size, by a worker that remembers: the outcome must be the same."""
-    outcome = read(raw, **limits)
+    outcome = read(raw, kind=kind, **limits)
     reader = HeadReader(Limits(**limits))
     for size in SIZES * 2:
-        other = read(raw, size, reader=reader)
+        other = read(raw, size, reader=reader, kind=kind)
         assert other.summary() == outcome.summary(), size
     return outcome

@@ -18,8 +18,8 @@ from pyfork.http.reader import HeadReader
 from pyfork.http.request import RequestHead
 from pyfork.http.scope import Scopes
 from pyfork.log.atoms import compile_format
+from tests.http.corpus import HANDSHAKE, REFUSED, SERVED, get
 from tests.http.reading import Outcome, drive, parts, pieces
-from tests.http.test_parser import HANDSHAKE, REFUSED, SERVED, get
 
 MORE = [
     HANDSHAKE,

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from pyfork.http.limits import Limits
-from pyfork.http.parser import Parser
+from pyfork.http.parsing import RequestParser
 from pyfork.http.reader import HeadReader
+from tests.http.corpus import CHUNKED, FIRST, get
 from tests.http.reading import SIZES, Outcome, drive, pieces
-from tests.http.test_parser import CHUNKED, FIRST, get
 from tests.server import Server
 from tests.serving.wire import Wire
 
@@ -32,20 +32,22 @@ SEEN: list[tuple[bytes, tuple[str, bytes] | None]] = [
 
 
 @pytest.mark.parametrize(("raw", "expected"), SEEN, ids=[repr(raw[:40]) for raw, _ in SEEN])
-def test_what_was_read_is_told(raw: bytes, expected: tuple[str, bytes] | None) -> None:
+def test_what_was_read_is_told(
+    kind: type[RequestParser], raw: bytes, expected: tuple[str, bytes] | None
+) -> None:
     reader = HeadReader(Limits())
     for size in SIZES * 2:
         outcome = Outcome()
-        parser = Parser(reader, outcome)
+        parser = kind(reader, outcome)
         drive(parser, outcome, pieces(FIRST + raw, size))
         assert outcome.status is not None
         line = parser.line
         assert (line and (line.method, line.target)) == expected
 
 
-def test_the_line_of_what_arrives() -> None:
+def test_the_line_of_what_arrives(kind: type[RequestParser]) -> None:
     """As far as it is there: a client that stops in the middle is told of, too."""
-    parser = Parser(HeadReader(Limits()), Outcome())
+    parser = kind(HeadReader(Limits()), Outcome())
     steps: list[tuple[bytes, tuple[str, bytes] | None]] = [
         (b"\r\n", None),
         (b"PO", None),

@@ -76,7 +76,7 @@ GUNICORN: dict[str, Outcome] = {
         harmless=(3,),
     ),
     "websocket_max_message_size": honoured("ws_max_size", flags="--websocket-max-message-size"),
-    "http_parser": idle("there is one parser", flags="--http-parser", harmless=("auto",)),
+    "http_parser": idle("--http chooses it here", flags="--http-parser", harmless=("auto",)),
     # Security
     "limit_request_line": honoured("limit_request_line"),
     "limit_request_fields": honoured("limit_request_fields"),

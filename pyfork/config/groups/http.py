@@ -16,8 +16,9 @@ class HTTPSettings:
         "auto",
         choice("auto", "httptools", "h11"),
         flags="--http",
-        help="The HTTP parser of -k uvicorn; auto is httptools where it is installed. pyfork's own "
-        "engine has one parser.",
+        help="The HTTP parser. auto is pyfork's own; h11 is slower and by other authors, with the "
+        "same limits, for the day on which a flaw is found in the first. For -k uvicorn, auto is "
+        "httptools where it is installed. httptools is the same as auto.",
     )
     forwarded_allow_ips: tuple[Network, ...] | Literal["*"] = setting(
         _LOCAL,
