@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from pyfork import __version__
 from pyfork.config import runtime
 from pyfork.config.arguments import Arguments, options, parse, usage
+from pyfork.config.directory import Start
 from pyfork.config.load import Loaded, load, table
 from pyfork.config.options import Verb
 from pyfork.config.script import for_script
@@ -171,12 +172,13 @@ def _reader(arguments: Arguments) -> Callable[[], Loaded]:
     What became of other servers' names is logged where a reload brings something new.
     """
     environ = dict(os.environ)
-    directory = os.getcwd()
+    start = Start.of_process(environ)
     told: set[str] = set()
 
     def read() -> Loaded:
         first = not told
-        loaded = load(arguments, environ, directory)
+        start.check()
+        loaded = load(arguments, environ, start.logical)
         for note in loaded.notes:
             if not first and note not in told:
                 logging.getLogger("pyfork.error").info("%s", note)
@@ -271,7 +273,7 @@ def _check(config: Config) -> int:
     _collect_garbage()
     if config.certfile or config.keyfile or config.ca_certs:
         importlib.import_module(_TLS).load(config)
-    loading.enter(config.chdir, config.pythonpath, config.env)
+    loading.enter(Start.of_process(os.environ).enter(config.chdir), config.pythonpath, config.env)
     app = loading.load(config.app, factory=config.factory, interface=config.interface)
     return _show(f"{config.app}: {app.interface.upper()} application, ready to serve")
 

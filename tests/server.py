@@ -65,7 +65,7 @@ class Server:
         ready: bool = True,
         clean: bool = True,
         bind: bool = True,
-        command: Sequence[str] = (sys.executable, "-m", "pyfork"),
+        command: Sequence[str] = (),
     ) -> None:
         self.directory = directory
         self._log = log or directory / "server.log"
@@ -73,7 +73,7 @@ class Server:
         self.clean = clean
         given = not bind or {"-b", "--bind"} & set(options)
         address = () if given else ("-b", "127.0.0.1:0")
-        self._command = [*command, *address, *options, app]
+        self._command = [*(command or (sys.executable, "-m", "pyfork")), *address, *options, app]
         self._cwd = cwd
         self._environ = environment() | (env or {})
         self._process: subprocess.Popen[bytes]

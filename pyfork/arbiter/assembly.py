@@ -26,6 +26,7 @@ from pyfork.arbiter.systemd import Herald
 from pyfork.arbiter.upgrade import Upgrade
 from pyfork.arbiter.watch import Watch, Watched
 from pyfork.config import unit
+from pyfork.config.directory import Start
 from pyfork.config.settings import Config
 from pyfork.control.requests import Requests
 from pyfork.control.server import Server
@@ -53,18 +54,31 @@ class Parts:
 
 
 def furnish(
-    config: Config, heritage: Heritage, *, reread: Callable[[], Config], worker_main: str
+    config: Config,
+    heritage: Heritage,
+    *,
+    reread: Callable[[], Config],
+    worker_main: str,
+    start: Start,
 ) -> House:
     """What everybody works with."""
     supervisor, ports, wires = supervisor_for(config, heritage), Ports(), Wires()
     private: list[Callable[[], object]] = []
     hooks = Hooks(config, lambda: supervisor.serving.size, renewed=isinstance(heritage, Estate))
     first = heritage.generation if heritage else 1
+    directory = heritage.directory_of(start) if isinstance(heritage, Estate) else None
     return House(
         inbox=Inbox(),
         wires=wires,
         supervisor=supervisor,
-        generations=Generations(config, hooks.rereading(reread), ports, first=first),
+        generations=Generations(
+            config,
+            hooks.rereading(reread),
+            ports,
+            start=start,
+            first=first,
+            directory=directory,
+        ),
         ports=ports,
         crew=Crew(worker_main, private, scoreboard_for(heritage), hooks),
         handoffs=Handoffs(wires.send),

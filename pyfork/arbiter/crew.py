@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pyfork.arbiter import process
@@ -17,6 +18,7 @@ from pyfork.arbiter.member import BOUND, Member
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.roster import Worker
 from pyfork.config import runtime, unit
+from pyfork.config.directory import Directory
 from pyfork.config.settings import Config
 from pyfork.errors import ConfigError
 from pyfork.ipc import titles
@@ -74,6 +76,7 @@ class Crew:
         self,
         order: Spawn,
         config: Config,
+        directory: Directory,
         ports: Ports,
         now: float,
         *,
@@ -93,7 +96,7 @@ class Crew:
         member, theirs = self._prepare(order, config, now, held=held)
         try:
             member.face = self._conceive(member, config)
-            birth = self._birth(member, theirs, config, ports, tls)
+            birth = self._birth(member, theirs, config, directory, ports, tls)
             member.pid = process.fork(
                 lambda: _live(self.worker_main, birth, own_log=own_log),
                 disown=self._what_is_not_its(member, ports),
@@ -156,7 +159,13 @@ class Crew:
         )
 
     def _birth(
-        self, member: Member, theirs: Channel, config: Config, ports: Ports, tls: "Tls | None"
+        self,
+        member: Member,
+        theirs: Channel,
+        config: Config,
+        directory: Directory,
+        ports: Ports,
+        tls: "Tls | None",
     ) -> Birth:
         """What the process of ``member`` starts with."""
         bound = ports.sockets(member.generation).values()
@@ -165,6 +174,7 @@ class Crew:
             slot=member.slot,
             generation=member.generation,
             listeners=_places(member, ports),
+            directory=directory,
             addresses=tuple(each.getsockname() for each in bound),
             channel=theirs,
             line=member.line,
@@ -222,6 +232,8 @@ def _live(worker_main: str, birth: Birth, *, own_log: bool) -> int:
     setup.identify("worker", birth.slot, birth.generation)
     if own_log:
         try:
+            with suppress(OSError):  # whoever needs it says that it is gone
+                os.chdir(birth.directory.base)
             setup.configure(config)
         except ConfigError as error:
             birth.channel.send(Failed(str(error), ""))

@@ -11,6 +11,7 @@ from pyfork.arbiter.actions import Abandon
 from pyfork.arbiter.certificates import Certificates
 from pyfork.arbiter.facts import Policy, Reload
 from pyfork.arbiter.ports import Ports
+from pyfork.config.directory import Directory, Start
 from pyfork.config.settings import Config
 from pyfork.errors import PyforkError
 from pyfork.ipc.messages import Broken
@@ -42,12 +43,23 @@ class Generations:
     Args:
         config: of the first generation, whose listeners are bound by the caller.
         reread: returns the configuration anew; raises ConfigError.
+        start: where pyfork was started.
+        directory: of the first generation, if that began in another program.
     """
 
     def __init__(
-        self, config: Config, reread: Callable[[], Config], ports: Ports, *, first: int = 1
+        self,
+        config: Config,
+        reread: Callable[[], Config],
+        ports: Ports,
+        *,
+        start: Start,
+        first: int = 1,
+        directory: Directory | None = None,
     ) -> None:
         self.first = first
+        self.start = start
+        self._directories = {first: directory or start.enter(config.chdir)}
         self.certificates = Certificates()
         self._configs = {first: config}
         self._newest = first  # the last one asked for
@@ -75,6 +87,10 @@ class Generations:
         """The configuration of a generation that counts."""
         return self._configs[generation]
 
+    def directory(self, generation: int) -> Directory:
+        """What it works in."""
+        return self._directories[generation]
+
     def scheme(self, generation: int) -> str:
         """What its listeners speak, as in a URL."""
         return "https" if self.certificates.of(generation) else "http"
@@ -96,6 +112,7 @@ class Generations:
             raise
         self._newest = generation
         self._configs[generation] = config
+        self._directories[generation] = self.start.enter(config.chdir)
         return Reload(generation, policy(config))
 
     def note_broken(self, generation: int, why: Broken) -> None:
@@ -105,6 +122,7 @@ class Generations:
     def adopt(self, generation: int, now: float) -> Config:
         """A generation serves: what only lower ones used goes. Returns its configuration."""
         self._configs = {each: kept for each, kept in self._configs.items() if each >= generation}
+        self._directories = {n: kept for n, kept in self._directories.items() if n >= generation}
         self.certificates.release_below(generation)
         self._ports.release_below(generation)
         why = self._broken.get(generation, Broken("", ""))
@@ -123,6 +141,7 @@ class Generations:
     def abandon(self, order: Abandon, now: float) -> None:
         """A generation will not be: what only it used goes."""
         self._configs.pop(order.generation, None)
+        self._directories.pop(order.generation, None)
         self._broken.pop(order.generation, None)
         self.certificates.release(order.generation)
         self._ports.release(order.generation)

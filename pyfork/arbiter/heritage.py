@@ -17,6 +17,7 @@ from pyfork.arbiter.facts import Policy
 from pyfork.arbiter.generations import policy
 from pyfork.arbiter.roster import Kept
 from pyfork.arbiter.supervisor import Supervisor
+from pyfork.config.directory import Directory, Start
 from pyfork.config.settings import Config
 from pyfork.errors import PyforkError
 from pyfork.ipc.channel import Channel, ChannelClosed, Received
@@ -67,6 +68,7 @@ class Estate:
     listeners: dict[str, int]  # fds by the address asked for
     survivors: tuple[Survivor, ...]
     clients: tuple[int, ...] = ()  # fds of control connections that wait for the upgrade's end
+    directory: tuple[str, ...] = ()  # of the generation: base, path, written
 
     def write(self) -> int:
         """The fd of a nameless file that `read` understands; it survives an exec."""
@@ -105,6 +107,10 @@ class Estate:
                 retire_by=each.retire_by,
                 worn=each.worn,
             )
+
+    def directory_of(self, start: Start) -> Directory | None:
+        """That of the generation, which lasts as long as it; None: it was not told."""
+        return Directory(start, *self.directory) if len(self.directory) == 3 else None
 
     def claim(self) -> None:
         """No other program gets it any more."""

@@ -19,6 +19,7 @@ from pyfork.arbiter.heritage import Estate
 from pyfork.arbiter.house import House
 from pyfork.arbiter.program import VARIABLE, attempt, become, program
 from pyfork.arbiter.roster import State
+from pyfork.config.directory import Start
 
 log = logging.getLogger("pyfork.error")
 
@@ -57,19 +58,20 @@ def rehearse(house: House, clients: Sequence[int], words: IO[bytes]) -> int:
     estate = _estate(house, clients)
     written = estate.write()
     try:
-        return process.fork(partial(_play, estate, written, words), disown=())
+        play = partial(_play, house.generations.start, estate, written, words)
+        return process.fork(play, disown=())
     finally:
         os.close(written)
 
 
-def _play(estate: Estate, written: int, words: IO[bytes]) -> int:
+def _play(start: Start, estate: Estate, written: int, words: IO[bytes]) -> int:
     """The rehearsal. Nobody may be mistaken about who lives and who does not by what it holds."""
     signal.alarm(REHEARSAL_LIMIT)  # it has the listeners, and this arbiter might be killed
     stand_in, _ = socket.socketpair()
     for fd in estate.lines():
         os.dup2(stand_in.fileno(), fd)
     environ = dict(os.environ) | {VARIABLE: f"rehearsal:{written}"}
-    return attempt(program(), environ, keep=(written, *estate.fds()), words=words)
+    return attempt(program(), environ, start, keep=(written, *estate.fds()), words=words)
 
 
 def become_the_new_program(house: House, clients: Sequence[int]) -> None:
@@ -77,6 +79,7 @@ def become_the_new_program(house: House, clients: Sequence[int]) -> None:
 
     Raises:
         HookError: pre_exec failed.
+        ConfigError: the directory in which it was started is not there.
         OSError: it cannot be executed.
     """
     house.hooks.before_exec()
@@ -85,7 +88,7 @@ def become_the_new_program(house: House, clients: Sequence[int]) -> None:
     written = estate.write()
     try:
         environ = dict(os.environ) | {VARIABLE: f"exec:{written}"}
-        become(program(), environ, keep=tuple(estate.fds()))
+        become(program(), environ, house.generations.start, keep=tuple(estate.fds()))
     finally:
         for fd in estate.fds():
             os.set_inheritable(fd, False)
@@ -96,6 +99,7 @@ def _estate(house: House, clients: Sequence[int]) -> Estate:
     """Who has no place in it is not there in a quiet moment."""
     serving = house.supervisor.serving
     workers = [each for each in house.supervisor.workers if each.state in _LASTING]
+    directory = house.generations.directory(serving.number)
     return Estate(
         generation=serving.number,
         size=serving.size,
@@ -104,4 +108,5 @@ def _estate(house: House, clients: Sequence[int]) -> Estate:
         listeners={text: each.fileno() for text, each in house.ports.all().items()},
         survivors=tuple(house.crew.survivors(workers)),
         clients=tuple(clients),
+        directory=(directory.base, directory.path, directory.written),
     )

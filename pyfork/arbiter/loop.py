@@ -10,6 +10,7 @@ Rules: decides nothing; imports no application and reads no client byte; waits n
 
 import gc
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 
@@ -18,6 +19,7 @@ from pyfork.arbiter.assembly import assemble, furnish
 from pyfork.arbiter.generations import Outcome
 from pyfork.arbiter.heritage import Estate, Heritage, Predecessor
 from pyfork.arbiter.watch import Watched
+from pyfork.config.directory import Start
 from pyfork.config.settings import Config
 from pyfork.errors import ExitStatus, HookError, PyforkError
 from pyfork.ipc import titles
@@ -35,6 +37,7 @@ class Arbiter:
         config: of the first generation.
         reread: returns the configuration anew, at each reload; raises ConfigError.
         worker_main: dotted name of a `WorkerMain`, resolved in each worker.
+        start: where pyfork was started.
         watched: who watches the files where --reload is asked for.
         heritage: what this arbiter follows, if it does.
         notes: what there is to say of the configuration, a line each.
@@ -48,13 +51,20 @@ class Arbiter:
         worker_main: str,
         heritage: Heritage = None,
         watched: Watched | None = None,
+        start: Start | None = None,
         notes: Sequence[str] = (),
     ) -> None:
         self._heritage = heritage
         self._notes = notes
         self._spoilt: HookError | None = None  # why an exec comes to no new workers
         self._retry_at: float | None = None  # to write log lines that wait for their reader
-        self._house = furnish(config, heritage, reread=reread, worker_main=worker_main)
+        self._house = furnish(
+            config,
+            heritage,
+            reread=reread,
+            worker_main=worker_main,
+            start=start or Start.of_process(os.environ),
+        )
         self._parts = assemble(self._house, heritage, watched)
 
     def run(self) -> ExitStatus:
@@ -156,7 +166,8 @@ class Arbiter:
         self._call(house.hooks.ready)
         gc.freeze()  # what is here now stays: keep the collector off the pages that workers share
         if in_charge:
-            parts.watch.heed(config)
+            generations = house.generations
+            parts.watch.heed(config, generations.directory(generations.first))
         if isinstance(self._heritage, Estate):
             self._go_on(self._heritage)
 

@@ -18,6 +18,7 @@ from pyfork.arbiter.member import Member
 from pyfork.arbiter.premises import Premises
 from pyfork.arbiter.upgrade import Upgrade
 from pyfork.arbiter.watch import Watch
+from pyfork.config.directory import within
 from pyfork.errors import ExitStatus, HookError, PyforkError
 from pyfork.ipc import messages, titles
 from pyfork.log import setup
@@ -67,6 +68,7 @@ class Orders:
             member = house.crew.spawn(
                 order,
                 house.generations.config(order.generation),
+                house.generations.directory(order.generation),
                 house.ports,
                 time.monotonic(),
                 own_log=order.generation != house.supervisor.serving.number,
@@ -125,10 +127,12 @@ class Orders:
         self.console.adopted(generation)
         if generation == house.generations.first:
             return
-        self.watch.heed(config)
+        directory = house.generations.directory(generation)
+        self.watch.heed(config, directory)
         try:
-            setup.configure(config)
-        except PyforkError as error:
+            with within(directory.base):
+                setup.configure(config)
+        except (OSError, PyforkError) as error:
             log.error("the log stays as it was: %s", error)
         house.hooks.config = config
         titles.show(titles.arbiter_title(config.name, config.app))

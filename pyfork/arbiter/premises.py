@@ -69,9 +69,10 @@ class Premises:
     def take_charge(self) -> None:
         """What there is only one of is this arbiter's, whoever's it was."""
         config = self._serving()
+        serving = self._house.supervisor.serving.number
         self._ports.claim()
         self.write_pid(config)
-        self._watch.heed(config)
+        self._watch.heed(config, self._generations.directory(serving))
         if not self._control.is_open:
             self._control.open(config.control)
 

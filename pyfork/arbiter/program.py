@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import IO
 
 from pyfork.config import unit
-from pyfork.errors import HookError
+from pyfork.config.directory import Start, within
+from pyfork.errors import ConfigError, HookError
 from pyfork.ipc.nameless import nameless_file
 from pyfork.log.sink import say
 
@@ -34,16 +35,26 @@ def checking(command: list[str]) -> list[str]:
     return [*command[:end], "--check-config", *command[end:]]
 
 
-def become(command: list[str], environ: dict[str, str], *, keep: Iterable[int] = ()) -> None:
-    """Execute ``command`` in this process, with the fds of ``keep``; returns only by OSError."""
+def become(
+    command: list[str], environ: dict[str, str], start: Start, *, keep: Iterable[int] = ()
+) -> None:
+    """Execute ``command`` in this process, with the fds of ``keep``, in the directory ``start``.
+
+    Raises:
+        ConfigError: that directory is not there.
+        OSError: it cannot be executed.
+    """
+    start.check()
     for fd in keep:
         os.set_inheritable(fd, True)
-    os.execve(command[0], command, environ)
+    with within(start.logical):
+        os.execve(command[0], command, environ)
 
 
 def attempt(
     command: list[str],
     environ: dict[str, str],
+    start: Start,
     *,
     keep: Iterable[int] = (),
     words: IO[bytes] | None = None,
@@ -64,7 +75,9 @@ def attempt(
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(words.fileno(), 2)
     try:
-        become(command, unit.readdressed(environ, os.getppid(), os.getpid()), keep=keep)
+        become(command, unit.readdressed(environ, os.getppid(), os.getpid()), start, keep=keep)
+    except ConfigError as error:
+        say(f"error: {error}")
     except OSError as error:
         say(f"error: cannot execute {command[0]}: {error.strerror}")
     return 1

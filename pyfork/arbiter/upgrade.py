@@ -39,7 +39,7 @@ from pyfork.arbiter.premises import Premises
 from pyfork.arbiter.program import VARIABLE, LastWords, attempt, checking, program
 from pyfork.arbiter.supervisor import STOPPING
 from pyfork.config.runtime import is_init_or_unit
-from pyfork.errors import HookError
+from pyfork.errors import PyforkError
 from pyfork.ipc.channel import Channel, pair
 from pyfork.ipc.messages import (
     Bequest,
@@ -221,9 +221,9 @@ class Upgrade:
     def _spawn(self, now: float) -> None:
         ours, theirs = pair()
         environ = dict(os.environ) | {VARIABLE: f"spawn:{theirs.fileno()}"}
-        before = self.house.hooks.before_exec
+        before, start = self.house.hooks.before_exec, self.house.generations.start
         self._child = process.fork(
-            partial(attempt, program(), environ, keep=(theirs.fileno(),), before=before),
+            partial(attempt, program(), environ, start, keep=(theirs.fileno(),), before=before),
             disown=[*self.house.private, ours.close],
         )
         theirs.close()
@@ -312,7 +312,8 @@ class Upgrade:
         self._enter(stage, deadline)
 
     def _check(self, words: IO[bytes]) -> int:
-        run = partial(attempt, checking(program()), dict(os.environ), words=words)
+        start = self.house.generations.start
+        run = partial(attempt, checking(program()), dict(os.environ), start, words=words)
         return process.fork(run, disown=self.house.private)
 
     def _rehearse(self, words: IO[bytes]) -> int:
@@ -348,7 +349,7 @@ class Upgrade:
             with no_signals():
                 if not (self.house.inbox.waiting or self.dispatch.holding):
                     become_the_new_program(self.house, self.clients())
-        except HookError as error:
+        except PyforkError as error:
             self._fail(str(error), error.detail)
         except OSError as error:
             self._fail(f"it cannot be executed: {error}")

@@ -15,6 +15,7 @@ from pyfork.arbiter import process
 from pyfork.arbiter.backoff import Backoff
 from pyfork.arbiter.house import House
 from pyfork.config import unit
+from pyfork.config.directory import Directory
 from pyfork.config.settings import Config
 from pyfork.ipc import titles
 from pyfork.ipc.channel import Channel, pair
@@ -24,7 +25,7 @@ from pyfork.record import entity, field, record
 
 log = logging.getLogger("pyfork.error")
 
-WatcherMain = Callable[[Config, Channel, tuple[str, ...], float], int]
+WatcherMain = Callable[[Config, Directory, Channel, tuple[str, ...], float], int]
 """What runs in the child: see pyfork.dev.watcher."""
 
 
@@ -44,6 +45,7 @@ class Watch:
     house: House
     changed: Callable[[Changed], None]
     config: Config | None = None  # by which it watches; None: it does not
+    directory: Directory | None = None  # that it watches from
     since: float = field(default_factory=time.time)  # wall clock; what is younger was not told yet
     _channel: Channel | None = None
     _pid: int | None = None
@@ -56,11 +58,13 @@ class Watch:
         """When to `act` if nothing happens before."""
         return self._begin_at
 
-    def heed(self, config: Config) -> None:
-        """Watch as ``config`` says, from now on."""
-        if self.config and config.reload and _same(self.config, config):
+    def heed(self, config: Config, directory: Directory) -> None:
+        """Watch as ``config`` says, from now on; ``directory`` is the generation's."""
+        same = directory == self.directory
+        if self.config and config.reload and same and _same(self.config, config):
             return
         self.close()
+        self.directory = directory
         self.config = config if config.reload and self.watched else None
         if self.config:
             self._begin()
@@ -99,11 +103,12 @@ class Watch:
     def _begin(self) -> None:
         assert self.config
         assert self.watched
+        assert self.directory
         self._begin_at = None
         ours, theirs = pair()
         try:
             self._pid = process.fork(
-                partial(_live, self.watched, self.config, theirs, self.since),
+                partial(_live, self.watched, self.config, self.directory, theirs, self.since),
                 disown=[*self.house.all_but_a_workers(), ours.close],
             )
         except OSError as error:
@@ -136,10 +141,12 @@ def _same(one: Config, other: Config) -> bool:
     return all(getattr(one, name) == getattr(other, name) for name in names)
 
 
-def _live(watched: Watched, config: Config, channel: Channel, since: float) -> int:
+def _live(
+    watched: Watched, config: Config, directory: Directory, channel: Channel, since: float
+) -> int:
     """The child's life."""
     unit.withhold(os.environ)
     setup.identify("watcher")
     titles.show(titles.watcher_title(config.name))
     main: WatcherMain = process.resolve(watched.main)
-    return main(config, channel, watched.files, since)
+    return main(config, directory, channel, watched.files, since)

@@ -14,6 +14,7 @@ import sys
 import threading
 from _thread import LockType, allocate_lock, get_ident, start_new_thread
 from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic
 
 import pyfork.cluster
@@ -27,7 +28,7 @@ from pyfork.cluster.link import Link
 from pyfork.cluster.oneself import Oneself
 from pyfork.cluster.reception import Reception
 from pyfork.config.settings import Config
-from pyfork.errors import BootError, ExitStatus
+from pyfork.errors import BootError, ConfigError, ExitStatus
 from pyfork.ipc.birth import Birth
 from pyfork.ipc.messages import (
     Declined,
@@ -153,18 +154,17 @@ class Worker:
 
     def _enter(self) -> None:
         """The directory, the environment and the path that the script is to see."""
-        config = self.config
+        config, directory = self.config, self.birth.directory
         assert config.app is not None
         os.environ.update(config.env)
+        with suppress(OSError):  # it may be gone, where neither script nor --chdir need it
+            os.chdir(directory.base)
         ahead = [os.path.abspath(path) for path in config.pythonpath]
         self.name = script.locate(config.app)
-        if config.chdir is not None:
-            try:
-                os.chdir(config.chdir)
-            except OSError as error:
-                raise BootError(
-                    f"cannot change to directory {config.chdir}: {error.strerror}"
-                ) from error
+        try:
+            directory.enter()
+        except ConfigError as error:
+            raise BootError(str(error)) from error
         if not self.name.startswith(script.MODULE) and not os.path.exists(self.name):
             raise BootError(f"there is no script {config.app} in {os.getcwd()}")
         script.prepare(self.name, config.script_args)

@@ -24,6 +24,7 @@ from pyfork.cluster.link import Link
 from pyfork.cluster.oneself import Oneself
 from pyfork.cluster.reception import Reception
 from pyfork.cluster.spawn import Start
+from pyfork.config import directory
 from pyfork.config.script import for_program
 from pyfork.ipc.birth import Birth
 from pyfork.ipc.channel import Channel
@@ -62,7 +63,7 @@ def _birth(told: Start) -> Birth:
         slot=told.number,
         generation=0,
         listeners=(),
-        addresses=(),
+        directory=directory.Start.of_process(os.environ).enter(None),
         channel=Channel(socket(fileno=told.channel)),
         line=line,
         scoreboard=board,

@@ -13,8 +13,10 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pyfork.config.directory import Directory
 from pyfork.config.settings import Config
 from pyfork.dev.interest import Found, Interest, Signature
 from pyfork.errors import BootError, ExitStatus
@@ -39,10 +41,13 @@ Wait = Callable[[Found], bool]
 """Waits until something may have happened. Whether the directories are still the right ones."""
 
 
-def main(config: Config, channel: Channel, files: tuple[str, ...], since: float) -> int:
+def main(
+    config: Config, directory: Directory, channel: Channel, files: tuple[str, ...], since: float
+) -> int:
     """Watch until the arbiter is gone.
 
     Args:
+        directory: of the generation that serves.
         files: watched beside what the configuration says, as seen from the current directory.
         since: wall clock; what is younger has changed unseen.
     """
@@ -53,7 +58,9 @@ def main(config: Config, channel: Channel, files: tuple[str, ...], since: float)
     except BootError as error:
         log.error("%s", error)
         return error.status
-    interest = Interest.of(config, files, os.getcwd())
+    with suppress(OSError):  # whoever has to work there says that it is gone
+        os.chdir(directory.base)
+    interest = Interest.of(config, files, directory.base)
     for each in interest.directories:
         if not os.path.isdir(each):
             log.warning("there is no directory %s to watch", each)

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pyfork.config.directory import Directory
 from pyfork.config.settings import Config
 from pyfork.ipc.channel import Channel
 from pyfork.ipc.scoreboard import Line, Scoreboard
@@ -25,10 +26,11 @@ class Birth:
     # Where to accept. Bound and listening, in the order of config.bind; or the one place where
     # the arbiter puts what it has accepted.
     listeners: tuple[socket.socket | Source, ...]
-    addresses: tuple[object, ...]  # of those listeners, as by getsockname
     channel: Channel  # the worker's end; EOF on it means that the arbiter is gone
     line: Line  # its line on the scoreboard; nobody else writes there
     scoreboard: Scoreboard  # to read
+    directory: Directory  # that its generation works in
+    addresses: tuple[object, ...] = ()  # on which its generation listens, as by getsockname
     known: tuple[str, ...] = ()  # addresses on which scripts of this server listen already
     held: bool = False  # it accepts only when told to `Serve`: others do until then
     face: "WorkerFace | None" = None  # what hooks see of it, if there are any

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pyfork.errors import BootError
+from pyfork.config.directory import Directory
+from pyfork.errors import BootError, ConfigError
 from pyfork.log.setup import reclaim
 from pyfork.record import record
 from pyfork.worker import blame, detection
@@ -28,7 +29,7 @@ class App:
 
 
 def enter(
-    chdir: str | None, pythonpath: Iterable[str], env: Iterable[tuple[str, str]] = ()
+    directory: Directory, pythonpath: Iterable[str], env: Iterable[tuple[str, str]] = ()
 ) -> None:
     """Make this process a place to load from: environment, directory, and ``sys.path``.
 
@@ -39,11 +40,11 @@ def enter(
     """
     for name, value in env:
         os.environ[name] = value
-    if chdir is not None:
-        try:
-            os.chdir(chdir)
-        except OSError as error:
-            raise BootError(f"cannot change to directory {chdir}: {error.strerror}") from error
+    try:
+        directory.enter()
+    except ConfigError as error:
+        raise BootError(str(error)) from error
+    importlib.invalidate_caches()
     ahead = [os.path.abspath(path) for path in pythonpath]
     for path in reversed([*ahead, os.getcwd()]):
         if path in sys.path:

@@ -57,7 +57,7 @@ def _settle_in(birth: Birth) -> None:
     signal.signal(signal.SIGTERM, end_while_loading)
     os.environ["PYFORK_WORKER"] = str(birth.slot)
     drop_privileges(config)
-    enter(config.chdir, config.pythonpath, config.env)
+    enter(birth.directory, config.pythonpath, config.env)
     if config.reload:
         from pyfork.dev import bytecode
 

@@ -4,13 +4,14 @@ from pyfork.arbiter.actions import Abandon
 from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.supervisor import SUPERSEDED
+from pyfork.config.directory import Start
 from pyfork.config.settings import Config
 
 
 def test_a_storm_of_reloads_in_one_turn_leaves_nobody_waiting() -> None:
     """Who asked for the first of them is told how it ended, however many came after it."""
     config = Config(app="shop:app", bind=())
-    generations = Generations(config, lambda: config, Ports())
+    generations = Generations(config, lambda: config, Ports(), start=Start("/", "/"))
     asked = [generations.begin(10.0).generation for _ in range(1000)]
     assert generations.outcome(asked[0]) is None
     for number in asked[:-1]:
@@ -26,7 +27,7 @@ def test_a_storm_of_reloads_in_one_turn_leaves_nobody_waiting() -> None:
 
 def test_what_nobody_can_wait_for_any_more_is_forgotten() -> None:
     config = Config(app="shop:app", bind=())
-    generations = Generations(config, lambda: config, Ports())
+    generations = Generations(config, lambda: config, Ports(), start=Start("/", "/"))
     old = generations.begin(10.0).generation
     generations.adopt(old, 10.0)
     new = generations.begin(1000.0).generation

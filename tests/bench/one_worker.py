@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from pyfork.config.arguments import parse
+from pyfork.config.directory import Start
 from pyfork.config.load import load
 from pyfork.ipc import channel
 from pyfork.ipc.birth import Birth
@@ -35,6 +36,7 @@ def make_worker(app: str, loop: str, *options: str) -> EngineWorker:
         channel=channel.pair()[0],
         line=scoreboard.line(0),
         scoreboard=scoreboard,
+        directory=Start.of_process({}).enter(None),
     )
     loaded = load_app(config)
     worker = worker_class(config, loaded)(birth, loaded)

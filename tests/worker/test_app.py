@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pyfork.config.directory import Directory, Start
 from pyfork.errors import BootError
 from pyfork.worker import detection
 from pyfork.worker.app import App, enter, load
@@ -21,6 +22,10 @@ Write = Callable[..., None]
 WSGI = "def {}(environ, start_response): return []\n"
 
 
+def here(chdir: str | None = None) -> Directory:
+    return Start.of_process({}).enter(chdir)
+
+
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     """Writes modules into the current directory, which is on the path; forgets them afterwards."""
@@ -28,7 +33,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     monkeypatch.setattr(sys, "path", sys.path[:])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.chdir(tmp_path)
-    enter(None, ())
+    enter(here(), ())
 
     def start(name: str, text: str) -> None:
         path = tmp_path / name
@@ -185,7 +190,10 @@ def test_interface_of_frameworks(write: Write, name: str) -> None:
     if name.startswith("django"):
         text = f"from django.conf import settings\nsettings.configure()\n{text}()\n"
     write(f"with_{name}.py", text)
-    script = "from pyfork.worker.app import enter, load\nenter(None, ())\n"
+    script = (
+        "from pyfork.worker.app import enter, load\nfrom pyfork.config.directory import Start\n"
+    )
+    script += "enter(Start.of_process({}).enter(None), ())\n"
     script += f"print(load('with_{name}:app').interface)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment()
@@ -391,12 +399,12 @@ def test_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYFORK_TEST_ENTER", "before")
     monkeypatch.chdir("/")
     (tmp_path / "lib").mkdir()
-    enter(str(tmp_path), ["lib", "/other"], [("PYFORK_TEST_ENTER", "after")])
+    enter(here(str(tmp_path)), ["lib", "/other"], [("PYFORK_TEST_ENTER", "after")])
     assert Path.cwd() == tmp_path
     assert sys.path == [str(tmp_path / "lib"), "/other", str(tmp_path), "/first"]
     assert os.environ["PYFORK_TEST_ENTER"] == "after"
     with pytest.raises(BootError, match=r"cannot change to directory /nowhere: No such file"):
-        enter("/nowhere", ())
+        enter(here("/nowhere"), ())
 
 
 def test_log_is_heard_after_the_application_set_its_own_up(write: Write) -> None:

@@ -1,0 +1,104 @@
+"""Working directories: of the program, and of a generation of workers.
+
+A deploy swaps a link (``current -> releases/8``) and removes the old release. The kernel knows the
+directory behind the link only; the shell's PWD has the link. So the directory in which pyfork was
+started is kept as it was written: a new generation, the watcher and an upgrade follow its links
+anew. A generation keeps what it has found then, so that all its workers have the same release.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from pyfork.errors import ConfigError
+from pyfork.record import record
+
+
+@record
+class Start:
+    """The directory in which pyfork was started."""
+
+    logical: str  # absolute; its links are followed at each use
+    physical: str  # what it was at the start; empty if it had been removed
+
+    @classmethod
+    def of_process(cls, environ: Mapping[str, str]) -> "Start":
+        """The current one, by the name that PWD gives it, if PWD names it."""
+        try:
+            physical = os.getcwd()
+        except FileNotFoundError:
+            physical = ""
+        logical = environ.get("PWD", "")
+        named = os.path.isabs(logical) and _is_current(logical)
+        return cls(logical if named else physical, physical)
+
+    def check(self) -> None:
+        """Raises ConfigError: it is not there (any more)."""
+        if not os.path.isdir(self.logical):
+            name = self.logical or "which has no name any more"
+            raise ConfigError(f"the directory in which pyfork was started, {name}, is not there")
+
+    def enter(self, chdir: str | None) -> "Directory":
+        """The directory of a generation that begins now, with ``--chdir`` as it was written."""
+        written = os.path.join(self.logical, chdir) if chdir else self.logical
+        base = os.path.realpath(self.logical) if self.logical else ""
+        return Directory(self, base, os.path.realpath(written) if written else "", written)
+
+
+@record
+class Directory:
+    """The directory of one generation. Paths are absolute."""
+
+    start: Start
+    base: str  # the start, without links, as it was when the generation began
+    path: str  # what its workers enter, likewise: the start, or --chdir
+    written: str  # the same with its links
+
+    def enter(self) -> None:
+        """Make it the current one, also for imports. Raises ConfigError: it is not there."""
+        try:
+            os.chdir(self.path)
+        except OSError as error:
+            raise ConfigError(self._missing(error)) from error
+        sys.path[:] = [self._moved(path) for path in sys.path]
+
+    def _missing(self, error: OSError) -> str:
+        text = f"cannot change to directory {self.path}: {error.strerror}"
+        now = os.path.realpath(self.written)
+        if now != self.path and os.path.isdir(now):
+            text += (
+                f"; this generation runs from there, and {self.written} is {now} now: "
+                "reload (HUP) to serve that"
+            )
+        return text
+
+    def _moved(self, entry: str) -> str:
+        """An entry of the path in the start's old place, or behind its links, in its place of this
+        generation, if it is there."""
+        for old in {self.start.physical, self.start.logical} - {"", os.sep, self.base}:
+            if entry == old or entry.startswith(old + os.sep):
+                moved = self.base + entry[len(old) :]
+                return moved if os.path.exists(moved) else entry
+        return entry
+
+
+@contextmanager
+def within(path: str) -> Iterator[None]:
+    """Be in ``path``, and then where one was, which may have no name any more. Raises OSError."""
+    before = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.chdir(path)
+        try:
+            yield
+        finally:
+            os.fchdir(before)
+    finally:
+        os.close(before)
+
+
+def _is_current(path: str) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.stat("."))
+    except OSError:
+        return False
