@@ -54,6 +54,8 @@ class ClientDisconnected(OSError):
 class AsgiGateway:
     """What all requests of one worker share: the application and the lifespan's state."""
 
+    unbuffered = False
+
     def __init__(
         self,
         app: AsgiApp,

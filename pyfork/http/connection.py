@@ -68,6 +68,8 @@ class Connection(Turns):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        if self.engine.unbuffered:
+            self.transport.set_write_buffer_limits(0)
         self.engine.add(self)
         if self.engine.draining:  # it was accepted before, and is idle until it speaks
             self.engine.loop.call_soon(self.drain)

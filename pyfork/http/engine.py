@@ -36,6 +36,7 @@ class Gateway(Protocol):
 
     exchange: Callable[["Connection", RequestHead], "Exchange"]
     entry: Entry | None  # see `HeadReader`
+    unbuffered: bool  # what is written is to reach the socket before `write` returns
 
 
 def parser_class(http: str) -> type[RequestParser]:
@@ -69,6 +70,9 @@ class Engine:
         self.line = line
         self.cells = line.cells
         self.new_exchange = gateway.exchange
+        self.unbuffered = gateway.unbuffered
+        # A transport that is written in Python takes longer than the system call.
+        self.past_transport = self.unbuffered and isinstance(loop, asyncio.BaseEventLoop)
         self.upgrade = upgrade
         self.limits = Limits.from_config(config)
         self.proxies = Proxies(config.forwarded_allow_ips)

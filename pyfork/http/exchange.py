@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pyfork.http.request import FieldBlock, Fields, RequestHead, RequestLine
-from pyfork.http.response import Response, ResponseError
+from pyfork.http.response import Response, ResponseError, as_bytes
 
 if TYPE_CHECKING:
     from pyfork.http.connection import Connection
@@ -90,6 +90,11 @@ class Exchange:
         """Whether it waits for the client outside the transport's buffer."""
         return False
 
+    @property
+    def unsent(self) -> int:
+        """Bytes of the response that are kept outside the transport's buffer."""
+        return 0
+
     # What a gateway calls.
 
     def send_continue(self) -> None:
@@ -107,10 +112,22 @@ class Exchange:
         *,
         length: int | None = None,
     ) -> None:
-        """Send the head and the first piece of content in one write.
+        """Send the head and the first piece of content in one write; see `begin`."""
+        self.connection.write(self.begin(status, reason, headers, first, length=length))
+
+    def begin(
+        self,
+        status: int,
+        reason: bytes | None,
+        headers: Iterable[tuple[Any, Any]],
+        first: bytes = b"",
+        *,
+        length: int | None = None,
+    ) -> bytes:
+        """Make the head, with the first piece of content behind it.
 
         ``length`` is the content's whole length in bytes where it is known.
-        Fields are pairs of bytes, or of text. Raises ResponseError, with nothing sent, for a
+        Fields are pairs of bytes, or of text. Raises ResponseError, with nothing begun, for a
         head that HTTP does not allow.
         """
         heads = self.connection.engine.heads
@@ -119,14 +136,14 @@ class Exchange:
         framed = response.body(first) if first else b""
         self.response = response
         self.length = len(first)
-        self.connection.write(response.head + framed)
+        return response.head + framed
 
     def respond_whole(
         self, status: int, reason: bytes | None, headers: Iterable[tuple[Any, Any]], data: bytes
     ) -> None:
         """`respond` with all of the content, and `finish`."""
         if type(data) is not bytes:
-            data = bytes(memoryview(data))  # TypeError for what is not bytes at all
+            data = as_bytes(data)
         connection = self.connection
         engine = connection.engine
         length = len(data)
@@ -140,7 +157,10 @@ class Exchange:
         if connection.lost:
             pass
         elif length <= _COPIED:
-            connection.transport.write(response.head + data)
+            if engine.past_transport and not connection.write_paused:
+                connection.send(response.head + data)
+            else:
+                connection.transport.write(response.head + data)
         else:
             connection.transport.writelines((response.head, data))
         engine.end(self)
@@ -172,6 +192,11 @@ class Exchange:
         last = self.response.end()
         if last:
             self.connection.write(last)
+        self.complete()
+
+    def complete(self) -> None:
+        """The end of the response has been written."""
+        assert self.response is not None
         self.connection.engine.end(self)
         self.connection.exchange_done(self.response)
 

@@ -8,6 +8,7 @@ that has gone would get.
 
 import asyncio
 import fcntl
+import os
 import select
 import socket
 import struct
@@ -112,6 +113,27 @@ class Link(asyncio.Protocol):
         """Write, unless the client is gone, or has been told that nothing more comes."""
         if not (self.lost or self.lingering):
             self.transport.write(data)
+
+    def send(self, data: bytes) -> None:
+        """Write at once, past the transport, whose buffer is empty; it gets what is not taken."""
+        try:
+            sent = os.write(self.fileno() if self._fd < 0 else self._fd, data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # the client has gone, of which the transport will tell
+            return
+        if sent < len(data):
+            self.transport.write(data[sent:])
+
+    def write_now(self, data: bytes | memoryview) -> int:
+        """Write what the socket takes at once; how many bytes. The transport's buffer is empty.
+
+        Raises OSError where the client has gone.
+        """
+        try:
+            return os.write(self.fileno(), data)
+        except BlockingIOError:
+            return 0
 
     def pause_reading(self) -> None:
         """Deliver no more for now."""

@@ -39,6 +39,21 @@ class ResponseError(Exception):
     """The application broke HTTP. Where `begin` raises it, nothing was made of its response."""
 
 
+class NotBytes(ResponseError, TypeError):
+    """Content that is not bytes; says what it is."""
+
+
+def as_bytes(data: object) -> bytes:
+    """Content that an application gave. Raises NotBytes."""
+    if type(data) is bytes:
+        return data
+    try:
+        return bytes(memoryview(data))  # type: ignore[arg-type]
+    except TypeError:
+        kind = type(data).__name__
+        raise NotBytes(f"content is of type {kind}; it must be bytes") from None
+
+
 class Response:
     """A response whose head is made: frames its content."""
 
@@ -63,7 +78,7 @@ class Response:
     def body(self, data: bytes) -> bytes:
         """Frame some content. Raises ResponseError beyond the Content-Length (8.6)."""
         if type(data) is not bytes:
-            data = bytes(memoryview(data))  # TypeError for what is not bytes at all
+            data = as_bytes(data)
         if not self._content:
             return b""
         if self.chunked:

@@ -1,25 +1,82 @@
-"""Where a WSGI application runs: in the loop, or in a pool of threads (`worker.threads`)."""
+"""Where a WSGI application runs: in the loop's thread, or in a pool (`worker.threads`)."""
 
+import asyncio
+import os
+import signal
+from asyncio.events import _set_running_loop  # what every event loop tells asyncio by
 from collections.abc import Callable
-from typing import Protocol
+from contextvars import Context
+from types import FrameType
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Job(Protocol):
+    """One request's application code."""
+
+    context: Context
+
+    def serve(self) -> None:
+        """All of it, from the call to ``close``, in one thread and in ``context``."""
+
+    def served(self) -> None:
+        """Called behind it, in the loop."""
 
 
 class Runner(Protocol):
     """Where application code runs."""
 
-    def run(self, step: Callable[[], None], then: Callable[[], None]) -> None:
-        """Run ``step``, somewhere, then ``then`` in the loop."""
+    def run(self, job: Job) -> None:
+        """Run ``job.serve``, somewhere, then ``job.served`` in the loop."""
 
-    def in_loop(self, call: Callable[[], None]) -> None:
-        """Called from a step: run ``call`` in the loop, and wait for it; raises what it raises."""
+    def in_loop(self, call: Callable[[], T]) -> T:
+        """Called from `Job.serve`: run ``call`` in the loop, and wait for what it gives."""
 
 
 class Inline:
-    """Application code runs in the loop's thread: one request at a time."""
+    """Application code runs in the loop's thread: one request at a time.
 
-    def run(self, step: Callable[[], None], then: Callable[[], None]) -> None:
-        step()
-        then()
+    To the application that thread has no running event loop, so it may run one of its own.
+    """
 
-    def in_loop(self, call: Callable[[], None]) -> None:
-        call()
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._wakeup = -1  # the descriptor by which signals wake our loop
+        self._changes = False  # the application is one that changes it
+
+    def learn_wakeup(self) -> None:
+        """Remember our loop's wakeup descriptor (`signal.set_wakeup_fd`). Called in the loop."""
+        self._wakeup = signal.set_wakeup_fd(-1)
+        self.restore_wakeup()
+        self._changes = False
+
+    def restore_wakeup(self) -> bool:
+        """Put it back: an application's uvloop, or asyncio loop with signal handlers, leaves -1.
+
+        Whether there was another. It takes system calls, so it is called once a second; and behind
+        each request from the first on that was found to have made a change.
+        """
+        wakeup = self._wakeup
+        if wakeup < 0 or signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False) == wakeup:
+            return False
+        self._changes = True
+        return True
+
+    def heard(self, number: int, frame: FrameType | None) -> None:
+        """A handler of signals that the loop handles: tells the loop, if another one was told."""
+        if self.restore_wakeup():
+            os.write(self._wakeup, bytes([number]))
+
+    def run(self, job: Job) -> None:
+        _set_running_loop(None)
+        try:
+            job.context.run(job.serve)
+        finally:
+            _set_running_loop(self._loop)
+        if self._changes:
+            self.restore_wakeup()
+        job.served()
+
+    def in_loop(self, call: Callable[[], T]) -> T:
+        return call()

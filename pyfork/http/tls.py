@@ -11,6 +11,7 @@ for either direction), and keep buffers besides.
 import asyncio
 import contextlib
 import logging
+import os
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -83,6 +84,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         "_outgoing",
         "_paused",
         "_protocol",
+        "_rest",
         "_session",
         "_socket",
     )
@@ -101,6 +103,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         self._closing = False
         self._eof_written = False
         self._eof_received = False
+        self._rest = b""  # encrypted by `write_now`, and not taken by the socket
 
     @property
     def peer(self) -> str:
@@ -218,8 +221,9 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         return bool(cast(asyncio.Protocol, self._protocol).eof_received())
 
     def _flush(self) -> None:
-        if self._outgoing.pending:
-            self._socket.write(self._outgoing.read())
+        if self._outgoing.pending or self._rest:
+            self._socket.write(self._rest + self._outgoing.read())
+            self._rest = b""
 
     def _say_goodbye(self) -> None:
         """Send close_notify, which tells the end of the response from a connection cut short."""
@@ -244,7 +248,31 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             log.debug("TLS with %s is broken: %s", self.peer, error)
             self._socket.abort()
             return
-        self._socket.write(self._outgoing.read())
+        self._flush()
+
+    def write_now(self, data: bytes | memoryview) -> int:
+        """`Link.write_now`: encrypt no more than the socket takes, but for one part of ``data``."""
+        if self._closing or self._eof_written:
+            raise ConnectionError("the connection is closing")
+        sent = 0
+        while self._push() and sent < len(data):
+            sent += self._session.write(data[sent : sent + READ])
+            self._rest = self._outgoing.read()
+        return sent
+
+    def _push(self) -> bool:
+        """Write what is encrypted past the socket's transport; whether all of it was taken.
+
+        The loop gives the transport the rest, if nothing else does before.
+        """
+        fd = self._socket.get_extra_info("socket").fileno()
+        while self._rest:
+            try:
+                self._rest = self._rest[os.write(fd, self._rest) :]
+            except BlockingIOError:
+                self._handshakes.engine.loop.call_soon(self._flush)
+                return False
+        return True
 
     def can_write_eof(self) -> bool:
         return True
@@ -285,7 +313,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         return not self._paused and not self._closing
 
     def get_write_buffer_size(self) -> int:
-        return self._socket.get_write_buffer_size()
+        return self._socket.get_write_buffer_size() + len(self._rest)
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         return self._socket.get_write_buffer_limits()
@@ -344,6 +372,12 @@ class TlsConnection(Connection):
     def drain(self) -> None:
         if self.engine.part is None:  # this is the end of the port
             super().drain()
+
+    def send(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def write_now(self, data: bytes | memoryview) -> int:
+        return self.transport.write_now(data)
 
     def readable(self) -> bool:
         return self.transport.undelivered or super().readable()

@@ -8,7 +8,7 @@ from pyfork.http.asgi import AsgiApp, AsgiGateway
 from pyfork.http.environ import Environ, Environs
 from pyfork.http.request import FieldBlock, RequestHead
 from pyfork.http.scope import Scope, Scopes
-from pyfork.http.sendfile import FileWrapper
+from pyfork.http.sendfile import FileReader
 from pyfork.http.tls import TlsConnection
 from pyfork.http.websocket import WebSockets
 from pyfork.http.wsgi import WsgiApp, WsgiGateway
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from pyfork.http.runner import Runner
 
 
-class ReadFile(FileWrapper):
-    """``wsgi.file_wrapper``, where the kernel cannot send: what is sent is to be encrypted."""
-
-    def region(self) -> None:
-        return None
-
-
 class TlsEnvirons(Environs):
     """SSL_* in the environ of every request."""
 
@@ -33,7 +26,6 @@ class TlsEnvirons(Environs):
         environ = super()._of_block(connection, block)
         assert isinstance(connection, TlsConnection)
         environ |= connection.environ
-        environ["wsgi.file_wrapper"] = ReadFile
         return environ
 
 
@@ -71,6 +63,7 @@ class TlsWsgiGateway(WsgiGateway):
         self.environs = TlsEnvirons(
             multithread=multithread, multiprocess=multiprocess, root_path=root_path
         )
+        self.new_sender = FileReader
 
 
 class TlsAsgiGateway(AsgiGateway):

@@ -48,6 +48,12 @@ class Turns(Link):
         else:
             self.schedule()
 
+    @property
+    def unsent(self) -> int:
+        """Bytes of output that the system has not taken yet, wherever they are kept."""
+        current = self.current
+        return super().unsent + (current.unsent if current is not None else 0)
+
     # Called by a connection.
 
     def take_turn(self, exchange: "Exchange") -> None:

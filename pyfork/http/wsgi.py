@@ -1,25 +1,29 @@
 """The WSGI gateway (PEP 3333).
 
-The application is called when its request is whole, so that a slow sender never holds it, and
-its iterable is asked for the next piece only when the client has room, so that a slow reader
-never holds it either. Application code runs in steps (`_call`, `_next`, `_close`), each followed
-by its consequence in the loop; a `Runner` decides in which thread the steps run. Every step of
-one request runs in the request's own context (contextvars), whatever runs between them.
+The application is called when its request is whole, so that a slow sender never holds it. All its
+code for one request (the call, each ``next()``, ``close()``) runs in one go, in one thread and in
+the request's own context: on a worker with one thread nothing of another request runs in between.
+What the client does not take meanwhile is kept (`output`), so that a slow reader does not hold it
+either. A `Runner` decides in which thread that is; what comes behind it runs in the loop.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
+from functools import partial
 from io import BytesIO
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pyfork.http.body import Body
 from pyfork.http.environ import Environ, Environs, variable
 from pyfork.http.exchange import APP_FAILURE, Exchange
+from pyfork.http.output import ClientGone, Output
 from pyfork.http.reader import Entry
 from pyfork.http.request import RequestHead
-from pyfork.http.response import REASONS, ResponseError
-from pyfork.http.runner import Inline, Runner
-from pyfork.http.sendfile import BLOCK, FileSender, FileWrapper
+from pyfork.http.response import REASONS, ResponseError, as_bytes
+from pyfork.http.runner import Runner
+from pyfork.http.sendfile import BLOCK, FileReader, FileSender, FileWrapper, Region
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -31,7 +35,8 @@ if TYPE_CHECKING:
 _NO_START = "the application returned without calling start_response"
 
 _WHOLE = frozenset((list, tuple))  # results that hold all of the content, and nothing to close
-_GIVEN = _WHOLE | {FileWrapper}  # those that are not iterated
+
+_NEWS = 1.0  # seconds between two signs of life while an application gives pieces
 
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
@@ -39,36 +44,41 @@ WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 class WsgiGateway:
     """What all requests of one worker share: the application and how to run it."""
 
+    unbuffered = True  # PEP 3333: a piece leaves, or goes on leaving, before the next is made
+
     def __init__(
         self,
         app: WsgiApp,
         runner: Runner,
         *,
+        new_output: "Callable[[Connection], Output]",
+        alive: Callable[[], None],
         multithread: bool,
         multiprocess: bool,
         root_path: str = "",
-        closed: Callable[[], None] = lambda: None,
+        left: Callable[[], None] = lambda: None,
     ) -> None:
+        """``alive`` is called about once a second while an application gives pieces.
+
+        ``left`` is called when a request counts in ``abandoned`` no more.
+        """
         self.app = app
         self.runner = runner
-        self.inline = isinstance(runner, Inline)
+        self.new_output = new_output
+        self.alive = alive
         self.environs = Environs(
             multithread=multithread, multiprocess=multiprocess, root_path=root_path
         )
         self.entry: Entry | None = variable
         self.statuses = Statuses()
         self.context = copy_context()  # what each request begins with
-        self.closing = 0  # results whose response has left, and whose close() has not returned
-        self._closed = closed
+        self.abandoned = 0  # requests whose clients have gone, and whose application code runs
+        self.left = left
+        self.new_sender: type[FileSender] | type[FileReader] = FileSender
         # What the engine makes for each request.
         self.exchange: Callable[[Connection, RequestHead], Exchange] = type(
             "WsgiExchange", (WsgiExchange,), {"gateway": self}
         )
-
-    def count_closed(self) -> None:
-        """One of them has; ``closed`` is told."""
-        self.closing -= 1
-        self._closed()
 
 
 class Statuses:
@@ -99,14 +109,16 @@ class WsgiExchange(Exchange):
     # What start_response said.
     code = 0
     reason: bytes | None = None
-    # The application's result, and how far it has been read.
-    result: Any = None
-    pieces: Iterator[bytes] | None = None
-    piece: bytes | None = None  # the next to send; None at the end
+    # What became of the call.
+    whole: list[bytes] | tuple[bytes, ...] | None = None  # all of the content
+    region: Region | None = None  # of a file, still to be sent; its descriptor is ours
+    output: Output | None = None  # of a response in pieces
+    broken: ResponseError | None = None  # the application broke HTTP
     error = False  # the application raised; logged where it did
-    held = False  # paused until the client takes more
     given_up = False  # the client has gone, or has had an answer without us
-    sender: FileSender | None = None
+    abandoned = False  # counted as such by the gateway
+    returned = False  # no more application code will run
+    sender: FileSender | FileReader | None = None
 
     gateway: WsgiGateway  # each has a class of exchanges
     context: Context
@@ -130,11 +142,7 @@ class WsgiExchange(Exchange):
             self.environ = gateway.environs.make(connection, self.head, body.open(), len(body))
         self.context = gateway.context.copy()
         connection.engine.begin(self)
-        if gateway.inline:
-            self._call()
-            self._called()
-        else:
-            gateway.runner.run(self._call, self._called)
+        gateway.runner.run(self)
 
     def body_received(self, data: bytes) -> None:
         if self.body is None:
@@ -146,19 +154,31 @@ class WsgiExchange(Exchange):
             self.refuse_response(f"no room for the request's body: {error}")
 
     def request_complete(self) -> None:
-        if self.turn:
+        if self.turn and not self.connection.write_paused:  # what was sent before has left
             self.start()
 
     def resume(self) -> None:
-        if self.held:
-            self.held = False
-            self._advance()
+        if not self.started:
+            if self.turn and self.arrived:
+                self.start()
+        elif self.sender is not None:
+            self.sender.resume()
+        elif self.region is not None:
+            if self.returned:
+                self._start_sender()
+        elif self.output is not None and self.output.drain() and self.returned:
+            self._end()
 
     def disconnected(self) -> None:
         self.given_up = True
-        if self.sender is not None or self.held:
+        if self.output is not None:
+            self.output.abandon()
+        if self.returned:
             self._give_up()
-        elif not self.started and self.body is not None:
+        elif self.started:
+            self.abandoned = True
+            self.gateway.abandoned += 1
+        elif self.body is not None:
             self.body.close()
 
     def overdue(self, seconds: float) -> None:
@@ -172,7 +192,11 @@ class WsgiExchange(Exchange):
 
     @property
     def blocked(self) -> bool:
-        return self.sender is not None
+        return self.sender is not None or self.unsent > 0
+
+    @property
+    def unsent(self) -> int:
+        return len(self.output) if self.output is not None else 0
 
     # The application's side. These run wherever the runner says.
 
@@ -197,185 +221,166 @@ class WsgiExchange(Exchange):
         return self.write
 
     def write(self, data: bytes) -> None:
-        """PEP 3333's ``write``: for applications of old; it cannot wait for the client."""
-        self.gateway.runner.in_loop(lambda: self._send(data))
+        """PEP 3333's ``write``. Raises ClientGone, and ResponseError."""
+        data = as_bytes(data)
+        if data:
+            self._send(data)
 
-    def _call(self) -> None:
-        """Call the application and take its first piece."""
+    def serve(self) -> None:
+        """Call the application and take all that it gives."""
         try:
-            self.result = self.context.run(self.gateway.app, self.environ, self.start_response)
-            if type(self.result) not in _GIVEN:
-                self.pieces = iter(self.result)
-                self._take()
+            result: Any = self.gateway.app(self.environ, self.start_response)
+            if type(result) in _WHOLE and self.response is None:
+                self.whole = result
+            else:
+                self._take(result)
+        except ClientGone:
+            self.given_up = True
+        except ResponseError as error:
+            self.broken = error
         except APP_FAILURE:
-            self._failed()
-
-    def _next(self) -> None:
-        """Take the next piece."""
-        try:
-            self._take()
-        except APP_FAILURE:
-            self._failed()
-
-    def _take(self) -> None:
-        """Set ``piece``; an empty one is as none yet, since a head waits for content."""
-        pieces = self.pieces
-        assert pieces is not None
-        piece: bytes | None = b""
-        while piece == b"":
-            piece = self.context.run(next, pieces, None)
-        self.piece = piece
-        if piece is None:
-            self._close()
-
-    def _failed(self) -> None:
-        self.error = True
-        self.log_failure()
-        self._close()
-
-    def _close(self) -> None:
-        """Call the result's ``close``, once, however its iteration ended."""
-        result, self.result = self.result, None
-        self.pieces = None
-        close = getattr(result, "close", None)
-        if close is not None:
-            try:
-                self.context.run(close)
-            except APP_FAILURE:
-                self.log_failure()
+            self.error = True
+            self.log_failure()
         if self.body is not None:
             self.body.close()
 
-    # The loop's side.
-
-    def _called(self) -> None:
-        """The application returned: send what it gave."""
-        if self.given_up or self.error:
-            self._give_up() if self.given_up else self.fail()
-            return
-        result = self.result
+    def _take(self, result: Any) -> None:
+        """Take the content of ``result``, and call its ``close`` however that ends."""
         try:
-            if type(result) in _WHOLE:
-                data = result[0] if len(result) == 1 else b"".join(result)
-                if self.code and self.response is None:
-                    self.respond_whole(self.code, self.reason, self.headers, data)
-                else:  # write() has begun it
-                    self._send(data)
-                    self.finish()
-                if self.body is not None:
-                    self.body.close()
-            elif type(result) is FileWrapper:
-                self._send_file(result)
-            else:
-                self._taken()
-        except (ResponseError, TypeError) as error:
-            self._broken(error)
+            if type(result) is not FileWrapper:
+                self._send_pieces(result)
+            elif not self._take_region(result):
+                self._send_pieces(result.pieces(self._promised()))
+        finally:
+            try:
+                if (close := getattr(result, "close", None)) is not None:
+                    close()
+            except APP_FAILURE:
+                self.log_failure()
 
-    def _taken(self) -> None:
-        """Send the piece that was taken, then go on as the client allows."""
-        if self.given_up or self.error:
-            self._give_up() if self.given_up else self.fail()
-            return
-        try:
-            if self.piece is None:
-                self._end()
-                return
-            self._send(self.piece)
-        except (ResponseError, TypeError) as error:
-            self._broken(error)
-            return
-        if self.head.method == "HEAD":
-            self.finish()
-            self._close_later()
-        elif self.connection.write_paused:
-            self.held = True
-        else:
-            # One piece a turn: it must leave before the next is asked for (PEP 3333).
-            self.connection.engine.loop.call_soon(self._advance)
-
-    def _advance(self) -> None:
-        if self.given_up:
-            self._give_up()
-        elif self.sender is None and type(self.result) is FileWrapper:
-            self._start_sender()
-        else:
-            self.gateway.runner.run(self._next, self._taken)
+    def _send_pieces(self, pieces: Iterable[bytes]) -> None:
+        """Send each before the next is asked for, then the end of the content."""
+        head_only = self.head.method == "HEAD"
+        news = self.started + _NEWS
+        for piece in pieces:
+            data = piece if type(piece) is bytes else as_bytes(piece)
+            if not data:  # the head waits for content
+                continue
+            self._send(data)
+            if head_only:
+                break
+            if (now := monotonic()) > news:
+                news = now + _NEWS
+                self.gateway.alive()
+        if self.response is None:
+            self.whole = ()
+        elif last := self.response.end():
+            assert self.output is not None
+            self.output.write(last)
 
     def _send(self, data: bytes) -> None:
         if self.response is None:
-            if not self.code:
+            framed = self.gateway.runner.in_loop(partial(self._begin, data))
+        else:
+            framed = self.response.body(data)
+            self.length += len(data)
+        if framed:
+            assert self.output is not None
+            self.output.write(framed)
+
+    def _begin(self, data: bytes) -> bytes:
+        """In the loop: the head, with the first piece of content behind it."""
+        if self.given_up:
+            raise ClientGone("the request has had an answer")
+        if not self.code:
+            raise ResponseError(_NO_START)
+        self.output = self.gateway.new_output(self.connection)
+        return self.begin(self.code, self.reason, self.headers, data)
+
+    def _take_region(self, wrapper: FileWrapper) -> bool:
+        """Keep a regular file to be sent without the application; whether it is one."""
+        region = wrapper.region() if self.response is None else None
+        if region is None:
+            return False
+        fd, offset, count = region.fd, region.offset, region.count
+        if (promised := self._promised()) is not None:
+            count = min(count, promised)
+        if count <= BLOCK:
+            self.whole = (os.pread(fd, count, offset),)
+        else:
+            self.region = Region(os.dup(fd), offset, count)
+        return True
+
+    def _promised(self) -> int | None:
+        """The application's Content-Length; what is wrong with it is not found here."""
+        if not self.code:
+            raise ResponseError(_NO_START)
+        for name, value in self.headers:
+            if name.lower() == "content-length":
+                return int(value) if value.isdecimal() else None
+        return None
+
+    # The loop's side.
+
+    def served(self) -> None:
+        """No more application code will run: send what is left."""
+        try:
+            if (whole := self.whole) is not None and self.code and not self.given_up:
+                data = whole[0] if len(whole) == 1 else _join(whole)
+                self.respond_whole(self.code, self.reason, self.headers, data)
+                return
+            self.returned = True
+            if self.given_up:
+                if self.abandoned:
+                    self.gateway.abandoned -= 1
+                    self.gateway.left()
+                self._give_up()
+            elif whole is not None:
                 raise ResponseError(_NO_START)
-            self.respond(self.code, self.reason, self.headers, data)
-        elif data:
-            self.send_more(data)
+            elif self.region is not None:
+                self._send_region(self.region)
+            elif self.output is None or self.output.drain():
+                self._end()
+        except ResponseError as error:
+            self.refuse_response(error)
+            self._give_up()
 
     def _end(self) -> None:
-        if self.response is None:
-            if not self.code:
-                raise ResponseError(_NO_START)
-            self.respond(self.code, self.reason, self.headers, length=0)
-        self.finish()
-
-    def _broken(self, error: Exception) -> None:
-        self.refuse_response(error)
-        self._close_later()
-
-    def _close_later(self) -> None:
-        """Close the result where application code runs."""
-        if getattr(self.result, "close", None) is not None:
-            self.gateway.closing += 1
-            self.gateway.runner.run(self._close, self.gateway.count_closed)
-        elif self.body is not None:
-            self.body.close()
+        """All that the application gave has left for the client."""
+        if self.broken is not None:
+            self.refuse_response(self.broken)
+        elif self.error:
+            self.fail()
+        else:
+            self.complete()
 
     def _give_up(self) -> None:
         """Nobody waits for the rest."""
         if self.sender is not None:
             self.sender.stop()
             self.sender = None
-        self.held = False
-        self._close_later()
+        elif self.region is not None:
+            os.close(self.region.fd)
+        self.region = None
         self.fail(why="the client has gone")
 
     # Files.
 
-    def _send_file(self, wrapper: FileWrapper) -> None:
-        if not self.code:
-            raise ResponseError(_NO_START)
-        region = None if self.response is not None else wrapper.region()
-        if region is None:
-            self.pieces = iter(wrapper)
-            self.gateway.runner.run(self._next, self._taken)
-            return
-        fd, offset, count = region
-        if count <= BLOCK:
-            import os
-
-            self.respond_whole(self.code, self.reason, self.headers, os.pread(fd, count, offset))
-            self._close_later()
-            return
-        self.connection.transport.set_write_buffer_limits(0)
-        self.respond(self.code, self.reason, self.headers, length=count)
-        if self.head.method == "HEAD":
-            self._file_sent(None)
-        elif self.connection.transport.get_write_buffer_size():
-            self.held = True  # until the head has left: see `sendfile`
-        else:
+    def _send_region(self, region: Region) -> None:
+        self.respond(self.code, self.reason, self.headers, length=region.count)
+        assert self.response is not None
+        if self.response.left == 0:  # no content may follow: HEAD, 204, 304
+            os.close(region.fd)
+            self.region = None
+            self.finish()
+        elif not self.connection.write_paused:  # else when the head has left
             self._start_sender()
 
     def _start_sender(self) -> None:
-        fd, offset, count = self.result.region()
-        assert self.response is not None
-        if self.response.left is not None:
-            count = min(count, self.response.left)
-        self.sender = FileSender(
-            self.connection.engine.loop,
-            self.connection.transport,
-            fd,
-            offset,
-            count,
-            progress=self._file_progress,
-            done=self._file_sent,
+        assert self.region is not None
+        region, self.region = self.region, None
+        self.sender = self.gateway.new_sender(
+            self.connection, region, progress=self._file_progress, done=self._file_sent
         )
 
     def _file_progress(self, sent: int) -> None:
@@ -385,12 +390,18 @@ class WsgiExchange(Exchange):
 
     def _file_sent(self, error: OSError | None) -> None:
         self.sender = None
-        self.connection.transport.set_write_buffer_limits()
         if error is not None:
             self.fail(why=str(error))
-        else:
-            try:
-                self.finish()
-            except ResponseError as short:
-                self.refuse_response(short)
-        self._close_later()
+            return
+        try:
+            self.finish()
+        except ResponseError as short:
+            self.refuse_response(short)
+
+
+def _join(pieces: list[bytes] | tuple[bytes, ...]) -> bytes:
+    """All of the content. Raises NotBytes."""
+    try:
+        return b"".join(pieces)
+    except TypeError:
+        return b"".join(map(as_bytes, pieces))

@@ -138,7 +138,8 @@ class Worker:
 
     def run(self) -> int:
         """Live. Returns the exit status; raises BootError."""
-        asyncio.set_event_loop(self.loop)
+        if self.interface != "wsgi":  # such an application may get a loop of its own
+            asyncio.set_event_loop(self.loop)
         self.loop.add_reader(self.birth.channel.fileno(), self._hear)
         self._handle_signals()
         self._keep_from_children()

@@ -51,6 +51,12 @@ class Termination:
         loop.add_signal_handler = self._add_theirs  # type: ignore[method-assign, assignment]
         loop.remove_signal_handler = self._remove_theirs  # type: ignore[method-assign, assignment]
 
+    def pass_through(self, handler: Callable[[int, FrameType | None], None]) -> None:
+        """Install ``handler``, which passes the signal to the loop, in the place of pyfork's."""
+        if self.is_ours():
+            self._ours = handler
+            signal.signal(_TERM, handler)
+
     def tell(self) -> None:
         """The worker is told to leave: call the application's handler, unless it was called."""
         installed = signal.getsignal(_TERM)

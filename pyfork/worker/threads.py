@@ -3,12 +3,16 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import TypeVar
 
+from pyfork.http.runner import Job
 from pyfork.worker.pool import Pool
+
+T = TypeVar("T")
 
 
 class ThreadRunner:
-    """Runs steps in ``threads`` threads.
+    """Runs jobs in ``threads`` threads, each from its beginning to its end in one.
 
     ``changed`` is called when ``full`` has become true or false.
     """
@@ -23,44 +27,42 @@ class ThreadRunner:
         self._threads = threads
         self._changed = changed
         self._pool = Pool(threads)
-        self._running = 0  # steps in the pool, or waiting for it
+        self._running = 0  # jobs in the pool, or waiting for it
 
     @property
     def full(self) -> bool:
         """Whether all threads are busy."""
         return self._running >= self._threads
 
-    def run(self, step: Callable[[], None], then: Callable[[], None]) -> None:
-        """Run ``step`` in a thread, then ``then`` in the loop."""
+    def run(self, job: Job) -> None:
+        """Run ``job`` in a thread, then ``job.served`` in the loop."""
         self._running += 1
         if self._running == self._threads:
             self._changed()
-        self._pool.submit(self._work, step, then)
+        self._pool.submit(self._work, job)
 
-    def in_loop(self, call: Callable[[], None]) -> None:
-        """From a step: run ``call`` in the loop and wait; raises what it raises."""
-        result: Future[None] = Future()
+    def in_loop(self, call: Callable[[], T]) -> T:
+        """From a job: run ``call`` in the loop and wait; gives or raises what that does."""
+        result: Future[T] = Future()
 
         def run() -> None:
             try:
-                call()
+                result.set_result(call())
             except BaseException as error:  # noqa: BLE001 - it is raised again where it belongs
                 result.set_exception(error)
-            else:
-                result.set_result(None)
 
         self._loop.call_soon_threadsafe(run)
-        result.result()
+        return result.result()
 
-    def _work(self, step: Callable[[], None], then: Callable[[], None]) -> None:
+    def _work(self, job: Job) -> None:
         try:
-            step()
+            job.context.run(job.serve)
         finally:
             if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._done, then)
+                self._loop.call_soon_threadsafe(self._done, job)
 
-    def _done(self, then: Callable[[], None]) -> None:
+    def _done(self, job: Job) -> None:
         self._running -= 1
         if self._running == self._threads - 1:
             self._changed()
-        then()
+        job.served()

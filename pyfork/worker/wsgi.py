@@ -1,14 +1,19 @@
 """The `sync` and `thread` workers: a WSGI application in the loop's thread, or in a pool."""
 
+import signal
+import time
 from typing import TYPE_CHECKING
 
+from pyfork.http.output import DirectOutput, Output, QueuedOutput, Room
 from pyfork.http.runner import Inline, Runner
 from pyfork.http.wsgi import WsgiGateway
 from pyfork.ipc.birth import Birth
 from pyfork.worker.app import App
+from pyfork.worker.life import BEAT
 from pyfork.worker.serving import EngineWorker
 
 if TYPE_CHECKING:
+    from pyfork.http.connection import Connection
     from pyfork.worker.threads import ThreadRunner
 
 
@@ -21,15 +26,19 @@ class WsgiWorker(EngineWorker):
         super().__init__(birth, app)
         config = self.config
         threaded = config.threads > 1 or config.worker_class == "thread"
+        self._room = Room(each=config.response_buffer, spool=config.response_spool)
         self._pool = self._new_pool() if threaded else None
-        runner: Runner = self._pool or Inline()
+        self._inline = Inline(self.loop)
+        runner: Runner = self._pool or self._inline
         self._gateway = gateway = self._gateway_class()(
             app.callable,
             runner,
+            new_output=self._queued_output if threaded else self._direct_output,
+            alive=self._alive,
             multithread=threaded and config.threads > 1,
             multiprocess=config.workers > 1,
             root_path=config.root_path,
-            closed=self.changed.set,
+            left=self.changed.set,
         )
         self.equip(gateway)
 
@@ -45,9 +54,33 @@ class WsgiWorker(EngineWorker):
 
         return TlsWsgiGateway
 
+    def _direct_output(self, connection: "Connection") -> Output:
+        timeout = self.config.write_timeout
+        return DirectOutput(connection, self._room, write_timeout=timeout, alive=self._alive)
+
+    def _queued_output(self, connection: "Connection") -> Output:
+        return QueuedOutput(connection, self._room)
+
+    def accept(self) -> None:
+        if self._pool is None:  # the application's event loops run where ours does
+            self._inline.learn_wakeup()
+            self._termination.pass_through(self._inline.heard)
+            signal.signal(signal.SIGQUIT, self._inline.heard)
+        super().accept()
+
+    def beat(self, now: float) -> None:
+        self._inline.restore_wakeup()
+        super().beat(now)
+
     def empty(self) -> bool:
-        """Whether no connection is left, and no iterable whose response has left is closing."""
-        return super().empty() and not self._gateway.closing
+        """Whether no connection is left, and no application code of one whose client has gone."""
+        return super().empty() and not self._gateway.abandoned
+
+    def _alive(self) -> None:
+        """A response is under way: the application has ``--timeout`` for its next piece."""
+        timeout = self.config.timeout
+        if timeout:
+            self.line.deadline = time.monotonic() + timeout + BEAT
 
     def _pool_changed(self) -> None:
         """Leave new connections to workers with a free thread."""

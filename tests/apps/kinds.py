@@ -172,6 +172,11 @@ def endless(environ: Environ, start: Start) -> Iterable[bytes]:
     return Closing("endless", pieces())
 
 
+def mebibyte(environ: Environ, start: Start) -> Iterable[bytes]:
+    start("200 OK", TEXT)
+    return Closing("mebibyte", (b"x" * 65536 for _ in range(16)))
+
+
 def sleeps(environ: Environ, start: Start) -> Iterable[bytes]:
     time.sleep(float(environ["QUERY_STRING"]))
     start("200 OK", TEXT)
@@ -198,6 +203,7 @@ ROUTES: dict[str, Callable[[Environ, Start], Iterable[bytes]]] = {
     "/show": show,
     "/closed": tell_closed,
     "/endless": endless,
+    "/mebibyte": mebibyte,
     "/sleeps": sleeps,
 }
 

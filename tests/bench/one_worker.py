@@ -33,6 +33,7 @@ def make_worker(app: str, loop: str, *options: str) -> EngineWorker:
         slot=0,
         generation=1,
         listeners=(),
+        addresses=(),
         channel=channel.pair()[0],
         line=scoreboard.line(0),
         scoreboard=scoreboard,

@@ -1,4 +1,4 @@
-"""How much a client may send. All sizes are in bytes."""
+"""How much a client may send, and leave unread. All sizes are in bytes."""
 
 from pyfork.config.declare import group, setting
 from pyfork.config.values import SIZE, whole
@@ -6,7 +6,7 @@ from pyfork.config.values import SIZE, whole
 
 @group("Limits")
 class LimitsSettings:
-    """How much a client may send. All sizes are in bytes."""
+    """How much a client may send, and leave unread. All sizes are in bytes."""
 
     limit_request_line: int = setting(
         8190,
@@ -37,4 +37,18 @@ class LimitsSettings:
         SIZE,
         flags="--limit-request-body",
         help="Size of a request body; 0 for no limit.",
+    )
+    response_buffer: int = setting(
+        1 << 20,
+        SIZE,
+        flags="--response-buffer",
+        help="What is kept in memory of a WSGI response that its client does not read; a worker "
+        "keeps 64 times as much for all.",
+    )
+    response_spool: int = setting(
+        256 << 20,
+        SIZE,
+        flags="--response-spool",
+        help="What a worker keeps beyond that in temporary files without a name, for all WSGI "
+        "responses together; then the application waits for the client.",
     )
