@@ -7,6 +7,7 @@ that has gone would get.
 """
 
 import asyncio
+import errno
 import fcntl
 import os
 import select
@@ -176,8 +177,14 @@ class Link(asyncio.Protocol):
         self.lingering = True
         if self.lost or self.transport.is_closing():
             return
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        try:
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+        except OSError as error:  # asyncio's: what was written just now was answered by a reset
+            if error.errno != errno.ENOTCONN:
+                raise
+            self.abort()
+            return
         self.resume_reading()
 
     # Handoff.
