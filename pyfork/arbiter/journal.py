@@ -23,7 +23,7 @@ def doing(member: Member, now: float) -> str:
 
 def distress(member: Member, reason: str, now: float) -> str:
     """The record of a worker that will now write its stacks and die."""
-    busy = f"; {doing(member, now)}" if member.ready_at is not None else ""
+    busy = f"; {doing(member, now)}" if _is_seen(member) else ""
     return f"{who(member)} {reason}{busy}; its stacks:"
 
 
@@ -39,7 +39,7 @@ def death(member: Member, how: str, now: float) -> str:
         cause += f", by pyfork: {member.doom}"
     elif how == "killed by SIGKILL":
         cause += " (was it out of memory? the kernel's log would tell)"
-    if member.ready_at is not None:
+    if _is_seen(member):
         cause += f"; {doing(member, now)}"
     return f"{who(member)} died after {_age(member, now)}: {cause}"
 
@@ -49,8 +49,15 @@ def with_detail(text: str, detail: str) -> str:
     return f"{text}\n{detail.rstrip()}" if detail else text
 
 
+def _is_seen(member: Member) -> bool:
+    """Whether its requests are: it served, and is no script."""
+    return member.ready_at is not None and member.interface != "script"
+
+
 def _age(member: Member, now: float) -> str:
     if member.ready_at is None:
         return f"{now - member.born:.1f} s, before it was ready"
+    if not _is_seen(member):
+        return f"{now - member.ready_at:.1f} s"
     requests = member.line.requests
     return f"{now - member.ready_at:.1f} s and {requests} request{'' if requests == 1 else 's'}"

@@ -16,6 +16,8 @@ from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.roster import Haste, State, Worker
 from pyfork.arbiter.supervisor import Supervisor
 from pyfork.arbiter.upgrade import Stage, Upgrade
+from pyfork.config.script import sees_connections
+from pyfork.config.settings import Config
 from pyfork.ipc.memory import resident
 from pyfork.log import setup
 from pyfork.net.listening import listening, queues
@@ -49,7 +51,7 @@ def describe(house: House, upgrade: Upgrade, *, uptime: float, now: float) -> di
         + sum(member.line.lost for member in house.crew),
         "workers_wanted": serving.size,
         "workers": [
-            _worker(member, known.get(member.worker), now)
+            _worker(member, known.get(member.worker), config, now)
             for member in sorted(house.crew, key=lambda each: (each.slot, each.generation))
         ],
     }
@@ -96,8 +98,9 @@ def _outcome(outcome: Outcome | None, now: float) -> dict[str, Any] | None:
     }
 
 
-def _worker(member: Member, known: Worker | None, now: float) -> dict[str, Any]:
-    line = member.line
+def _worker(member: Member, known: Worker | None, config: Config, now: float) -> dict[str, Any]:
+    """None for what is not known, as a script's requests."""
+    line, is_script = member.line, not config.bind
     state = known.state if known else State.KILLED
     return {
         "slot": member.slot,
@@ -105,9 +108,9 @@ def _worker(member: Member, known: Worker | None, now: float) -> dict[str, Any]:
         "generation": member.generation,
         "state": "draining" if state is State.RETIRING else state.value,
         "age": now - member.born,
-        "connections": line.connections,
-        "in_flight": line.in_flight,
-        "requests": line.requests,
+        "connections": line.connections if not is_script or sees_connections(config) else None,
+        "in_flight": None if is_script else line.in_flight,
+        "requests": None if is_script else line.requests,
         "doing": line.doing if line.in_flight else "",
         "busy": max(0.0, now - line.busy_since) if line.in_flight and line.busy_since else 0.0,
         "memory": resident(member.pid),

@@ -27,6 +27,7 @@ from pyfork.cluster.leaving import Departure, leave
 from pyfork.cluster.link import Link
 from pyfork.cluster.oneself import Oneself
 from pyfork.cluster.reception import Reception
+from pyfork.config.script import sees_connections
 from pyfork.config.settings import Config
 from pyfork.errors import BootError, ConfigError, ExitStatus
 from pyfork.ipc.birth import Birth
@@ -55,6 +56,7 @@ from pyfork.worker.signals import leave_to_the_arbiter
 
 log = logging.getLogger("pyfork.error")
 
+NO_PORT = 5.0  # seconds after which a script that has not listened is one without a port
 LOOK = 0.25  # seconds between two looks for sockets that were not made in Python
 
 
@@ -99,7 +101,7 @@ class Worker:
 
     def __post_init__(self) -> None:
         self.link = Link(self.birth.channel)
-        seen = reception.sees_connections(self.config)
+        seen = sees_connections(self.config)
         self.reception = Reception(self.birth, self._wear) if seen else None
         self.hooks = Hooks(
             link=self.link,
@@ -140,10 +142,12 @@ class Worker:
         os.environ["PYFORK_WORKER"] = str(self.birth.slot)
         drop_privileges(config)
         self._enter()
-        if self.birth.held and config.ready_on == "listen":
+        if self.birth.held and self._waits_for_port:
             self._hold.acquire()
         if config.ready_on == "delay":
             self._ready_at = monotonic() + config.ready_delay
+        elif config.ready_on == "auto" and not self.birth.known:
+            self._ready_at = monotonic() + NO_PORT
         self.hooks.install()
         libraries.install(self.hooks, self._note, self.family)
         pyfork.cluster.become(self.oneself)
@@ -229,8 +233,8 @@ class Worker:
         return ExitStatus.OK
 
     def _before(self) -> str:
-        waited = {"listen": "listened", "message": "called ready()"}
-        return f"before it {waited.get(self.config.ready_on, 'was ready')}{self._refused()}"
+        waited = {"delay": "was ready", "message": "called ready()"}
+        return f"before it {waited.get(self.config.ready_on, 'listened')}{self._refused()}"
 
     def _refused(self) -> str:
         """Who has the address that the script could not have."""
@@ -241,9 +245,14 @@ class Worker:
 
     # Ready.
 
+    @property
+    def _waits_for_port(self) -> bool:
+        """Whether it is ready as soon as it listens."""
+        return self.config.ready_on in ("auto", "listen")
+
     def _serving(self) -> None:
         """It listens, or a datagram socket is bound."""
-        if self.config.ready_on == "listen" and not self.leaving:
+        if self._waits_for_port and not self.leaving:
             self._say_ready()
             with self._hold:
                 pass
@@ -252,7 +261,7 @@ class Worker:
 
     def _child_listens(self) -> None:
         """A process that the script has started does. It is not held: nobody waits for it."""
-        if self.config.ready_on == "listen" and not self.leaving:
+        if self._waits_for_port and not self.leaving:
             self._say_ready()
         if not self.leaving:
             self.birth.line.accepting = 1
@@ -288,10 +297,15 @@ class Worker:
 
     def _watch_boot(self) -> float | None:
         """Until it is ready: there are servers that bind in C."""
-        if self._ready_at is not None and monotonic() >= self._ready_at:
-            self._say_ready()
-            return None
-        if self._notice_foreign() and self.config.ready_on == "listen":
+        if self._ready_at is not None:
+            if self._waits_for_port and script.imports(self._main_thread):
+                self._ready_at = monotonic() + NO_PORT
+            elif monotonic() >= self._ready_at:
+                if self._waits_for_port:
+                    self._note(f"no port after {NO_PORT:.0f} s: ready without (--ready-on delay)")
+                self._say_ready()
+                return None
+        if self._notice_foreign() and self._waits_for_port:
             self._say_ready()
             return None
         return LOOK

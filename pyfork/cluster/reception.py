@@ -20,6 +20,7 @@ from socket import socket  # as it is before gevent's patch
 from pyfork.cluster.desk import Desk, Queue, place
 from pyfork.cluster.ledger import Ledger
 from pyfork.cluster.primary import PREFIX
+from pyfork.config.script import sees_connections
 from pyfork.config.settings import Config
 from pyfork.ipc.birth import Birth
 from pyfork.ipc.memory import resident
@@ -30,11 +31,6 @@ from pyfork.worker.gate import Gate
 
 BEAT = 1.0  # seconds between two looks at memory and at who came to accept, at most
 _TO_THE_ARBITER = ("round-robin", "reuseport")
-
-
-def sees_connections(config: Config) -> bool:
-    """Whether anything is asked for that has to see each connection."""
-    return config.dispatch != "shared" or bool(config.timeout or config.max_requests)
 
 
 def refusal(config: Config) -> str:

@@ -40,6 +40,16 @@ def run(name: str) -> None:
         runpy.run_path(name, run_name="__main__")
 
 
+def imports(thread: int) -> bool:
+    """Whether that thread is at an import, and so at the beginning of its script yet."""
+    frame = sys._current_frames().get(thread)
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _run_file(path: str) -> None:
     """Unlike runpy, leave the module in place: threads of the script may outlive its last line."""
     with open(path, "rb") as file:

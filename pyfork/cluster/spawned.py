@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 import pyfork.cluster
-from pyfork.cluster import descendants, libraries, reception, script
+from pyfork.cluster import descendants, libraries, script
 from pyfork.cluster.descendants import Family
 from pyfork.cluster.door import Door
 from pyfork.cluster.hooks import Hooks
@@ -25,7 +25,7 @@ from pyfork.cluster.oneself import Oneself
 from pyfork.cluster.reception import Reception
 from pyfork.cluster.spawn import Start
 from pyfork.config import directory
-from pyfork.config.script import for_program
+from pyfork.config.script import for_program, sees_connections
 from pyfork.ipc.birth import Birth
 from pyfork.ipc.channel import Channel
 from pyfork.ipc.messages import Message, Mind, Online, Quits, Retire, Said, Unmind
@@ -89,7 +89,7 @@ class Life:
     def __post_init__(self) -> None:
         config = self.birth.config
         self.link = Link(self.birth.channel)
-        seen = reception.sees_connections(config)
+        seen = sees_connections(config)
         self.reception = Reception(self.birth, lambda reason: None) if seen else None
         self.hooks = Hooks(
             link=self.link,

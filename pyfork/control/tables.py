@@ -26,10 +26,8 @@ _LEFT = {
 def status(status: dict[str, Any]) -> str:
     """One server: what it is, how it is, and a line for each worker."""
     status = readable(status)
-    where = ", ".join(status["addresses"]) or "no address any more"
     lines = [
-        f"{_name(status)} (pid {status['pid']}), pyfork {status['version']}, serves "
-        f"{status['app']} on {where}",
+        f"{_name(status)} (pid {status['pid']}), pyfork {status['version']}, {_purpose(status)}",
         f"{status['state']}: {_strength(status)}, generation {status['generation']}, "
         f"up {duration(status['uptime'])}",
         *_parser(status.get("http", "auto")),
@@ -44,6 +42,15 @@ def status(status: dict[str, Any]) -> str:
 
 def _parser(http: str) -> list[str]:
     return [] if http == "auto" else [f"HTTP is parsed by {http}"]
+
+
+def _purpose(status: dict[str, Any]) -> str:
+    """What it serves where; a script may have no port, or none yet."""
+    if status["addresses"]:
+        return f"serves {status['app']} on {', '.join(status['addresses'])}"
+    if status["state"] in ("draining", "stopping"):
+        return f"serves {status['app']} on no address any more"
+    return f"runs {status['app']}, no port{' yet' if status['state'] == 'booting' else ''}"
 
 
 def _page(reason: str | None) -> list[str]:
@@ -127,12 +134,14 @@ def _worker(worker: dict[str, Any]) -> tuple[object, ...]:
         worker["generation"],
         worker["state"],
         duration(worker["age"]),
-        worker["connections"],
-        worker["in_flight"],
-        worker["requests"],
+        *(_known(worker[name]) for name in ("connections", "in_flight", "requests")),
         f"{memory >> 20} MiB" if memory is not None else "-",
         doing,
     )
+
+
+def _known(number: int | None) -> object:
+    return "-" if number is None else number
 
 
 def _name(status: dict[str, Any]) -> str:

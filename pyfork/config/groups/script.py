@@ -15,11 +15,12 @@ class ScriptSettings:
         help="Arguments of the script that pyfork run runs. Those behind -- replace them.",
     )
     ready_on: str = setting(
-        "listen",
-        choice("listen", "message", "delay"),
+        "auto",
+        choice("auto", "listen", "message", "delay"),
         flags="--ready-on",
         help="When a script is ready: listen, as soon as it listens; message, when it calls "
-        "pyfork.cluster.ready(); delay, after --ready-delay.",
+        "pyfork.cluster.ready(); delay, after --ready-delay; auto, as listen, but if it has not "
+        "listened in 5 seconds, runs and has had no port before, as delay: it has no port.",
     )
     ready_delay: float = setting(
         1.0,
