@@ -54,6 +54,15 @@ class Errands:
                 log.info("%s: log files are open anew", name)
             case facts.Wish.RETIRE_ALL if in_terminal():
                 log.debug("%s: the window has changed", name)
+            case facts.Wish.RETIRE_ALL if self.upgrades.beside:
+                log.info("%s: the workers leave when the new arbiter is ready", name)
+            case facts.Wish.STOP if self.upgrades.postpones_stop():
+                log.info(
+                    "%s: the upgrade finishes first, and this arbiter leaves then; "
+                    "another %s, or pyfork stop, ends both at once",
+                    name,
+                    name.removeprefix("SIG"),
+                )
             case facts.Wish() as wish:
                 log.info("%s: %s", name, meaning.help.partition(":")[0].partition(".")[0].lower())
                 self.ask(wish)

@@ -39,7 +39,8 @@ MEANINGS = (
         Wish.STOP,
         "Graceful stop: after `--drain-delay`, workers finish their requests within "
         "`--graceful-timeout`. A second one ends the delay; one without a delay to end stops "
-        "quickly.",
+        "quickly. While an upgrade starts a new arbiter beside this one, the first `TERM` lets it "
+        "finish.",
     ),
     Meaning(
         signal.SIGINT,

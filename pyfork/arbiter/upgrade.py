@@ -107,6 +107,7 @@ class Upgrade:
     _child: int | None = None  # pid of the check or of the successor
     _words: LastWords | None = None  # of a check or a rehearsal, while there is one
     _doomed: Doomed = field(default_factory=Doomed)
+    _told_to_stop: bool = False  # and this arbiter lets the upgrade finish first
     _renewal: int = 0  # the first generation of the new program, after an exec
 
     @property
@@ -147,6 +148,25 @@ class Upgrade:
         log.info("upgrade: another arbiter asks for the listeners")
         self._await(Successor(channel, None), now)
         return ""
+
+    @property
+    def beside(self) -> bool:
+        """Whether a new arbiter is being started beside this one, which serves as yet. Nobody
+        watches the process id then, and it is known that this process will end."""
+        if self.stage not in (Stage.CHECKING, Stage.BOOTING) or is_init_or_unit():
+            return False
+        return not (self.house.supervisor.stopping or self._in_place())
+
+    def postpones_stop(self) -> bool:
+        """Told to stop gracefully: whether the upgrade is to finish first.
+
+        gunicorn's procedure is USR2, a pause, and TERM to the old process, which ends here by
+        itself; to stop both while the new one boots would end the service. Asked again: no.
+        """
+        if self._told_to_stop or not self.beside:
+            return False
+        self._told_to_stop = True
+        return True
 
     def _refusal(self) -> str:
         if self.stage is not Stage.NONE:
@@ -253,6 +273,9 @@ class Upgrade:
         self.premises.give_way()
         self.house.wires.send(self.successor.channel, Granted())
         self.house.supervisor.feed(Asked(Wish.YIELD), now)
+        if self._told_to_stop:
+            self._told_to_stop = False
+            self.house.supervisor.feed(Asked(Wish.LEAVE), now)
 
     def _lose_successor(self, why: str) -> None:
         """It is gone, and we are not yet: the port is ours again, unless we are to stop too."""
@@ -268,9 +291,14 @@ class Upgrade:
         self.premises.take_charge()
 
     def _fail(self, reason: str, detail: str = "") -> None:
-        """All is as it was before."""
-        log.error(journal.with_detail(f"upgrade failed, this arbiter serves on: {reason}", detail))
+        """All is as it was before; unless this arbiter was told to stop meanwhile."""
+        stops = self._told_to_stop and not self.house.supervisor.stopping
+        does = "stops, as it was told" if stops else "serves on"
+        log.error(journal.with_detail(f"upgrade failed, this arbiter {does}: {reason}", detail))
         now = time.monotonic()
+        self._told_to_stop = False
+        if stops:
+            self.house.supervisor.feed(Asked(Wish.STOP), now)
         self.last = Outcome(None, now, reason, detail)
         if self.successor is not None:
             self._dismiss(self.successor.channel, reason)

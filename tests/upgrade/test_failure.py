@@ -146,6 +146,9 @@ def test_a_successor_that_is_killed(yard: Yard) -> None:
 )
 def test_a_stop_while_a_successor_boots(yard: Yard, number: int, delay: str) -> None:
     server = booting(yard, "--drain-delay", delay)
+    if number == signal.SIGTERM:
+        server.signal(number)
+        server.wait_log("SIGTERM: the upgrade finishes first")
     server.signal(number)
     if delay != "0":
         server.wait_log("upgrade failed, this arbiter serves on: the server is stopping")

@@ -1,0 +1,139 @@
+"""gunicorn's procedure for an upgrade, as deploy scripts have it, and its way back.
+
+https://docs.gunicorn.org/en/stable/signals.html: USR2, a pause, WINCH and TERM or QUIT to the old
+process; or back, by HUP to the old one and TERM to the new one.
+"""
+
+import os
+import signal
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pyfork.config.runtime import is_init_or_unit
+from tests.server import Server
+from tests.upgrade.conftest import Yard, successor
+
+# Boots once there is a file "go"; fails if that says so. A check imports it in its main process.
+WAITING = """
+import os, pathlib, time
+if "PYFORK_WORKER" in os.environ:
+    pathlib.Path(f"boots-{os.getpid()}").touch()
+    while not pathlib.Path("go").exists():
+        time.sleep(0.01)
+    assert pathlib.Path("go").read_text() != "fail"
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "3")])
+    return [b"two"]
+"""
+
+
+def booting(yard: Yard) -> tuple[Server, psutil.Process]:
+    """A server, and its successor, which boots until there is a file "go"."""
+    server = yard.begin("spawn")
+    yard.write(WAITING)
+    server.signal(signal.SIGUSR2)
+    server.wait_log("a new arbiter")
+    new = psutil.Process(successor(server))
+    server.until(lambda: len(list(yard.directory.glob("boots-*"))) == 2, "its workers boot")
+    return server, new
+
+
+def go(yard: Yard, text: str = "") -> None:
+    draft = yard.directory / "draft"
+    draft.write_text(text)
+    draft.rename(yard.directory / "go")
+
+
+def test_term_to_the_old_one_while_the_new_one_boots(yard: Yard) -> None:
+    server, new = booting(yard)
+    server.signal(signal.SIGWINCH)
+    server.wait_log("SIGWINCH: the workers leave when the new arbiter is ready")
+    server.signal(signal.SIGTERM)
+    server.wait_log("SIGTERM: the upgrade finishes first")
+    assert server.get("/").body == b"one"
+    go(yard)
+    assert server.wait() == 0
+    server.follow(new.pid)
+    server.wait_log("the arbiter before this one has left")
+    assert server.get("/").body == b"two"
+    assert yard.pid_file.read_text().strip() == str(new.pid)
+
+
+def test_term_to_the_old_one_in_the_check(yard: Yard) -> None:
+    server = yard.begin("spawn")
+    yard.write(
+        "import time, pathlib\nwhile not pathlib.Path('go').exists(): time.sleep(0.01)\n" + WAITING
+    )
+    server.signal(signal.SIGUSR2)
+    server.wait_log("checking the new program")
+    server.signal(signal.SIGTERM)
+    server.wait_log("SIGTERM: the upgrade finishes first")
+    go(yard)
+    assert server.wait() == 0
+    server.follow(successor(server))
+    server.wait_log("the arbiter before this one has left")
+    assert server.get("/").body == b"two"
+
+
+def test_term_to_the_old_one_and_the_new_one_fails(yard: Yard) -> None:
+    server, _ = booting(yard)
+    server.signal(signal.SIGTERM)
+    server.wait_log("SIGTERM: the upgrade finishes first")
+    go(yard, "fail")
+    assert server.wait() == 0
+    server.wait_log("upgrade failed, this arbiter stops, as it was told")
+    server.until(lambda: not server.processes(), "nothing is left", timeout=3)
+
+
+def test_the_new_one_is_lost_while_the_old_one_drains(yard: Yard) -> None:
+    """Told to leave, the old one does not carry on."""
+    server, new = booting(yard)
+    server.signal(signal.SIGTERM)
+    server.wait_log("SIGTERM: the upgrade finishes first")
+    with closing(server.connect()) as connection:
+        connection.request("GET", "/?2")
+        go(yard)
+        server.wait_log("the new arbiter is ready, this one drains")
+        new.kill()
+        assert server.wait() == 0
+    assert "carries on" not in server.log
+
+
+@pytest.mark.parametrize("how", ["TERM", "INT", "QUIT", "pyfork stop"])
+def test_what_ends_both(yard: Yard, how: str) -> None:
+    server, _ = booting(yard)
+    server.signal(signal.SIGTERM)
+    server.wait_log("SIGTERM: the upgrade finishes first")
+    if how == "pyfork stop":
+        assert yard.command("stop", "shop").returncode == 0
+    else:
+        server.signal(getattr(signal, f"SIG{how}"))
+    assert server.wait() == 0
+    server.until(lambda: not server.processes(), "nothing is left", timeout=3)
+
+
+def test_the_way_back(yard: Yard) -> None:
+    server, new = booting(yard)
+    server.signal(signal.SIGWINCH)
+    yard.deploy("one")
+    server.signal(signal.SIGHUP)
+    server.wait_log("reload: generation 2 serves")
+    os.kill(new.pid, signal.SIGTERM)
+    server.wait_log("upgrade failed, this arbiter serves on")
+    server.until(lambda: len(server.processes()) == 3, "it is alone")
+    assert server.get("/").body == b"one"
+
+
+def test_an_init_or_a_unit_is_stopped_at_once(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Who watches the process id has asked for the service's end."""
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    assert is_init_or_unit()
+    server, _ = booting(yard)
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    server.until(lambda: not server.processes(), "nothing is left", timeout=3)
