@@ -142,6 +142,19 @@ class Unsent:
             self._read = self._written = 0
 
 
+def _pour(unsent: Unsent, connection: "Connection") -> bool:
+    """In the loop: give the transport what it takes; whether nothing is left."""
+    try:
+        while unsent and not connection.write_paused:
+            piece = unsent.peek()
+            unsent.drop(len(piece))
+            connection.write(piece)
+    except OSError as error:
+        log.error("unsent output cannot be read back: %s", error)
+        connection.abort()
+    return not unsent
+
+
 class Output(Protocol):
     """Where a response's bytes go."""
 
@@ -165,24 +178,27 @@ class DirectOutput:
     empty: nothing of the response is in it before the application has returned.
     """
 
-    __slots__ = ("_alive", "_connection", "_unsent", "_write_timeout")
+    __slots__ = ("_alive", "_connection", "_limit", "_progress", "_taken", "_unsent")
 
     def __init__(
         self,
         connection: "Connection",
         room: Room,
         *,
-        write_timeout: float,
+        limit: float,
+        progress: float,
         alive: Callable[[], None],
     ) -> None:
-        """``write_timeout``: seconds in which a client must take something, 0 for no limit.
+        """In ``limit`` seconds a client must take ``progress`` bytes while the thread waits for it.
 
-        ``alive`` is called once a second while the thread waits for the client.
+        ``alive`` is called about once a second meanwhile.
         """
         self._connection = connection
         self._unsent = Unsent(room)
-        self._write_timeout = write_timeout
+        self._limit = limit
+        self._progress = progress
         self._alive = alive
+        self._taken = 0  # bytes, while the thread waits
 
     def __len__(self) -> int:
         return len(self._unsent)
@@ -195,18 +211,11 @@ class DirectOutput:
             return
         rest = memoryview(data)[sent:]
         rest = rest[self._unsent.keep(rest) :]
-        while rest:
-            self._wait()
-            rest = rest[self._offer(rest) :]
-            rest = rest[self._unsent.keep(rest) :]
+        if rest:
+            self._wait(rest)
 
     def drain(self) -> bool:
-        connection, unsent = self._connection, self._unsent
-        while unsent and not connection.write_paused:
-            piece = unsent.peek()
-            unsent.drop(len(piece))
-            connection.write(piece)
-        return not unsent
+        return _pour(self._unsent, self._connection)
 
     def abandon(self) -> None:
         self._unsent.clear()
@@ -218,23 +227,31 @@ class DirectOutput:
             while unsent:
                 piece = unsent.peek()
                 sent = write_now(piece)
+                self._taken += sent
                 unsent.drop(sent)
                 if sent < len(piece):
                     return 0
-            return write_now(data)
+            sent = write_now(data)
+            self._taken += sent
+            return sent
         except OSError as error:
             raise ClientGone(str(error)) from error
 
-    def _wait(self) -> None:
-        """Wait until the socket takes more. Raises ClientGone when that takes too long."""
-        limit = self._write_timeout
-        until = monotonic() + limit
+    def _wait(self, rest: memoryview) -> None:
+        """Wait until there is room for ``rest``. Raises ClientGone when that takes too long."""
         poll = select.poll()
         poll.register(self._connection.fileno(), select.POLLOUT)
-        while not poll.poll(_LOOK):
+        since, self._taken = monotonic(), 0
+        while rest:
+            if poll.poll(_LOOK):
+                rest = rest[self._offer(rest) :]
+                rest = rest[self._unsent.keep(rest) :]
+            now = monotonic()
             self._alive()
-            if limit and monotonic() > until:
-                raise ClientGone(f"the client has read nothing for {limit:.0f} s")
+            if self._taken >= self._progress:
+                since, self._taken = now, 0
+            elif now - since > self._limit:
+                raise ClientGone(f"the client has read next to nothing for {self._limit:.0f} s")
 
 
 class QueuedOutput:
@@ -267,17 +284,11 @@ class QueuedOutput:
                 self._changed.wait()
 
     def drain(self) -> bool:
-        connection, unsent = self._connection, self._unsent
         with self._changed:
-            self._scheduled = False
-            while unsent and not connection.write_paused:
-                piece = unsent.peek()
-                unsent.drop(len(piece))
-                connection.write(piece)
-            if unsent:
-                self._scheduled = True  # the transport will tell when it has room
+            empty = _pour(self._unsent, self._connection)
+            self._scheduled = not empty  # the transport will tell when it has room
             self._changed.notify()
-            return not unsent
+            return empty
 
     def abandon(self) -> None:
         with self._changed:

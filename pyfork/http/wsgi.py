@@ -171,11 +171,12 @@ class WsgiExchange(Exchange):
 
     def disconnected(self) -> None:
         self.given_up = True
-        if self.output is not None:
-            self.output.abandon()
         if self.returned:
             self._give_up()
-        elif self.started:
+            return
+        if self.output is not None:
+            self.output.abandon()
+        if self.started:
             self.abandoned = True
             self.gateway.abandoned += 1
         elif self.body is not None:
@@ -356,6 +357,8 @@ class WsgiExchange(Exchange):
 
     def _give_up(self) -> None:
         """Nobody waits for the rest."""
+        if self.output is not None:
+            self.output.abandon()
         if self.sender is not None:
             self.sender.stop()
             self.sender = None

@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pyfork.http.output import DirectOutput, Output, QueuedOutput, Room
+from pyfork.http.phase import Phase
 from pyfork.http.runner import Inline, Runner
 from pyfork.http.wsgi import WsgiGateway
 from pyfork.ipc.birth import Birth
@@ -55,8 +56,10 @@ class WsgiWorker(EngineWorker):
         return TlsWsgiGateway
 
     def _direct_output(self, connection: "Connection") -> Output:
-        timeout = self.config.write_timeout
-        return DirectOutput(connection, self._room, write_timeout=timeout, alive=self._alive)
+        limit, progress = self._limits.seconds[Phase.WRITE], self._limits.progress[Phase.WRITE]
+        return DirectOutput(
+            connection, self._room, limit=limit, progress=progress, alive=self._alive
+        )
 
     def _queued_output(self, connection: "Connection") -> Output:
         return QueuedOutput(connection, self._room)

@@ -228,6 +228,19 @@ class Only:
         self.read = read
 
 
+class Noting(Only):
+    """One that notes when it is closed."""
+
+    def __init__(self, file: Any, kind: str) -> None:
+        super().__init__(file.read)
+        self._file = file
+        self._kind = kind
+
+    def close(self) -> None:
+        events.append(f"closed {self._kind}")
+        self._file.close()
+
+
 def zip_member() -> Any:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
@@ -314,21 +327,10 @@ def file(environ: Environ, start: Start) -> Iterable[bytes]:
     headers = [("Content-Type", "application/octet-stream")]
     if part:
         offset, length = map(int, part.split("-"))
-        found.read(offset)
+        found.read(offset // 2 if kind == "generous" else offset)
         headers.append(("Content-Length", str(length)))
     if hasattr(found, "close"):
-        closes = found.close
-
-        class Closing:
-            """The same, noting when it is closed."""
-
-            read = found.read
-
-            def close(self) -> None:
-                events.append(f"closed {kind}")
-                closes()
-
-        found = Closing()
+        found = Noting(found, kind)
     start("200 OK", headers)
     return environ["wsgi.file_wrapper"](found, 8192)  # type: ignore[no-any-return]
 
@@ -379,6 +381,18 @@ def sleep(environ: Environ, start: Start) -> Iterable[bytes]:
     return [b"slept"]
 
 
+def much(environ: Environ, start: Start) -> Iterable[bytes]:
+    """So many MiB, in pieces of 100 KB; notes when it is closed."""
+    left = int(environ["QUERY_STRING"]) << 20
+
+    def pieces() -> Iterator[bytes]:
+        for number, sent in enumerate(range(0, left, 100_000), 1):
+            yield bytes([number % 251]) * min(100_000, left - sent)
+
+    start("200 OK", TEXT)
+    return Response(pieces(), lambda: events.append("closed much"))  # type: ignore[return-value]
+
+
 def changes(environ: Environ, start: Start) -> Iterable[bytes]:
     environ["REMOTE_ADDR"] = "192.0.2.9"
     environ["REQUEST_METHOD"] = "CHANGED"
@@ -409,6 +423,7 @@ ROUTES: dict[str, Callable[[Environ, Start], Iterable[bytes]]] = {
     "/alarm": alarm,
     "/green": green,
     "/sleep": sleep,
+    "/much": much,
     "/changes": changes,
     "/told": told,
     "/pid": pid,
