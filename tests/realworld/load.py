@@ -10,7 +10,7 @@ from types import TracebackType
 
 from websockets.exceptions import ConnectionClosed
 
-from tests.realworld.visit import Seen, Visit, Visitor, difference
+from tests.realworld.visit import Restarted, Seen, Visit, Visitor, difference
 from tests.server import PATIENCE
 
 CLIENTS = 50
@@ -87,9 +87,6 @@ class Load:
     def _fewest(self) -> int:
         return min(self.visits[number] for number in range(len(self._threads)))
 
-    def _phase(self) -> str:
-        return ", at the stop" if self._stopping else ""
-
     def _live(self, number: int) -> None:
         pause = random.Random(number)
         name, kept = f"client-{number}", number % 2 == 1
@@ -99,18 +96,26 @@ class Load:
                 try:
                     seen.extend(self._visit(visitor))
                 except Exception as error:  # noqa: BLE001 - whatever a client library raises
-                    if self._stopping and (refused(error) or closed(error)):
+                    self._failed(error, f"{name}, after {seen[-1].step if seen else 'nothing'}")
+                    if self._stopping:
                         return
-                    if not (self._reloading and restarts(error)):
-                        step = seen[-1].step if seen else "start"
-                        chain = " from ".join(repr(each) for each in causes(error))
-                        self.incidents.append(f"{name}, after {step}: {chain}{self._phase()}")
-                    continue
-                if wrong := difference(self._expected, seen):
-                    self.incidents.append(f"{name}, {wrong}")
                 else:
-                    self.visits[number] += 1
+                    self._made(number, difference(self._expected, seen))
                 self._over.wait(pause.random() * 0.1)
+
+    def _failed(self, error: Exception, where: str) -> None:
+        """Tell what no reload and no stop excuses."""
+        if self._stopping and (refused(error) or closed(error)):
+            return
+        if not (self._reloading and restarts(error)):
+            chain = " from ".join(repr(each) for each in causes(error))
+            self.incidents.append(f"{where}{', at the stop' if self._stopping else ''}: {chain}")
+
+    def _made(self, number: int, wrong: str) -> None:
+        if wrong:
+            self.incidents.append(f"client-{number}, {wrong}")
+        else:
+            self.visits[number] += 1
 
 
 def refused(error: BaseException) -> bool:
@@ -128,8 +133,11 @@ def closed(error: BaseException) -> bool:
 def restarts(error: BaseException) -> bool:
     """Whether a WebSocket was told that the service restarts, or was lost when it was told."""
     return any(
-        isinstance(each, ConnectionClosed)
-        and (each.rcvd is None or each.rcvd.code == _SERVICE_RESTART)
+        isinstance(each, Restarted)
+        or (
+            isinstance(each, ConnectionClosed)
+            and (each.rcvd is None or each.rcvd.code == _SERVICE_RESTART)
+        )
         for each in causes(error)
     )
 
@@ -138,4 +146,7 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
     """An exception and all that it was raised from."""
     while error is not None:
         yield error
+        if isinstance(error, BaseExceptionGroup):
+            for each in error.exceptions:
+                yield from causes(each)
         error = error.__cause__ or error.__context__

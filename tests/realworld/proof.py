@@ -37,7 +37,7 @@ class Subject:
         visit: what a client does.
         env: environment of the application, the same under either server.
         options: more of pyfork's command line.
-        errors: the visit asks for /boom, where the application fails.
+        errors: the visit asks for what fails in the application, such as /boom.
     """
 
     app: str
@@ -68,23 +68,29 @@ def prove_visit(subject: Subject, kind: str, directory: Path) -> None:
 
 
 def prove_life(
-    subject: Subject, kind: str, directory: Path, *, clients: int = CLIENTS, rounds: int = 1
+    subject: Subject,
+    kind: str,
+    directory: Path,
+    *,
+    clients: int = CLIENTS,
+    reload: bool = True,
 ) -> None:
     """So does each of many clients, also during a reload and a stop.
 
     Args:
-        rounds: visits of each client before, and after, the reload.
+        reload: not for an application that keeps in its memory what clients made there.
     """
     expected = subject.expected(directory)
     with subject.serve(kind, directory) as server:
         wrong = difference(expected, make(subject.visit, server.urls[0]))
         assert not wrong, wrong
         with Load(server.urls[0], subject.visit, expected, clients=clients) as load:
-            load.wait_visits(rounds)
-            load.reloading()
-            server.signal(signal.SIGHUP)
-            server.wait_log("generation 2 serves")
-            load.wait_visits(rounds)
+            load.wait_visits(1)
+            if reload:
+                load.reloading()
+                server.signal(signal.SIGHUP)
+                server.wait_log("generation 2 serves")
+                load.wait_visits(1)
             load.stopping()
             server.signal(signal.SIGTERM)
             load.wait_refused()

@@ -19,6 +19,10 @@ _NO_TLS = ssl.create_default_context()
 _PATIENCE = 20.0  # seconds for one answer
 
 
+class Restarted(Exception):
+    """A connection that only a restart of the service may end has ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One step of a visit: its name, the status code, and what else must be the same."""
