@@ -58,10 +58,15 @@ class Outcome:
         """The requests that arrived whole."""
         return [request for request in self.requests if request.whole]
 
-    def summary(self) -> object:
-        """All of it that must not depend on the pieces, or on what was read before."""
-        heads = [parts(request.head) for request in self.requests]
-        return heads, [request.body for request in self.complete], self.status, self.rest
+    def summary(self, first: int = 0) -> tuple[object, ...]:
+        """All of it that must not depend on the pieces, or on what was read before.
+
+        From the ``first`` request on.
+        """
+        requests = self.requests[first:]
+        heads = [parts(request.head) for request in requests]
+        bodies = [request.body for request in requests if request.whole]
+        return heads, bodies, self.status, self.rest
 
 
 def pieces(raw: bytes, size: int) -> Iterator[bytes]:

@@ -1,19 +1,17 @@
-"""Any pieces, any bytes: one outcome; and what is served, others read alike.
+"""The invariants of `test_parser` by hypothesis, which finds the shortest stream that breaks one.
 
 The inputs are requests with nasty parts put in, since smuggling is two parsers that disagree.
 """
 
-from contextlib import suppress
-from typing import Any
-
-import h11
-import httptools
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyfork.http.limits import Limits
+from pyfork.http.parsing import RequestParser
 from pyfork.http.reader import HeadReader
-from tests.http.reading import read
+from tests.fuzz.test_parser import judge
+from tests.http.reading import PARSERS, read
 
 NASTY = [
     *(
@@ -74,26 +72,21 @@ def requests(draw: st.DrawFn) -> bytes:
 STREAMS = st.lists(requests(), min_size=1, max_size=3).map(b"".join)
 
 
-@given(raw=STREAMS, size=st.integers(1, 40))
+@pytest.mark.parametrize("kind", PARSERS.values(), ids=PARSERS)
+@given(raw=st.one_of(STREAMS, st.binary(max_size=200)), size=st.integers(1, 40))
 @settings(deadline=None)
 @example(
     raw=b"GET / HTTP/1.1\r\nHost: a\r\n-Content-Length: 5\r\n--content-length: 6\r\n\r\n", size=3
 )
-def test_one_outcome(raw: bytes, size: int) -> None:
-    expected = read(raw).summary()
-    assert read(raw, size).summary() == expected
-    assert read(raw, 1).summary() == expected
-
-
-@given(raw=st.binary(max_size=200), size=st.integers(1, 40))
-@settings(deadline=None)
-def test_one_outcome_of_noise(raw: bytes, size: int) -> None:
-    assert read(raw).summary() == read(raw, size).summary()
+def test_one_outcome(kind: type[RequestParser], raw: bytes, size: int) -> None:
+    expected = read(raw, kind=kind).summary()
+    assert read(raw, size, kind=kind).summary() == expected
+    assert read(raw, 1, kind=kind).summary() == expected
 
 
 @given(streams=st.lists(STREAMS, min_size=1, max_size=3), size=st.integers(0, 40))
 @settings(max_examples=300, deadline=None)
-def test_one_outcome_for_whoever_remembers(streams: list[bytes], size: int) -> None:
+def test_one_outcome_for_all_that_is_remembered(streams: list[bytes], size: int) -> None:
     """What was read before, on this connection and on others, changes nothing."""
     reader = HeadReader(Limits())
     for raw in streams * 2:
@@ -118,61 +111,5 @@ def test_content_is_never_taken_for_the_request_that_it_looks_like(first: int, c
 
 @given(raw=STREAMS)
 @settings(max_examples=300, deadline=None)
-def test_llhttp_reads_what_is_served_alike(raw: bytes) -> None:
-    outcome = read(raw)
-    ours = [(request.head.line.target, request.body) for request in outcome.complete]
-    assert by_llhttp(raw)[: len(ours)] == ours
-
-
-@given(raw=STREAMS)
-@settings(max_examples=300, deadline=None)
-def test_h11_reads_what_is_served_alike(raw: bytes) -> None:
-    outcome = read(raw)
-    ours = [(request.head.line.target, request.body) for request in outcome.complete]
-    assert by_h11(raw, len(ours)) == ours
-
-
-def by_llhttp(raw: bytes) -> list[tuple[bytes, bytes]]:
-    """Target and body of each request, as llhttp sees them all by itself."""
-    seen: list[tuple[bytes, bytes]] = []
-
-    class Sink:
-        def on_message_begin(self) -> None:
-            self.target = self.body = b""
-
-        def on_url(self, url: bytes) -> None:
-            self.target += url
-
-        def on_body(self, data: bytes) -> None:
-            self.body += data
-
-        def on_message_complete(self) -> None:
-            seen.append((self.target, self.body))
-
-    parser = httptools.HttpRequestParser(Sink())
-    # httptools gives no body to a request that asks for an upgrade: it is asked to forget that.
-    raw = raw.replace(b"Upgrade:", b"Upgraded:")
-    with suppress(httptools.HttpParserError):
-        parser.feed_data(raw)
-    return seen
-
-
-def by_h11(raw: bytes, count: int) -> list[tuple[bytes, bytes]]:
-    """The same for h11, of the first ``count``."""
-    seen: list[tuple[bytes, bytes]] = []
-    left = raw
-    for _ in range(count):
-        reader = h11.Connection(h11.SERVER)
-        reader.receive_data(left.removeprefix(b"\r\n"))  # an empty line: h11 takes none
-        target: Any = None
-        body = b""
-        while not isinstance(event := reader.next_event(), h11.EndOfMessage):
-            if isinstance(event, h11.Request):
-                target = event.target
-            elif isinstance(event, h11.Data):
-                body += event.data
-            else:
-                raise AssertionError(event)
-        seen.append((target, body))
-        left = reader.trailing_data[0]
-    return seen
+def test_witnesses_read_alike_what_is_served(raw: bytes) -> None:
+    judge(raw)

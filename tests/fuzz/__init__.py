@@ -1,0 +1,1 @@
+"""Mutated streams against the parser and the connection, in process."""
