@@ -4,6 +4,7 @@ Applications send the same few fields again and again. A field that was checked 
 as the line it makes, and the last whole response with what it was made of.
 """
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,11 +12,15 @@ from pyfork.http.memory import Memory
 from pyfork.http.request import RequestHead
 from pyfork.http.response import LINES, NO_CONTENT, SPECIAL, Response, ResponseError, begin, checked
 
+log = logging.getLogger("pyfork.error")
+
 _FIELD = 256  # bytes of the longest line that is remembered
 
 _USUAL = {status: line for status, line in LINES.items() if status not in NO_CONTENT}
 
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+_BOTH = frozenset((b"transfer-encoding", b"content-length"))
 
 # Not remembered: no two are the same, and nobody expects to find them in memory later.
 _SECRET = b"set-cookie"
@@ -39,6 +44,7 @@ class Heads:
         self._server = server
         self._date = b""
         self._ours = b""  # both lines
+        self._warned = False  # of two fields that exclude each other
         # The last whole response, and what it was made of; its fields can be hashed, and so do not
         # change.
         self._fields: list[tuple[Any, Any]] | None = None
@@ -163,7 +169,18 @@ class Heads:
     ) -> Response:
         """The long way."""
         fields = [_as_bytes(field) for field in headers]
-        return begin(request, status, reason, fields, closing=closing, length=length, **self.ours)
+        response = begin(
+            request, status, reason, fields, closing=closing, length=length, **self.ours
+        )
+        if not self._warned and {name.lower() for name, _ in fields} >= _BOTH:
+            self._warned = True
+            log.warning(
+                "%s %s: the application sent both Transfer-Encoding and Content-Length; the former "
+                "is dropped, here and from now on",
+                request.method,
+                request.path.decode("latin-1"),
+            )
+        return response
 
 
 def _as_bytes(field: tuple[Any, Any]) -> tuple[bytes, bytes]:

@@ -131,7 +131,7 @@ def begin(
     if not SPECIAL.isdisjoint(names):
         date = b"" if b"date" in names else date
         server = b"" if b"server" in names else server
-        fields, options = _sort_out(fields, names, said)
+        fields, options = _sort_out(fields, names)
         closing = closing or b"close" in options
     content = status not in NO_CONTENT and (request is None or request.method != "HEAD")
     if content:
@@ -204,10 +204,11 @@ def _said_length(fields: Fields, names: list[bytes]) -> int:
     return int(value)
 
 
-def _sort_out(fields: Fields, names: list[bytes], length: int | None) -> tuple[Fields, list[bytes]]:
+def _sort_out(fields: Fields, names: list[bytes]) -> tuple[Fields, list[bytes]]:
     """The fields to be passed on, and which of the options "close" and "upgrade" are to be sent.
 
-    ASGI lets an application say "chunked", and the server frame as it sees fit.
+    ASGI lets an application say "chunked", and the server frame as it sees fit; beside a
+    Content-Length it is not sent (RFC 9112 6.2).
     """
     kept: Fields = []
     options = [b"upgrade"] if b"upgrade" in names else []
@@ -216,9 +217,7 @@ def _sort_out(fields: Fields, names: list[bytes], length: int | None) -> tuple[F
             kept.append(field)
         elif name == b"connection" and b"close" in members(field[1]):
             options.append(b"close")
-        elif name == b"transfer-encoding" and (
-            length is not None or members(field[1]) != [b"chunked"]
-        ):
+        elif name == b"transfer-encoding" and members(field[1]) != [b"chunked"]:
             raise ResponseError("Transfer-Encoding is not the application's to choose")
     return kept, options
 

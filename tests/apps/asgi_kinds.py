@@ -209,6 +209,30 @@ async def leaks(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, str(os.getpid()).encode())
 
 
+async def spoils(scope: Scope, receive: Receive, send: Send) -> None:
+    """Changes whatever can be changed in its scope, once it has told what it was given."""
+    found = json.dumps(scope, default=lambda value: f"{value!r}").encode()
+    for name in ("asgi", "extensions", "state"):
+        scope[name]["spoilt"] = name
+        scope[name]["version"] = "9"
+    scope["headers"].append((b"x-spoilt", b"1"))
+    scope["client"] = scope["server"] = scope["path"] = None
+    await answer(send, found)
+
+
+async def follows(scope: Scope, receive: Receive, send: Send) -> None:
+    """Sends before and after receive() has told that the client closed its half."""
+    await send(START)
+    await send(body(b"one", more=True))
+    await gates["follows"].wait()
+    await send(body(b"two", more=True))
+    assert (await receive())["type"] == "http.request"
+    notes["follows"] = (await receive())["type"]
+    await send(body(b"three", more=True))
+    await send(body(b"four"))
+    notes["followed"] = True
+
+
 async def slow(scope: Scope, receive: Receive, send: Send) -> None:
     await asyncio.sleep(float(scope["query_string"]))
     await answer(send, str(os.getpid()).encode())
@@ -240,6 +264,8 @@ ROUTES: dict[str, Callable[[Scope, Receive, Send], Awaitable[None]]] = {
     "/holds": holds,
     "/leaks": leaks,
     "/slow": slow,
+    "/spoils": spoils,
+    "/follows": follows,
 }
 
 
@@ -285,6 +311,25 @@ async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
     if "EVENTS" in os.environ:
         event("shutdown")
     await send({"type": "lifespan.shutdown.complete"})
+
+
+class double:
+    """An application of ASGI 2."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    async def __call__(self, receive: Receive, send: Send) -> None:
+        if self.scope["type"] == "http":
+            await show_scope(self.scope, receive, send)
+        elif self.scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.send", "text": json.dumps(self.scope["asgi"])})
+            await send({"type": "websocket.close"})
+        else:
+            notes["lifespan"] = self.scope["asgi"]
+            raise AssertionError("only http here")
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:

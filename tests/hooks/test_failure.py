@@ -113,3 +113,44 @@ def test_what_holds_the_arbiter_up_is_told(place: Place) -> None:
     assert "has started 1 thread in the arbiter" in server.log
     assert "hook when_ready took 1.1 s" in server.log
     assert server.get("/").status == 200
+
+
+KINDS = {
+    "KeyboardInterrupt": "raise KeyboardInterrupt",
+    "SystemExit": "raise SystemExit",
+    "GeneratorExit": "raise GeneratorExit",
+    "CancelledError": "import asyncio; raise asyncio.CancelledError",
+    "Panic": "raise type('Panic', (BaseException,), {})",
+}
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("app", ["tests.apps.wsgi:app", "tests.apps.asgi:app"])
+def test_whatever_a_hook_of_a_request_raises(place: Place, app: str, kind: str) -> None:
+    """Before it, it is answered with 500; behind it, it is logged; the worker goes on."""
+    place.write(
+        pre_request=f"if req.path == '/none': {KINDS[kind]}",
+        post_request=KINDS[kind],
+        worker_exit=KINDS[kind],
+    )
+    server = place.serve(app)
+    before = server.workers()
+    assert server.get("/none").status == 500
+    server.wait_log(f"hook pre_request failed: {kind}")
+    for _ in range(2):
+        assert server.get("/").status == 200
+    server.until(lambda: server.log.count("hook post_request failed: ") >= 2, "it was called")
+    assert server.workers() == before
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert f"hook worker_exit failed: {kind}" in server.log
+    assert server.log.count("in pre_request\n") == 1  # the traceback
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("name", ["post_fork", "post_worker_init"])
+def test_whatever_a_hook_of_a_worker_raises(place: Place, name: str, kind: str) -> None:
+    place.write(**{name: KINDS[kind]})
+    server = place.serve(ready=False, clean=False)
+    assert server.wait() == ExitStatus.BOOT
+    assert f"could not boot: hook {name} failed: {kind}" in server.log

@@ -127,3 +127,15 @@ def test_the_date_moves_on() -> None:
     for line in (DATE, DATE.replace(b"37", b"38")):
         heads.date(line)
         assert line + SERVER in heads.begin(GET, 200, None, [], False, 0).head
+
+
+def test_two_framings_are_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """RFC 9112 6.2: they exclude each other."""
+    heads = Heads(server=b"")
+    fields = [("Transfer-Encoding", "chunked"), ("Content-Length", "5")]
+    for _ in range(3):
+        assert heads.whole(GET, 200, None, fields, False, 5).head.count(b"ength: 5\r\n") == 1
+        assert not heads.begin(GET, 200, None, fields, False, None).chunked
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "GET /: the application sent both" in record.getMessage()

@@ -41,6 +41,21 @@ FRAMING: list[tuple[RequestHead | None, int, Fields, dict[str, Any], list[bytes]
     (request(), 200, [(b"Content-Length", b"5")], {"length": 5}, [b"Content-Length: 5"]),
     (request(), 200, [(b"transfer-encoding", b"Chunked")], {}, [b"Transfer-Encoding: chunked"]),
     (request(), 200, [(b"Transfer-Encoding", b"chunked")], {"length": 5}, [b"Content-Length: 5"]),
+    # Both: ours to set is dropped (RFC 9112 6.2).
+    (
+        request(),
+        200,
+        [(b"Transfer-Encoding", b"chunked"), (b"Content-Length", b"5")],
+        {},
+        [b"Content-Length: 5"],
+    ),
+    (
+        HEAD,
+        200,
+        [(b"Content-Length", b"5"), (b"Transfer-Encoding", b"chunked")],
+        {"length": 0},
+        [b"Content-Length: 5"],
+    ),
     (None, 400, [], {"length": 5, "closing": True}, [b"Content-Length: 5", b"Connection: close"]),
     # HTTP/1.0: no codings, and persistence only where it is announced.
     (OLD, 200, [], {"length": 5}, [b"Content-Length: 5", b"Connection: close"]),
@@ -148,7 +163,7 @@ REFUSED: list[tuple[int, bytes | None, Any]] = [
     (204, None, [(b"content-length", b"x")]),
     (200, None, [(b"transfer-encoding", b"gzip, chunked")]),
     (200, None, [(b"transfer-encoding", b"")]),
-    (200, None, [(b"transfer-encoding", b"chunked"), (b"content-length", b"5")]),
+    (200, None, [(b"transfer-encoding", b"gzip"), (b"content-length", b"5")]),
 ]
 
 

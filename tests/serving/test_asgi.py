@@ -129,6 +129,24 @@ def test_receive_after_the_response(server: Server, wire: Wire) -> None:
     assert wire.get("/notes").status == 200
 
 
+def test_send_says_what_receive_has_said(server: Server, wire: Wire) -> None:
+    """A client that has closed its half may read on: until receive() has told of it."""
+    wire.send(request("GET", "/follows"))
+    wire.socket.shutdown(socket.SHUT_WR)
+    server.get("/open/follows")
+    with pytest.raises(Truncated):
+        wire.read()
+    server.until(lambda: note(server, "followed"), "send() did nothing")
+    assert note(server, "follows") == "http.disconnect"
+
+
+def test_a_half_closed_client_is_answered(wire: Wire) -> None:
+    """Of an application that does not ask."""
+    wire.send(request("GET", "/streams"))
+    wire.socket.shutdown(socket.SHUT_WR)
+    assert len(wire.read().body) == 64 * MIB
+
+
 # Applications that break the contract.
 
 
@@ -224,6 +242,23 @@ def test_scopes_are_those_of_uvicorn(tmp_path: Path, options: tuple[str, ...]) -
     for here, there in zip(ours, theirs, strict=True):
         assert here.pop("extensions", {}) == {}
         assert here == there
+
+
+def test_a_scope_is_the_requests_own(server: Server, wire: Wire) -> None:
+    first = json.loads(wire.get("/spoils", "Cookie: a=b").body)
+    for _ in range(3):
+        assert json.loads(wire.get("/spoils", "Cookie: a=b").body) == first
+    assert "spoilt" not in str(json.loads(wire.get("/scope", "Cookie: a=b").body))
+
+
+@pytest.mark.parametrize("worker_class", ["asgi", "uvicorn"])
+def test_an_asgi_2_application_is_told_so(tmp_path: Path, worker_class: str) -> None:
+    app = "tests.apps.asgi_kinds:double"
+    with Server(app, "-k", worker_class, directory=tmp_path) as server:
+        for _ in range(2):
+            assert json.loads(server.get("/").body)["asgi"]["version"] == "2.0"
+        with websocket(server, "/") as ws:
+            assert json.loads(ws.recv())["version"] == "2.0"
 
 
 def test_a_unix_socket_has_no_client(tmp_path: Path) -> None:

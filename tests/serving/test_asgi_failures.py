@@ -130,3 +130,17 @@ def test_in_the_end(tmp_path: Path, kind: str, stage: str) -> None:
     assert monotonic() - began < 10
     assert server.log.count("the application's lifespan failed") == 1
     assert server.log.count("in fail\n") == 1
+
+
+# The class that runs uvicorn's server.
+
+
+def test_under_uvicorn(tmp_path: Path) -> None:
+    """uvicorn itself would end with the task."""
+    with Server(APP, "-k", "uvicorn", directory=tmp_path) as server:
+        before = server.workers()
+        for kind in KINDS:
+            for when in ("before", "child"):
+                assert server.get(f"/{kind}/{when}").status == 500
+        assert server.get("/exit/callback").status == 200
+        assert server.workers() == before
