@@ -115,4 +115,5 @@ def _worker(member: Member, known: Worker | None, config: Config, now: float) ->
         "busy": max(0.0, now - line.busy_since) if line.in_flight and line.busy_since else 0.0,
         "memory": resident(member.pid),
         "log_lines_lost": line.lost,
+        "idle_closed": line.idle_closed,
     }

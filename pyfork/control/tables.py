@@ -35,6 +35,7 @@ def status(status: dict[str, Any]) -> str:
         *_last("reload", status["last_reload"]),
         *_last("upgrade", status["last_upgrade"]),
         *_lost(status.get("log_lines_lost", 0)),
+        *_no_room(sum(worker.get("idle_closed", 0) for worker in status["workers"])),
     ]
     workers = [_worker(each) for each in status["workers"]]
     return "\n".join([*lines, "", table(_HEADS, workers)] if workers else lines)
@@ -61,6 +62,13 @@ def _lost(lines: int) -> list[str]:
     if not lines:
         return []
     return [f"{lines} log line{' was' if lines == 1 else 's were'} lost: nobody read them in time"]
+
+
+def _no_room(closed: int) -> list[str]:
+    if not closed:
+        return []
+    connections = "an idle connection was" if closed == 1 else f"{closed} idle connections were"
+    return [f"{connections} closed to make room for others"]
 
 
 def servers(statuses: Iterable[dict[str, Any]]) -> str:

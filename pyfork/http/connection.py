@@ -7,9 +7,11 @@ timer: what it waits for is read off it once a second (`sweep`).
 
 import asyncio
 import logging
+from math import inf
 from typing import TYPE_CHECKING
 
 from pyfork.errors import ProtocolError
+from pyfork.http.deadlines import AT_REST
 from pyfork.http.exchange import DISCARD
 from pyfork.http.parsing import ParserState
 from pyfork.http.refused import Refused
@@ -281,10 +283,21 @@ class Connection(Turns):
         else:
             self.engine.loop.call_later(LEAVING, self.drain)
 
-    def close_idle(self) -> None:
-        """Close, unless the next request is here already: that one is answered first."""
-        if self.idle and not self.readable():
-            self.finish()
+    @property
+    def idle_since(self) -> float:
+        """Since when, in monotonic seconds, as the sweep has seen it; else infinity."""
+        wait = self.wait
+        return wait.since if wait is not None and wait.phase in AT_REST else inf
+
+    def close_idle(self) -> bool:
+        """Close, unless the next request is here already: that one is answered first.
+
+        Returns whether it was idle.
+        """
+        if not self.idle or self.readable():
+            return False
+        self.finish()
+        return True
 
     def forget(self) -> None:
         """Free what was kept for a next request."""

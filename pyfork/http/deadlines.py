@@ -15,7 +15,7 @@ LINGER = 2.0  # seconds in which a client may read the last response before the 
 
 NEVER = inf
 
-_AT_REST = frozenset((Phase.FRESH, Phase.IDLE))
+AT_REST = frozenset((Phase.FRESH, Phase.IDLE))
 _RATED = frozenset((Phase.BODY, Phase.WRITE))
 
 
@@ -54,13 +54,13 @@ def _progress(seconds: float, rate: int) -> float:
 class Wait:
     """What one connection waits for, and since when. Times are in monotonic seconds."""
 
-    __slots__ = ("_base", "_first", "_serial", "_since", "phase")
+    __slots__ = ("_base", "_first", "_serial", "phase", "since")
 
     def __init__(self) -> None:
         self.phase: Phase | None = None
         self._serial = -1  # of the request that it is about
         self._first = -1.0  # when the first byte of its head was seen
-        self._since = 0.0
+        self.since = 0.0
         self._base = 0  # bytes that had moved then
 
     def age(self, phase: Phase, serial: int, moved: int, now: float, *, progress: float) -> float:
@@ -76,7 +76,7 @@ class Wait:
             self._first = -1.0
             if phase is not Phase.WRITE:  # more requests do not make a client read
                 before = None
-        if phase is not before and not (phase in _AT_REST and before is Phase.HEAD):
+        if phase is not before and not (phase in AT_REST and before is Phase.HEAD):
             self._begin(phase, moved, now)
         elif phase in _RATED:
             if moved - self._base >= progress:
@@ -85,11 +85,11 @@ class Wait:
                 self._base = min(self._base, moved)
         elif moved != self._base:  # an application that takes its time over a body gets on
             self._begin(phase, moved, now)
-        return now - self._since
+        return now - self.since
 
     def _begin(self, phase: Phase, moved: int, now: float) -> None:
         """Begin anew; but a head has begun when its first byte was seen, empty lines or not."""
         if phase is Phase.HEAD:
             self._first = now = self._first if self._first >= 0 else now
-        self._since = now
+        self.since = now
         self._base = moved

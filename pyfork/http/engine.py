@@ -83,7 +83,7 @@ class Engine:
         self.new_parser = parser_class(config.http)
         self.heads = Heads(server=b"Server: pyfork\r\n" if config.server_header else b"")
         # Changing.
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}  # eldest first
         # With those that were accepted and are not among them yet, or were taken over by `upgrade`.
         self.held = 0
         self.draining = False
@@ -132,14 +132,14 @@ class Engine:
 
     def add(self, connection: "Connection") -> None:
         """A connection begins; it was counted when it was accepted."""
-        self.connections.add(connection)
+        self.connections[connection] = None
         if connection.serial:  # another worker had it
             self.count(1)
 
     def remove(self, connection: "Connection") -> None:
         """Count a connection out; twice does no harm."""
         if connection in self.connections:
-            self.connections.remove(connection)
+            del self.connections[connection]
             self.count(-1)
 
     def count(self, change: int) -> None:

@@ -94,9 +94,7 @@ class Link(asyncio.Protocol):
 
     def readable(self) -> bool:
         """Whether bytes have come that the loop has not delivered yet."""
-        poll = select.poll()
-        poll.register(self.fileno(), select.POLLIN)
-        return bool(poll.poll(0))
+        return readable(self.fileno())
 
     @property
     def unsent(self) -> int:
@@ -203,3 +201,10 @@ class Link(asyncio.Protocol):
         self.parting = False
         if not self.lost and not self.transport.is_closing():
             self.transport.resume_reading()
+
+
+def readable(fd: int) -> bool:
+    """Whether there is something to read, or an end."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))

@@ -21,6 +21,7 @@ from pyfork.http.connection import Connection
 from pyfork.http.deadlines import LINGER, NEVER
 from pyfork.http.engine import Engine
 from pyfork.http.identities import environ, extension
+from pyfork.http.link import readable
 from pyfork.http.request import RequestLine, read_start
 from pyfork.http.response import plain_error
 
@@ -115,6 +116,23 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
     def undelivered(self) -> bool:
         """Whether bytes are here that the protocol has not got yet."""
         return bool(self._incoming.pending or self._session.pending())
+
+    @property
+    def silent(self) -> bool:
+        """Whether the client has sent nothing yet."""
+        return not (self._begun or self._closing)
+
+    @property
+    def idle_since(self) -> float:
+        """When it was accepted, in monotonic seconds."""
+        return self._handshakes.open.get(self, NEVER)
+
+    def close_idle(self) -> bool:
+        """Close, if the client has sent nothing yet; whether it is so."""
+        if not self.silent or readable(self._socket.get_extra_info("socket").fileno()):
+            return False
+        self.abort()
+        return True
 
     # Called by the socket's transport.
 

@@ -31,7 +31,8 @@ from pyfork.ipc.nameless import nameless_file
     ACCEPTING,
     ACCEPTED,
     LOST,
-) = range(9)
+    IDLE_CLOSED,
+) = range(10)
 # The last ones stand before ``doing``: what the beginning of a request changes is written in one
 # go, and its end is one number.
 REQUESTS, BEGUN, BUSY_SINCE = 13, 14, 15
@@ -147,6 +148,7 @@ class Line:
     accepting = _number(ACCEPTING, "1 while it accepts connections, and would take one more.")
     accepted = _number(ACCEPTED, "Connections that it has accepted since birth.")
 
+    idle_closed = _number(IDLE_CLOSED, "Idle connections closed to make room, since birth.")
     lost = _number(LOST, "Log lines that could not be written since birth.")
 
     @property

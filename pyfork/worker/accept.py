@@ -19,10 +19,20 @@ from pyfork.worker.gate import MOMENT, Gate
 
 log = logging.getLogger("pyfork.error")
 
-# The system is short of something that closing connections gives back.
-_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+# A client that has gone, or whose network has (accept(2)): the next one may be well.
+_NEXT = frozenset(
+    (
+        *(errno.EPROTO, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EPERM, errno.ETIMEDOUT),
+        *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+    )
+)
+# This process, or the system, has no file left: closing a connection gives one back.
+_FILES = frozenset((errno.EMFILE, errno.ENFILE))
 
-_REST = 1.0  # seconds without accepting, then
+_REST = 1.0  # seconds without accepting, when there is nothing to be done
+_RETRY = 0.05  # seconds until another client may have left
+
+_FULL = "as many connections as --worker-connections allows"
 
 BATCH = 16  # connections accepted in one turn where nobody else could
 
@@ -40,12 +50,15 @@ class Acceptor:
         count: Callable[[int], None],
         gate: Gate | None = None,
         alone: bool = False,
+        is_full: Callable[[], bool] = lambda: False,
+        make_room: Callable[[str], bool] = lambda why: False,
     ) -> None:
         """On ``line`` it says whether it accepts, and how often it did.
 
         ``new_protocol`` is called with the client. ``count`` is called with 1 for each
         connection, at once since other workers look at their number, and with -1 for one that
-        comes to nothing. ``alone``: there is nobody to leave a connection to.
+        comes to nothing. ``alone``: there is nobody to leave a connection to. ``is_full`` tells
+        whether one more is too many, and ``make_room`` closes one that idles, if it can.
         """
         self._loop = loop
         # A loop that is written in Python reads and writes by a socket's methods.
@@ -59,7 +72,11 @@ class Acceptor:
         self._cells = line.cells
         self._count = count
         self._gate = gate
+        self._alone = alone
         self._batch = range(BATCH if alone else 1)
+        self._is_full = is_full
+        self._make_room = make_room
+        self._left_to_others = False  # a client for whom there was no room
         self._reasons: set[str] = {"not started"}  # why nothing is accepted now
         self._giving_way = False  # nothing is accepted for a moment: others have fewer
         self._watching = False  # the listeners are readers of the loop
@@ -164,23 +181,47 @@ class Acceptor:
         """Accept, or leave it to those who have fewer connections, for a moment."""
         if self._reasons:  # since this turn of the loop began
             return
+        if self._is_full():
+            self._full()
+            return
         if self._gate is None or not self._gate.gives_way():
             for _ in self._batch:
-                if self._reasons or not self._accept(listener):
+                if self._reasons or self._is_full() or not self._accept(listener):
                     break
-        elif not self._giving_way:
+        else:
+            self._give_way(MOMENT)
+
+    def _full(self) -> None:
+        """A client waits, and there is no room: another worker has some, or some is made."""
+        if not (self._alone or self._left_to_others):
+            self._left_to_others = True
+            self._give_way(MOMENT)
+        elif self._make_room(_FULL):
+            self._give_way(0.0)
+        else:
+            self._cells[ACCEPTING] = 0
+            self._give_way(_RETRY)
+
+    def _give_way(self, seconds: float) -> None:
+        """Leave what is there to others, for so long."""
+        if not self._giving_way:
             self._giving_way = True
             self._update()
-            self._loop.call_later(MOMENT, self._look_again)
+            self._loop.call_later(seconds, self._look_again)
 
     def _look_again(self) -> None:
         """What nobody took is there still, and makes a listener readable again."""
         self._giving_way = False
+        self._cells[ACCEPTING] = not self._reasons
         self._update()
 
     def _empty_queues(self) -> None:
         """One from each queue a turn; what was accepted is served in between."""
         if self._reasons or self._finished is None:
+            return
+        if self._is_full():
+            wait = 0.0 if self._make_room(_FULL) else _RETRY
+            self._loop.call_later(wait, self._empty_queues)
             return
         accepted = [not self._reasons and self._accept_owed(each) for each in self._listeners]
         if any(accepted):
@@ -205,16 +246,24 @@ class Acceptor:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return False  # another worker was quicker, or the client has gone
         except OSError as error:
-            if error.errno not in _EXHAUSTED:
-                raise
-            log.error("cannot accept: %s; trying again in %.0f s", error, _REST)
-            self.pause("exhausted")
-            self._loop.call_later(_REST, self.resume, "exhausted")
+            if error.errno not in _NEXT:
+                self._cannot_accept(error)
             return False
+        self._left_to_others = False
         self._count(1)
         self._cells[ACCEPTED] += 1
         self._open(client)
         return True
+
+    def _cannot_accept(self, error: OSError) -> None:
+        """Try again when there is a file for the client, or in a while."""
+        rest = _REST
+        if error.errno in _FILES and self._make_room(f"cannot accept: {error}"):
+            rest = MOMENT
+        elif error.errno not in _FILES:
+            log.error("cannot accept: %s; trying again in %.0f s", error, rest)
+        self.pause("exhausted")
+        self._loop.call_later(rest, self.resume, "exhausted")
 
     def _open(self, client: Client) -> None:
         """Give a connection its transport and its protocol.

@@ -19,6 +19,7 @@ from pyfork.worker.accept import Acceptor
 from pyfork.worker.gate import Gate
 from pyfork.worker.handoff import Giver, Taker
 from pyfork.worker.life import Worker
+from pyfork.worker.room import Room
 
 if TYPE_CHECKING:
     from pyfork.http.tls import Handshakes, TlsTransport
@@ -59,6 +60,7 @@ class EngineWorker(Worker):
             )
             self.engine.worn = self._worn_out
         self._handshakes = self._begin_tls()
+        room = Room(self.engine, self._handshakes, self.line, time.monotonic)
         least = config.dispatch == "least"
         self.acceptor = Acceptor(
             self.loop,
@@ -68,6 +70,8 @@ class EngineWorker(Worker):
             count=self.engine.count,
             alone=config.workers == 1,
             gate=Gate(self.birth.scoreboard, self.line) if least else None,
+            is_full=self._is_full,
+            make_room=room.make,
         )
         self._limits = Limits.from_config(config)
         self._giver = Giver(self.loop, self.say, self.engine.drain)
@@ -88,11 +92,13 @@ class EngineWorker(Worker):
 
     def new_connection(self, client: Client) -> "Connection | TlsTransport":
         """The protocol of a connection that was just accepted."""
-        if self.engine.held >= self.config.worker_connections:
-            self.acceptor.pause("too many connections")
         if self._handshakes is not None:
             return self._handshakes.new_transport()
         return Connection(self.engine, client)
+
+    def _is_full(self) -> bool:
+        """Whether it holds as many connections as it may."""
+        return self.engine.held >= self.config.worker_connections
 
     def _take_over(self, client: Client) -> Connection:
         """The protocol of a connection that another worker handed off."""
@@ -101,8 +107,7 @@ class EngineWorker(Worker):
     def obey(self, message: Message, fds: Sequence[int]) -> None:
         match message:
             case Take(ticket):
-                full = self.engine.held >= self.config.worker_connections
-                unfit = full or self.leaving.is_set() or self._handshakes is not None
+                unfit = self._is_full() or self.leaving.is_set() or self._handshakes is not None
                 self._taker.take(ticket, fds, willing=not unfit)
             case Mind(listeners):
                 for name, fd in zip(listeners, fds, strict=False):
@@ -123,8 +128,6 @@ class EngineWorker(Worker):
 
     def connections_changed(self) -> None:
         """A connection ended, or became a WebSocket."""
-        if self.engine.held < self.config.worker_connections:
-            self.acceptor.resume("too many connections")
         self.changed.set()
 
     def accept(self) -> None:

@@ -31,7 +31,8 @@ class WorkersSettings:
         10000,
         whole(1),
         flags="--worker-connections",
-        help="How many connections a worker holds at most.",
+        help="How many connections a worker holds at most; for one more, the one that has idled "
+        "longest is closed.",
     )
     max_requests: int = setting(
         0,
