@@ -389,6 +389,7 @@ class Connection(Turns):
         head, self.upgrading = self.upgrading, None
         assert head is not None
         assert self.engine.upgrade is not None
+        self.parting = True  # a drain that still waits for a response to leave has lost it
         self.engine.upgrade(self, head, data)
 
     def _abandon_incoming(self) -> None:

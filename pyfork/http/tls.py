@@ -159,9 +159,9 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         """End of TCP's half, with or without close_notify: HTTP tells by itself what is whole."""
         if self._protocol is None:
             return False
-        if self._eof_received:
-            return True
-        return self._end_of_input()
+        if not (self._eof_received or self._end_of_input()):
+            self.close()  # with close_notify, which the socket's transport knows nothing of
+        return not self._closing
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
@@ -221,7 +221,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             except ssl.SSLError as error:
                 log.debug("TLS with %s is broken: %s", self.peer, error)
                 self._flush()
-                self._socket.abort()
+                self.abort()
                 return
             if not data:
                 if not self._end_of_input():
@@ -264,7 +264,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
                 sent = self._session.write(data)
         except ssl.SSLError as error:
             log.debug("TLS with %s is broken: %s", self.peer, error)
-            self._socket.abort()
+            self.abort()
             return
         self._flush()
 
@@ -309,7 +309,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
 
     def abort(self) -> None:
         """Without close_notify: to the client this is no end that was meant."""
-        self._closing = True
+        self._closing = self._eof_written = True
         self._socket.abort()
 
     def is_closing(self) -> bool:
