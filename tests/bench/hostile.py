@@ -1,0 +1,140 @@
+"""What hostile clients cost a worker and its other clients, beside other servers.
+
+    python -m tests.bench.hostile [ATTACK ...] [--peer NAME ...] [--seconds 4]
+
+Under each of `attacks.ATTACKS` it measures how far the server's memory rises above its rest, and
+the 99th percentile of what another client waits for an answer on a new connection. pyfork is to
+stay below 64 MiB and 50 ms: else the status is 1.
+"""
+
+import argparse
+import multiprocessing
+import os
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from tests.bench.attacks import ATTACKS, GET, Attack
+from tests.bench.peers import PEERS, Peer, Start
+from tests.bench.running import Cores, Running, Unfit
+
+MIB = 1 << 20
+MEMORY, WAIT = 64.0, 50.0  # MiB, ms
+LATE = 2.0  # seconds after which a client gives up
+PAUSE = 0.01  # seconds between two requests of the other client
+ASKED = (
+    *("pyfork-wsgi", "pyfork-thread", "granian-wsgi", "gunicorn-gthread"),
+    *("pyfork-asgi", "granian-asgi", "uvicorn"),
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one attack."""
+
+    memory: float  # MiB above rest
+    wait: float  # ms, the 99th percentile of the other client
+    unanswered: int  # its requests that got no answer in LATE seconds
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it is what is promised."""
+        return self.memory < MEMORY and self.wait < WAIT and not self.unanswered
+
+    def __str__(self) -> str:
+        late = f" ({self.unanswered} late)" if self.unanswered else ""
+        return f"{self.memory:.0f} MiB, {self.wait:.1f} ms{late}"
+
+
+def free_port() -> int:
+    """One that nobody uses now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def ask(port: int) -> float:
+    """Seconds until an answer on a new connection; LATE where none came."""
+    began = time.perf_counter()
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), LATE) as client:
+        client.settimeout(LATE)
+        client.sendall(GET % b"/")
+        if client.recv(4096).startswith(b"HTTP/1.1 200"):
+            return time.perf_counter() - began
+    return LATE
+
+
+def measure(peer: Peer, attack: Attack, seconds: float, cores: Cores) -> Cost:
+    """One attack on a server that was just started. Raises Unfit."""
+    start = Start(f"tests.bench.apps.hostile:{peer.interface}", free_port())
+    with Running(peer, start, cores.one) as server:
+        server.wait_answers()
+        server.wait_rest()
+        for _ in range(50):
+            ask(start.port)
+        rest = most = server.memory()
+        # Forked: the attacker is another process, which delays nothing here.
+        attacker = multiprocessing.get_context("fork").Process(
+            target=attack.run, args=(start.port,), daemon=True
+        )
+        attacker.start()
+        try:
+            waits: list[float] = []
+            end = time.monotonic() + seconds
+            looked = 0.0
+            while time.monotonic() < end:
+                waits.append(ask(start.port))
+                if time.monotonic() - looked > 0.1:
+                    looked = time.monotonic()
+                    most = max(most, server.memory())
+                time.sleep(PAUSE)
+        finally:
+            attacker.kill()
+            attacker.join()
+    late = sum(wait >= LATE for wait in waits)
+    return Cost((most - rest) / MIB, sorted(waits)[len(waits) * 99 // 100] * 1000, late)
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.hostile", description=__doc__)
+    parser.add_argument("attacks", nargs="*", choices=[*ATTACKS, []], metavar="ATTACK")
+    parser.add_argument("--peer", action="append", choices=[peer.name for peer in PEERS])
+    parser.add_argument("--seconds", type=float, default=4.0)
+    return parser.parse_args(words)
+
+
+def main() -> int:
+    """Measure and print; returns the status."""
+    options = parse(sys.argv[1:])
+    peers = [peer for peer in PEERS if peer.name in (options.peer or ASKED)]
+    cores = Cores.divide(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores.load})
+    exceeded = []
+    print(f"memory above rest (below {MEMORY:.0f} MiB), another client's p99 (below {WAIT:.0f} ms)")
+    for name in options.attacks or ATTACKS:
+        attack = ATTACKS[name]
+        print(f"\n{name}: {attack.connections} x {attack.title}")
+        for peer in peers:
+            if attack.websocket and "websocket" not in peer.features:
+                continue
+            if missing := peer.missing():
+                print(f"  {peer.name:18}not installed: {missing}")
+                continue
+            try:
+                cost = measure(peer, attack, options.seconds, cores)
+            except Unfit as unfit:
+                print(f"  {peer.name:18}{unfit}")
+                continue
+            print(f"  {peer.name:18}{cost}", flush=True)
+            if peer.name.startswith("pyfork") and not cost.is_bounded:
+                exceeded.append(f"{peer.name} under {name}")
+    if exceeded:
+        print("\nabove the bounds:", ", ".join(exceeded))
+    return bool(exceeded)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
