@@ -5,6 +5,7 @@ It is stricter than the loops are: whatever is written behind an end raises.
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import Any
 
 HIGH, LOW = 64 * 1024, 16 * 1024  # the marks of the loops
@@ -20,9 +21,14 @@ class Pipe(asyncio.Transport):
         super().__init__()
         self._loop = loop
         self._protocol = protocol
+        # What is written past the transport goes through here, before what waits in it.
         self._socket, self._other = socket.socketpair()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        for end in (self._socket, self._other):
+            end.setblocking(False)
         self._waiting = bytearray()
         self._write_paused = False
+        self._high, self._low = HIGH, LOW
         self.sent = bytearray()
         self.most = 0
         self.reading = True
@@ -46,9 +52,13 @@ class Pipe(asyncio.Transport):
 
     def take(self, count: int) -> None:
         """The client reads."""
+        with suppress(OSError):  # there is nothing, or it is closed
+            while count and (data := self._other.recv(count)):
+                self.sent += data
+                count -= len(data)
         self.sent += self._waiting[:count]
         del self._waiting[:count]
-        if self._write_paused and len(self._waiting) <= LOW:
+        if self._write_paused and len(self._waiting) <= self._low and not self.lost:
             self._write_paused = False
             self._protocol.resume_writing()
         if self.closing and not self._waiting:
@@ -68,6 +78,7 @@ class Pipe(asyncio.Transport):
 
     def _connection_lost(self, error: Exception | None) -> None:
         self._protocol.connection_lost(error)
+        self.take(1 << 20)
         self._socket.close()
         self._other.close()
 
@@ -81,7 +92,7 @@ class Pipe(asyncio.Transport):
             raise RuntimeError("write behind the end")
         self._waiting += data
         self.most = max(self.most, len(self._waiting))
-        if len(self._waiting) > HIGH and not self._write_paused:
+        if len(self._waiting) > self._high and not self._write_paused:
             self._write_paused = True
             self._protocol.pause_writing()
 
@@ -112,6 +123,10 @@ class Pipe(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self.reading = not self.closing
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self._high = HIGH if high is None else high
+        self._low = self._high // 4 if low is None else low
 
     def get_write_buffer_size(self) -> int:
         return len(self._waiting)

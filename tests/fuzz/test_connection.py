@@ -13,9 +13,10 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -25,7 +26,8 @@ from pyfork.http.asgi import AsgiGateway
 from pyfork.http.connection import SLICE, Connection
 from pyfork.http.deadlines import Limits
 from pyfork.http.engine import Engine
-from pyfork.http.runner import Inline
+from pyfork.http.output import DirectOutput, QueuedOutput, Room
+from pyfork.http.runner import Inline, Job
 from pyfork.http.sweep import sweep
 from pyfork.http.tls import Handshakes
 from pyfork.http.tls_gateways import TlsAsgiGateway, TlsWsgiGateway
@@ -35,6 +37,8 @@ from tests.fuzz import apps
 from tests.fuzz.pipe import HIGH, Pipe
 from tests.fuzz.streams import pieces, stream
 from tests.tls.authority import Authority
+
+T = TypeVar("T")
 
 READ = 256 * 1024  # bytes that a loop reads at once
 CONFIG = load(parse(["app:app", "--limit-request-body", "150000"]), {}, Path()).config
@@ -47,20 +51,20 @@ class Threads:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self.steps: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
+        self._jobs: deque[Job] = deque()
 
-    def run(self, step: Callable[[], None], then: Callable[[], None]) -> None:
-        self.steps.append((step, then))
+    def run(self, job: Job) -> None:
+        self._jobs.append(job)
 
-    def in_loop(self, call: Callable[[], None]) -> None:
-        call()
+    def in_loop(self, call: Callable[[], T]) -> T:
+        return call()
 
     def work(self) -> None:
-        """One step, and its consequence in the next turn of the loop."""
-        if self.steps:
-            step, then = self.steps.popleft()
-            step()
-            self._loop.call_soon(then)
+        """One job, and its consequence in the next turn of the loop."""
+        if self._jobs:
+            job = self._jobs.popleft()
+            job.context.run(job.serve)
+            self._loop.call_soon(job.served)
 
 
 class World:
@@ -78,9 +82,17 @@ class World:
             made = TlsAsgiGateway if tls else AsgiGateway
             gateway = made(apps.asgi, loop=self.loop, root_path="", state={})
         else:
-            runner = Inline() if name == "sync" else self.threads
-            made_wsgi = TlsWsgiGateway if tls else WsgiGateway
-            gateway = made_wsgi(apps.wsgi, runner, multithread=False, multiprocess=False)
+            room = Room(each=1 << 20, spool=0)  # for whole responses: nothing waits in `write`
+            direct = partial(DirectOutput, room=room, write_timeout=1.0, alive=lambda: None)
+            queued = partial(QueuedOutput, room=room)
+            gateway = (TlsWsgiGateway if tls else WsgiGateway)(
+                apps.wsgi,
+                Inline(self.loop) if name == "sync" else self.threads,
+                new_output=direct if name == "sync" else queued,
+                alive=lambda: None,
+                multithread=False,
+                multiprocess=False,
+            )
         board = Scoreboard(1)
         board.use(0)
         self.engine = Engine(CONFIG, loop=self.loop, line=board.line(0), gateway=gateway)
@@ -102,6 +114,11 @@ class World:
             return Pipe(self.loop, self.handshakes.new_transport())
         return Pipe(self.loop, Connection(self.engine))
 
+    def call(self, what: Callable[..., object], *words: object) -> None:
+        """Something happens in the loop."""
+        self.loop.call_soon(what, *words)
+        self.turn()
+
     def turn(self) -> None:
         """One turn of the loop."""
         self.loop.call_soon(self.loop.stop)
@@ -111,10 +128,9 @@ class World:
         """So many seconds pass, with a sweep in each."""
         for _ in range(seconds):
             self.now += 1
-            sweep(self.engine, self.limits, self.now)
+            self.call(sweep, self.engine, self.limits, self.now)
             if self.handshakes is not None:
                 self.handshakes.sweep(self.now)
-            self.turn()
 
     def close(self) -> None:
         """The end of it all: tasks that the clients have left behind are gone as well."""
@@ -163,9 +179,8 @@ class Client:
                 break
             except ssl.SSLWantReadError:
                 pass
-            self.pipe.receive(self._outgoing.read())
-            self.world.turn()
-            self.pipe.take(1 << 20)
+            self.world.call(self.pipe.receive, self._outgoing.read())
+            self.world.call(self.pipe.take, 1 << 20)
             self._incoming.write(bytes(self.pipe.sent))
             self.pipe.sent.clear()
         finished = self._outgoing.read()
@@ -186,18 +201,18 @@ class Client:
         kind = random.random()
         if kind < 0.5 and self.pieces and pipe.reading and not pipe.closing:
             piece = self.pieces.pop(0)
-            pipe.receive(piece[:READ])
+            self.world.call(pipe.receive, piece[:READ])
             if piece[READ:]:
                 self.pieces.insert(0, piece[READ:])
         elif kind < 0.7:
-            pipe.take(random.choice((1, 1000, 100_000)))
+            self.world.call(pipe.take, random.choice((1, 1000, 100_000)))
         elif kind < 0.8:
-            self.world.threads.work()
+            self.world.call(self.world.threads.work)
         elif kind < 0.82 and not self.pieces and not self.ended and not pipe.closing:
             self.ended = True
-            pipe.receive_eof()
+            self.world.call(pipe.receive_eof)
         elif kind < 0.825 and not pipe.lost:
-            pipe.reset()
+            self.world.call(pipe.reset)
         elif kind < 0.84:
             self.world.sleep(random.choice((1, 1, 40)))
         self.world.turn()
@@ -215,16 +230,16 @@ class Client:
     def finish(self) -> bytes:
         """The client reads all; then it only waits. Returns what it got."""
         for _ in range(400):
-            self.pipe.take(1 << 20)
-            self.world.threads.work()
+            self.world.call(self.pipe.take, 1 << 20)
+            self.world.call(self.world.threads.work)
             if self.pieces and self.pipe.reading and not self.pipe.closing:
-                self.pipe.receive(self.pieces.pop(0)[:READ])
+                self.world.call(self.pipe.receive, self.pieces.pop(0)[:READ])
             self.world.turn()
             self._check()
         for _ in range(10):
             self.world.sleep(70)
-            self.pipe.take(1 << 20)
-            self.world.threads.work()
+            self.world.call(self.pipe.take, 1 << 20)
+            self.world.call(self.world.threads.work)
         self._check()
         return self._decrypted()
 
