@@ -76,9 +76,12 @@ class WsgiGateway:
         self.left = left
         self.new_sender: type[FileSender] | type[FileReader] = FileSender
         # What the engine makes for each request.
-        self.exchange: Callable[[Connection, RequestHead], Exchange] = type(
-            "WsgiExchange", (WsgiExchange,), {"gateway": self}
-        )
+        self.exchange: Callable[[Connection, RequestHead], Exchange]
+        self.make_exchanges(WsgiExchange)
+
+    def make_exchanges(self, kind: "type[WsgiExchange]") -> None:
+        """Have each request answered by a ``kind``."""
+        self.exchange = type(kind.__name__, (kind,), {"gateway": self})
 
 
 class Statuses:

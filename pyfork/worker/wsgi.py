@@ -41,6 +41,10 @@ class WsgiWorker(EngineWorker):
             root_path=config.root_path,
             left=self.changed.set,
         )
+        if threaded and birth.tls is None:
+            from pyfork.http.takeover import SocketExchange
+
+            gateway.make_exchanges(SocketExchange)
         self.equip(gateway)
 
     def _new_pool(self) -> "ThreadRunner":

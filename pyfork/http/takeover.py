@@ -1,0 +1,114 @@
+"""Applications that take the connection: ``environ["gunicorn.socket"]``, ``["werkzeug.socket"]``.
+
+Libraries for WebSockets in threads (simple-websocket, flask-sock) speak with the client themselves.
+The first use of the socket makes the connection the application's until the request ends: the loop
+reads and writes nothing more, and no response is sent. Only workers with threads offer it: a
+connection holds its thread.
+"""
+
+import os
+import socket
+import sys
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from pyfork.http.deadlines import LINGER
+from pyfork.http.response import Response
+from pyfork.http.wsgi import WsgiExchange
+
+_LONG = (
+    86400.0 * 20
+)  # seconds that a call on the socket may wait: poll(2) takes no more than 24 days
+
+# What only asks or sets options takes nothing over.
+_HARMLESS = frozenset(
+    ("family", "getpeername", "getsockname", "getsockopt", "proto", "setsockopt", "type")
+)
+
+
+class OfferedSocket:
+    """The client's socket: has the attributes of `socket.socket`."""
+
+    def __init__(self, exchange: "SocketExchange") -> None:
+        self._exchange = exchange
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(socket.socket, name)  # AttributeError for what no socket has
+        if name in _HARMLESS:
+            return getattr(self._exchange.duplicate(), name)
+        return partial(self._call, name) if callable(found) else found
+
+    def _call(self, name: str, *args: Any, **options: Any) -> Any:
+        return getattr(self._exchange.take_socket(), name)(*args, **options)
+
+
+class SocketExchange(WsgiExchange):
+    """One call of an application that may take the connection."""
+
+    _socket: socket.socket | None = None
+    _taken = False
+
+    def serve(self) -> None:
+        offered = OfferedSocket(self)
+        self.environ["gunicorn.socket"] = self.environ["werkzeug.socket"] = offered
+        super().serve()
+
+    def log_failure(self) -> None:
+        if not (self._taken and _says_handled()):
+            super().log_failure()
+
+    def duplicate(self) -> socket.socket:
+        """A socket of our own for the connection."""
+        if self._socket is None:
+            self._socket = socket.socket(fileno=os.dup(self.connection.fileno()))
+            # The loop's descriptor shares its flags, so it does not block; a timeout waits as well.
+            self._socket.settimeout(_LONG)
+        return self._socket
+
+    def take_socket(self) -> socket.socket:
+        """The socket, from now on the application's. Raises OSError where it is too late."""
+        if not self._taken:
+            self.gateway.runner.in_loop(self._take_over)
+        return self.duplicate()
+
+    def _take_over(self) -> None:
+        connection = self.connection
+        if self._taken:  # by another thread
+            return
+        if self.given_up or self.response is not None or connection.lost:
+            raise OSError("the connection cannot be taken: it has a response, or has ended")
+        self.duplicate()
+        self._taken = True
+        connection.pause_reading()
+        connection.closing, connection.quiet = True, False
+        self.response = Response(101, b"", close=True, content=False, chunked=False, left=0)
+
+    def served(self) -> None:
+        ours = self._socket
+        if not self._taken or self.given_up:
+            super().served()
+            if ours is not None:
+                ours.close()
+            return
+        self.returned = True
+        self.complete()  # which closes the loop's copy
+        # A closing handshake may still be under way, in a thread of the application's.
+        assert ours is not None
+        self.connection.engine.loop.call_later(LINGER, _shut_down, ours)
+
+    def disconnected(self) -> None:
+        if self._taken and self._socket is not None:
+            _shut_down(self._socket)
+        super().disconnected()
+
+
+def _shut_down(taken: socket.socket) -> None:
+    """End the connection, whoever has copies of it, and wake who waits in a call on it."""
+    with suppress(OSError):  # it was closed
+        taken.shutdown(socket.SHUT_RDWR)
+
+
+def _says_handled() -> bool:
+    """Whether the exception that is handled is gunicorn's sign for "nothing to send"."""
+    return isinstance(sys.exception(), StopIteration)
