@@ -45,8 +45,15 @@ def test_there_is_no_running_loop(server: Server) -> None:
     assert result == "2" or "There is no current event loop" in result
 
 
-@pytest.mark.parametrize("kind", ["uvloop", "asyncio"])
-@pytest.mark.parametrize("name", ["asyncio.run", "uvloop.run", "own", "child"])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("uvloop", "asyncio.run"),
+        ("uvloop", "uvloop.run"),
+        ("asyncio", "uvloop.run"),
+        ("asyncio", "own"),
+    ],
+)
 def test_signals_are_heard_behind_a_loop_of_the_application(
     tmp_path: Path, kind: str, name: str
 ) -> None:
