@@ -64,27 +64,24 @@ def setup_primary(
     exec_args: Sequence[str] | None = None,
     env: Mapping[str, object] | None = None,
     cwd: str | None = None,
-    silent: bool = False,
+    silent: bool | None = None,
 ) -> None:
     """Say how workers that are forked from now on are started.
 
+    What is not given is as an earlier call has set it, and before the first one as this process
+    was started. The event ``setup`` follows.
+
     Args:
-        exec: a script, or ``-m MODULE``; the one that runs here if it is not given.
-        args: of the script; those of this one.
-        exec_args: of the interpreter; those of this one.
+        exec: a script, or ``-m MODULE``.
+        args: of the script.
+        exec_args: of the interpreter.
         env: environment variables, beside those of this process.
         cwd: the directory in which they start.
         silent: whether their output goes to ``worker.process.stdout`` and ``stderr``.
 
     Raises ValueError: there is no script.
     """
-    from pyfork.cluster.spawn import settings
-
-    program = _program()
-    script = exec or (program.settings.exec if program.settings else "")
-    if not script:
-        raise ValueError("no script runs here: say exec='server.py'")
-    program.settings = settings(script, args, exec_args, env, cwd=cwd, silent=silent)
+    _program().set_up(exec=exec, args=args, exec_args=exec_args, env=env, cwd=cwd, silent=silent)
 
 
 def fork(**env: object) -> "Worker":
@@ -121,7 +118,8 @@ def on(event: str, handler: Any = None) -> Any:
     """Call ``handler`` whenever ``event`` happens to a worker; without one, a decorator.
 
     fork, online, message (worker, value), listening (worker, address), disconnect,
-    exit (worker, status, name of the signal); all begin with the worker.
+    exit (worker, status, name of the signal); all begin with the worker. And setup (settings),
+    by `setup_primary` and, as in Node, by each `fork`.
     """
     return _program().on(event, handler)
 

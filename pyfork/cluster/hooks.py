@@ -22,6 +22,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from functools import wraps
+from itertools import count
 from typing import Any, Protocol
 
 from pyfork.cluster import is_exclusive, socket_files
@@ -165,8 +166,8 @@ class Hooks:
         host, _, *rest = sock.getsockname()
         where = place(sock.family, sock.type, (host, 0, *rest))
         assert where
-        count = self._zeros[where.key] = self._zeros.get(where.key, 0) + 1
-        where = Place(f"{where.key}#{count}", where.address, where.text, port=0)
+        number = self._zeros[where.key] = self._zeros.get(where.key, 0) + 1
+        where = Place(f"{where.key}#{number}", where.address, where.text, port=0)
         fresh = _like(sock)
         try:
             self._share(fresh, where)
@@ -308,9 +309,9 @@ class Hooks:
     def _share(self, sock: Any, where: Place) -> None:
         """Put the handle under the descriptor of ``sock``. Raises OSError, ArbiterGone."""
         self._collect()
-        if where.key in self._keys() and not _reuses_port(sock):
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))  # by this very process
-        umask = _umask() if where.path else 0
+        if where.key in self._keys():
+            where = self._another(sock, where)
+        umask = socket_files.umask() if where.path else 0
         answer, fds = self.link.ask(
             lambda number: QueryServer(number, where.key, where.address, umask),
             [sock.fileno()],
@@ -338,6 +339,18 @@ class Hooks:
 
     def _keys(self) -> set[str]:
         return {copy.key for copy in list(self.copies.values())}
+
+    def _another(self, sock: Any, where: Place) -> Place:
+        """Where a second socket of this process is bound, to an address that it has already: those
+        of mDNS and SSDP are several on one port, and each gets what is sent to all. Raises OSError.
+        """
+        if sock.type == socket.SOCK_DGRAM and _has(sock, socket.SO_REUSEADDR):
+            numbered = (f"{where.key}#{number}" for number in count(2))
+            key = next(each for each in numbered if each not in self._keys())
+            return Place(key, where.address, where.text, where.path, where.port)
+        if not _has(sock, getattr(socket, "SO_REUSEPORT", None)):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        return where
 
     def _holds(self, path: str) -> bool:
         """Whether the arbiter has made the socket file at ``path``. Raises ArbiterGone."""
@@ -367,8 +380,7 @@ def _like(sock: Any) -> socket.socket:
     return fresh
 
 
-def _reuses_port(sock: Any) -> bool:
-    option = getattr(socket, "SO_REUSEPORT", None)
+def _has(sock: Any, option: int | None) -> bool:
     return option is not None and bool(sock.getsockopt(socket.SOL_SOCKET, option))
 
 
@@ -378,12 +390,6 @@ def _inode(fd: int) -> int:
         return os.fstat(fd).st_ino
     except OSError:
         return 0
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _shown(sock: Any) -> str:

@@ -48,12 +48,14 @@ class Departure:
         main_thread: its number; gevent may have put another thing in the place of what knows it.
         handler: of SIGTERM, if the script has none: it ends the main thread.
         status: with which a script ends that does not end itself.
+        outgoing: whether connections that the script has opened are waited for, too.
     """
 
     hooks: Hooks
     main_thread: int
     handler: Callable[[int, FrameType | None], None] = leave
     status: int = 0
+    outgoing: bool = False
     until: float = 0.0
     _heard: bool = False  # by a handler of the script's own
     _dead: list[socket.socket] = field(default_factory=list)  # kept: their descriptors are copies
@@ -68,7 +70,7 @@ class Departure:
             if unheard:
                 found = descendants.terminate()
                 while (
-                    _is_served(names) or descendants.are_there(found)
+                    _is_served(names, outgoing=self.outgoing) or descendants.are_there(found)
                 ) and monotonic() < self.until:
                     sleep(_LOOK)
         # To the main thread, whose waiting it is to interrupt.
@@ -137,22 +139,24 @@ def _dead_listener() -> socket.socket:
     return dead
 
 
-def _is_served(names: set[object]) -> bool:
-    """Whether a connection is open that came by one of the ports ``names``."""
+def _is_served(names: set[object], *, outgoing: bool = False) -> bool:
+    """Whether a connection is open that came by one of the ports ``names``, or with ``outgoing``
+    any connection with another program."""
     try:
-        return any(_is_peer(each, names) for each in open_sockets())
+        return any(_is_connection(each, names, outgoing) for each in open_sockets())
     except OSError:  # nothing left to look with: somebody has it all
         return True
 
 
-def _is_peer(each: socket.socket, names: set[object]) -> bool:
+def _is_connection(each: socket.socket, names: set[object], outgoing: bool) -> bool:
     try:
-        if _port(each.getsockname()) not in names:
-            return False
-        each.getpeername()
+        peer = each.getpeername()
+        if _port(each.getsockname()) in names:
+            return True
     except OSError:  # it is no connection
         return False
-    return True
+    # A pair has no names: the channel to the primary is one, and what wakes up a loop.
+    return outgoing and each.type == socket.SOCK_STREAM and bool(peer)
 
 
 def _port(name: object) -> object:

@@ -24,7 +24,7 @@ from pyfork.cluster.events import Emitter, running_loop
 from pyfork.cluster.member import Address, Seat, Worker
 from pyfork.cluster.port import Port
 from pyfork.cluster.reception import refusal
-from pyfork.cluster.spawn import Settings, Start, settings, spawn, this_script
+from pyfork.cluster.spawn import Settings, Start, as_started, changed, spawn, this_script
 from pyfork.config.script import for_program
 from pyfork.ipc.channel import pair
 from pyfork.ipc.messages import Closed, Listening, Message, Online, Quits, Retire, Said
@@ -43,7 +43,7 @@ class Program(Emitter):
         workers: those that are connected, by id; filled here.
     """
 
-    events = ("fork", "online", "listening", "message", "disconnect", "exit")
+    events = ("setup", "fork", "online", "listening", "message", "disconnect", "exit")
 
     def __init__(self, workers: dict[int, Worker]) -> None:
         super().__init__()
@@ -67,6 +67,18 @@ class Program(Emitter):
 
     # What the program asks for.
 
+    def set_up(self, **given: Any) -> None:
+        """Start the workers to come by the settings ``given``. Raises ValueError."""
+        before = self.settings or (given["exec"] and as_started(given["exec"]))
+        if not before:
+            raise ValueError("no script runs here: say exec='server.py'")
+        self.settings = changed(before, **given)
+        self._tell_settings(self.settings)
+
+    def _tell_settings(self, settings: Settings) -> None:
+        self._happened.append(partial(self.emit, "setup", settings))
+        self._wake()
+
     def fork(self, dispatch: str, env: dict[str, str]) -> Worker:
         """Start a worker. Raises OSError, ValueError."""
         if why := refusal(for_program(dispatch)):
@@ -88,6 +100,7 @@ class Program(Emitter):
             index=index,
             dispatch=dispatch,
         )
+        self._tell_settings(how)
         try:
             process = spawn(how, start, env)
         except BaseException:
@@ -305,7 +318,7 @@ class Program(Emitter):
 def _as_started() -> Settings | None:
     """Now, since Python forgets what the script was when that has ended."""
     exec = this_script(sys.modules["__main__"])
-    return settings(exec) if exec else None
+    return as_started(exec) if exec else None
 
 
 def _finish() -> None:

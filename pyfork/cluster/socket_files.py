@@ -46,3 +46,10 @@ def _is_held(path: Any, holds: Callable[[str], bool]) -> bool:
         return holds(os.path.abspath(os.fsdecode(path)))
     except (OSError, TypeError, ValueError):  # unlink() will say what is wrong
         return False
+
+
+def umask() -> int:
+    """That of this process."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

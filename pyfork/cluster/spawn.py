@@ -48,26 +48,29 @@ class Start:
     dispatch: str
 
 
-def settings(
-    exec: str,
+def as_started(exec: str) -> Settings:
+    """That script, in the way in which this process was started."""
+    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    return Settings(exec=exec, args=tuple(sys.argv[1:]), exec_args=tuple(flags), env={})
+
+
+def changed(
+    before: Settings,
+    *,
     args: Sequence[str] | None = None,
     exec_args: Sequence[str] | None = None,
     env: Mapping[str, object] | None = None,
-    *,
-    cwd: str | None = None,
-    silent: bool = False,
+    **others: Any,
 ) -> Settings:
-    """What is not given is as this process was started."""
-    if exec_args is None:
-        exec_args = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    return Settings(
-        exec=exec,
-        args=tuple(sys.argv[1:] if args is None else args),
-        exec_args=tuple(exec_args),
-        env={name: str(value) for name, value in (env or {}).items()},
-        cwd=cwd,
-        silent=silent,
-    )
+    """The same settings with what is given; None is not."""
+    given = {
+        "args": None if args is None else tuple(args),
+        "exec_args": None if exec_args is None else tuple(exec_args),
+        "env": None if env is None else {name: str(value) for name, value in env.items()},
+        **others,
+    }
+    kept = {name: getattr(before, name) for name in Settings._fields}  # type: ignore[attr-defined]
+    return Settings(**kept | {name: value for name, value in given.items() if value is not None})
 
 
 def this_script(main: ModuleType) -> str:

@@ -167,7 +167,11 @@ class Life:
         self.birth.line.accepting = 0
         self.birth.line.state = State.DRAINING
         self.departure = Departure(
-            self.hooks, self._main_thread, handler=self._terminate, status=self.status
+            self.hooks,
+            self._main_thread,
+            handler=self._terminate,
+            status=self.status,
+            outgoing=True,
         )
         start_new_thread(self._depart, (grace, others_serve))
 

@@ -5,6 +5,8 @@ import socket
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.cluster.running import Script, ask, converse
 from tests.ports import free_port
 
@@ -138,6 +140,40 @@ start(socket.create_server(("127.0.0.1", 0)))
         assert "Cannot assign requested address" in lines[1]
         assert "AF_UNIX path too long" in lines[4]
         assert "Address already in use" in lines[7]
+
+
+@pytest.mark.parametrize("reuse", ["REUSEADDR", "REUSEADDR REUSEPORT"])
+def test_two_datagram_sockets_of_one_port(reuse: str, tmp_path: Path) -> None:
+    """mDNS and SSDP have several, and each hears what is sent to all."""
+    group, port = "239.255.41.7", free_port(kind=socket.SOCK_DGRAM)
+    script = write(
+        tmp_path,
+        f"""
+import sys
+def member():
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for option in {reuse.split()}:
+        made.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_" + option), 1)
+    made.bind(("", {port}))
+    joining = socket.inet_aton("{group}") + socket.inet_aton("127.0.0.1")
+    made.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, joining)
+    return made
+def hear(made, number):
+    while True:
+        print("heard", number, made.recv(100), flush=True)
+for number, made in enumerate([member(), member()]):
+    threading.Thread(target=hear, args=(made, number)).start()
+""",
+    )
+    with (
+        Script(script, workers=2, directory=tmp_path) as running,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+    ):
+        here = socket.inet_aton("127.0.0.1")
+        sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, here)
+        sender.sendto(b"all", (group, port))
+        running.until(lambda: running.out.count("heard") == 2, "both hear it")
+        assert sorted(running.out.splitlines()) == ["heard 0 b'all'", "heard 1 b'all'"]
 
 
 def test_a_client_may_bind_before_it_connects(tmp_path: Path) -> None:

@@ -266,7 +266,8 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
         """,
     )
     assert done.stdout == (
-        "ValueError there is no event 'exits', only fork, online, listening, message, disconnect, "
+        "ValueError there is no event 'exits', only setup, fork, online, listening, "
+        "message, disconnect, "
         "exit\n"
         "ValueError cluster.schedule is 'fair': use ROUND_ROBIN, NONE or LEAST\n"
         "TypeError Object of type object is not JSON serializable\n"

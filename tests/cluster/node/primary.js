@@ -14,6 +14,8 @@ function primary() {
   cluster.schedulingPolicy = policy === 'round-robin' ? cluster.SCHED_RR : cluster.SCHED_NONE;
   const all = {};
   const about = (worker) => [worker.id, worker.exitedAfterDisconnect ?? null];
+  cluster.on('setup', (settings) =>
+    report(['setup', 0, null, [settings.args, settings.silent ?? false]]));
   cluster.on('fork', (worker) => report(['fork', ...about(worker), []]));
   cluster.on('online', (worker) => report(['online', ...about(worker), []]));
   cluster.on('listening', (worker, at) =>
@@ -32,6 +34,8 @@ function primary() {
     send: (id, value) => all[id].send(value),
     disconnect: (id) => all[id].disconnect(),
     kill: (id) => all[id].kill(),
+    setup: (args, silent) => cluster.setupPrimary(
+      { ...(args && { args }), ...(silent !== null && { silent }) }),
     end: () => cluster.disconnect(() => report(['ended', 0, null, []])),
   };
   const input = readline.createInterface({ input: process.stdin });
@@ -55,6 +59,10 @@ function worker() {
   const orders = {
     where: () => process.send({ port: server.address().port }),
     echo: (value) => process.send({ echo: value }),
+    reach: (port) => {
+      const connection = net.connect(port, '127.0.0.1', () => process.send({ reached: port }));
+      connection.resume();
+    },
     exit: (status) => process.exit(status),
     kill: () => cluster.worker.kill(),
     disconnect: () => cluster.worker.disconnect(),

@@ -7,8 +7,10 @@ import asyncio
 import errno
 import json
 import os
+import socket
 import socketserver
 import sys
+import threading
 from contextlib import ExitStack
 
 from pyfork import cluster
@@ -26,6 +28,7 @@ async def primary():
         return worker.id, worker.exited_after_disconnect
 
     cluster.schedule = sys.argv[1]
+    cluster.on("setup", lambda how: report("setup", 0, None, [list(how.args), how.silent]))
     cluster.on("fork", lambda worker: report("fork", *about(worker), []))
     cluster.on("online", lambda worker: report("online", *about(worker), []))
     cluster.on(
@@ -45,6 +48,7 @@ async def primary():
         "send": lambda id, value: everyone[id].send(value),
         "disconnect": lambda id: everyone[id].disconnect(),
         "kill": lambda id: everyone[id].kill(),
+        "setup": lambda args, silent: cluster.setup_primary(args=args, silent=silent),
         "end": lambda: cluster.disconnect(lambda: report("ended", 0, None, [])),
     }
     reader = asyncio.StreamReader()
@@ -70,6 +74,18 @@ class Server(socketserver.ThreadingTCPServer):
         """A client that is gone is no event."""
 
 
+def reach(port):
+    connection = socket.create_connection(("127.0.0.1", port))
+    cluster.worker.send({"reached": port})
+
+    def read():
+        with connection:
+            while connection.recv(4096):
+                pass
+
+    threading.Thread(target=read, daemon=True).start()
+
+
 def worker():
     with ExitStack() as stack:
         if os.environ.get("EXCLUSIVE") == "1":
@@ -83,6 +99,7 @@ def worker():
     orders = {
         "where": lambda: me.send({"port": server.server_address[1]}),
         "echo": lambda value: me.send({"echo": value}),
+        "reach": reach,
         "exit": sys.exit,
         "kill": me.kill,
         "disconnect": me.disconnect,

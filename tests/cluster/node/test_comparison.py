@@ -122,6 +122,35 @@ def ends_all(primary: Primary) -> object:
     return histories(primary), one == other, answered, refused(one)
 
 
+def reaches_out(primary: Primary) -> object:
+    """Disconnect one that has a connection of its own: it lives until that ends."""
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        port = elsewhere.getsockname()[1]
+        worker = primary.fork(free_port())
+        primary.seen("listening", worker)
+        assert primary.ask(worker, "reach", port) == {"reached": port}
+        connection, _ = elsewhere.accept()
+        with connection:
+            primary.tell("disconnect", worker)
+            connection.settimeout(2)
+            try:
+                lives = connection.recv(1) != b""
+            except TimeoutError:
+                lives = True
+        primary.wait_gone(worker)
+    return lives, [fact[0] for fact in primary.history(worker)][-2:]
+
+
+def sets_up(primary: Primary) -> object:
+    """What is not given is as it was given before."""
+    primary.tell("setup", [primary.policy, "x"], True)
+    primary.tell("setup", None, None)
+    primary.tell("setup", None, False)
+    worker = primary.fork(free_port())
+    primary.seen("listening", worker)
+    return [(event, rest) for event, _, _, rest in primary.facts if event in ("setup", "fork")]
+
+
 def collides(primary: Primary) -> object:
     """A port that somebody else has, and ports of their own."""
     with socket.create_server(("127.0.0.1", 0)) as held:
@@ -138,7 +167,7 @@ def collides(primary: Primary) -> object:
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize(
     "scenario",
-    [serves, dies, disconnects, ends, ends_all, collides],
+    [serves, dies, disconnects, reaches_out, sets_up, ends, ends_all, collides],
     ids=lambda each: each.__name__,
 )
 def test_the_same_happens(scenario: Scenario, policy: str) -> None:
