@@ -103,6 +103,7 @@ class Desk:
     ) -> None:
         self.handle = handle
         self.name = handle.getsockname()
+        self.lent = False  # another process accepts too: what is for this one alone may not come
         self.came = 0.0  # when somebody last asked for a connection; 0: nobody has
         self._finishing = False
         self._entered = entered
@@ -143,14 +144,17 @@ class Desk:
         with suppress(BlockingIOError):
             os.eventfd_read(self._probe)
 
-    def vacate(self) -> None:
-        """Nothing is behind it any more."""
-        for name in list(self._places):
-            self.unmind(name)
+    def lend(self, name: str) -> None:
+        """Have nothing behind it but the listener, where another process accepts too."""
+        self.lent = True
+        for each in list(self._places):
+            self.unmind(each)
+        self.mind(name, Queue(self.handle.dup()))
 
     def clear(self) -> None:
         """Nothing is behind it any more, and nothing comes."""
-        self.vacate()
+        for name in list(self._places):
+            self.unmind(name)
         self.handle.close()
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ from typing import Any, Protocol
 
 from pyfork.cluster import is_exclusive, socket_files
 from pyfork.cluster.address import Place, is_internal, place
-from pyfork.cluster.desk import Accepted, Desk, Queue
+from pyfork.cluster.desk import Accepted, Desk
 from pyfork.cluster.link import ArbiterGone
 from pyfork.cluster.reception import Reception
 from pyfork.cluster.shared import Copy, Sockets, Stage, harden
@@ -219,8 +219,7 @@ class Hooks:
         if self.dispatch == "round-robin":
             self.link.say(Closed(copy.key))
             self.link.say(Listening(copy.key))
-            desk.vacate()
-            desk.mind(copy.key, Queue(desk.handle.dup()))
+            desk.lend(copy.key)
         return desk.handle
 
     def keeps(self, key: str) -> bool:

@@ -112,6 +112,8 @@ class Reception:
             if desk is None:  # closed by now
                 continue
             if isinstance(message, Mind):
+                if desk.lent:  # it was on its way
+                    continue
                 desk.mind(name, place(socket(fileno=dup(fds[index]))))
             else:
                 desk.unmind(name)
