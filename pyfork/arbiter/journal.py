@@ -32,16 +32,24 @@ def departure(member: Member, now: float) -> str:
     return f"{who(member)} left after {_age(member, now)}"
 
 
-def death(member: Member, how: str, now: float) -> str:
-    """The record of any other end."""
+def death(member: Member, how: str, now: float, *, out_of_memory: bool | None = None) -> str:
+    """The record of any other end. ``out_of_memory``: the kernel killed a process for that; None:
+    nobody knows."""
     cause = how
     if member.doom:
         cause += f", by pyfork: {member.doom}"
     elif how == "killed by SIGKILL":
-        cause += " (was it out of memory? the kernel's log would tell)"
+        cause += _KILLERS[out_of_memory]
     if _is_seen(member):
         cause += f"; {doing(member, now)}"
     return f"{who(member)} died after {_age(member, now)}: {cause}"
+
+
+_KILLERS = {
+    True: ", by the kernel: the control group of this server is out of memory",
+    False: ", not by the kernel for want of memory",
+    None: " (was it out of memory? the kernel's log would tell)",
+}
 
 
 def with_detail(text: str, detail: str) -> str:

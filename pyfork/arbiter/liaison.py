@@ -14,6 +14,7 @@ from pyfork.arbiter.accession import Accession
 from pyfork.arbiter.dispatch import Dispatch
 from pyfork.arbiter.house import House
 from pyfork.arbiter.member import Member
+from pyfork.arbiter.memory import OomKills
 from pyfork.arbiter.supervisor import BLAMELESS
 from pyfork.arbiter.upgrade import Upgrade
 from pyfork.arbiter.watch import Watch
@@ -33,6 +34,7 @@ class Liaison:
     upgrade: Upgrade
     dispatch: Dispatch
     watch: Watch
+    oom_kills: OomKills = field(default_factory=OomKills)
     _told: set[tuple[int, str]] = field(default_factory=set)  # tracebacks that the log has already
 
     # What they say.
@@ -152,13 +154,18 @@ class Liaison:
         if member.retiring and how == "exit status 0":
             log.info(journal.departure(member, now))
         else:
-            log.log(_gravity(member), journal.death(member, how, now))
+            oom = self._out_of_memory() if how == "killed by SIGKILL" else None
+            log.log(_gravity(member), journal.death(member, how, now, out_of_memory=oom))
         self.house.wires.unwatch(member.channel)
         self.dispatch.leave(member)
         self.house.crew.bury(member)
         self.house.handoffs.forget(member)
         self.house.ports.handles.gone(member.worker)
         self._feed(facts.Exited(member.worker, how))
+
+    def _out_of_memory(self) -> bool | None:
+        """Whether the kernel killed somebody for that; None: nobody counts."""
+        return self.oom_kills.happened() if self.oom_kills.known else None
 
     # What they are told.
 

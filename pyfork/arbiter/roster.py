@@ -37,6 +37,7 @@ class Worker:
     due: float | None = None  # when its state ends or is looked at again
     ready_at: float | None = None
     promise: float = 0.0  # the latest that was told; zero: none
+    suspect: bool = False  # that promise was broken when it was looked at
     worn: bool = False
 
     @property

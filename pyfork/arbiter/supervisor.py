@@ -43,7 +43,9 @@ from pyfork.arbiter.stop import Stop
 
 DYING_LIMIT = 1.5  # seconds to write stacks, or to exit after a failure
 LOST_LIMIT = 5.0  # seconds after which a killed process that is stuck in the kernel is forgotten
-OVERSLEPT = 1.0  # seconds; see _expire_serving
+SECOND_LOOK = 0.5  # seconds; see _expire_serving
+OVERSLEPT = 1.0  # seconds by which it is asked so late that the whole machine was asleep
+LATE = 0.1  # seconds by which this core is asked late, and not only a little
 STILLBORN_LIMIT = 5  # deaths in the first generation with nobody ever ready
 
 STOPPING = "the server is stopping"
@@ -149,7 +151,7 @@ class Supervisor:
             case Worn():
                 worker.worn = True
             case Promised(deadline=deadline) if deadline != worker.promise:
-                worker.promise = deadline
+                worker.promise, worker.suspect = deadline, False
                 if worker.state is State.SERVING:
                     worker.due = worker.next_look(now)
 
@@ -226,7 +228,12 @@ class Supervisor:
         for worker in self.workers:
             if worker.due is None or worker.due > now:
                 continue
+            overslept = now - worker.due > OVERSLEPT
             match worker.state:
+                case State.BOOTING if overslept:
+                    worker.due = now + worker.policy.boot_timeout
+                case State.RETIRING if overslept:
+                    worker.due = now + worker.policy.margin
                 case State.BOOTING:
                     why = f"not ready within {worker.policy.boot_timeout:g} s"
                     yield self._abort(worker, now, why)
@@ -244,14 +251,14 @@ class Supervisor:
     def _expire_serving(self, worker: Worker, due: float, now: float) -> Iterator[Action]:
         """A promise was broken, or there was none to look at.
 
-        If this call itself comes late, the whole machine may have been asleep (a paused
-        container, a stopped process group): then every promise looks broken, and each worker
-        gets a moment to renew its own.
+        The whole machine may have been asleep (a paused container, a stopped process group): then
+        every promise looks broken, and each worker has a moment to renew its own. So a promise is
+        looked at twice, and the second look counts only if it comes when it was to come.
         """
         if not worker.promise:
             worker.due = worker.next_look(now)
-        elif now - due > OVERSLEPT:
-            worker.due = now + OVERSLEPT
+        elif not worker.suspect or now - due > LATE:
+            worker.suspect, worker.due = True, now + SECOND_LOOK
         else:
             why = f"hangs: gave no sign of life for {worker.policy.timeout:g} s"
             yield self._abort(worker, now, why)
