@@ -14,6 +14,7 @@ from pyfork.cluster.primary import PREFIX, Handles
 from pyfork.config.settings import Config
 from pyfork.net.address import Inherited, parse
 from pyfork.net.bind import Listener, adopted, bind, bind_beside
+from pyfork.net.closing import refuse_new
 
 MOST = 32  # queues in all: an upgrade passes them on in one message
 
@@ -133,7 +134,11 @@ class Ports:
         self._close_unless(lambda text: any(text in uses for uses in self._uses.values()))
 
     def close(self) -> None:
-        """Close all."""
+        """Close all: this is the end of the port, where nobody else has the sockets."""
+        for text, listener in self._listeners.items():
+            if text not in self._lent and not isinstance(parse(text), Inherited):
+                for each in (listener.socket, *self._beside.get(text, ())):
+                    refuse_new(each)
         self._uses.clear()
         self.handles.close()
         self._close_unless(lambda text: False)

@@ -113,9 +113,9 @@ class Turns(Link):
 
 
 def written(exchange: "Exchange") -> int:
-    """Bytes of its response so far, without the framing of chunks."""
+    """Bytes of its response that the transport has got so far, without the framing of chunks."""
     response = exchange.response
     if response is None:
         return 0
     content = 0 if exchange.head.line.method == "HEAD" else exchange.length
-    return len(response.head) + content
+    return len(response.head) + content - exchange.unsent

@@ -5,6 +5,7 @@ import os
 import socket
 from typing import TypeAlias
 
+from pyfork.net.closing import refuses_new
 from pyfork.net.listening import queue
 
 _family = socket.SocketType.family.__get__  # as a number
@@ -105,7 +106,12 @@ class Listening:
         return self._kind(self._family, fd, self._name, peer)
 
     def queued(self) -> float:
-        """How many clients wait to be accepted, infinity where the system does not tell."""
+        """How many clients wait to be accepted, infinity where the system does not tell.
+
+        Infinity, too, where no further one can come to wait: all are to be accepted.
+        """
+        if refuses_new(self._listener):
+            return math.inf
         told = queue(self._listener)
         return math.inf if told is None else told[0]
 

@@ -91,7 +91,7 @@ class Acceptor:
     def finish(self, stopped: Callable[[], None]) -> None:
         """Accept until the kernel's queues are empty, then stop, and call ``stopped``.
 
-        No more than waits there now: clients that come and come would keep the port open.
+        No more than waits there now, where further clients can come: they would keep it open.
         Who never began stops at once: the queues are for others.
         """
         if "not started" in self._reasons:

@@ -2,12 +2,14 @@
 
 import signal
 import socket
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.load.running import KINDS, Code, serve
-from tests.server import Server
+from tests.server import PATIENCE, Server
 
 BACKLOG = 128
 
@@ -40,6 +42,46 @@ def test_a_full_backlog_is_answered_after_term(tmp_path: Path, kind: str) -> Non
         # The first may be answered in the turn of the loop in which the worker hears of it.
         assert b"\r\nConnection: close\r\n" in answer
         assert server.wait() == 0
+
+
+@pytest.mark.parametrize("dispatch", ["least", "round-robin", "reuseport"])
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel resets them")
+def test_a_connection_made_in_that_moment_is_answered_or_refused(
+    tmp_path: Path, dispatch: str
+) -> None:
+    """30 clients with a connection for each request: none of them is reset."""
+    failures: list[str] = []
+    answered = threading.Semaphore(0)
+
+    def ask(port: int) -> None:
+        while True:
+            try:
+                client = socket.create_connection(("127.0.0.1", port), PATIENCE)
+            except ConnectionRefusedError:
+                return  # this is the end
+            with client:
+                try:
+                    client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                    answer = client.recv(4096)
+                except OSError as error:
+                    failures.append(repr(error))
+                    return
+                if not answer.startswith(b"HTTP/1.1 200"):
+                    failures.append(repr(answer))
+            answered.release()
+
+    options = ("-w", "2", "--dispatch", dispatch)
+    with Server("tests.apps.plain:asgi", *options, directory=tmp_path) as server:
+        clients = [threading.Thread(target=ask, args=(server.port,)) for _ in range(30)]
+        for each in clients:
+            each.start()
+        for _ in range(200):
+            assert answered.acquire(timeout=PATIENCE)
+        server.signal(signal.SIGTERM)
+        for each in clients:
+            each.join()
+        assert server.wait() == 0
+    assert failures == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
