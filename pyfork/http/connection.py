@@ -16,8 +16,8 @@ from pyfork.http.exchange import DISCARD
 from pyfork.http.parsing import ParserState
 from pyfork.http.refused import Refused
 from pyfork.http.request import RequestHead
-from pyfork.http.response import Response, plain_error
-from pyfork.http.turns import Turns, written
+from pyfork.http.response import plain_error
+from pyfork.http.turns import Turns
 from pyfork.net.client import Client
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ class Connection(Turns):
     """The protocol of one HTTP/1 connection."""
 
     __slots__ = (
-        "closing",
         "discarded",
         "incoming",
         "overrun",
@@ -62,7 +61,6 @@ class Connection(Turns):
         self.unread = b""  # received and not parsed: too much waits before it
         self.serial = int(kept)  # heads received
         # Flags.
-        self.closing = False  # no request is taken after those that were
         self.overrun = False  # more has come than was looked at
         self.discarded = 0  # bytes of body dropped after an early response
 
@@ -183,48 +181,6 @@ class Connection(Turns):
 
     # Called by exchanges.
 
-    def exchange_done(self, response: Response) -> None:
-        """The current exchange's response has been written whole."""
-        if self.quiet and not (response.close or self.engine.draining):
-            self.current = None
-            return
-        current, self.current = self.current, None
-        if self.lost:
-            return
-        self.quiet = False
-        if current is not None:
-            self.answered += written(current)
-        if response.close:
-            self.closing = True
-            self.disconnect_waiting()
-            self._end()
-        elif (
-            self.waiting
-            or self.unread
-            or self.read_paused
-            or self.write_paused
-            or self.closing
-            or self.refusal is not None
-            or self.upgrading is not None
-            or self.engine.draining
-        ):  # there is something to see to between two requests
-            self.schedule()
-        else:
-            self.quiet = not self.is_counting
-
-    def exchange_cut(self, exchange: "Exchange") -> None:
-        """Its response cannot be completed: the client must not take it for whole."""
-        self.current = None
-        self.quiet = False
-        response = exchange.response
-        if self.lost:
-            return
-        if response is not None and (response.chunked or response.left is not None):
-            self.closing = True
-            self.finish()  # framed: the end is missing and seen to be missing
-        else:
-            self.reset()
-
     def update_reading(self) -> None:
         """Read on or stop, by what waits here."""
         stop = bool(self.waiting or self.unread or self.upgrading)
@@ -314,7 +270,7 @@ class Connection(Turns):
         self.unread = b""
         if self.incoming is not None:
             if self.incoming.finished:  # it has its answer, which must not get a second one
-                self._end()
+                self.end()
                 return
             self._abandon_incoming()
         if not self.lost and self.current is None and not self.waiting:
@@ -342,7 +298,7 @@ class Connection(Turns):
         if self.upgrading is not None:
             self._upgrade(data)
         elif self.discarded > DISCARD:
-            self._end()
+            self.end()
         elif self.waiting:
             self.unread = data
             self.update_reading()
@@ -354,6 +310,10 @@ class Connection(Turns):
         """What was parsed is refused, unless it is behind the last request."""
         if not (self.closing and self.incoming is None):
             self.refuse(error)
+
+    @property
+    def is_unsettled(self) -> bool:
+        return bool(self.unread or self.read_paused or self.refusal or self.upgrading)
 
     def between_turns(self) -> None:
         if self.current is None or self.current is self.incoming:
@@ -372,7 +332,7 @@ class Connection(Turns):
             data, self.unread = self.unread, b""
             self._parse(data)
         elif self.closing and not self.waiting and self.incoming is None:
-            self._end()
+            self.end()
         elif self.engine.draining:
             self.drain()
 
@@ -418,7 +378,7 @@ class Connection(Turns):
             engine.access.write(refused)
         self.linger()
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Close after what is written; linger where the client may still be sending."""
         if self.lost or self.lingering:
             return

@@ -9,7 +9,7 @@ from pyfork.http.environ import Environ, Environs
 from pyfork.http.request import FieldBlock, RequestHead
 from pyfork.http.scope import Scope, Scopes
 from pyfork.http.sendfile import FileReader
-from pyfork.http.tls import TlsConnection
+from pyfork.http.tls_connection import TlsConnection
 from pyfork.http.websocket import WebSockets
 from pyfork.http.wsgi import WsgiApp, WsgiGateway
 

@@ -16,18 +16,20 @@ from pyfork.http.phase import Phase
 if TYPE_CHECKING:
     from pyfork.http.engine import Engine
     from pyfork.http.exchange import Exchange
+    from pyfork.http.response import Response
     from pyfork.net.client import Client
 
 
 class Turns(Link):
     """The exchanges of one connection."""
 
-    __slots__ = ("answered", "current", "quiet", "scheduled", "turn_taken", "waiting")
+    __slots__ = ("answered", "closing", "current", "quiet", "scheduled", "turn_taken", "waiting")
 
     def __init__(self, engine: "Engine", client: "Client | None" = None) -> None:
         super().__init__(engine, client)
         self.current: Exchange | None = None  # whose turn it is to answer
         self.waiting: list[Exchange] = []  # pipelined behind it, in order
+        self.closing = False  # no request is taken after those that were
         self.quiet = True  # nothing is to be seen to but the current request, and a next one
         self.turn_taken = False  # a request began in this turn of the loop
         self.scheduled = False  # the next one has its turn coming
@@ -54,6 +56,47 @@ class Turns(Link):
         current = self.current
         return super().unsent + (current.unsent if current is not None else 0)
 
+    # Called by exchanges.
+
+    def exchange_done(self, response: "Response") -> None:
+        """The current exchange's response has been written whole."""
+        if self.quiet and not (response.close or self.engine.draining):
+            self.current = None
+            return
+        current, self.current = self.current, None
+        if self.lost:
+            return
+        self.quiet = False
+        if current is not None:
+            self.answered += written(current)
+        if response.close:
+            self.closing = True
+            self.disconnect_waiting()
+            self.end()
+        elif (
+            self.waiting
+            or self.write_paused
+            or self.closing
+            or self.engine.draining
+            or self.is_unsettled
+        ):  # there is something to see to between two requests
+            self.schedule()
+        else:
+            self.quiet = not self.is_counting
+
+    def exchange_cut(self, exchange: "Exchange") -> None:
+        """Its response cannot be completed: the client must not take it for whole."""
+        self.current = None
+        self.quiet = False
+        response = exchange.response
+        if self.lost:
+            return
+        if response is not None and (response.chunked or response.left is not None):
+            self.closing = True
+            self.finish()  # framed: the end is missing and seen to be missing
+        else:
+            self.reset()
+
     # Called by a connection.
 
     def take_turn(self, exchange: "Exchange") -> None:
@@ -79,10 +122,6 @@ class Turns(Link):
             if not exchange.finished:
                 exchange.disconnected()
 
-    def between_turns(self) -> None:
-        """See to what is behind the requests that had their turn."""
-        raise NotImplementedError
-
     def _next(self) -> None:
         self.scheduled = False
         if self.lost or self.lingering or self.current is not None or self.write_paused:
@@ -93,6 +132,21 @@ class Turns(Link):
             exchange.start()
         if not self.scheduled:
             self.between_turns()
+
+    # What a connection fills in.
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether something of what was read is to be seen to between two requests."""
+        raise NotImplementedError
+
+    def between_turns(self) -> None:
+        """See to what is behind the requests that had their turn."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """Close after what is written."""
+        raise NotImplementedError
 
     # Called by the sweep.
 

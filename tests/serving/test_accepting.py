@@ -73,3 +73,26 @@ def idle_fds(worker: psutil.Process) -> int:
     """How many descriptors it has, without a connection; else 0."""
     open_ones = [each for each in worker.net_connections() if each.status != "LISTEN"]
     return 0 if open_ones else worker.num_fds()
+
+
+@loops
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+def test_10000_connections_opened_and_reset(tmp_path: Path, interface: str, loop: str) -> None:
+    """Some without a byte, some within a request, some with one that is answered to nobody."""
+    app = f"tests.apps.plain:{interface}"
+    sent = (b"", b"GET / HT", request("GET", "/"), request("POST", "/", "Content-Length: 9"))
+    with Server(app, "--loop", loop, directory=tmp_path) as server:
+        (worker,) = server.workers()
+        assert server.get("/").status == 200
+        before = server.until(lambda: idle_fds(worker), "it has no connection")
+        memory = worker.memory_info().rss
+        for number in range(10_000):
+            with socket.create_connection(("127.0.0.1", server.port)) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                client.sendall(sent[number % len(sent)])
+        assert server.get("/").status == 200
+        server.until(lambda: worker.num_fds() == before, "their descriptors are closed")
+        assert worker.memory_info().rss - memory < 8 << 20
+        assert [worker.pid] == [each.pid for each in server.workers()]
+    assert "ERROR" not in server.log
+    assert "Traceback" not in server.log
