@@ -8,6 +8,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -30,11 +31,17 @@ def run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T
 def _leave_to_its_task(error: BaseException) -> bool:
     """Whether a task has it too: it raises it where it is awaited, else asyncio reports it.
 
-    asyncio does so when the task is freed, which the frames of the loop would prevent.
+    asyncio does so when the task is freed: what the frames of the loop hold would prevent that.
     """
-    trace = error.__traceback__
-    while trace is not None and not trace.tb_frame.f_code.co_flags & inspect.CO_COROUTINE:
-        trace = trace.tb_next
-    if trace is not None:
-        error.__traceback__ = trace
-    return trace is not None
+    entry = error.__traceback__
+    of_loop = []
+    while entry is not None and not entry.tb_frame.f_code.co_flags & inspect.CO_COROUTINE:
+        of_loop.append(entry.tb_frame)
+        entry = entry.tb_next
+    if entry is None:
+        return False
+    error.__traceback__ = entry
+    for frame in of_loop:
+        with suppress(RuntimeError):  # it is running: ours
+            frame.clear()
+    return True
