@@ -8,11 +8,11 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse as FastApiStream
-from fastapi.sse import EventSourceResponse as FastApiEvents
 from sse_starlette.sse import EventSourceResponse
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -97,10 +97,15 @@ async def fastapi_stream(name: str) -> FastApiStream:
     return FastApiStream(events(name))
 
 
-@fastapi.get("/events/{name}", response_class=FastApiEvents)
 async def fastapi_events(name: str) -> AsyncIterator[str]:
     async for _ in events(name):
         yield "first"
+
+
+with suppress(ImportError):  # of an older FastAPI
+    from fastapi.sse import EventSourceResponse as FastApiEvents
+
+    fastapi.get("/events/{name}", response_class=FastApiEvents)(fastapi_events)
 
 
 async def bare(scope: Any, receive: Receive, send: Send) -> None:

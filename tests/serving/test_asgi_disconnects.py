@@ -5,6 +5,7 @@ import signal
 import socket
 import struct
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
 
@@ -21,7 +22,7 @@ STREAMS = [
     "/stream",
     "/sse",
     "/fastapi/stream",
-    "/fastapi/events",
+    *(["/fastapi/events"] if find_spec("fastapi.sse") else []),
     "/behind/stream",
     "/behind/sse",
 ]
