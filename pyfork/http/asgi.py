@@ -17,6 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+from pyfork.http.body import keep
 from pyfork.http.exchange import APP_FAILURE, Exchange
 from pyfork.http.reader import Entry
 from pyfork.http.request import RequestHead
@@ -144,7 +145,7 @@ class AsgiExchange(Exchange):
     def body_received(self, data: bytes) -> None:
         if self.pieces is None:
             self.pieces = []
-        self.pieces.append(data)
+        keep(self.pieces, data)
         self.buffered += len(data)
         self._wake()
 

@@ -1,0 +1,31 @@
+"""A body that waits to be whole costs about its bytes, whatever the pieces in which it comes."""
+
+import tracemalloc
+
+import pytest
+
+from pyfork.http.body import SPOOL, Body
+
+
+@pytest.mark.parametrize("size", [1, 2, 100, 2047, 5000, SPOOL])
+def test_pieces_cost_their_bytes(size: int) -> None:
+    whole = bytes(range(256)) * (SPOOL // 256)
+    body = Body()
+    tracemalloc.start()
+    try:
+        for at in range(0, len(whole), size):
+            body.add(whole[at : at + size])
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 1.3 * SPOOL
+    assert len(body) == SPOOL
+    assert body.open().read() == whole
+
+
+def test_a_file_takes_what_is_more() -> None:
+    body = Body()
+    for _ in range(3 * SPOOL // 1000):
+        body.add(b"x" * 1000)
+    with body.open() as file:
+        assert file.read() == b"x" * (3 * SPOOL // 1000 * 1000)
