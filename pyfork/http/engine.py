@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from time import monotonic, time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyfork.config.settings import Config
 from pyfork.http.date import http_date
@@ -69,6 +69,7 @@ class Engine:
         self.loop = loop
         self.line = line
         self.cells = line.cells
+        self.gateway: Any = gateway  # its exchanges know what it is
         self.new_exchange = gateway.exchange
         self.unbuffered = gateway.unbuffered
         # A transport that is written in Python takes longer than the system call.

@@ -130,7 +130,7 @@ class Link(asyncio.Protocol):
         Raises OSError where the client has gone.
         """
         try:
-            return os.write(self.fileno(), data)
+            return os.write(self._fd if self._fd >= 0 else self.fileno(), data)
         except BlockingIOError:
             return 0
 

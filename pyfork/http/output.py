@@ -178,7 +178,16 @@ class DirectOutput:
     empty: nothing of the response is in it before the application has returned.
     """
 
-    __slots__ = ("_alive", "_connection", "_limit", "_progress", "_taken", "_unsent")
+    __slots__ = (
+        "_alive",
+        "_connection",
+        "_limit",
+        "_progress",
+        "_room",
+        "_taken",
+        "_unsent",
+        "_write_now",
+    )
 
     def __init__(
         self,
@@ -194,58 +203,68 @@ class DirectOutput:
         ``alive`` is called about once a second meanwhile.
         """
         self._connection = connection
-        self._unsent = Unsent(room)
+        self._write_now = connection.write_now
+        self._unsent: Unsent | None = None  # made where the socket has not taken all
+        self._room = room
         self._limit = limit
         self._progress = progress
         self._alive = alive
         self._taken = 0  # bytes, while the thread waits
 
     def __len__(self) -> int:
-        return len(self._unsent)
+        return len(self._unsent) if self._unsent is not None else 0
 
     def write(self, data: bytes) -> None:
         if self._connection.lost:
             raise ClientGone("the client has gone")
-        sent = self._offer(data)
-        if sent == len(data):
-            return
+        unsent = self._unsent
+        if unsent is None:
+            try:
+                sent = self._write_now(data)
+            except OSError as error:
+                raise ClientGone(str(error)) from error
+            if sent == len(data):
+                return
+            unsent = self._unsent = Unsent(self._room)
+        else:
+            sent = self._offer(unsent, data)
         rest = memoryview(data)[sent:]
-        rest = rest[self._unsent.keep(rest) :]
+        rest = rest[unsent.keep(rest) :]
         if rest:
-            self._wait(rest)
+            self._wait(unsent, rest)
 
     def drain(self) -> bool:
-        return _pour(self._unsent, self._connection)
+        return self._unsent is None or _pour(self._unsent, self._connection)
 
     def abandon(self) -> None:
-        self._unsent.clear()
+        if self._unsent is not None:
+            self._unsent.clear()
 
-    def _offer(self, data: bytes | memoryview) -> int:
+    def _offer(self, unsent: Unsent, data: bytes | memoryview) -> int:
         """Offer the socket what is older, then ``data``; how much of ``data`` it took."""
-        unsent, write_now = self._unsent, self._connection.write_now
         try:
             while unsent:
                 piece = unsent.peek()
-                sent = write_now(piece)
+                sent = self._write_now(piece)
                 self._taken += sent
                 unsent.drop(sent)
                 if sent < len(piece):
                     return 0
-            sent = write_now(data)
+            sent = self._write_now(data)
             self._taken += sent
             return sent
         except OSError as error:
             raise ClientGone(str(error)) from error
 
-    def _wait(self, rest: memoryview) -> None:
+    def _wait(self, unsent: Unsent, rest: memoryview) -> None:
         """Wait until there is room for ``rest``. Raises ClientGone when that takes too long."""
         poll = select.poll()
         poll.register(self._connection.fileno(), select.POLLOUT)
         since, self._taken = monotonic(), 0
         while rest:
             if poll.poll(_LOOK):
-                rest = rest[self._offer(rest) :]
-                rest = rest[self._unsent.keep(rest) :]
+                rest = rest[self._offer(unsent, rest) :]
+                rest = rest[unsent.keep(rest) :]
             now = monotonic()
             self._alive()
             if self._taken >= self._progress:

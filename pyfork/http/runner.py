@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from asyncio.events import _set_running_loop  # what every event loop tells asyncio by
 from collections.abc import Callable
 from contextvars import Context
 from types import FrameType
@@ -24,32 +23,33 @@ class Job(Protocol):
         """Called behind it, in the loop."""
 
 
-class Runner(Protocol):
-    """Where application code runs."""
+class Pool(Protocol):
+    """Threads for application code."""
 
     def run(self, job: Job) -> None:
-        """Run ``job.serve``, somewhere, then ``job.served`` in the loop."""
+        """Run ``job.serve`` in one of them, then ``job.served`` in the loop."""
 
     def in_loop(self, call: Callable[[], T]) -> T:
         """Called from `Job.serve`: run ``call`` in the loop, and wait for what it gives."""
 
 
 class Inline:
-    """Application code runs in the loop's thread: one request at a time.
+    """The loop's thread, in which application code runs one request at a time.
 
-    To the application that thread has no running event loop, so it may run one of its own.
+    To the application that thread has no running event loop (`WsgiExchange.start`), so it may run
+    one of its own, which changes what only one loop of a process can have.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.loop = loop
         self._wakeup = -1  # the descriptor by which signals wake our loop
-        self._changes = False  # the application is one that changes it
+        self.disturbed = False  # the application is one that changes it
 
     def learn_wakeup(self) -> None:
         """Remember our loop's wakeup descriptor (`signal.set_wakeup_fd`). Called in the loop."""
         self._wakeup = signal.set_wakeup_fd(-1)
         self.restore_wakeup()
-        self._changes = False
+        self.disturbed = False
 
     def restore_wakeup(self) -> bool:
         """Put it back: an application's uvloop, or asyncio loop with signal handlers, leaves -1.
@@ -60,23 +60,10 @@ class Inline:
         wakeup = self._wakeup
         if wakeup < 0 or signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False) == wakeup:
             return False
-        self._changes = True
+        self.disturbed = True
         return True
 
     def heard(self, number: int, frame: FrameType | None) -> None:
         """A handler of signals that the loop handles: tells the loop, if another one was told."""
         if self.restore_wakeup():
             os.write(self._wakeup, bytes([number]))
-
-    def run(self, job: Job) -> None:
-        _set_running_loop(None)
-        try:
-            job.context.run(job.serve)
-        finally:
-            _set_running_loop(self._loop)
-        if self._changes:
-            self.restore_wakeup()
-        job.served()
-
-    def in_loop(self, call: Callable[[], T]) -> T:
-        return call()

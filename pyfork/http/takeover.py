@@ -69,7 +69,9 @@ class SocketExchange(WsgiExchange):
     def take_socket(self) -> socket.socket:
         """The socket, from now on the application's. Raises OSError where it is too late."""
         if not self._taken:
-            self.gateway.runner.in_loop(self._take_over)
+            pool = self.gateway.pool
+            assert pool is not None
+            pool.in_loop(self._take_over)
         return self.duplicate()
 
     def _take_over(self) -> None:

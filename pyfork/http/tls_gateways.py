@@ -16,7 +16,7 @@ from pyfork.http.wsgi import WsgiApp, WsgiGateway
 if TYPE_CHECKING:
     from pyfork.http.connection import Connection
     from pyfork.http.link import Link
-    from pyfork.http.runner import Runner
+    from pyfork.http.runner import Inline
 
 
 class TlsEnvirons(Environs):
@@ -45,7 +45,7 @@ class TlsWsgiGateway(WsgiGateway):
     def __init__(
         self,
         app: WsgiApp,
-        runner: "Runner",
+        inline: "Inline",
         *,
         multithread: bool,
         multiprocess: bool,
@@ -54,7 +54,7 @@ class TlsWsgiGateway(WsgiGateway):
     ) -> None:
         super().__init__(
             app,
-            runner,
+            inline,
             multithread=multithread,
             multiprocess=multiprocess,
             root_path=root_path,

@@ -4,10 +4,11 @@ The application is called when its request is whole, so that a slow sender never
 code for one request (the call, each ``next()``, ``close()``) runs in one go, in one thread and in
 the request's own context: on a worker with one thread nothing of another request runs in between.
 What the client does not take meanwhile is kept (`output`), so that a slow reader does not hold it
-either. A `Runner` decides in which thread that is; what comes behind it runs in the loop.
+either. That thread is the loop's, or one of a pool; what comes behind it runs in the loop.
 """
 
 import os
+from asyncio.events import _set_running_loop  # which every event loop calls
 from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
 from functools import partial
@@ -21,8 +22,8 @@ from pyfork.http.exchange import APP_FAILURE, Exchange
 from pyfork.http.output import ClientGone, Output
 from pyfork.http.reader import Entry
 from pyfork.http.request import RequestHead
-from pyfork.http.response import REASONS, ResponseError, as_bytes
-from pyfork.http.runner import Runner
+from pyfork.http.response import REASONS, Response, ResponseError, as_bytes
+from pyfork.http.runner import Inline, Pool
 from pyfork.http.sendfile import BLOCK, FileReader, FileSender, FileWrapper, Region
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
 _NO_START = "the application returned without calling start_response"
-
-_WHOLE = frozenset((list, tuple))  # results that hold all of the content, and nothing to close
 
 _NEWS = 1.0  # seconds between two signs of life while an application gives pieces
 
@@ -49,8 +48,9 @@ class WsgiGateway:
     def __init__(
         self,
         app: WsgiApp,
-        runner: Runner,
+        inline: Inline,
         *,
+        pool: Pool | None,
         new_output: "Callable[[Connection], Output]",
         alive: Callable[[], None],
         multithread: bool,
@@ -58,12 +58,15 @@ class WsgiGateway:
         root_path: str = "",
         left: Callable[[], None] = lambda: None,
     ) -> None:
-        """``alive`` is called about once a second while an application gives pieces.
+        """Application code runs in ``pool`` if there is one, else in the loop's thread.
+
+        ``alive`` is called about once a second while an application gives pieces.
 
         ``left`` is called when a request counts in ``abandoned`` no more.
         """
         self.app = app
-        self.runner = runner
+        self.pool = pool
+        self.inline = inline
         self.new_output = new_output
         self.alive = alive
         self.environs = Environs(
@@ -76,12 +79,7 @@ class WsgiGateway:
         self.left = left
         self.new_sender: type[FileSender] | type[FileReader] = FileSender
         # What the engine makes for each request.
-        self.exchange: Callable[[Connection, RequestHead], Exchange]
-        self.make_exchanges(WsgiExchange)
-
-    def make_exchanges(self, kind: "type[WsgiExchange]") -> None:
-        """Have each request answered by a ``kind``."""
-        self.exchange = type(kind.__name__, (kind,), {"gateway": self})
+        self.exchange: Callable[[Connection, RequestHead], Exchange] = WsgiExchange
 
 
 class Statuses:
@@ -108,7 +106,6 @@ class WsgiExchange(Exchange):
     """One call of the application."""
 
     turn = False
-    body: Body | None = None
     # What start_response said.
     code = 0
     reason: bytes | None = None
@@ -118,18 +115,21 @@ class WsgiExchange(Exchange):
     output: Output | None = None  # of a response in pieces
     broken: ResponseError | None = None  # the application broke HTTP
     error = False  # the application raised; logged where it did
-    given_up = False  # the client has gone, or has had an answer without us
     abandoned = False  # counted as such by the gateway
     returned = False  # no more application code will run
     sender: FileSender | FileReader | None = None
 
-    gateway: WsgiGateway  # each has a class of exchanges
     context: Context
     headers: list[tuple[str, str]]
 
     def __init__(self, connection: "Connection", head: RequestHead) -> None:
         self.connection = connection
         self.head = head
+        # What each request asks for is quicker to find here than in the class.
+        self.gateway: WsgiGateway = connection.engine.gateway
+        self.body: Body | None = None
+        self.response: Response | None = None
+        self.given_up = False  # the client has gone, or has had an answer without us
 
     # Hooks of Exchange.
 
@@ -143,9 +143,20 @@ class WsgiExchange(Exchange):
             self.environ = gateway.environs.make(connection, self.head, BytesIO())
         else:
             self.environ = gateway.environs.make(connection, self.head, body.open(), len(body))
-        self.context = gateway.context.copy()
+        context = self.context = gateway.context.copy()
         connection.engine.begin(self)
-        gateway.runner.run(self)
+        if gateway.pool is not None:
+            gateway.pool.run(self)
+            return
+        inline = gateway.inline
+        _set_running_loop(None)
+        try:
+            context.run(self.serve)
+        finally:
+            _set_running_loop(inline.loop)
+        if inline.disturbed:
+            inline.restore_wakeup()
+        self.served()
 
     def body_received(self, data: bytes) -> None:
         if self.body is None:
@@ -234,7 +245,8 @@ class WsgiExchange(Exchange):
         """Call the application and take all that it gives."""
         try:
             result: Any = self.gateway.app(self.environ, self.start_response)
-            if type(result) in _WHOLE and self.response is None:
+            kind = type(result)
+            if (kind is list or kind is tuple) and self.response is None:  # nothing to close
                 self.whole = result
             else:
                 self._take(result)
@@ -284,7 +296,9 @@ class WsgiExchange(Exchange):
 
     def _send(self, data: bytes) -> None:
         if self.response is None:
-            framed = self.gateway.runner.in_loop(partial(self._begin, data))
+            pool = self.gateway.pool
+            begin = partial(self._begin, data)
+            framed = begin() if pool is None else pool.in_loop(begin)
         else:
             framed = self.response.body(data)
             self.length += len(data)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pyfork.http.output import DirectOutput, Output, QueuedOutput, Room
 from pyfork.http.phase import Phase
-from pyfork.http.runner import Inline, Runner
+from pyfork.http.runner import Inline
 from pyfork.http.wsgi import WsgiGateway
 from pyfork.ipc.birth import Birth
 from pyfork.worker.app import App
@@ -30,10 +30,10 @@ class WsgiWorker(EngineWorker):
         self._room = Room(each=config.response_buffer, spool=config.response_spool)
         self._pool = self._new_pool() if threaded else None
         self._inline = Inline(self.loop)
-        runner: Runner = self._pool or self._inline
         self._gateway = gateway = self._gateway_class()(
             app.callable,
-            runner,
+            self._inline,
+            pool=self._pool,
             new_output=self._queued_output if threaded else self._direct_output,
             alive=self._alive,
             multithread=threaded and config.threads > 1,
@@ -44,7 +44,7 @@ class WsgiWorker(EngineWorker):
         if threaded and birth.tls is None:
             from pyfork.http.takeover import SocketExchange
 
-            gateway.make_exchanges(SocketExchange)
+            gateway.exchange = SocketExchange
         self.equip(gateway)
 
     def _new_pool(self) -> "ThreadRunner":
