@@ -151,7 +151,9 @@ class Liaison:
         for received in member.last_words():
             hand_on(partial(self._take, member), received.message, received.fds)
         now = time.monotonic()
-        if member.retiring and how == "exit status 0":
+        # A signal that was sent to all may end a worker before its arbiter tells it to leave.
+        leaves = member.retiring or self.house.supervisor.stopping
+        if leaves and how == "exit status 0":
             log.info(journal.departure(member, now))
         else:
             oom = self._out_of_memory() if how == "killed by SIGKILL" else None

@@ -123,6 +123,8 @@ class Connection(Turns):
         return self.current is not None or bool(self.waiting)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if not (self.lost or self.parting):  # else it goes on elsewhere, or was ended otherwise
+            self.shut_down()
         self.lost = True
         self.engine.remove(self)
         current, self.current = self.current, None

@@ -154,6 +154,15 @@ class Link(asyncio.Protocol):
         self.lost = True
         self.transport.abort()
 
+    def shut_down(self) -> None:
+        """End it for the client, and not this copy of the socket only: a process that was forked
+        behind Python's back may have another, which lives on."""
+        if self._fd >= 0:
+            mine = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=self._fd)
+            with suppress(OSError):  # the client has ended it
+                mine.shutdown(socket.SHUT_RDWR)
+            mine.detach()
+
     def reset(self) -> None:
         """Send a reset: a plain end would pass for the end of a response without framing."""
         sock = self.transport.get_extra_info("socket")

@@ -18,6 +18,7 @@ from pyfork.net.client import ClientSocket
 
 # What follows the number of a connection, negative: it could not be received, somebody else has to.
 _NUMBER = struct.Struct("!q")
+_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # or a program that starts now inherits it
 _READ = 4096  # bytes of numbers, a multiple of one
 
 
@@ -124,7 +125,7 @@ def _receive(end: socket.socket) -> tuple[int, int | None] | None:
     """One connection's number and fd, which is missing if there is no room for it; or None at the
     end."""
     try:
-        data, fds, _, _ = socket.recv_fds(end, _NUMBER.size, 1)
+        data, fds, _, _ = socket.recv_fds(end, _NUMBER.size, 1, _CLOEXEC)
     except ConnectionResetError:  # an end that has not read all that was said to it
         return None
     if not data:

@@ -5,6 +5,7 @@ Everything writes a line into ``notes`` in the current directory.
 
 import atexit
 import concurrent.futures
+import ctypes
 import logging
 import logging.handlers
 import multiprocessing
@@ -119,6 +120,14 @@ def forked() -> None:
         note("forked", len([fd for fd in sockets if fd >= 0]))
         time.sleep(60)
         os._exit(0)
+
+
+def forked_by_a_library() -> None:
+    """C code forks, of which Python hears nothing."""
+    library = ctypes.PyDLL(None)
+    if library.fork() == 0:
+        library.sleep(60)
+        library._exit(0)
 
 
 def thread() -> None:

@@ -154,6 +154,21 @@ def test_a_forked_child_keeps_neither_port_nor_client(
             child.kill()
 
 
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("kind", ["sync", "thread"])
+def test_a_copy_of_a_connection_does_not_keep_the_client(
+    tmp_path: Path, kind: str, loop: str
+) -> None:
+    with serve(tmp_path, "-k", kind, "--loop", loop) as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(b"GET /forked_by_a_library HTTP/1.0\r\n\r\n")
+            client.settimeout(5)
+            while client.recv(4096):
+                pass
+        (child,) = server.workers()[0].children()
+        child.kill()
+
+
 def test_a_program_that_is_executed_has_no_socket(tmp_path: Path) -> None:
     with serve(tmp_path, "-w", "2", "--dispatch", "round-robin") as server:
         server.get("/executed")
