@@ -7,6 +7,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.server import PATIENCE, Server
+from tests.serving.wire import Wire, request
 
 CLASSES = pytest.mark.parametrize("kind", ["asgi", "uvicorn"])
 
@@ -38,3 +39,24 @@ def test_without_websocket_the_request_is_like_any_other(tmp_path: Path) -> None
         open_one(server)
     assert caught.value.response.status_code == 200
     assert caught.value.response.body == b"hello from asgi"
+
+
+@pytest.mark.parametrize("http", ["auto", "h11"])
+def test_a_handshake_is_one_after_any_request_with_the_same_fields(
+    http: str, tmp_path: Path
+) -> None:
+    fields = (
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    )
+    with Server("tests.apps.asgi:app", "--http", http, directory=tmp_path) as server:
+        for methods in (["GET"], ["POST", "GET"], ["HEAD", "OPTIONS", "POST", "POST", "GET"]):
+            with Wire(server.port) as wire:
+                assert wire.get("/").status == 200  # the request line is known from here on
+                for method in methods[:-1]:
+                    wire.send(request(method, "/", *fields))
+                    assert wire.read(method).status in (200, 404)
+                wire.send(request("GET", "/", *fields))
+                assert wire.stream.readline() == b"HTTP/1.1 101 Switching Protocols\r\n"
