@@ -41,8 +41,8 @@ from tests.tls.authority import Authority
 T = TypeVar("T")
 
 READ = 256 * 1024  # bytes that a loop reads at once
-CONFIG = load(parse(["app:app", "--limit-request-body", "150000"]), {}, Path()).config
-KINDS = ("sync", "thread", "asgi", "sync-tls", "thread-tls", "asgi-tls")
+OPTIONS = ("app:app", "--limit-request-body", "150000")
+KINDS = ("sync", "thread", "asgi", "sync-tls", "thread-tls", "asgi-tls", "sync-h11", "asgi-h11")
 RUNS, LONG_RUN = 100, 3600.0  # streams of each kind; seconds of a soak
 
 
@@ -76,7 +76,9 @@ class World:
         self.loop.set_exception_handler(lambda _, context: self.failures.append(str(context)))
         self.threads = Threads(self.loop)
         self.now = time.monotonic()
-        name, _, tls = kind.partition("-")
+        name, _, variant = kind.partition("-")
+        tls, http = variant == "tls", "h11" if variant == "h11" else "auto"
+        config = load(parse([*OPTIONS, "--http", http]), {}, Path()).config
         gateway: Any
         if name == "asgi":
             made = TlsAsgiGateway if tls else AsgiGateway
@@ -95,9 +97,9 @@ class World:
             )
         board = Scoreboard(1)
         board.use(0)
-        self.engine = Engine(CONFIG, loop=self.loop, line=board.line(0), gateway=gateway)
+        self.engine = Engine(config, loop=self.loop, line=board.line(0), gateway=gateway)
         self.engine.overdue = lambda why: None
-        self.limits = Limits.from_config(CONFIG)
+        self.limits = Limits.from_config(config)
         self.handshakes: Handshakes | None = None
         self.client: ssl.SSLContext | None = None
         if tls:
