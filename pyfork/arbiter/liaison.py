@@ -18,6 +18,7 @@ from pyfork.arbiter.memory import OomKills
 from pyfork.arbiter.supervisor import BLAMELESS
 from pyfork.arbiter.upgrade import Upgrade
 from pyfork.arbiter.watch import Watch
+from pyfork.cluster import orphans
 from pyfork.ipc import messages
 from pyfork.ipc.wires import hand_on
 from pyfork.record import asdict, entity, field
@@ -57,6 +58,8 @@ class Liaison:
         match message:
             case messages.Ready(interface=interface):
                 member.ready_at, member.interface = time.monotonic(), interface
+                if interface == "script":
+                    orphans.ask_for_them()
                 took = (member.ready_at - member.born) * 1000
                 log.info("%s is ready after %.0f ms (%s)", journal.who(member), took, interface)
                 self._feed(facts.Ready(worker))
@@ -158,6 +161,8 @@ class Liaison:
         else:
             oom = self._out_of_memory() if how == "killed by SIGKILL" else None
             log.log(_gravity(member), journal.death(member, how, now, out_of_memory=oom))
+        if member.interface == "script":
+            orphans.end(member.slot)
         self.house.wires.unwatch(member.channel)
         self.dispatch.leave(member)
         self.house.crew.bury(member)

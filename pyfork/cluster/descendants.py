@@ -6,7 +6,7 @@
 
 When a worker leaves in order its descendants hear SIGTERM, and after a while SIGKILL. When it is
 killed, the kernel kills those that have the hooks: each waits, by O_ASYNC, for the end of a pipe
-that nobody but the worker can write to.
+that nobody but the worker can write to. Other programs become the arbiter's, see `orphans`.
 """
 
 import fcntl

@@ -78,6 +78,8 @@ if __name__ == "__main__":
         multiprocessing.get_context(method).Process(target=waiting, daemon=True).start()
     if os.fork() == 0:
         waiting()
+    subprocess.Popen(["sleep", "1000"])
+    print("ready", flush=True)
 """
 
 
@@ -86,8 +88,11 @@ def test_nothing_outlives_a_worker_that_is_killed(tmp_path: Path) -> None:
     options = ["--graceful-timeout", "1"]
     with Script(script, workers=1, options=options, directory=tmp_path) as running:
         children = children_of(running, 3)
+        running.until(lambda: "ready" in running.out, "the other program runs")
+        (other,) = [each for each in running.processes() if each.name() == "sleep"]
         os.kill(min(running.pids()), signal.SIGKILL)
         running.until(lambda: not any(map(psutil.pid_exists, children)), "they are gone")
+        running.until(lambda: not other.is_running(), "the other program is gone")
 
 
 def test_multiprocessing_speaks_with_its_own_children(tmp_path: Path) -> None:
@@ -106,8 +111,7 @@ if __name__ == "__main__":
 
 def test_nothing_outlives_a_worker_that_leaves(tmp_path: Path) -> None:
     """Also another program, and what does not hear SIGTERM."""
-    other = '    subprocess.Popen(["sleep", "1000"])\n    print("ready", flush=True)\n'
-    script = write(tmp_path, CHILDREN + other)
+    script = write(tmp_path, CHILDREN)
     options = ["--graceful-timeout", "2"]
     with Script(script, workers=1, options=options, directory=tmp_path) as running:
         children_of(running, 3)

@@ -1,12 +1,15 @@
 """``pyfork run`` while clients are slow, workers are killed, and logs or descriptors run out."""
 
+import array
 import contextlib
+import fcntl
 import os
 import random
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -66,10 +69,6 @@ class Unread:
 
 
 def _queued(fd: int) -> int:
-    import array
-    import fcntl
-    import termios
-
     count = array.array("i", [0])
     fcntl.ioctl(fd, termios.FIONREAD, count)
     return count[0]
@@ -183,7 +182,7 @@ asyncio.run(main())
         with contextlib.ExitStack() as stack:
             for _ in range(150):
                 stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
-            time.sleep(0.5)  # the condition is that nothing happens
+            time.sleep(0.5)  # what is to hold is that nothing happens
             assert running.pids() == pids
         running.until(lambda: answers(port), "it answers again")
         assert running.pids() == pids
