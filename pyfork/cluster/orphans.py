@@ -12,6 +12,7 @@ from contextlib import suppress
 log = logging.getLogger("pyfork.error")
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+_TRACKER = b"multiprocessing.resource_tracker"  # its work begins when the others have ended
 _SLOT = "PYFORK_WORKER"  # is in the environment of what a worker has executed
 
 
@@ -47,7 +48,10 @@ def _is_of(pid: int, slot: int) -> bool:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             variables = file.read().split(b"\0")
-        return f"{_SLOT}={slot}".encode() in variables and os.getsid(pid) == os.getsid(0)
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            ends_by_itself = _TRACKER in file.read()
+        mine = f"{_SLOT}={slot}".encode() in variables and os.getsid(pid) == os.getsid(0)
+        return mine and not ends_by_itself
     except OSError:  # it is gone, or another user's
         return False
 

@@ -59,6 +59,9 @@ if __name__ == "__main__":
         answers: set[int] = set()
         running.until(lambda: answers.add(ask(port)) or answers == children, "both answer")
         assert "cannot be shared" not in running.log
+        running.signal(signal.SIGTERM)
+        assert running.wait() == 0
+        assert "was killed" not in running.log
 
 
 def children_of(running: Script, count: int) -> set[int]:
