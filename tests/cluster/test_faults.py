@@ -133,6 +133,28 @@ def test_nobody_reads_what_a_script_prints(stream: str, fault: str, tmp_path: Pa
         assert ask(port)
 
 
+def test_nobody_reads_and_the_arbiter_is_killed(tmp_path: Path) -> None:
+    """Its workers leave, and have nothing to say that would hold them up."""
+    port = free_port()
+    words = ("-w", "2", write(tmp_path, CHATTY), "--", str(port), "stderr")
+    running = Unread(*words, directory=tmp_path)
+    workers: list[psutil.Process] = []
+    try:
+        until(lambda: answers(port), "it answers")
+        running.until_full()
+        workers = running.tree.children()
+        assert len(workers) == 2
+        running.process.kill()
+        _, left = psutil.wait_procs(workers, timeout=PATIENCE)
+        assert not left
+    finally:
+        for each in [running.tree, *workers]:
+            with contextlib.suppress(psutil.Error):
+                each.kill()
+        running.process.wait()
+        os.close(running.reading)
+
+
 @pytest.mark.parametrize("kind", ["asyncio", "uvloop", "threads"])
 def test_clients_that_say_nothing_and_read_nothing(kind: str, tmp_path: Path) -> None:
     """They hold a stop up for as long as --graceful-timeout says, and nobody else."""
