@@ -85,14 +85,8 @@ def harden(sock: Any) -> None:
     sock.settimeout(sock.gettimeout())
 
 
-def _put(kind: Any, name: str, method: Any) -> None:
-    """Methods, and not objects that are called: only those become bound."""
-
-    @wraps(getattr(kind, name))
-    def put(self: Any, *args: Any, **keywords: Any) -> Any:
-        return method(self, *args, **keywords)
-
-    setattr(kind, name, put)
+def _put(kind: Any, name: str, method: Method) -> None:
+    setattr(kind, name, wraps(getattr(kind, name))(method))
 
 
 class Sockets:
@@ -114,8 +108,8 @@ class Sockets:
         for name in ("connect", "connect_ex"):
             _put(self._kind, name, self._connecting(name))
         for name in ("settimeout", "setblocking", "gettimeout"):
-            _put(self._kind, name, getattr(self, name))
-        self._kind.timeout = property(self.gettimeout)
+            _put(self._kind, name, getattr(self, f"_{name}")())
+        self._kind.timeout = property(self._kind.gettimeout)
 
     def wait_for_datagrams(self) -> None:
         """Have them be waited for without end. Only where a script serves such a socket: all of
@@ -128,14 +122,14 @@ class Sockets:
     def _where_known(self, name: str) -> Method:
         """The method ``name``: this class's own for a socket of the table."""
         plain: Method = getattr(self._kind, name)
-        special: Method = getattr(self, f"_{name.removeprefix('_')}")
+        special: Method = getattr(self, f"_known_{name.removeprefix('_')}")
+        copies, known = self._copies, self._owner.known
 
-        def method(sock: Any, *args: Any, **keywords: Any) -> Any:
-            if sock.fileno() in self._copies:
-                copy = self._owner.known(sock.fileno())
-                if copy is not None:
-                    return special(plain, copy, sock, *args, **keywords)
-            return plain(sock, *args, **keywords)
+        def method(sock: Any, *args: Any) -> Any:
+            fd = sock.fileno()
+            if fd in copies and (copy := known(fd)) is not None:
+                return special(plain, copy, sock, *args)
+            return plain(sock, *args)
 
         return method
 
@@ -167,20 +161,33 @@ class Sockets:
 
     # Timeouts.
 
-    def settimeout(self, sock: Any, value: float | None, /) -> None:
-        if value is None and self._is_shared(sock, new=True):
-            value = _ENDLESS
-        self._plain_settimeout(sock, value)
+    def _settimeout(self) -> Method:
+        plain, is_shared = self._plain_settimeout, self._is_shared
 
-    def setblocking(self, sock: Any, flag: bool, /) -> None:
-        if flag and self._is_shared(sock, new=True):
-            self._plain_settimeout(sock, _ENDLESS)
-        else:
-            self._plain_setblocking(sock, flag)
+        def settimeout(sock: Any, value: float | None, /) -> None:
+            plain(sock, _ENDLESS if value is None and is_shared(sock, new=True) else value)
 
-    def gettimeout(self, sock: Any, /) -> float | None:
-        value: float | None = self._plain_gettimeout(sock)
-        return None if value == _ENDLESS and self._is_shared(sock) else value
+        return settimeout
+
+    def _setblocking(self) -> Method:
+        plain, settimeout = self._plain_setblocking, self._plain_settimeout
+
+        def setblocking(sock: Any, flag: bool, /) -> None:
+            if flag and self._is_shared(sock, new=True):
+                settimeout(sock, _ENDLESS)
+            else:
+                plain(sock, flag)
+
+        return setblocking
+
+    def _gettimeout(self) -> Method:
+        plain = self._plain_gettimeout
+
+        def gettimeout(sock: Any, /) -> float | None:
+            value: float | None = plain(sock)
+            return None if value == _ENDLESS and self._is_shared(sock) else value
+
+        return gettimeout
 
     def _is_shared(self, sock: Any, *, new: bool = False) -> bool:
         fd = sock.fileno()
@@ -190,7 +197,7 @@ class Sockets:
 
     # Sockets of the table.
 
-    def _accept(self, plain: Method, copy: Copy, sock: Any) -> tuple[int, Any]:
+    def _known_accept(self, plain: Method, copy: Copy, sock: Any) -> tuple[int, Any]:
         if copy.stage is Stage.RECEIVED:
             return self._owner.accept(sock.fileno(), sock.gettimeout())
         accepted: tuple[int, Any] = self._patiently(plain, sock)
@@ -198,18 +205,18 @@ class Sockets:
 
     def _patiently(self, plain: Method, sock: Any, *args: Any, **keywords: Any) -> Any:
         if self._plain_gettimeout(sock) is None:  # an object that was made of the descriptor
-            self.settimeout(sock, None)
+            self._plain_settimeout(sock, _ENDLESS)
         while True:
             try:
                 return plain(sock, *args, **keywords)
             except TimeoutError:
-                if self.gettimeout(sock) is not None:
+                if self._plain_gettimeout(sock) != _ENDLESS:
                     raise
 
-    def _real_close(self, plain: Method, copy: Copy, sock: Any, *args: Any) -> None:
+    def _known_real_close(self, plain: Method, copy: Copy, sock: Any, *args: Any) -> None:
         self._owner.forget(sock.fileno(), lambda: plain(sock, *args))
 
-    def _getsockname(self, plain: Method, copy: Copy, sock: Any) -> Any:
+    def _known_getsockname(self, plain: Method, copy: Copy, sock: Any) -> Any:
         if copy.stage is Stage.UNDECIDED:
             if _is_connected(sock):  # past Python's own class
                 self._owner.undecide(sock.fileno())
@@ -217,12 +224,12 @@ class Sockets:
                 self._owner.decide(sock)
         return plain(sock) if copy.name is None else copy.name
 
-    def _getsockopt(self, plain: Method, copy: Copy, sock: Any, *args: Any) -> Any:
+    def _known_getsockopt(self, plain: Method, copy: Copy, sock: Any, *args: Any) -> Any:
         if args == (socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and not copy.listens:
             return 0
         return self._asked(plain, copy, sock)(*args)
 
-    def _setsockopt(self, plain: Method, copy: Copy, sock: Any, *args: Any) -> None:
+    def _known_setsockopt(self, plain: Method, copy: Copy, sock: Any, *args: Any) -> None:
         self._asked(plain, copy, sock)(*args)
 
     def _asked(self, plain: Method, copy: Copy, sock: Any) -> Method:
@@ -232,7 +239,7 @@ class Sockets:
         handle = self._owner.handle(sock.fileno())
         return lambda *args: plain(handle, *args)
 
-    def _dup(self, plain: Method, copy: Copy, sock: Any) -> Any:
+    def _known_dup(self, plain: Method, copy: Copy, sock: Any) -> Any:
         if copy.stage is not Stage.RECEIVED:
             return plain(sock)
         fd: int = sock.fileno()

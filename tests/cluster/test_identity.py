@@ -19,6 +19,7 @@ start(listener)
 """
     script, port = write(tmp_path, text), free_port()
     with Script(script, str(port), workers=1, directory=tmp_path) as running:
+        running.until(lambda: running.out.count("\n") == 2, "it has told twice")
         assert running.out == "True\nTrue\n"
 
 
