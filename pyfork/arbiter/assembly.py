@@ -18,6 +18,7 @@ from pyfork.arbiter.heritage import Estate, Heritage, Predecessor, scoreboard_fo
 from pyfork.arbiter.hooks import Hooks
 from pyfork.arbiter.house import House
 from pyfork.arbiter.liaison import Liaison
+from pyfork.arbiter.log_process import LogProcess
 from pyfork.arbiter.orders import Orders
 from pyfork.arbiter.ports import Ports
 from pyfork.arbiter.premises import Premises
@@ -39,6 +40,7 @@ class Parts:
     """What the loop calls."""
 
     house: House
+    log_process: LogProcess
     premises: Premises
     accession: Accession
     dispatch: Dispatch
@@ -90,6 +92,7 @@ def furnish(
 def assemble(house: House, heritage: Heritage, watched: Watched | None) -> Parts:
     """Everybody who works there."""
     predecessor = heritage if isinstance(heritage, Predecessor) else None
+    log_process = LogProcess(house)
     dispatch = Dispatch(house)
     console = Console(house)
     watch = Watch(house=house, watched=watched, changed=lambda cause: errands.changed(cause))
@@ -119,10 +122,11 @@ def assemble(house: House, heritage: Heritage, watched: Watched | None) -> Parts
     errands = Errands(house=house, upgrades=upgrade, liaison=liaison, console=console)
     requests = Requests(errands, house, upgrade)
     house.private.append(house.wires.close)
-    for part in (house.inbox, control, dispatch, watch, accession, upgrade):
+    for part in (house.inbox, log_process, control, dispatch, watch, accession, upgrade):
         house.private.append(part.disown)
     return Parts(
         house=house,
+        log_process=log_process,
         premises=premises,
         accession=accession,
         dispatch=dispatch,

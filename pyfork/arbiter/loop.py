@@ -127,6 +127,7 @@ class Arbiter:
         parts.requests.settle()
         parts.accession.act()
         parts.herald.act(time.monotonic())
+        parts.log_process.act(time.monotonic())
         self._retry_at = None if setup.flush() else time.monotonic() + RETRY
 
     def _patience(self) -> float | None:
@@ -140,6 +141,7 @@ class Arbiter:
             house.ports.handles.deadline,
             parts.watch.deadline,
             self._retry_at,
+            parts.log_process.deadline,
             house.generations.certificates.deadline,
         )
         times = [deadline for deadline in deadlines if deadline is not None]
@@ -154,6 +156,7 @@ class Arbiter:
             self._heritage.claim()
         setup.configure(config)
         setup.identify("arbiter")
+        parts.log_process.act(time.monotonic())
         titles.show(titles.arbiter_title(config.name, config.app))
         for note in self._notes:
             log.info("%s", note)
@@ -205,5 +208,6 @@ class Arbiter:
             member.channel.close()
         house.inbox.close()
         house.hooks.end()
+        parts.log_process.close()
         parts.control.close()  # last: who waits for our end sees it
         house.wires.close()

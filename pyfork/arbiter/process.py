@@ -19,7 +19,6 @@ from typing import Any, NoReturn
 from pyfork.arbiter.finalization import finalize
 from pyfork.arbiter.signals import MEANINGS
 from pyfork.log import setup, stacks, streams
-from pyfork.log.sink import PATIENCE
 
 log = logging.getLogger("pyfork.error")
 
@@ -56,9 +55,10 @@ def _live(run: Callable[[], int], disown: Iterable[Callable[[], object]]) -> NoR
     status = 1
     try:
         status = _guarded(lambda: _be_oneself(run, disown))
+        setup.finish()
         finalize()
         streams.flush()
-        setup.flush(PATIENCE)
+        setup.finish()
     finally:
         os._exit(status)
 

@@ -26,7 +26,6 @@ from pyfork.cluster.desk import Desk
 from pyfork.cluster.foreign import open_sockets
 from pyfork.cluster.hooks import Hooks
 from pyfork.log import setup, streams
-from pyfork.log.sink import PATIENCE
 from pyfork.record import entity, field
 
 MOMENT = 0.1  # seconds in which what was just accepted is read
@@ -80,7 +79,7 @@ class Departure:
             self._wait(monotonic() + CLEAN_UP)
             descendants.end(sys.argv[0])
             streams.flush()
-            setup.flush(PATIENCE)
+            setup.finish()
             os._exit(self.status)
 
     def hurry(self, grace: float) -> None:

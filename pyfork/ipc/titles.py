@@ -18,6 +18,11 @@ def watcher_title(name: str | None) -> str:
     return " ".join(["pyfork: watcher", *_named(name)])
 
 
+def log_title() -> str:
+    """``pyfork: log``: who calls logging handlers for the arbiter."""
+    return "pyfork: log"
+
+
 def show(title: str) -> None:
     """Make ``title`` the title of this process."""
     import setproctitle  # it looks at the environment when imported: not before it is needed

@@ -5,6 +5,7 @@ state is in the logging package's own registry: the handlers of those loggers, a
 filter that puts role, slot and generation into each record.
 """
 
+import atexit
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typing import Literal
 from pyfork.config.runtime import wants_colour
 from pyfork.config.settings import Config
 from pyfork.errors import ConfigError
+from pyfork.log.deferred import Deferred
 from pyfork.log.lines import LineFormatter
 from pyfork.log.sink import PATIENCE, Sink, SinkHandler
 from pyfork.record import record
@@ -23,6 +25,8 @@ ACCESS = "pyfork.access"
 
 _OURS = ("pyfork", ERROR, ACCESS, "uvicorn", "uvicorn.error", "uvicorn.asgi")
 _NEVER = logging.CRITICAL + 1
+
+HANDLERS_LIMIT = 0.5  # seconds that the operator's handlers have at the end of a process
 
 
 class Identity(logging.Filter):
@@ -36,6 +40,7 @@ class Identity(logging.Filter):
     generation: int | None = None
     text: str = ""
     lost: int = 0  # lines that sinks could not write which are closed now
+    deferred: Deferred | None = None  # where the set-up is the operator's
 
     def become(self, role: str, slot: int | None, generation: int | None) -> None:
         """From now on this process is ``role``."""
@@ -52,6 +57,21 @@ class Identity(logging.Filter):
         record.role, record.slot, record.generation = self.role, self.slot, self.generation
         record.identity = self.text
         return True
+
+    def defer(self, deferred: Deferred | None) -> None:
+        """From now on ``deferred`` takes what our loggers say."""
+        if self.deferred is not None and self.deferred is not deferred:
+            self.lost += self.deferred.lost
+        self.deferred = deferred
+        if deferred is not None:
+            self.settle()
+            for name in _OURS:
+                deferred.divert(logging.getLogger(name))
+
+    def settle(self) -> None:
+        """Only the arbiter has no thread."""
+        if self.deferred is not None and self.role == "arbiter":
+            self.deferred.arbiter = os.getpid()
 
 
 def configure(config: Config) -> None:
@@ -78,6 +98,7 @@ def configure(config: Config) -> None:
         _attach(ACCESS, access, logging.Formatter("%(message)s"), identity, logging.INFO)
     elif not _is_external(config):
         logging.getLogger(ACCESS).setLevel(_NEVER)
+    identity.defer(Deferred() if _is_external(config) else None)
     reclaim()
     _limit_waits()
     for saved in before:
@@ -89,6 +110,9 @@ def identify(role: str, slot: int | None = None, generation: int | None = None) 
     identity = current_identity()
     identity.become(role, slot, generation)
     identity.lost = 0
+    identity.settle()
+    if identity.deferred is not None:
+        identity.deferred.begin()
     for sink in sinks():
         sink.begin()
     _limit_waits()
@@ -105,6 +129,8 @@ def sinks() -> list[Sink]:
     """What this process logs into."""
     handlers = (each for name in _OURS for each in logging.getLogger(name).handlers)
     found = [handler.sink for handler in handlers if isinstance(handler, SinkHandler)]
+    if (deferred := current_identity().deferred) and deferred.forward is not None:
+        found.append(deferred.forward)
     return list({id(sink): sink for sink in found}.values())
 
 
@@ -116,9 +142,19 @@ def flush(patience: float = 0.0) -> bool:
     return not any(sink.is_waiting for sink in waiting)
 
 
+def finish() -> None:
+    """This process ends: write what waits, or give it up soon."""
+    flush(PATIENCE)
+    deferred = current_identity().deferred
+    if deferred is not None and not deferred.flush(HANDLERS_LIMIT):
+        atexit.unregister(logging.shutdown)  # which would wait for the lock of a handler that hangs
+
+
 def lost() -> int:
     """How many lines this process could not write."""
-    return current_identity().lost + sum(sink.lost for sink in sinks())
+    identity = current_identity()
+    deferred = identity.deferred.lost if identity.deferred is not None else 0
+    return identity.lost + deferred + sum(sink.lost for sink in sinks())
 
 
 def current_identity() -> Identity:
@@ -148,6 +184,8 @@ def reopen() -> None:
             _attempt(partial(_reopen_file, handler), handler.baseFilename)
     for sink in sinks():
         _attempt(sink.reopen, sink.path)
+    if (deferred := current_identity().deferred) is not None:
+        deferred.reopen()
 
 
 def _attempt(open_anew: Callable[[], None], path: str | None) -> None:
@@ -264,6 +302,8 @@ def _load_external(config: Config, before: list["_Saved"]) -> None:
     except ConfigError:
         for saved in before:
             saved.restore()
+        identity = current_identity()
+        identity.defer(identity.deferred)
         raise
 
 
@@ -283,6 +323,7 @@ class _Saved:
         logger.propagate = True
         for handler in saved.handlers:
             logger.removeHandler(handler)
+        logger.__dict__.pop("callHandlers", None)  # see Deferred.divert
         return saved
 
     def restore(self) -> None:

@@ -36,14 +36,19 @@ class Sink:
     """
 
     def __init__(
-        self, path: str, *, stream: Literal[1, 2], owner: tuple[int, int] = (-1, -1)
+        self,
+        path: str,
+        *,
+        stream: Literal[1, 2],
+        owner: tuple[int, int] = (-1, -1),
+        name: str = "",
     ) -> None:
         """Open ``path``; "-" is ``stream``: 1 for stdout, 2 for stderr.
 
         /dev/stdout and its like are what is open already, since a socket cannot be opened again.
 
         ``owner``: user and group id of workers that are to open the file again; root gives it to
-        them. -1 leaves one as it is.
+        them. -1 leaves one as it is. ``name``: how the log calls it, if not by ``path``.
 
         Raises:
             OSError: the file cannot be opened.
@@ -58,7 +63,7 @@ class Sink:
         self.fd = self._output.fd  # what is written to
         # Bytes that may go straight to it; 0 while something waits or is wrong.
         self._direct = self._output.direct
-        self._name = path if path != "-" else ("stdout" if stream == 1 else "stderr")
+        self._name = name or {"-1": "stdout", "-2": "stderr"}.get(f"{path}{stream}", path)
         # Of its handlers, too: logging renews it in a child that was forked while it was held.
         self.lock = threading.RLock()
         self._patience = self._patience_left = PATIENCE

@@ -221,6 +221,7 @@ def test_log_config_gets_the_access_lines(tmp_path: Path) -> None:
     log = AccessLog.from_config(config)
     assert log is not None
     log.write(replace(ENTRY))
+    setup.finish()
     assert out.read_text() == "GET 100%\n"
 
 

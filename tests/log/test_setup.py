@@ -308,6 +308,7 @@ def test_log_config_takes_the_place_of_ours(
     setup.identify("worker", 3, 1)
     error_log.info("hello")
     logging.getLogger(setup.ACCESS).info("GET /")
+    setup.finish()
     assert Path(out).read_text() == "pyfork.error 3 hello\npyfork.access 3 GET /\n"
     assert capfd.readouterr().err == ""
 

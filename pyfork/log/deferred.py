@@ -1,0 +1,149 @@
+"""Handlers of the operator's (``--log-config``), which may block or raise: no loop calls them.
+
+In a worker a thread calls them, for the records of pyfork's own loggers; those of the application
+are its own. The arbiter has no threads: it writes its records as lines of JSON to a process that
+does the same for it (`pyfork.arbiter.log_process`). Records beyond a bounded queue are lost and
+counted.
+"""
+
+import json
+import logging
+import os
+import time
+from _thread import start_new_thread
+from collections import deque
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
+
+from pyfork.log.lines import indented
+from pyfork.log.sink import Sink, say
+
+LIMIT = 1000  # records that wait
+REOPEN = "reopen"  # a line that is no record: open log files anew
+
+_FORMATTER = logging.Formatter()
+_Waiting = tuple[logging.Logger, logging.LogRecord]
+
+
+class Deferred:
+    """Takes records of loggers, and has their handlers called elsewhere."""
+
+    def __init__(self) -> None:
+        self.arbiter = 0  # the process that has no thread
+        self.forward: Sink | None = None  # its way to the process that has one
+        self.lost = 0
+        self._early: deque[str] = deque()  # while there is no such process
+        self._pid = 0  # of the thread's process
+        self._queue: SimpleQueue[_Waiting] = SimpleQueue()
+        self._handled = self._taken = 0
+        self._untold = 0  # lost records that the log does not know of
+        self._failing = False
+
+    def divert(self, logger: logging.Logger) -> None:
+        """Take the records of ``logger``, once its filters have let them pass."""
+        logger.callHandlers = partial(self.take, logger)  # type: ignore[method-assign]
+
+    def take(self, logger: logging.Logger, record: logging.LogRecord) -> None:
+        """Have ``record`` handled. Does not wait, and raises nothing."""
+        _escape(record)
+        if os.getpid() != self.arbiter:
+            self._enqueue(logger, record)
+        elif self.forward is not None:
+            self.forward.write(_encoded(record))
+        elif len(self._early) < LIMIT:
+            self._early.append(_encoded(record))
+        else:
+            self.lost += 1
+
+    def attach(self, forward: Sink) -> None:
+        """From now on the arbiter's records go to ``forward``."""
+        self.forward = forward
+        while self._early:
+            forward.write(self._early.popleft())
+
+    def reopen(self) -> None:
+        """Files were rotated: tell the process that writes to them."""
+        if self.forward is not None and os.getpid() == self.arbiter:
+            self.forward.write(REOPEN)
+
+    def begin(self) -> None:
+        """In a process that was forked: nothing is lost yet."""
+        self.lost = self._untold = 0
+
+    # With a thread.
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next record would be lost."""
+        return self._pid == os.getpid() and self._queue.qsize() >= LIMIT
+
+    def receive(self, line: str) -> None:
+        """Have a record handled that the arbiter has written."""
+        record = logging.makeLogRecord(json.loads(line))
+        self._enqueue(logging.getLogger(record.name), record)
+
+    def flush(self, patience: float) -> bool:
+        """Wait until all is handled, at most ``patience`` seconds; whether it is."""
+        until = time.monotonic() + patience
+        while self._pid == os.getpid() and self._handled < self._taken:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.005)
+        return True
+
+    def _enqueue(self, logger: logging.Logger, record: logging.LogRecord) -> None:
+        if self._pid != os.getpid():  # a thread stays behind in a fork
+            self._pid, self._queue = os.getpid(), SimpleQueue()
+            self._handled = self._taken = 0
+            try:
+                start_new_thread(self._run, (self._queue,))
+            except RuntimeError as error:  # at the end, or at a limit: the next record tries again
+                self._pid = 0
+                say(f"{error}: {record.msg}")
+                return
+        if self._queue.qsize() >= LIMIT:
+            self.lost += 1
+            self._untold += 1
+        else:
+            self._taken += 1
+            self._queue.put((logger, record))
+
+    def _run(self, queue: "SimpleQueue[_Waiting]") -> None:
+        while True:
+            logger, record = queue.get()
+            try:
+                logging.Logger.callHandlers(logger, record)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the next one may work
+                if not self._failing:
+                    say(f"a logging handler raised {type(error).__name__}: {indented(str(error))}")
+                self._failing = True
+            else:
+                self._failing = False
+            self._handled += 1
+            if self._untold and queue.empty():
+                count, self._untold = self._untold, 0
+                what = "1 line was lost" if count == 1 else f"{count} lines were lost"
+                logging.getLogger("pyfork.error").warning(
+                    "%s: a logging handler took no more", what
+                )
+
+
+def _escape(record: logging.LogRecord) -> None:
+    """See that no text in ``record`` forges a line, whatever its formatter does."""
+    try:
+        text = record.getMessage()
+    except Exception as error:  # noqa: BLE001 - any argument may fail to print
+        text = f"cannot print a record: {error!r}: {record.msg!r}\n"
+    if not text.isprintable():
+        record.msg, record.args = indented(text), None
+    if record.exc_info and not record.exc_text:
+        record.exc_text = f"  {indented(_FORMATTER.formatException(record.exc_info))}"
+
+
+def _encoded(record: logging.LogRecord) -> str:
+    """``record`` as one line; `Deferred.receive` makes a record of it."""
+    fields: dict[str, Any] = record.__dict__ | {"msg": record.getMessage()}
+    for name in ("args", "exc_info"):
+        fields[name] = None
+    return json.dumps(fields, default=repr)
