@@ -14,6 +14,8 @@ def restored_logging() -> Iterator[None]:
     """Our loggers bare before and after, and the root's handlers kept."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    for name in (setup.ERROR, setup.ACCESS):  # who this process is, as a test elsewhere left it
+        logging.getLogger(name).filters.clear()
     yield
     setup.configure(Config())
     for name in ("pyfork", setup.ERROR, setup.ACCESS, "uvicorn"):
