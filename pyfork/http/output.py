@@ -8,6 +8,7 @@ which is the loop's own; `QueuedOutput` takes bytes in a thread of the pool and 
 loop. The loop's side is `drain` in both.
 """
 
+import asyncio
 import logging
 import os
 import select
@@ -30,6 +31,16 @@ _LOOK = 1000  # milliseconds between two looks at the clock while a client takes
 
 class ClientGone(OSError):
     """Nobody is left to send to: the client has gone, or has had an answer without us."""
+
+
+def call_in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+    """From another thread. Raises ClientGone behind the end of the loop, and of all clients."""
+    try:
+        loop.call_soon_threadsafe(call)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
+        raise ClientGone("the worker has ended") from None
 
 
 class Room:
@@ -297,7 +308,7 @@ class QueuedOutput:
                 rest = rest[self._unsent.keep(rest) :]
                 if not self._scheduled:
                     self._scheduled = True
-                    self._connection.engine.loop.call_soon_threadsafe(self.drain)
+                    call_in_loop(self._connection.engine.loop, self.drain)
                 if not rest:
                     return
                 self._changed.wait()

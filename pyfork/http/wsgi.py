@@ -213,7 +213,7 @@ class WsgiExchange(Exchange):
     def unsent(self) -> int:
         return len(self.output) if self.output is not None else 0
 
-    # The application's side. These run wherever the runner says.
+    # The application's side. These run in its thread.
 
     def start_response(
         self,
@@ -240,6 +240,7 @@ class WsgiExchange(Exchange):
         data = as_bytes(data)
         if data:
             self._send(data)
+            self.gateway.alive()
 
     def serve(self) -> None:
         """Call the application and take all that it gives."""

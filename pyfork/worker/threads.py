@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
+from pyfork.http.output import call_in_loop
 from pyfork.http.runner import Job
 from pyfork.worker.pool import Pool
 
@@ -42,7 +43,10 @@ class ThreadRunner:
         self._pool.submit(self._work, job)
 
     def in_loop(self, call: Callable[[], T]) -> T:
-        """From a job: run ``call`` in the loop and wait; gives or raises what that does."""
+        """From a job: run ``call`` in the loop and wait; gives or raises what that does.
+
+        Raises ClientGone behind the end of the loop.
+        """
         result: Future[T] = Future()
 
         def run() -> None:
@@ -51,7 +55,7 @@ class ThreadRunner:
             except BaseException as error:  # noqa: BLE001 - it is raised again where it belongs
                 result.set_exception(error)
 
-        self._loop.call_soon_threadsafe(run)
+        call_in_loop(self._loop, run)
         return result.result()
 
     def _work(self, job: Job) -> None:

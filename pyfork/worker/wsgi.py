@@ -35,7 +35,7 @@ class WsgiWorker(EngineWorker):
             self._inline,
             pool=self._pool,
             new_output=self._queued_output if threaded else self._direct_output,
-            alive=self._alive,
+            alive=_beat_by_itself if threaded else self._alive,
             multithread=threaded and config.threads > 1,
             multiprocess=config.workers > 1,
             root_path=config.root_path,
@@ -73,6 +73,8 @@ class WsgiWorker(EngineWorker):
             self._inline.learn_wakeup()
             self._termination.pass_through(self._inline.heard)
             signal.signal(signal.SIGQUIT, self._inline.heard)
+            for number in (signal.SIGTERM, signal.SIGQUIT):
+                signal.siginterrupt(number, False)  # as the loops have it
         super().accept()
 
     def beat(self, now: float) -> None:
@@ -96,3 +98,7 @@ class WsgiWorker(EngineWorker):
             self.acceptor.pause("all threads are busy")
         else:
             self.acceptor.resume("all threads are busy")
+
+
+def _beat_by_itself() -> None:
+    """What application code in threads tells of its life: the loop says that of the worker."""

@@ -160,20 +160,39 @@ def ordered(environ: Environ, start: Start) -> Iterable[bytes]:
     return Response(pieces(), lambda: note("close"))  # type: ignore[return-value]
 
 
-def timed(environ: Environ, start: Start) -> Iterable[bytes]:
-    """Says when each piece was made; the next is made 50 ms later."""
+def prompt(environ: Environ, start: Start) -> Iterable[bytes]:
+    """Makes a piece when the client has created a file for the one before: it has seen that."""
+    how, _, directory = environ["QUERY_STRING"].partition(",")
 
     def pieces() -> Iterator[bytes]:
-        for _ in range(5):
-            yield b"%.6f\n" % time.monotonic()
-            time.sleep(0.05)
+        for number in range(5):
+            yield b"%d\n" % number
+            until = time.monotonic() + 10
+            while not Path(directory, str(number)).exists():
+                assert time.monotonic() < until, "the client has not seen it"
+                time.sleep(0.001)
 
-    if environ["QUERY_STRING"] == "write":
-        write = start("200 OK", TEXT)
+    write = start("200 OK", TEXT)
+    if how == "write":
         for piece in pieces():
             write(piece)
         return []
-    start("200 OK", TEXT)
+    return pieces()
+
+
+def lasts(environ: Environ, start: Start) -> Iterable[bytes]:
+    """Gives a byte every 0.4 s, for 4.8 s."""
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(12):
+            time.sleep(0.4)
+            yield b"."
+
+    write = start("200 OK", TEXT)
+    if environ["QUERY_STRING"] == "write":
+        for piece in pieces():
+            write(piece)
+        return []
     return pieces()
 
 
@@ -415,7 +434,8 @@ ROUTES: dict[str, Callable[[Environ, Start], Iterable[bytes]]] = {
     "/loop": loop,
     "/policy": policy,
     "/ordered": ordered,
-    "/timed": timed,
+    "/prompt": prompt,
+    "/lasts": lasts,
     "/fails": fails,
     "/pieces": pieces_of,
     "/file": file,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Server
+from tests.server import Server, exchange
 from tests.serving.wire import Wire, request
 from tests.wsgi.app import LOOPS
 
@@ -90,16 +90,16 @@ def test_requests_do_not_mix(server: Server) -> None:
 
 
 @pytest.mark.parametrize("how", ["pieces", "write"])
-def test_a_piece_is_seen_before_the_next_is_made(server: Server, how: str) -> None:
+def test_a_piece_is_seen_before_the_next_is_made(server: Server, how: str, tmp_path: Path) -> None:
     with Wire(server.port) as wire:
-        wire.send(request("GET", f"/timed?{how}"))
+        wire.send(request("GET", f"/prompt?{how},{tmp_path}"))
         while wire.stream.readline() != b"\r\n":
             pass
-        for _ in range(5):
-            wire.stream.readline()
-            made = float(wire.stream.readline())
-            assert time.monotonic() - made < 0.04
-            wire.stream.readline()
+        for number in range(5):
+            lines = [wire.stream.readline() for _ in range(3)]
+            assert lines == [b"2\r\n", b"%d\n" % number, b"\r\n"]
+            (tmp_path / str(number)).touch()
+        assert wire.stream.readline() == b"0\r\n"
 
 
 def test_signals_in_a_request(server: Server) -> None:
@@ -122,3 +122,26 @@ def test_a_reader_that_stops_holds_nobody(server: Server) -> None:
         assert server.get("/pid").status == 200
         assert time.monotonic() - began < 2
         assert slow.read().body == slow.read().body == b"0\n1\n2\n"
+
+
+def test_what_is_logged_is_what_was_asked(tmp_path: Path) -> None:
+    """Whatever an application makes of its environment, for this and for later requests."""
+    options = ("--access-logfile", "-", "--access-logformat", "%(h)s %(r)s")
+    with Server("tests.wsgi.app", *options, directory=tmp_path) as server:
+        connection = server.connect()
+        for path in ("/changes", "/changes", "/pid", "/changes", "/pid"):
+            assert exchange(connection, "GET", path).status == 200
+        connection.close()
+        server.until(lambda: server.out.count("\n") == 5, "all are logged")
+        lines = server.out.splitlines()
+        assert {line.partition(" ")[0] for line in lines} == {"127.0.0.1"}
+        assert all(" GET /" in line for line in lines)
+
+
+@pytest.mark.parametrize("how", ["pieces", "write"])
+def test_a_stream_may_last_longer_than_the_timeout(tmp_path: Path, how: str) -> None:
+    """On a worker of one thread, whose loop has no turn meanwhile."""
+    with Server("tests.wsgi.app", "--timeout", "1", directory=tmp_path) as server:
+        [worker] = server.workers()
+        assert len(server.get(f"/lasts?{how}").body) == 12
+        assert server.workers() == [worker]
