@@ -126,13 +126,16 @@ class WebSockets:
             self._dismiss(protocol)
 
     def _dismiss(self, protocol: Any) -> None:
-        """Close it when its handshake is over: until then uvicorn would answer with 500."""
+        """Close it when its handshake is over: until then uvicorn would answer with 500.
+
+        One that its client is closing ends by itself, and can be told nothing any more.
+        """
         if protocol not in self.connections:
             return
-        if protocol.handshake_complete:
-            protocol.shutdown()
-        else:
+        if not protocol.handshake_complete:
             protocol.loop.call_later(SOON, self._dismiss, protocol)
+        elif protocol.conn.state.name == "OPEN":
+            protocol.shutdown()
 
     def abort(self) -> int:
         """Abort what is left. Returns how many there were."""

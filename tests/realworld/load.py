@@ -1,9 +1,11 @@
 """Many visitors at once, each a thread with real clients, and all that went wrong for them."""
 
 import http.client
+import itertools
 import random
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from types import TracebackType
@@ -20,17 +22,26 @@ _SERVICE_RESTART = 1012  # RFC 6455 7.4.2, IANA: what a WebSocket is told at a r
 class Load:
     """Visits by ``clients`` threads until the block is left; each must see what is expected.
 
-    Every other client keeps its connections. What a client may see besides: a WebSocket that is
-    closed because the service restarts, after `reloading` was called; after `stopping`, a refused
-    connection, and the end of a connection before any byte of an answer.
+    Every other client keeps its connections, or all do. What a client may see besides: a
+    WebSocket that is closed because the service restarts, after `reloading` was called; after
+    `stopping`, a refused connection, and the end of a connection before any byte of an answer.
     """
 
     def __init__(
-        self, url: str, visit: Visit, expected: list[Seen], *, clients: int = CLIENTS
+        self,
+        url: str,
+        visit: Visit,
+        expected: list[Seen],
+        *,
+        clients: int = CLIENTS,
+        all_kept: bool = False,
     ) -> None:
         self._url = url
         self._visit = visit
         self._expected = expected
+        self._all_kept = all_kept
+        self._prefix = f"visitor-{uuid.uuid4().hex[:8]}"
+        self._names = itertools.count()
         self._over = threading.Event()
         self._stopping = self._reloading = False
         self._threads = [
@@ -89,14 +100,17 @@ class Load:
 
     def _live(self, number: int) -> None:
         pause = random.Random(number)
-        name, kept = f"client-{number}", number % 2 == 1
-        with Visitor(self._url, name, kept=kept) as visitor:
+        kept = self._all_kept or number % 2 == 1
+        with Visitor(self._url, "", kept=kept) as visitor:
             while not self._over.is_set():
+                # A visit that was ended in its middle leaves things behind, under another name.
+                visitor.name = f"{self._prefix}-{number}-{next(self._names)}"
                 seen: list[Seen] = []
                 try:
                     seen.extend(self._visit(visitor))
                 except Exception as error:  # noqa: BLE001 - whatever a client library raises
-                    self._failed(error, f"{name}, after {seen[-1].step if seen else 'nothing'}")
+                    step = seen[-1].step if seen else "nothing"
+                    self._failed(error, f"client {number}, after {step}")
                     if self._stopping:
                         return
                 else:
@@ -113,7 +127,7 @@ class Load:
 
     def _made(self, number: int, wrong: str) -> None:
         if wrong:
-            self.incidents.append(f"client-{number}, {wrong}")
+            self.incidents.append(f"client {number}, {wrong}")
         else:
             self.visits[number] += 1
 

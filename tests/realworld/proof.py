@@ -19,6 +19,12 @@ KINDS: dict[str, tuple[str, ...]] = {
     "asgi-asyncio": ("-k", "asgi", "-w", "2", "--loop", "asyncio"),
 }
 
+# Where workers are busy without end, clients that keep their connection are served first, and who
+# comes late waits: here all keep theirs, and they are as many as a sync worker can serve.
+ALL_KEPT = ("sync", "thread")
+CLIENTS_OF_SYNC = 10
+BOOT = 60.0  # seconds that a generation may take to boot beside a load
+
 # What an operator would have to look at.
 _TROUBLE = re.compile(
     r"^.*(?:\[(?:WARNING|ERROR|CRITICAL)\]|Traceback|Exception in|Exception ignored|was never).*$",
@@ -84,12 +90,16 @@ def prove_life(
     with subject.serve(kind, directory) as server:
         wrong = difference(expected, make(subject.visit, server.urls[0]))
         assert not wrong, wrong
-        with Load(server.urls[0], subject.visit, expected, clients=clients) as load:
+        count = min(clients, CLIENTS_OF_SYNC) if kind == "sync" else clients
+        all_kept = kind in ALL_KEPT
+        with Load(
+            server.urls[0], subject.visit, expected, clients=count, all_kept=all_kept
+        ) as load:
             load.wait_visits(1)
             if reload:
                 load.reloading()
                 server.signal(signal.SIGHUP)
-                server.wait_log("generation 2 serves")
+                server.until(lambda: "generation 2 serves" in server.log, "it serves", BOOT)
                 load.wait_visits(1)
             load.stopping()
             server.signal(signal.SIGTERM)

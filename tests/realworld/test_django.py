@@ -1,8 +1,6 @@
 """A Django project: on WSGI as with gunicorn, on ASGI as with uvicorn."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +10,6 @@ import pytest
 from tests.realworld.proof import Subject, prove_life, prove_visit
 from tests.realworld.reference import GUNICORN_THREADS, UVICORN
 from tests.realworld.visit import Seen, Visitor
-from tests.server import ROOT, environment
 
 SHOP = "tests.realworld.apps.shop"
 FILE = bytes(range(256)) * 1000
@@ -87,16 +84,6 @@ def post(visitor: Visitor, path: str, data: dict[str, str], **more):  # type: ig
     return visitor.http.post(path, data=data | token, **more)
 
 
-@pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of a project that is ready to serve."""
-    directory = tmp_path_factory.mktemp("shop")
-    env = {"SHOP_DIRECTORY": str(directory)}
-    command = [sys.executable, "-m", f"{SHOP}.prepare"]
-    subprocess.run(command, cwd=ROOT, env=environment() | env, check=True)
-    return env
-
-
 def wsgi(env: dict[str, str]) -> Subject:
     return Subject(f"{SHOP}.wsgi", (*GUNICORN_THREADS, f"{SHOP}.wsgi"), visit, env)
 
@@ -105,8 +92,22 @@ def asgi(env: dict[str, str]) -> Subject:
     return Subject(f"{SHOP}.asgi", (*UVICORN, f"{SHOP}.asgi:application"), visit, env)
 
 
-def test_a_visit_sees_what_the_reference_server_shows(tmp_path: Path, shop: dict[str, str]) -> None:
-    prove_visit(asgi(shop), "asgi", tmp_path)
+@pytest.mark.parametrize("kind", ["sync", "asgi"])
+def test_a_visit_sees_what_the_reference_server_shows(
+    tmp_path: Path, shop: dict[str, str], kind: str
+) -> None:
+    prove_visit((asgi if kind == "asgi" else wsgi)(shop), kind, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("age", ["0", "60"], ids=["closed", "persistent"])
+@pytest.mark.parametrize("kind", ["sync", "thread"])
+def test_no_visitor_notices_a_reload_or_a_stop(
+    tmp_path: Path, shop: dict[str, str], kind: str, age: str
+) -> None:
+    """With database connections that are closed after each request, and with persistent ones."""
+    pytest.importorskip("whitenoise")
+    prove_life(wsgi(shop | {"SHOP_CONN_MAX_AGE": age}), kind, tmp_path)
 
 
 @pytest.mark.soak

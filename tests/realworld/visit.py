@@ -33,7 +33,7 @@ class Seen:
     headers: tuple[str | None, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.step}: {self.status} {self.headers} {len(self.body)} of {self.body[:2000]!r}"
+        return f"{self.step}: {self.status} {self.headers} {len(self.body)} of {self.body[:200]!r}"
 
 
 class Visitor:
@@ -112,5 +112,15 @@ def difference(expected: list[Seen], found: list[Seen]) -> str:
     """The first step that is not as expected, or nothing."""
     for ours, theirs in zip_longest(found, expected):
         if ours != theirs:
-            return f"{ours}\n    instead of {theirs}"
+            return f"{ours}\n    instead of {theirs}{_first_difference(ours, theirs)}"
     return ""
+
+
+def _first_difference(ours: Seen | None, theirs: Seen | None) -> str:
+    """Where two bodies part."""
+    if ours is None or theirs is None or ours.body == theirs.body:
+        return ""
+    pairs = enumerate(zip_longest(ours.body, theirs.body))
+    place = max(0, next(place for place, (one, other) in pairs if one != other) - 40)
+    parts = (each.body[place : place + 160] for each in (ours, theirs))
+    return f"\n    from {place} on: {' / '.join(map(repr, parts))}"

@@ -22,11 +22,22 @@ async def app(scope, receive, send):
     await send({"type": "websocket.accept"})
     await receive()
 """
+# More than a client's socket takes: what is left of it keeps the connection open.
+BIG = """
+async def app(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "bytes": bytes(1 << 24)})
+    assert (await receive())["type"] == "websocket.disconnect"
+    open("left", "w").close()
+"""
 
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
+
+CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"  # 1000, with a mask of zeros
 
 
 def test_a_handshake_is_finished_and_then_told_to_come_back(tmp_path: Path) -> None:
@@ -70,3 +81,23 @@ def test_a_client_that_leaves_before_its_handshake_is_over_is_forgotten(tmp_path
         with opened.result(PATIENCE):
             pass
     assert "Exception in callback" not in server.log
+
+
+def test_a_client_that_closes_at_this_moment_does_not_end_the_worker(tmp_path: Path) -> None:
+    """Its connection waits for the client to read, when the drain looks at it."""
+    (tmp_path / "chat.py").write_text(BIG)
+    options = ["--lifespan", "off", "-w", "1"]
+    with Server("chat:app", *options, directory=tmp_path, cwd=tmp_path) as server:
+        (worker,) = server.workers()
+        with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
+            client.sendall(HANDSHAKE)
+            assert client.recv(1000).startswith(b"HTTP/1.1 101 ")
+            client.sendall(CLOSE)
+            server.until((tmp_path / "left").exists, "the application knows that it closes")
+            server.signal(signal.SIGHUP)
+            server.wait_log("generation 2 serves")
+            assert worker.is_running()
+            while client.recv(1 << 20):
+                pass
+        server.until(lambda: not worker.is_running(), "the first worker has left")
+    assert "CRITICAL" not in server.log

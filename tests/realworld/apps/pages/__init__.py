@@ -1,0 +1,1 @@
+"""A wagtail site: pages, its admin, images and reports."""

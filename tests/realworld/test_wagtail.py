@@ -1,0 +1,73 @@
+"""A wagtail site, as with gunicorn."""
+
+import io
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.realworld.proof import Subject, prove_life
+from tests.realworld.reference import GUNICORN_THREADS
+from tests.realworld.visit import Seen, Visitor
+from tests.server import ROOT, environment
+
+pytestmark = pytest.mark.soak
+
+pytest.importorskip("wagtail")
+
+PAGES = "tests.realworld.apps.pages"
+# Tokens, identifiers that are made anew for each page, and how long ago something was.
+MADE_ANEW = (
+    r'(?<=value=")[A-Za-z0-9]{64}(?=")|[A-Za-z0-9]{64}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}'
+    r"|\d+\s(?:second|minute)s?(?:, \d+\sseconds?)?(?= ago)"
+)
+
+
+def visit(visitor: Visitor) -> Iterator[Seen]:
+    """Pages, a document, the admin, and a page that is edited there."""
+    http, seen = visitor.http, visitor.seen
+    http.cookies.clear()
+    for path in ("/", "/article-7/", "/nothing/"):
+        yield seen(path, http.get(path))
+    document = http.get("/documents/1/a.pdf")
+    yield seen("document", document, "content-disposition", "content-length", "etag")
+    yield seen("admin, before", http.get("/admin/"), "location")
+    http.get("/admin/login/")
+    login = {"username": "ann", "password": "secret", "next": "/admin/reports/site-history/"}
+    yield seen("logged in", post(visitor, "/admin/login/", login), "location")
+    yield seen("explorer", http.get("/admin/pages/3/"), without=MADE_ANEW)
+    yield seen("search", http.get("/admin/pages/search/?q=Article+1"), without=MADE_ANEW)
+    for kind in ("csv", "xlsx"):
+        answer = http.get(f"/admin/reports/site-history/?export={kind}")
+        body = sheet(answer.content) if kind == "xlsx" else answer.content
+        yield replace(seen(f"report, {kind}", answer, "content-disposition"), body=body)
+
+
+def sheet(content: bytes) -> bytes:
+    """The cells of a workbook, which has the time of its making elsewhere."""
+    with zipfile.ZipFile(io.BytesIO(content)) as book:
+        return book.read("xl/worksheets/sheet1.xml")
+
+
+def post(visitor: Visitor, path: str, data: dict[str, str]):  # type: ignore[no-untyped-def]
+    token = {"csrfmiddlewaretoken": visitor.http.cookies["csrftoken"]}
+    return visitor.http.post(path, data=data | token)
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    """A site that is ready to serve."""
+    # Its templates write sets, in the order of their hashes.
+    env = {"PAGES_DIRECTORY": str(tmp_path_factory.mktemp("pages")), "PYTHONHASHSEED": "0"}
+    command = [sys.executable, "-m", f"{PAGES}.prepare"]
+    subprocess.run(command, cwd=ROOT, env=environment() | env, check=True)
+    return Subject(f"{PAGES}.wsgi", (*GUNICORN_THREADS, f"{PAGES}.wsgi"), visit, env)
+
+
+@pytest.mark.parametrize("kind", ["sync", "thread"])
+def test_no_visitor_notices_a_reload_or_a_stop(tmp_path: Path, pages: Subject, kind: str) -> None:
+    prove_life(pages, kind, tmp_path, clients=20)
