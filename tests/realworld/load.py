@@ -24,7 +24,7 @@ class Load:
 
     Every other client keeps its connections, or all do. What a client may see besides: a
     WebSocket that is closed because the service restarts, after `reloading` was called; after
-    `stopping`, a refused connection, and the end of a connection before any byte of an answer.
+    `stopping`, a refused connection, and the end of a kept one before any byte of an answer.
     """
 
     def __init__(
@@ -110,16 +110,16 @@ class Load:
                     seen.extend(self._visit(visitor))
                 except Exception as error:  # noqa: BLE001 - whatever a client library raises
                     step = seen[-1].step if seen else "nothing"
-                    self._failed(error, f"client {number}, after {step}")
+                    self._failed(error, f"client {number}, after {step}", kept=kept)
                     if self._stopping:
                         return
                 else:
                     self._made(number, difference(self._expected, seen))
                 self._over.wait(pause.random() * 0.1)
 
-    def _failed(self, error: Exception, where: str) -> None:
+    def _failed(self, error: Exception, where: str, *, kept: bool) -> None:
         """Tell what no reload and no stop excuses."""
-        if self._stopping and (refused(error) or closed(error)):
+        if self._stopping and (refused(error) or (kept and closed(error))):
             return
         if not (self._reloading and restarts(error)):
             chain = " from ".join(repr(each) for each in causes(error))
