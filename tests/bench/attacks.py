@@ -115,6 +115,7 @@ def _slow_bodies() -> Iterator[bytes]:
 
 
 ATTACKS = {
+    "none": Attack("for comparison: nobody", 0, _idle),  # what the machine does by itself
     "unread": Attack("pipelined answers of 200 KB, unread", 20, _pipelined),
     "cr": Attack("24 MiB of CR behind a chunk size", 2, _carriage_returns),
     "idle": Attack("idle connections", 900, _idle, reads=True),

@@ -4,7 +4,7 @@
 
 Under each of `attacks.ATTACKS` it measures how far the server's memory rises above its rest, and
 the 99th percentile of what another client waits for an answer on a new connection. pyfork is to
-stay below 64 MiB and 50 ms: else the status is 1.
+stay below 64 MiB and 50 ms: else the status is 1. "none" shows what the machine itself takes.
 """
 
 import argparse

@@ -66,6 +66,18 @@ def test_the_next_client_is_served(tmp_path: Path, loop: str, limit: str) -> Non
         assert "--worker-connections" in server.log or "Too many open files" in server.log
 
 
+@pytest.mark.parametrize("dispatch", ["least", "shared", "round-robin", "reuseport"])
+def test_several_workers_make_room(tmp_path: Path, dispatch: str) -> None:
+    """Whoever gets the next client, and however full both are."""
+    options = ("-w", "2", "--worker-connections", "10", "--dispatch", dispatch)
+    with ExitStack() as stack:
+        server = stack.enter_context(Server(WSGI, *options, directory=tmp_path))
+        wires = kept(stack, server, 50)
+        server.until(lambda: sum(map(ended, wires)) >= 30, "those beyond 20 are closed")
+        assert sum(map(ended, wires)) <= 32  # nobody was closed without need
+        assert wires[-1].get("/").status == 200
+
+
 def test_status_says_so(tmp_path: Path) -> None:
     runtime = {"XDG_RUNTIME_DIR": str(tmp_path)}
     with ExitStack() as stack:
