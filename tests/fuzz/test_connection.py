@@ -11,6 +11,7 @@ import asyncio
 import logging
 import ssl
 import time
+import tracemalloc
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -316,6 +317,35 @@ def test_streams(kind: str, authority: Authority) -> None:
         except BaseException:
             print(f"{kind}: seed {seed}")
             raise
+    world.close()
+
+
+@pytest.mark.parametrize("kind", ["sync", "asgi"])
+def test_a_body_in_many_pieces_costs_its_bytes(kind: str, authority: Authority) -> None:
+    """Two bytes at a time, of which an application receives none yet."""
+    world = World(kind, authority)
+    pipe = world.connect()
+    figures: list[int] = []
+
+    def receive() -> None:
+        """All in one turn of the loop."""
+        pipe.receive(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 140000\r\n\r\n")
+        tracemalloc.start()
+        sent = 0
+        while pipe.reading and sent < 100_000:
+            pipe.receive(b"%02d" % (sent % 100))
+            sent += 2
+        figures.extend((sent, tracemalloc.get_traced_memory()[0]))
+        tracemalloc.stop()
+
+    world.call(receive)
+    sent, kept = figures
+    assert sent > HIGH
+    assert kept < 2 * sent
+    world.call(pipe.reset)
+    for _ in range(3):
+        world.turn()
+    assert not world.failures
     world.close()
 
 
