@@ -86,11 +86,12 @@ class World:
             gateway = made(apps.asgi, loop=self.loop, root_path="", state={})
         else:
             room = Room(each=1 << 20, spool=0)  # for whole responses: nothing waits in `write`
-            direct = partial(DirectOutput, room=room, write_timeout=1.0, alive=lambda: None)
+            direct = partial(DirectOutput, room=room, limit=1.0, progress=1.0, alive=lambda: None)
             queued = partial(QueuedOutput, room=room)
             gateway = (TlsWsgiGateway if tls else WsgiGateway)(
                 apps.wsgi,
-                Inline(self.loop) if name == "sync" else self.threads,
+                Inline(self.loop),
+                pool=None if name == "sync" else self.threads,
                 new_output=direct if name == "sync" else queued,
                 alive=lambda: None,
                 multithread=False,
