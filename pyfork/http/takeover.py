@@ -6,9 +6,11 @@ reads and writes nothing more, and no response is sent. Only workers with thread
 connection holds its thread.
 """
 
+import errno
 import os
 import socket
 import sys
+import weakref
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -31,7 +33,14 @@ class OfferedSocket:
     """The client's socket: has the attributes of `socket.socket`."""
 
     def __init__(self, exchange: "SocketExchange") -> None:
-        self._exchange = exchange
+        self._of = weakref.ref(exchange)  # whose environ has this: no cycle for the collector
+
+    @property
+    def _exchange(self) -> "SocketExchange":
+        exchange = self._of()
+        if exchange is None:
+            raise OSError(errno.EBADF, "the request is over")
+        return exchange
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(socket.socket, name)  # AttributeError for what no socket has

@@ -16,7 +16,7 @@ from tests.tls.authority import Authority
 
 MIB = 1 << 20
 ANSWER = 200_000  # bytes
-KEPT = 8 * MIB  # what a worker may take for such a client, with arenas of the allocator
+KEPT = 4 * MIB  # what a worker may take for such a client, with what the allocator rounds up
 # What the two kernel buffers of a loopback connection hold (tcp_wmem, and a small tcp_rmem).
 SYSTEM = 8 * MIB
 
