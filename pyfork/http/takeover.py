@@ -33,23 +33,27 @@ class OfferedSocket:
     """The client's socket: has the attributes of `socket.socket`."""
 
     def __init__(self, exchange: "SocketExchange") -> None:
-        self._of = weakref.ref(exchange)  # whose environ has this: no cycle for the collector
-
-    @property
-    def _exchange(self) -> "SocketExchange":
-        exchange = self._of()
-        if exchange is None:
-            raise OSError(errno.EBADF, "the request is over")
-        return exchange
+        # The environ of that request has this: with a reference it would wait for the collector.
+        self._exchange = weakref.ref(exchange)
+        self._socket: socket.socket | None = None  # a thread may use it beyond the request
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(socket.socket, name)  # AttributeError for what no socket has
         if name in _HARMLESS:
-            return getattr(self._exchange.duplicate(), name)
+            return getattr(self._get(taken=False), name)
         return partial(self._call, name) if callable(found) else found
 
     def _call(self, name: str, *args: Any, **options: Any) -> Any:
-        return getattr(self._exchange.take_socket(), name)(*args, **options)
+        return getattr(self._get(taken=True), name)(*args, **options)
+
+    def _get(self, *, taken: bool) -> socket.socket:
+        """The connection's socket, taken over or not. Raises OSError where it is too late."""
+        exchange = self._exchange()
+        if exchange is not None:
+            self._socket = exchange.take_socket() if taken else exchange.duplicate()
+        if self._socket is None:
+            raise OSError(errno.EBADF, "the request is over")
+        return self._socket
 
 
 class SocketExchange(WsgiExchange):
