@@ -148,7 +148,9 @@ app = Starlette(
         Route("/open/{name}", open_gate),
         Mount("/bare", bare),
         Mount("/fastapi", fastapi),
-        Mount("/behind", routes=ROUTES, middleware=[Middleware(BaseHTTPMiddleware, passes)]),
+        Mount(
+            "/behind", routes=ROUTES, middleware=[Middleware(BaseHTTPMiddleware, dispatch=passes)]
+        ),
         *ROUTES,
     ]
 )
