@@ -24,6 +24,7 @@ LAYERS = {
     "pyfork.arbiter.roster": GROUND,
     "pyfork.arbiter.stop": GROUND,
     "pyfork.arbiter.supervisor": GROUND,
+    "pyfork.directories": TOOLS,
     "pyfork.config": TOOLS,
     "pyfork.log": TOOLS,
     "pyfork.ipc": TOOLS,

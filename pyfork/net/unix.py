@@ -45,11 +45,10 @@ def bind(
             made.bind(address.path)
         else:
             _clear(address)
-            file = _bind_file(made, address.path)
-            # Until listen(), connecting is refused: nobody gets in under the wrong mode.
-            os.chmod(address.path, mode)
+            file = _bind_file(made, address.path, mode)
+            # Until listen(), connecting is refused: nobody gets in before it has its owner.
             if (uid, gid) != (-1, -1):
-                os.chown(address.path, uid, gid)
+                _give_away(file, uid, gid)
         made.listen(backlog)
     except BaseException as error:
         made.close()
@@ -61,10 +60,38 @@ def bind(
     return made, file
 
 
-def _bind_file(made: socket.socket, path: str) -> SocketFile:
-    made.bind(path)
+def _bind_file(made: socket.socket, path: str, mode: int) -> SocketFile:
+    """Bind to ``path``, which gets ``mode`` as it is made: chmod() of a name follows links."""
+    with contextlib.suppress(OSError):  # Linux: where the directory has a default ACL
+        os.fchmod(made.fileno(), mode)
+    before = os.umask(~mode & 0o777)
+    try:
+        made.bind(path)
+    finally:
+        os.umask(before)
     found = os.lstat(path)
     return SocketFile(os.path.abspath(path), found.st_dev, found.st_ino)
+
+
+def _give_away(file: SocketFile, uid: int, gid: int) -> None:
+    """Change the owner of our socket file, not of what others may have put in its place.
+
+    Raises:
+        BindError: something else is there.
+        OSError: it cannot be changed, or is gone.
+    """
+    if not hasattr(os, "O_PATH"):
+        os.chown(file.path, uid, gid, follow_symlinks=False)
+        return
+    fd = os.open(file.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstat(fd)
+        made = stat.S_ISSOCK(found.st_mode) and found.st_uid == os.geteuid()
+        if not made or found.st_nlink != 1:
+            raise BindError(f"cannot listen on unix:{file.path}: another process put a file there")
+        os.chown(f"/proc/self/fd/{fd}", uid, gid)
+    finally:
+        os.close(fd)
 
 
 def file_of(path: str) -> SocketFile | None:

@@ -1,6 +1,9 @@
 """A body that waits to be whole costs about its bytes, whatever the pieces in which it comes."""
 
+import os
+import tempfile
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -29,3 +32,13 @@ def test_a_file_takes_what_is_more() -> None:
         body.add(b"x" * 1000)
     with body.open() as file:
         assert file.read() == b"x" * (3 * SPOOL // 1000 * 1000)
+
+
+def test_its_file_has_no_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing can be planted at it, and nothing is left of a worker that is killed."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    body = Body()
+    body.add(bytes(SPOOL + 1))
+    with body.open() as file:
+        assert os.fstat(file.fileno()).st_nlink == 0
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,8 @@
 
 import os
 import random
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -68,10 +70,17 @@ def test_memory_is_used_again_when_the_file_is_read() -> None:
 def test_a_file_that_cannot_be_written_is_no_room(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    import tempfile
-
     monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
     room = Room(each=10, spool=100)
     assert Unsent(room).keep(bytes(50)) == 10
     assert room.spool == 100
     assert "no room for unsent output" in caplog.text
+
+
+def test_its_file_has_no_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing can be planted at it, and nothing is left of a worker that is killed."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    unsent = Unsent(Room(each=10, spool=100))
+    assert unsent.keep(bytes(50)) == 50
+    assert list(tmp_path.iterdir()) == []
+    unsent.clear()

@@ -1,10 +1,7 @@
 """Log files in directories that others may write to: what they may have planted there."""
 
 import os
-import shutil
 import stat
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,41 +11,22 @@ from pyfork.errors import ConfigError
 from pyfork.log import setup
 from pyfork.log.opening import open_log
 from pyfork.log.sink import Sink
+from tests.planting import (
+    NOBODY,
+    SOMEBODY,
+    directory,
+    fifo,
+    file,
+    give_away,
+    hard_link,
+    link,
+    needs_root,
+    shared,
+)
 
-NOBODY, SOMEBODY = 65534, 4711
+__all__ = ["shared"]
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="files of several users need root")
-
-
-@pytest.fixture
-def shared() -> Iterator[Path]:
-    """A directory of another user's, on a way that everybody may go."""
-    directory = Path(tempfile.mkdtemp())
-    directory.chmod(0o755)
-    os.chown(directory, NOBODY, NOBODY)
-    yield directory
-    shutil.rmtree(directory)
-
-
-def link(path: Path, victim: Path) -> None:
-    path.symlink_to(victim)
-
-
-def hard_link(path: Path, victim: Path) -> None:
-    path.hardlink_to(victim)
-
-
-def fifo(path: Path, victim: Path) -> None:
-    os.mkfifo(path)
-
-
-def directory(path: Path, victim: Path) -> None:
-    path.mkdir()
-
-
-def file(path: Path, victim: Path) -> None:
-    path.write_text("")
-
+pytestmark = needs_root
 
 PLANTED = [
     (link, "error.log is a symbolic link of user 65534"),
@@ -65,7 +43,7 @@ def test_planted_at_the_logs_name(plant, why: str, shared: Path, tmp_path: Path)
     victim.write_text("untouched")
     plant(shared / "error.log", victim)
     if plant is not hard_link:
-        os.chown(shared / "error.log", NOBODY, NOBODY, follow_symlinks=False)
+        give_away(shared / "error.log")
     config = Config(error_logfile=str(shared / "error.log"), user=str(SOMEBODY))
     with pytest.raises(ConfigError) as refused:
         setup.configure(config)

@@ -14,9 +14,12 @@ import psutil
 import pytest
 
 from pyfork.errors import BindError
-from pyfork.net import owner
+from pyfork.net import owner, unix
 from pyfork.net.address import Inet, Inherited, Unix, parse
 from pyfork.net.bind import Listener, bind
+from tests.planting import directory, fifo, file, hard_link, link, needs_root, shared
+
+__all__ = ["shared"]
 
 LISTEN = """
 import os, socket, sys
@@ -281,6 +284,43 @@ def test_file_in_the_way_is_kept(listen: Listen, tmp_path: Path) -> None:
     path.write_text("mine")
     assert "not a socket" in refusal(listen, f"unix:{path}")
     assert path.read_text() == "mine"
+
+
+@needs_root
+@pytest.mark.parametrize("plant", [link, hard_link, fifo, directory, file])
+def test_planted_at_the_sockets_name(plant, listen: Listen, shared: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """It is kept, and so is what a link leads to."""
+    path, victim = shared / "a.sock", tmp_path / "victim"
+    victim.touch(0o600)
+    plant(path, victim)
+    assert "not a socket" in refusal(listen, f"unix:{path}", unix_owner="12345:54321")
+    assert (victim.stat().st_uid, stat.S_IMODE(victim.stat().st_mode)) == (0, 0o600)
+    assert [*shared.iterdir()] == [path]
+
+
+@needs_root
+@pytest.mark.parametrize("plant", [link, hard_link, fifo, directory, file])
+def test_planted_between_bind_and_chown(plant, shared: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """The owner of the directory may exchange what is in it at any time."""
+    path, victim = shared / "a.sock", tmp_path / "victim"
+    with socket.socket(socket.AF_UNIX) as other:  # a socket of root's, which a link leads to
+        other.bind(str(victim))
+    plant(path, victim)
+    with pytest.raises((BindError, OSError)):
+        unix._give_away(unix.SocketFile(str(path), 0, 0), 12345, 54321)
+    assert victim.stat().st_uid == path.lstat().st_uid == 0
+
+
+def test_mode_is_exact_whatever_the_umask(listen: Listen, tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        for mode in (0o777, 0o666, 0o600, 0o000):
+            path = tmp_path / f"{mode:o}"
+            listen(f"unix:{path}", unix_mode=mode)
+            assert stat.S_IMODE(path.stat().st_mode) == mode
+        assert os.umask(0o077) == 0o077
+    finally:
+        os.umask(before)
 
 
 def test_unix_paths_that_cannot_be(listen: Listen, tmp_path: Path) -> None:
