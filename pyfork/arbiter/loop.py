@@ -125,6 +125,7 @@ class Arbiter:
         parts.watch.act(time.monotonic())
         parts.liaison.certify(time.monotonic())
         parts.requests.settle()
+        parts.control.act(time.monotonic())
         parts.accession.act()
         parts.herald.act(time.monotonic())
         parts.log_process.act(time.monotonic())
@@ -140,6 +141,7 @@ class Arbiter:
             parts.herald.deadline,
             house.ports.handles.deadline,
             parts.watch.deadline,
+            parts.control.deadline,
             self._retry_at,
             parts.log_process.deadline,
             house.generations.certificates.deadline,

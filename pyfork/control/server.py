@@ -22,6 +22,8 @@ from pyfork.net.unix import SocketFile
 MAX_LINE = 64 << 10  # bytes of one request
 MAX_UNSENT = 4 << 20  # bytes of answers that a client has not read
 MAX_CLIENTS = 16
+LOOK = 1.0  # seconds between two looks whether the socket's file is there
+RETRY = 60.0  # seconds until it is made again, if it could not be
 
 _UCRED = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
 
@@ -39,15 +41,40 @@ class Server:
         self._hear = hear
         self._socket: socket.socket | None = None
         self._file: SocketFile | None = None
+        self._setting = ""
+        self._look_at = 0.0  # when it is next seen to that the file is there
         self._clients: list[Client] = []  # who was heard of last comes last
 
     def open(self, setting: str) -> None:
         """Listen where ``--control`` says, if that can be had."""
-        place = places.listen(setting)
-        if place:
-            self._socket, self._file = place
-            self._wires.watch(self._socket, self._accept)
-            log.debug("control socket: %s", self._file.path if self._file else setting)
+        self._setting = setting
+        if place := places.listen(setting):
+            self._listen_at(place)
+
+    def _listen_at(self, place: places.Place) -> None:
+        self._socket, self._file = place
+        self._wires.watch(self._socket, self._accept)
+        log.debug("control socket: %s", self._file.path if self._file else self._setting)
+
+    @property
+    def deadline(self) -> float | None:
+        """When to `act` at the latest."""
+        return self._look_at if self._file else None
+
+    def act(self, now: float) -> None:
+        """Listen anew if the file was removed: cleaners of /tmp and of /run do that."""
+        if not self._file or now < self._look_at:
+            return
+        self._look_at = now + LOOK
+        if os.path.lexists(self._file.path):
+            return
+        path = self._file.path
+        if place := places.listen(self._setting):
+            self._unlisten()
+            self._listen_at(place)
+            log.info("the control socket %s was removed: it is made again", path)
+        else:
+            self._look_at = now + RETRY
 
     @property
     def is_open(self) -> bool:
@@ -63,14 +90,17 @@ class Server:
 
     def unlisten(self) -> None:
         """Take no more clients, and remove the file; those who are there stay."""
-        if self._socket:
-            self._wires.unwatch(self._socket)
-            self._socket.close()
-            self._socket = None
+        self._unlisten()
         if self._file:
             with contextlib.suppress(OSError):
                 self._file.remove()
             self._file = None
+
+    def _unlisten(self) -> None:
+        if self._socket:
+            self._wires.unwatch(self._socket)
+            self._socket.close()
+            self._socket = None
 
     def close(self) -> None:
         """End it all; each client sees EOF."""

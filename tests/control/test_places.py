@@ -1,6 +1,7 @@
 """Where the socket is, and that a server starts where there is none to be had."""
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -10,7 +11,8 @@ import pytest
 
 from pyfork.config.runtime import runtime_directories
 from pyfork.control import places
-from tests.control.conftest import Site
+from pyfork.net import unix
+from tests.control.conftest import Site, Wire
 
 
 @pytest.fixture
@@ -124,6 +126,43 @@ def test_a_path_of_ones_own_is_taken_again_after_a_kill(site: Site) -> None:
     again.signal(signal.SIGTERM)
     assert again.wait() == 0
     assert not path.exists()
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["auto", "path"])
+def test_a_socket_that_was_removed_is_made_again(site: Site, own: bool) -> None:
+    """Those who are connected stay connected; and its directory is made again too."""
+    path = site.directory / "sock"
+    server = site.serve(*(["--control", str(path)] if own else []))
+    path = path if own else site.socket(server)
+    wire = Wire(path)
+    for _ in range(2):
+        if own:
+            path.unlink()
+        else:
+            shutil.rmtree(path.parent)
+        server.until(lambda: path.exists() and not unix.is_stale(str(path)), "a socket again")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        again = Wire(path)
+        assert again.ask("status")["ok"]
+        again.close()
+    assert wire.ask("status")["ok"]
+    wire.close()
+    server.wait_log("was removed: it is made again", count=2)
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert not path.exists()
+
+
+def test_another_servers_socket_is_left_where_it_is(site: Site) -> None:
+    path = site.directory / "sock"
+    server = site.serve("--control", str(path))
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert path.exists()
 
 
 def test_off_serves_without(site: Site) -> None:
