@@ -17,7 +17,7 @@ from pyfork.config.settings import Config
 from pyfork.ipc.messages import Changed
 from pyfork.log.lines import told
 from pyfork.log.setup import on_terminal
-from pyfork.net.address import parse
+from pyfork.net.address import Inet, parse
 
 log = logging.getLogger("pyfork.error")
 
@@ -33,6 +33,7 @@ class Console:
         self._ports = house.ports
         self._began = time.monotonic()
         self._causes: dict[int, Changed] = {}  # by the generation that they led to
+        self._warned = False  # that others can read source code
 
     def starts(self, config: Config) -> None:
         """The first workers are about to boot, which may take its time."""
@@ -61,6 +62,7 @@ class Console:
         cause = self._causes.get(generation)
         self._causes = {each: kept for each, kept in self._causes.items() if each > generation}
         interface = self._interface(generation)
+        self._warn_of_readers(generation)
         if generation == self._generations.first:
             self._greet(generation, interface)
         elif cause and interface == ERROR_PAGE:
@@ -115,6 +117,20 @@ class Console:
             )
         else:
             log.info("%s is ready after %.0f ms", name, took, extra=told("good", rows))
+
+    def _warn_of_readers(self, generation: int) -> None:
+        if self._warned or not self._generations.config(generation).reload:
+            return
+        texts = self._ports.addresses(generation)
+        public = [each for each in map(parse, texts) if isinstance(each, Inet)]
+        public = [each for each in public if not each.loopback]
+        if public:
+            self._warned = True
+            log.warning(
+                "--reload shows source code while the application does not load, and other "
+                "machines can reach %s",
+                ", ".join(map(str, public)),
+            )
 
     def _interface(self, generation: int) -> str:
         """What its application speaks."""

@@ -39,7 +39,7 @@ def serve(
 
     ``ready`` is called when all of them are listened to, as far as they are to be had.
     """
-    app = Broken(Fault.of(str(config.app), error))
+    app = Broken(Fault.of(str(config.app), error), config.reload_host)
     loop = asyncio.new_event_loop()
     gateway = AsgiGateway(app, loop=loop, root_path="", state={})
     engine = Engine(config, loop=loop, line=line, gateway=gateway)

@@ -23,5 +23,5 @@ def stand_in(birth: Birth, error: BootError) -> int:
     """Serve the reason, whatever class of worker was asked for; returns the exit status."""
     setup.reclaim()
     birth.channel.send(broken(error))
-    app = Broken(Fault.of(str(birth.config.app), error))
+    app = Broken(Fault.of(str(birth.config.app), error), birth.config.reload_host)
     return StandIn(birth, App(app, INTERFACE)).run()

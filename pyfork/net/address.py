@@ -30,6 +30,16 @@ class Inet:
         """It stands for every interface of its family."""
         return self.host in ("0.0.0.0", "::")
 
+    @property
+    def loopback(self) -> bool:
+        """Only this machine reaches it. A name other than localhost may be any address."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
     def url(self, scheme: str = "http") -> str:
         """A link to click: the wildcards are no place to go to, the loopback of the family is."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)

@@ -29,11 +29,11 @@ class Stall(Script):
         )
         self._environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-    def ask(self) -> tuple[int, str]:
+    def ask(self, host: str = "localhost") -> tuple[int, str]:
         """Status and body; zero if nobody listens."""
         connection = http.client.HTTPConnection("127.0.0.1", self.number, timeout=PATIENCE)
         try:
-            connection.request("GET", "/")
+            connection.request("GET", "/", headers={"Host": host})
             response = connection.getresponse()
             return response.status, response.read().decode()
         except ConnectionRefusedError:
@@ -86,3 +86,12 @@ def test_without_reload_a_broken_script_ends_it(project: Project, tmp_path: Path
     script._command = [sys.executable, "-m", "pyfork", "run", "stall.py", "--", "0"]
     with script as stall:
         assert stall.wait() == 3
+
+
+def test_another_name_sees_no_source(project: Project, stall: Stall) -> None:
+    stall.answers(200, "one")
+    project.write("goods/prices.py", "password = 'hunter2'; raise ValueError(password)\n")
+    stall.answers(500, "hunter2")
+    status, body = stall.ask("evil.example")
+    assert (status, "ValueError" in body, "hunter2" in body) == (500, True, False)
+    assert "goods" not in body

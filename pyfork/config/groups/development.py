@@ -4,6 +4,7 @@ from pyfork.config.declare import group, setting
 from pyfork.config.values import BOOLEAN, PATHS, SECONDS, Kind, choice
 
 _PATTERNS = Kind("GLOB", "glob patterns, separated by commas", PATHS.read, PATHS.show)
+_HOSTS = Kind("NAME", "host names, separated by commas", PATHS.read, PATHS.show)
 
 
 @group("Development")
@@ -45,6 +46,14 @@ class DevelopmentSettings:
         flags="--reload-extra-file",
         repeat=True,
         help="Watch this file too, wherever it is. May be repeated.",
+    )
+    reload_host: tuple[str, ...] = setting(
+        (),
+        _HOSTS,
+        flags="--reload-host",
+        repeat=True,
+        help="Show source code on the error page under this host name too. It is shown at "
+        "localhost, names below it, and literal addresses. May be repeated.",
     )
     reload_delay: float = setting(
         0.025,
