@@ -54,6 +54,14 @@ def as_bytes(data: object) -> bytes:
         raise NotBytes(f"content is of type {kind}; it must be bytes") from None
 
 
+def join(pieces: list[bytes] | tuple[bytes, ...]) -> bytes:
+    """The pieces of content as one. Raises NotBytes."""
+    try:
+        return b"".join(pieces)
+    except TypeError:
+        return b"".join(map(as_bytes, pieces))
+
+
 class Response:
     """A response whose head is made: frames its content."""
 

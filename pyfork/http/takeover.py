@@ -7,6 +7,7 @@ connection holds its thread.
 """
 
 import errno
+import logging
 import os
 import socket
 import sys
@@ -27,6 +28,12 @@ _LONG = (
 _HARMLESS = frozenset(
     ("family", "getpeername", "getsockname", "getsockopt", "proto", "setsockopt", "type")
 )
+
+# What a socket raises when its connection has ended or its descriptor was closed, besides
+# ConnectionError.
+_ENDED = frozenset((errno.EBADF, errno.EHOSTUNREACH, errno.ENOTCONN, errno.ETIMEDOUT))
+
+log = logging.getLogger("pyfork.error")
 
 
 class OfferedSocket:
@@ -68,8 +75,12 @@ class SocketExchange(WsgiExchange):
         super().serve()
 
     def log_failure(self) -> None:
-        if not (self._taken and _says_handled()):
+        error = sys.exception()
+        if not self._taken or error is None or not _ends_connection(error):
             super().log_failure()
+        elif not isinstance(error, StopIteration):
+            path = self.head.path.decode("latin-1")
+            log.debug("connection of %s %s ended: %r", self.head.method, path, error)
 
     def duplicate(self) -> socket.socket:
         """A socket of our own for the connection."""
@@ -124,6 +135,21 @@ def _shut_down(taken: socket.socket) -> None:
         taken.shutdown(socket.SHUT_RDWR)
 
 
-def _says_handled() -> bool:
-    """Whether the exception that is handled is gunicorn's sign for "nothing to send"."""
-    return isinstance(sys.exception(), StopIteration)
+def _ends_connection(error: BaseException) -> bool:
+    """Whether ``error`` tells that the connection that the application took has ended.
+
+    flask-sock raises StopIteration for "no response to send", as gunicorn expects; python-engineio
+    raises ConnectionError for the same, and a bare OSError where its client has gone.
+    """
+    if isinstance(error, ConnectionRefusedError):  # no accepted socket raises it
+        return False
+    if isinstance(error, OSError):
+        bare = type(error) is OSError and error.errno is None
+        return bare or isinstance(error, ConnectionError) or error.errno in _ENDED
+    return isinstance(error, (StopIteration, *_closed_by_library()))
+
+
+def _closed_by_library() -> tuple[type[BaseException], ...]:
+    """simple-websocket's ConnectionClosed, if the application has imported it."""
+    library = sys.modules.get("simple_websocket")
+    return () if library is None else (library.ConnectionClosed,)

@@ -22,9 +22,10 @@ from pyfork.http.exchange import APP_FAILURE, Exchange
 from pyfork.http.output import ClientGone, Output
 from pyfork.http.reader import Entry
 from pyfork.http.request import RequestHead
-from pyfork.http.response import REASONS, Response, ResponseError, as_bytes
+from pyfork.http.response import Response, ResponseError, as_bytes, join
 from pyfork.http.runner import Inline, Pool
 from pyfork.http.sendfile import BLOCK, FileReader, FileSender, FileWrapper, Region
+from pyfork.http.status_line import Statuses
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
 _NO_START = "the application returned without calling start_response"
-
 _NEWS = 1.0  # seconds between two signs of life while an application gives pieces
 
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -80,26 +80,6 @@ class WsgiGateway:
         self.new_sender: type[FileSender] | type[FileReader] = FileSender
         # What the engine makes for each request.
         self.exchange: Callable[[Connection, RequestHead], Exchange] = WsgiExchange
-
-
-class Statuses:
-    """Status texts of applications, read: the code, and the reason if it is not the usual one."""
-
-    _MOST = 64
-
-    def __init__(self) -> None:
-        self.known: dict[str, tuple[int, bytes | None]] = {}
-
-    def learn(self, status: str) -> tuple[int, bytes | None]:
-        """One that is not known. Raises ValueError."""
-        code, _, text = status.partition(" ")
-        if len(code) != 3 or not code.isdecimal():
-            raise ValueError(f"start_response: a status is like '200 OK', not {status!r}")
-        number, reason = int(code), text.encode("latin-1")
-        read = number, None if reason == REASONS.get(number) else reason
-        if len(self.known) < self._MOST:
-            self.known[status] = read
-        return read
 
 
 class WsgiExchange(Exchange):
@@ -345,7 +325,7 @@ class WsgiExchange(Exchange):
         """No more application code will run: send what is left."""
         try:
             if (whole := self.whole) is not None and self.code and not self.given_up:
-                data = whole[0] if len(whole) == 1 else _join(whole)
+                data = whole[0] if len(whole) == 1 else join(whole)
                 self.respond_whole(self.code, self.reason, self.headers, data)
                 return
             self.returned = True
@@ -418,11 +398,3 @@ class WsgiExchange(Exchange):
             self.finish()
         except ResponseError as short:
             self.refuse_response(short)
-
-
-def _join(pieces: list[bytes] | tuple[bytes, ...]) -> bytes:
-    """All of the content. Raises NotBytes."""
-    try:
-        return b"".join(pieces)
-    except TypeError:
-        return b"".join(map(as_bytes, pieces))

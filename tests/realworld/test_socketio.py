@@ -1,4 +1,4 @@
-"""Socket.IO with its own client: python-socketio on ASGI."""
+"""Socket.IO with its own client: python-socketio on ASGI, Flask-SocketIO in threading mode."""
 
 import gc
 from collections.abc import Iterator
@@ -68,9 +68,25 @@ def asgi() -> Subject:
     return Subject(app, (*UVICORN, app), visit, options=("-w", "1"))
 
 
+def threading() -> Subject:
+    """Each connection has a thread for as long as it lasts."""
+    app = f"{APPS}.flask_rooms"
+    return Subject(f"{app}:app", ("-m", app), visit, options=("-w", "1", "--threads", "80"))
+
+
 def test_python_socketio_after_an_upgrade(tmp_path: Path) -> None:
     prove_visit(replace(asgi(), visit=visit_by_upgrade), "asgi", tmp_path)
 
 
 def test_python_socketio(tmp_path: Path) -> None:
     prove_life(asgi(), "asgi", tmp_path)
+
+
+def test_flask_socketio_after_an_upgrade(tmp_path: Path) -> None:
+    pytest.importorskip("flask_socketio")
+    prove_visit(replace(threading(), visit=visit_by_upgrade), "thread", tmp_path)
+
+
+def test_flask_socketio(tmp_path: Path) -> None:
+    pytest.importorskip("flask_socketio")
+    prove_life(threading(), "thread", tmp_path)

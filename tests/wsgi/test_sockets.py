@@ -1,5 +1,6 @@
 """passenger#2571, waitress#470: WebSockets in threads, by the connection's own socket."""
 
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.server import Server, exchange
+from tests.wsgi.taken import ENDS, FAILURES
 
 
 @pytest.fixture(params=["uvloop", "asyncio"])
@@ -76,3 +78,18 @@ def test_what_only_asks_takes_nothing(server: Server) -> None:
     assert late.startswith(b"begun the connection cannot be taken")
     assert exchange(connection, "GET", "/").body == b"index"
     connection.close()
+
+
+def test_the_end_of_a_taken_connection_is_no_failure(tmp_path: Path) -> None:
+    """python-engineio's WebSockets and simple-websocket end by an exception."""
+    options = ("--threads", "2", "-w", "1", "--log-level", "debug")
+    with Server("tests.wsgi.taken:app", *options, directory=tmp_path) as server:
+        for path in (*ENDS, *FAILURES):
+            assert server.get(path).status == 204
+        assert server.get("/not-taken").status == 500
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+    failed = re.findall(r"\[ERROR\].* error in the application at GET (\S+)", server.log)
+    assert sorted(failed) == sorted([*FAILURES, "/not-taken"])
+    ended = re.findall(r"\[DEBUG\].* connection of GET (\S+) ended: ", server.log)
+    assert sorted(ended) == sorted(ENDS.keys() - {"/stop-iteration"})
