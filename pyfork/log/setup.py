@@ -16,6 +16,7 @@ from pyfork.config.runtime import wants_colour
 from pyfork.config.settings import Config
 from pyfork.errors import ConfigError
 from pyfork.log.deferred import Deferred
+from pyfork.log.libraries import Applications
 from pyfork.log.lines import LineFormatter
 from pyfork.log.sink import PATIENCE, Sink, SinkHandler
 from pyfork.record import record
@@ -24,6 +25,7 @@ ERROR = "pyfork.error"
 ACCESS = "pyfork.access"
 
 _OURS = ("pyfork", ERROR, ACCESS, "uvicorn", "uvicorn.error", "uvicorn.asgi")
+_OTHERS = ("gunicorn.error", "gunicorn.access")  # an application's alone: we say nothing there
 _NEVER = logging.CRITICAL + 1
 
 HANDLERS_LIMIT = 0.5  # seconds that the operator's handlers have at the end of a process
@@ -84,7 +86,7 @@ def configure(config: Config) -> None:
     error, access = _open_sinks(config)
     identity = current_identity()
     logging.getLogger(ACCESS).addFilter(identity)
-    before = [_Saved.bare(logging.getLogger(name)) for name in _OURS]
+    before = [_Saved.bare(logging.getLogger(name)) for name in _OURS + _OTHERS]
     if _is_external(config):
         _load_external(config, before)
     if error is not None:
@@ -92,10 +94,14 @@ def configure(config: Config) -> None:
         handler = _attach("pyfork", error, LineFormatter(), identity, level)
         if on_terminal(config):
             _make_pleasant(handler, config)
-        # Its classes run in our workers; what they have to say below a warning, we say ourselves.
-        _attach("uvicorn", error, LineFormatter(), identity, max(level, logging.WARNING))
+        handler = _attach("uvicorn", error, LineFormatter(), identity, level)
+        handler.addFilter(Applications())
+        _attach("gunicorn.error", error, LineFormatter(), identity, level)
+        if access is None:
+            _attach("gunicorn.access", error, LineFormatter(), identity, level)
     if access is not None:
         _attach(ACCESS, access, logging.Formatter("%(message)s"), identity, logging.INFO)
+        _attach("gunicorn.access", access, LineFormatter("{message}"), identity, logging.INFO)
     elif not _is_external(config):
         logging.getLogger(ACCESS).setLevel(_NEVER)
     identity.defer(Deferred() if _is_external(config) else None)
@@ -127,7 +133,7 @@ def _limit_waits() -> None:
 
 def sinks() -> list[Sink]:
     """What this process logs into."""
-    handlers = (each for name in _OURS for each in logging.getLogger(name).handlers)
+    handlers = (each for name in _OURS + _OTHERS for each in logging.getLogger(name).handlers)
     found = [handler.sink for handler in handlers if isinstance(handler, SinkHandler)]
     if (deferred := current_identity().deferred) and deferred.forward is not None:
         found.append(deferred.forward)
@@ -170,7 +176,7 @@ def current_identity() -> Identity:
 
 def reclaim() -> None:
     """Enable our loggers again: an application's logging set-up disables what it does not name."""
-    for name in _OURS:
+    for name in _OURS + _OTHERS:
         logging.getLogger(name).disabled = False
 
 

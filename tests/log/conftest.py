@@ -18,7 +18,14 @@ def restored_logging() -> Iterator[None]:
         logging.getLogger(name).filters.clear()
     yield
     setup.configure(Config())
-    for name in ("pyfork", setup.ERROR, setup.ACCESS, "uvicorn"):
+    for name in (
+        "pyfork",
+        setup.ERROR,
+        setup.ACCESS,
+        "uvicorn",
+        "gunicorn.error",
+        "gunicorn.access",
+    ):
         logger = logging.getLogger(name)
         logger.filters.clear()
         for handler in logger.handlers[:]:

@@ -69,11 +69,47 @@ def test_level(tmp_path: Path) -> None:
 
 
 def test_uvicorn_speaks_up_only_to_warn(tmp_path: Path) -> None:
+    import uvicorn.config
+
     path = to_file(tmp_path)
-    logging.getLogger("uvicorn.error").info("Started server process")
-    logging.getLogger("uvicorn.error").error("lifespan failed")
-    assert path.read_text().endswith("[ERROR] lifespan failed\n")
+    server = logging.getLogger("uvicorn.error")
+    for level, text in ((logging.INFO, "Started server process"), (logging.ERROR, "it failed")):
+        source = uvicorn.config.__file__
+        server.handle(server.makeRecord("uvicorn.error", level, source, 1, text, (), None))
+    assert path.read_text().endswith("[ERROR] it failed\n")
     assert path.read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["gunicorn.error", "gunicorn.access", "uvicorn.error", "uvicorn", "uvicorn.access"]
+)
+def test_what_an_application_tells_another_server(name: str, tmp_path: Path) -> None:
+    path = to_file(tmp_path)
+    setup.identify("worker", 0, 1)
+    logging.getLogger(name).info("from the application")
+    logging.getLogger(name).debug("more")
+    assert path.read_text().endswith("[INFO] [worker 0 gen 1] from the application\n")
+    assert path.read_text().count("\n") == 1
+
+
+def test_flask_with_the_handlers_of_gunicorn(tmp_path: Path) -> None:
+    """pallets/flask#2698: the level has to be told apart from NOTSET, and the handlers be there."""
+    path = to_file(tmp_path)
+    error = logging.getLogger("gunicorn.error")
+    app = logging.Logger("app", error.level)
+    app.handlers = error.handlers
+    app.info("hello\n[forged]")
+    assert path.read_text().endswith("[INFO] hello\n  [forged]\n")
+    to_file(tmp_path, log_level="warning")
+    assert logging.getLogger("gunicorn.error").level == logging.WARNING
+
+
+def test_what_an_application_adds_to_the_access_log(tmp_path: Path) -> None:
+    access = tmp_path / "access.log"
+    path = to_file(tmp_path, access_logfile=str(access))
+    logging.getLogger("gunicorn.access").info("GET /job\nforged")
+    assert access.read_text() == "GET /job\n  forged\n"
+    assert path.read_text() == ""
 
 
 def test_control_characters_are_shown(tmp_path: Path) -> None:
