@@ -1,38 +1,41 @@
-"""Environment files: NAME=VALUE in each line, as ``docker --env-file`` and uvicorn read them.
+"""Environment files, as python-dotenv reads them: `${NAME}`, escapes, values of several lines.
 
-Empty lines and comments are skipped, ``export`` may stand in front, quotes around a value go.
-Nothing is expanded.
+`${NAME}` is a variable that stands above it in the file, else one of the environment.
 """
 
-import re
+from io import StringIO
+
+from dotenv import dotenv_values
+from dotenv.parser import Binding, parse_stream
 
 from pyfork.errors import ConfigError
-
-_LINE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
-_QUOTED = re.compile(r"""(["'])(.*)\1\s*(?:#.*)?""")
-_COMMENT = re.compile(r"(?:^|\s)#.*")
 
 
 def variables(path: str, origin: str) -> tuple[tuple[str, str], ...]:
     """The variables of a file, in order. Raises ConfigError; ``origin`` is put before it."""
     try:
-        with open(path) as file:
-            lines = file.read().splitlines()
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"{origin}: {path} cannot be read: {why}") from None
-    found = []
-    for number, line in enumerate(map(str.strip, lines), 1):
-        if not line or line.startswith("#"):
-            continue
-        match = _LINE.fullmatch(line)
-        if match is None:
-            raise ConfigError(f"{origin}: {path}, line {number}: it is not NAME=VALUE")
-        found.append((match[1], _value(match[2])))
-    return tuple(found)
+    for binding in parse_stream(StringIO(text)):  # dotenv_values() passes over what is wrong
+        if not _is_usable(binding):
+            line = _line(binding)
+            raise ConfigError(f"{origin}: {path}, line {line}: it is not NAME=VALUE")
+    found = dotenv_values(stream=StringIO(text))
+    return tuple((name, value or "") for name, value in found.items())
 
 
-def _value(text: str) -> str:
-    if quoted := _QUOTED.fullmatch(text):
-        return quoted[2]
-    return _COMMENT.sub("", text).rstrip()
+def _is_usable(binding: Binding) -> bool:
+    """It is empty, a comment, or a variable that an environment can have."""
+    if binding.error or binding.key is None:
+        return not binding.error
+    name, value = binding.key, binding.value
+    return value is not None and "=" not in name and "\0" not in name + value
+
+
+def _line(binding: Binding) -> int:
+    """The number of its first line that is not empty."""
+    text = binding.original.string
+    return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")

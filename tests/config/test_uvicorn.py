@@ -169,8 +169,47 @@ def test_a_file_of_variables(directory: Path) -> None:
         ("E", ""),
         ("A", "2"),
     )
-    (directory / "env").write_text("A=1\nB\n")
-    with pytest.raises(ConfigError, match="env, line 2: it is not NAME=VALUE"):
-        understood(directory, "--env-file", "env")
     with pytest.raises(ConfigError, match="none cannot be read"):
         understood(directory, "--env-file", "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("A=1\nB\n", 2),
+        ("# no\n\n\nA='x\n\nB=2\n", 4),
+        ("A=1\n=3\n", 2),
+        ("A='x'y\n", 1),
+        ("'A=b'=1\n", 1),
+        ("A=1\n\n\nB=a\0b\n", 4),
+    ],
+)
+def test_a_line_that_is_no_variable(text: str, line: int, directory: Path) -> None:
+    """python-dotenv alone would pass over it."""
+    (directory / "env").write_text(text)
+    with pytest.raises(ConfigError, match=f"env, line {line}: it is not NAME=VALUE"):
+        understood(directory, "--env-file", "env")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("A=1\nB=${A}2\n", {"A": "1", "B": "12"}),
+        ("B=${OUTSIDE}/${NOWHERE:-else}\n", {"B": "out/else"}),
+        ("B='${OUTSIDE}'\n", {"B": "out"}),
+        ("B=$OUTSIDE\n", {"B": "$OUTSIDE"}),
+        ("OUTSIDE=in\nB=${OUTSIDE}\n", {"OUTSIDE": "in", "B": "in"}),
+        ('B="a\\tb\\n\\"c\\""\n', {"B": 'a\tb\n"c"'}),
+        ("B='a\\tb\\'s'\n", {"B": "a\\tb's"}),
+        ('KEY="-----BEGIN\nabc\n-----END"\nB=2\n', {"KEY": "-----BEGIN\nabc\n-----END", "B": "2"}),
+        ("\ufeffA=\u00e9\r\nB=2\r\n", {"A": "\u00e9", "B": "2"}),
+    ],
+)
+def test_a_file_of_variables_as_python_dotenv_reads_it(
+    text: str, found: dict[str, str], directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kludex/uvicorn#470"""
+    monkeypatch.setenv("OUTSIDE", "out")
+    (directory / "env").write_bytes(text.encode())
+    loaded = understood(directory, "--env-file", "env")
+    assert dict(loaded.config.env) == found

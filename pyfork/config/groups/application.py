@@ -62,6 +62,7 @@ class ApplicationSettings:
         None,
         optional(PATH),
         flags="--env-file",
-        help="Set the environment variables that this file has for the application, NAME=VALUE "
-        "in each line; --env outranks them.",
+        help="Set the environment variables that this file has for the application, as "
+        "python-dotenv reads it: NAME=VALUE in each line, ${NAME}, quotes, escapes; --env outranks "
+        "them.",
     )
