@@ -18,6 +18,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from pyfork.config.greenlets import patched_by
 from pyfork.config.settings import SETTINGS
 from pyfork.config.sources import File, Given, suggestion
 from pyfork.config.values import octal
@@ -48,6 +49,7 @@ def read(name: str, directory: str) -> File:
     began = time.monotonic()
     try:
         found = _sort(name, _run(name, directory))
+        _refuse_greenlets(name)
     except ConfigError:
         sys.modules.clear()
         sys.modules.update(before)
@@ -55,6 +57,16 @@ def read(name: str, directory: str) -> File:
     if (took := time.monotonic() - began) > SLOW:
         log.warning("%s took %.1f s to run, in which the arbiter did nothing else", name, took)
     return found
+
+
+def _refuse_greenlets(name: str) -> None:
+    """Raises ConfigError: the file has patched the arbiter, and so each worker."""
+    if library := patched_by():
+        raise ConfigError(
+            f"{name}: it patches Python with {library}, and no worker class here runs greenlets: "
+            "leave that out and use -k thread; restart pyfork if this is a reload, since its "
+            "process is patched"
+        )
 
 
 def _run(name: str, directory: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 import signal
 from importlib import import_module
 
+from pyfork.config.greenlets import patched_by
 from pyfork.config.settings import Config
 from pyfork.errors import BootError, ExitStatus, HookError
 from pyfork.ipc.birth import Birth
@@ -35,7 +36,7 @@ def main(birth: Birth) -> int:
         try:
             return _serve(birth)
         except BootError as error:
-            if not birth.config.reload:
+            if not birth.config.reload or patched_by():  # no class of ours runs in what is patched
                 raise
             wrong = error
         from pyfork.dev.stand_in import stand_in
@@ -68,11 +69,24 @@ def _serve(birth: Birth) -> int:
     """Load the application, and serve it to the end."""
     with ends_with(birth.channel.fileno()):
         app = load_app(birth.config)
+    _refuse_greenlets(birth.config)
     if birth.face is not None:
         app = hooks.loaded(birth.face, app)
     worker = worker_class(birth.config, app)(birth, app)
     logs.reclaim()
     return worker.run()
+
+
+def _refuse_greenlets(config: Config) -> None:
+    """Raises BootError: the application is patched, and the class does not expect that."""
+    library = patched_by()
+    if library and (config.worker_class in CLASSES or config.worker_class == "auto"):
+        raise BootError(
+            f"{config.app} is patched by {library}, and no worker class here runs greenlets: leave "
+            f"its monkey patching out and use -k thread, with as many --threads as requests wait "
+            f"at a time (32, say); or start a program with {library}'s own server: "
+            "pyfork run server.py"
+        )
 
 
 def load_app(config: Config) -> App:
