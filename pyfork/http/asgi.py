@@ -15,7 +15,7 @@ import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyfork.http.body import keep
 from pyfork.http.exchange import APP_FAILURE, Exchange
@@ -52,6 +52,19 @@ class ClientDisconnected(OSError):
     """Raised by ``send`` when the client left more than `DROPPING` seconds ago."""
 
 
+class Running(Protocol):
+    """One call of the application: of a request, or of a WebSocket."""
+
+    async def run(self) -> None:
+        """Run the application: one task."""
+
+    def end_unattended(self) -> None:
+        """In a drain: end it if it works for nobody, and does not know."""
+
+    def cancel(self) -> None:
+        """End it: the drain is over."""
+
+
 class AsgiGateway:
     """What all requests of one worker share: the application and the lifespan's state."""
 
@@ -71,13 +84,13 @@ class AsgiGateway:
         self.context = contextvars.copy_context()  # what each request begins with
         self.entry: Entry | None = None
         # Those that run: the loop itself keeps no strong reference.
-        self.tasks: dict[asyncio.Task[None], AsgiExchange] = {}
+        self.tasks: dict[asyncio.Task[None], Running] = {}
         # What the engine makes for each request.
         self.exchange: Callable[[Connection, RequestHead], Exchange] = type(
             "AsgiExchange", (AsgiExchange,), {"gateway": self}
         )
 
-    def spawn(self, exchange: "AsgiExchange") -> "asyncio.Task[None] | None":
+    def spawn(self, exchange: Running) -> "asyncio.Task[None] | None":
         """Run the application for ``exchange``, at once where Python can. None if it is done."""
         # What runs now may be the end of another request, in that one's context.
         context = self.context.copy()
@@ -221,7 +234,7 @@ class AsgiExchange(Exchange):
         except APP_FAILURE as error:
             if isinstance(error, GeneratorExit) and self._closed():
                 raise
-            if not (self._is_ours(error) or (self.gone and _is_about_the_client(error))):
+            if not (self._is_ours(error) or (self.gone and is_about_the_client(error))):
                 self.log_failure()
             self.fail()
         else:
@@ -344,13 +357,13 @@ class AsgiExchange(Exchange):
             self.news.set()
 
 
-def _is_about_the_client(error: BaseException) -> bool:
+def is_about_the_client(error: BaseException) -> bool:
     """Whether ``error`` came from a client that went away, through however many frameworks."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ClientDisconnected):
             return True
-        if isinstance(seen, BaseExceptionGroup) and all(map(_is_about_the_client, seen.exceptions)):
+        if isinstance(seen, BaseExceptionGroup) and all(map(is_about_the_client, seen.exceptions)):
             return True
         seen = seen.__cause__ or seen.__context__
     return False

@@ -1,7 +1,5 @@
 """The gateways of a worker that speaks TLS: they tell applications who the client is."""
 
-from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyfork.http.asgi import AsgiApp, AsgiGateway
@@ -10,11 +8,9 @@ from pyfork.http.request import FieldBlock, RequestHead
 from pyfork.http.scope import Scope, Scopes
 from pyfork.http.sendfile import FileReader
 from pyfork.http.tls_connection import TlsConnection
-from pyfork.http.websocket import WebSockets
 from pyfork.http.wsgi import WsgiApp, WsgiGateway
 
 if TYPE_CHECKING:
-    from pyfork.http.connection import Connection
     from pyfork.http.link import Link
     from pyfork.http.runner import Inline
 
@@ -74,16 +70,3 @@ class TlsAsgiGateway(AsgiGateway):
     ) -> None:
         super().__init__(app, root_path=root_path, state=state, **options)
         self.scopes = TlsScopes(root_path=root_path, state=state)
-
-
-class TlsWebSockets(WebSockets):
-    """The extension ``tls`` in the scope of every WebSocket, too."""
-
-    def app_for(self, connection: "Connection", app: AsgiApp) -> AsgiApp:
-        assert isinstance(connection, TlsConnection)
-        return partial(_told, app, connection.extension)
-
-
-async def _told(app: AsgiApp, about: Mapping[str, Any], scope: Scope, *channel: Any) -> None:
-    scope["extensions"]["tls"] = dict(about)
-    await app(scope, *channel)

@@ -1,4 +1,4 @@
-"""The `asgi` worker: pyfork's engine for HTTP and lifespan, uvicorn's classes for WebSocket."""
+"""The `asgi` worker: HTTP, WebSocket and lifespan by pyfork's engine."""
 
 import logging
 from typing import Any
@@ -22,22 +22,18 @@ class AsgiWorker(EngineWorker):
         super().__init__(birth, app)
         self.state: dict[str, Any] = {}  # the lifespan's, copied into each scope
         self._lifespan: Lifespan | None = None
-        new_gateway, new_websockets = self._speaks()
-        self.gateway = new_gateway(
+        self.gateway = self._gateway_class()(
             app.callable, loop=self.loop, root_path=self.config.root_path, state=self.state
         )
-        self.websockets = new_websockets(
-            self.config, app.callable, self.state, lambda change: self.engine.count(change)
-        )
+        self.websockets = WebSockets(self.gateway, lambda change: self.engine.count(change))
         self.equip(self.gateway, upgrade=self.websockets.take if self.config.ws != "none" else None)
 
-    def _speaks(self) -> tuple[type[AsgiGateway], type[WebSockets]]:
-        """What takes HTTP and what takes WebSockets, in plain or with TLS."""
+    def _gateway_class(self) -> type[AsgiGateway]:
         if self.birth.tls is None:
-            return AsgiGateway, WebSockets
-        from pyfork.http.tls_gateways import TlsAsgiGateway, TlsWebSockets
+            return AsgiGateway
+        from pyfork.http.tls_gateways import TlsAsgiGateway
 
-        return TlsAsgiGateway, TlsWebSockets
+        return TlsAsgiGateway
 
     async def boot(self) -> None:
         """Run the lifespan's startup. Raises BootError if the application says that it failed."""
@@ -54,7 +50,7 @@ class AsgiWorker(EngineWorker):
             await self._lifespan.shutdown()
 
     async def drain(self) -> None:
-        self.websockets.shutdown()
+        self.websockets.drain()
         self.gateway.drain()
         await super().drain()
         await self._finish_tasks()

@@ -1,15 +1,18 @@
-"""A WebSocket whose handshake a drain interrupts."""
+"""WebSockets in a drain: they are closed with 1012, and every client gets to read that."""
 
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from tests.server import PATIENCE, Server
+from tests.serving.frames import CLOSE as CLOSING
+from tests.serving.frames import PING, TEXT, Frame, FrameWire, frame
 
 APP = """
 import asyncio, os
@@ -101,3 +104,82 @@ def test_a_client_that_closes_at_this_moment_does_not_end_the_worker(tmp_path: P
                 pass
         server.until(lambda: not worker.is_running(), "the first worker has left")
     assert "CRITICAL" not in server.log
+
+
+KINDS = "tests.apps.websocket_kinds:app"
+RESTART = (1012).to_bytes(2)
+DRAINS = pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+
+
+@DRAINS
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_close_waits_for_the_clients_close_frame(
+    tmp_path: Path, number: signal.Signals, loop: str
+) -> None:
+    """What the client sent before it read the close does not turn it into a reset, and is read."""
+    with (
+        Server(KINDS, "--loop", loop, directory=tmp_path) as server,
+        FrameWire(server.port) as wire,
+    ):
+        wire.open("/echo")
+        wire.send(frame(TEXT, b"hello"))
+        assert wire.read_frame() == Frame(TEXT, b"hello")
+        (worker,) = server.workers()
+        server.signal(number)
+        assert wire.read_frame() == Frame(CLOSING, RESTART)
+        for _ in range(100):
+            wire.send(frame(TEXT, b"crossing") + frame(PING, b"p"))
+        assert worker.is_running()
+        wire.send(frame(CLOSING, RESTART))
+        pongs = 0
+        while wire.stream.peek(1):
+            assert wire.read_frame() == Frame(10, b"p")
+            pongs += 1
+        assert pongs == 100
+        server.until(lambda: not worker.is_running(), "the worker has left")
+    assert "ERROR" not in server.log
+
+
+def test_a_client_that_does_not_answer_is_left(tmp_path: Path) -> None:
+    """Within the grace, and without a reset: the close frame is there to be read."""
+    with Server(KINDS, directory=tmp_path) as server, FrameWire(server.port) as wire:
+        wire.open("/echo")
+        (worker,) = server.workers()
+        server.signal(signal.SIGHUP)
+        server.until(lambda: not worker.is_running(), "the worker has left")
+        assert wire.read_frame() == Frame(CLOSING, RESTART)
+        assert wire.is_at_end()
+
+
+def told_while_talking(client: ClientConnection) -> int:
+    """The code of the close frame that ends a conversation."""
+    try:
+        while True:
+            client.send("more")
+            client.recv(PATIENCE)
+    except ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd is not None else 1006
+
+
+@DRAINS
+@pytest.mark.parametrize("kind", ["starlette_echo", "starlette_tick", "tick", "echo"])
+def test_an_application_that_goes_on_sending_is_no_error(
+    tmp_path: Path, number: signal.Signals, kind: str
+) -> None:
+    """Nor one that leaves Starlette's WebSocketDisconnect to the server."""
+    with Server(KINDS, directory=tmp_path) as server:
+        (worker,) = server.workers()
+        url = f"ws://127.0.0.1:{server.port}/{kind}"
+        with ExitStack() as stack:
+            clients = [
+                stack.enter_context(connect(url, open_timeout=PATIENCE, proxy=None))
+                for _ in range(5)
+            ]
+            for client in clients:
+                client.send("hello")
+                assert client.recv(PATIENCE) in ("hello", "tick")
+            server.signal(number)
+            assert [told_while_talking(client) for client in clients] == [1012] * 5
+        server.until(lambda: not worker.is_running(), "the worker has left")
+        levels = [line.split("] [")[2] for line in server.log.splitlines() if "] [" in line]
+        assert set(levels) == {"INFO"}, server.log
