@@ -19,7 +19,7 @@ from functools import partial
 from typing import Protocol
 
 from pyfork.ipc.channel import Channel
-from pyfork.ipc.scoreboard import Line
+from pyfork.ipc.scoreboard import Accepting, Line
 from pyfork.ipc.tray import Tray
 from pyfork.ipc.wires import Wires
 
@@ -253,7 +253,8 @@ class RoundRobin:
         return sorted(free, key=lambda member: (member.slot <= self._last_slot, member.slot))
 
     def _is_free(self, member: Taker) -> bool:
-        return bool(member.line.accepting) and self._load[member.worker] < self._room(member)
+        freely = member.line.accepting == Accepting.FREELY
+        return freely and self._load[member.worker] < self._room(member)
 
     def _room(self, member: Taker) -> int:
         """How many connections may lie with it."""

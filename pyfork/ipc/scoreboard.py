@@ -55,6 +55,14 @@ class State(IntEnum):
     DRAINING = 3
 
 
+class Accepting(IntEnum):
+    """Whether a worker would take one connection more."""
+
+    NO = 0
+    FREELY = 1  # and serve it at once
+    ON_CREDIT = 2  # as a peer of the connections whose requests wait
+
+
 class Scoreboard:
     """``lines`` lines, shared with every process forked after this. Unused pages cost nothing.
 
@@ -145,7 +153,7 @@ class Line:
     requests = _number(REQUESTS, "Requests answered since birth.")
     busy_since = _time(BUSY_SINCE, "When the oldest running request began, if there is one.")
     deadline = _time(DEADLINE, "The worker promises to move this before it passes; 0 = no promise.")
-    accepting = _number(ACCEPTING, "1 while it accepts connections, and would take one more.")
+    accepting = _number(ACCEPTING, "An `Accepting`: whether it would take one connection more.")
     accepted = _number(ACCEPTED, "Connections that it has accepted since birth.")
 
     idle_closed = _number(IDLE_CLOSED, "Idle connections closed to make room, since birth.")

@@ -3,6 +3,11 @@
 One at a time, because a worker that empties the kernel's queue at once takes what the others
 would have been free to serve; a worker without others takes some more. Where there is a `Gate`, it
 may leave even that one to another.
+
+Under saturation a new connection is a peer of the kept ones, whose requests never end. Where all
+threads are busy, one connection may be accepted for each request that ends (a credit), and its
+request waits behind those that wait already. Where the application runs in the loop's thread, a
+turn runs one request of each connection: as many connections may be accepted in it.
 """
 
 import asyncio
@@ -12,7 +17,7 @@ import socket
 from collections.abc import Callable, Coroutine, Iterable
 from typing import cast
 
-from pyfork.ipc.scoreboard import ACCEPTED, ACCEPTING, Line
+from pyfork.ipc.scoreboard import ACCEPTED, ACCEPTING, REQUESTS, Accepting, Line
 from pyfork.ipc.tray import Source
 from pyfork.net.client import Accepted, Client, ClientSocket, Listening
 from pyfork.worker.gate import MOMENT, Gate
@@ -34,7 +39,7 @@ _RETRY = 0.05  # seconds until another client may have left
 
 _FULL = "as many connections as --worker-connections allows"
 
-BATCH = 16  # connections accepted in one turn where nobody else could
+BATCH = 16  # connections accepted in one turn, at most
 
 
 class Acceptor:
@@ -73,11 +78,16 @@ class Acceptor:
         self._count = count
         self._gate = gate
         self._alone = alone
-        self._batch = range(BATCH if alone else 1)
+        self.inline = True  # application code runs in the loop's thread
+        self._answered = 0  # requests of this worker, when it looked last
         self._is_full = is_full
         self._make_room = make_room
         self._left_to_others = False  # a client for whom there was no room
         self._reasons: set[str] = {"not started"}  # why nothing is accepted now
+        self._saturated = False  # a request that came now would have to wait
+        self._credit = 0  # connections that may be accepted nevertheless
+        self._most_credit = 0
+        self._no_room = False  # as many connections as may be, and none idles
         self._giving_way = False  # nothing is accepted for a moment: others have fewer
         self._watching = False  # the listeners are readers of the loop
         self._opening = 0  # connections that were accepted and have no protocol yet
@@ -149,7 +159,6 @@ class Acceptor:
     def pause(self, reason: str) -> None:
         """Accept nothing until `resume` is called with the same reason."""
         self._reasons.add(reason)
-        self._cells[ACCEPTING] = 0
         self._update()
 
     def resume(self, reason: str) -> None:
@@ -158,14 +167,43 @@ class Acceptor:
             return
         self._reasons.discard(reason)
         if not self._reasons:
-            self._cells[ACCEPTING] = 1
-            self._update()
-            if self._finished is not None:
-                self._loop.call_soon(self._empty_queues)
+            self._go_on()
+
+    def saturate(self, most: int) -> None:
+        """Accept on credit only (`add_credit`), at most ``most`` connections at once."""
+        self._saturated = True
+        self._credit, self._most_credit = 0, most
+        self._update()
+
+    def add_credit(self) -> None:
+        """While saturated: a request has ended, and another one that waited has begun."""
+        if self._credit < self._most_credit:
+            self._credit += 1
+            if self._credit == 1:
+                self._go_on()
+
+    def desaturate(self) -> None:
+        """Accept freely: a request that came now would begin at once."""
+        self._saturated = False
+        self._go_on()
+
+    @property
+    def _holds_back(self) -> bool:
+        """Whether nothing is accepted now."""
+        return bool(self._reasons) or (self._saturated and self._credit <= 0)
+
+    def _go_on(self) -> None:
+        self._update()
+        if self._finished is not None:
+            self._loop.call_soon(self._empty_queues)
 
     def _update(self) -> None:
-        """Let the loop watch the listeners, or not."""
-        self._watch(not self._reasons and not self._giving_way and self._finished is None)
+        """Tell the other workers, and let the loop watch the listeners, or not."""
+        if self._holds_back or self._no_room:
+            self._cells[ACCEPTING] = Accepting.NO
+        else:
+            self._cells[ACCEPTING] = Accepting.ON_CREDIT if self._saturated else Accepting.FREELY
+        self._watch(not self._holds_back and not self._giving_way and self._finished is None)
 
     def _watch(self, watching: bool, /) -> None:
         if watching == self._watching:
@@ -179,17 +217,35 @@ class Acceptor:
 
     def _readable(self, listener: Listening | Source) -> None:
         """Accept, or leave it to those who have fewer connections, for a moment."""
-        if self._reasons:  # since this turn of the loop began
+        if self._holds_back:  # since this turn of the loop began
             return
         if self._is_full():
             self._full()
             return
-        if self._gate is None or not self._gate.gives_way():
-            for _ in self._batch:
-                if self._reasons or self._is_full() or not self._accept(listener):
-                    break
-        else:
-            self._give_way(MOMENT)
+        gate, ran = self._gate, self._ran()
+        share = BATCH if self._alone or self._saturated else max(1, ran)
+        for _ in range(share):
+            if self._holds_back or self._is_full():
+                break
+            if gate is not None and gate.gives_way(saturated=self._saturated, more=ran):
+                if not ran:  # else the next turn is late enough
+                    self._give_way(MOMENT)
+                break
+            if not self._accept(listener):
+                break
+
+    def _ran(self) -> int:
+        """How many requests ran in this turn while nobody could have accepted, BATCH at most.
+
+        Counted since the last look; 0 where they run in threads, and where another worker is free.
+        """
+        answered = self._cells[REQUESTS]
+        since, self._answered = answered - self._answered, answered
+        if since < 2 or not self.inline:
+            return 0
+        if self._gate is not None and self._gate.others_are_free():
+            return 0
+        return min(since, BATCH)
 
     def _full(self) -> None:
         """A client waits, and there is no room: another worker has some, or some is made."""
@@ -199,7 +255,7 @@ class Acceptor:
         elif self._make_room(_FULL):
             self._give_way(0.0)
         else:
-            self._cells[ACCEPTING] = 0
+            self._no_room = True
             self._give_way(_RETRY)
 
     def _give_way(self, seconds: float) -> None:
@@ -211,19 +267,18 @@ class Acceptor:
 
     def _look_again(self) -> None:
         """What nobody took is there still, and makes a listener readable again."""
-        self._giving_way = False
-        self._cells[ACCEPTING] = not self._reasons
+        self._giving_way = self._no_room = False
         self._update()
 
     def _empty_queues(self) -> None:
         """One from each queue a turn; what was accepted is served in between."""
-        if self._reasons or self._finished is None:
+        if self._holds_back or self._finished is None:
             return
         if self._is_full():
             wait = 0.0 if self._make_room(_FULL) else _RETRY
             self._loop.call_later(wait, self._empty_queues)
             return
-        accepted = [not self._reasons and self._accept_owed(each) for each in self._listeners]
+        accepted = [not self._holds_back and self._accept_owed(each) for each in self._listeners]
         if any(accepted):
             self._loop.call_soon(self._empty_queues)
         elif not self._reasons:
@@ -252,6 +307,10 @@ class Acceptor:
         self._left_to_others = False
         self._count(1)
         self._cells[ACCEPTED] += 1
+        if self._saturated:
+            self._credit -= 1
+            if not self._credit:
+                self._update()
         self._open(client)
         return True
 

@@ -1,4 +1,7 @@
-"""The gate of ``least``: who has more connections than another leaves the next one to it.
+"""The gate of a shared listener: a worker leaves the next connection to others.
+
+Under ``least`` a worker that has more connections than another one leaves it to that. Under every
+policy a saturated worker leaves it to workers that could serve it at once.
 
 A worker that gives way looks again after a moment. One that was given way to and accepted nothing,
 some moments running, is asleep (blocked, stopped, dead and not buried yet): nobody waits for it
@@ -13,7 +16,16 @@ Rules: reads the scoreboard and the clock, and decides; no timer, no socket.
 import time
 from collections.abc import Callable
 
-from pyfork.ipc.scoreboard import ACCEPTED, ACCEPTING, CONNECTIONS, Line, Scoreboard
+from pyfork.ipc.scoreboard import (
+    ACCEPTED,
+    ACCEPTING,
+    BEGUN,
+    CONNECTIONS,
+    REQUESTS,
+    Accepting,
+    Line,
+    Scoreboard,
+)
 
 MOMENT = 0.001  # seconds: time enough for a worker that is free, on a machine that is
 PATIENCE = 4  # moments; on a busy machine a free worker may need that long to have its turn
@@ -24,9 +36,17 @@ class Gate:
     """One worker's view of the others."""
 
     def __init__(
-        self, scoreboard: Scoreboard, line: Line, clock: Callable[[], float] = time.monotonic
+        self,
+        scoreboard: Scoreboard,
+        line: Line,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        fewest: bool = True,
     ) -> None:
+        """``clock`` tells monotonic seconds. ``fewest``: connections are compared, as ``least``
+        does."""
         self._scoreboard = scoreboard
+        self._fewest = fewest
         self._clock = clock
         self._own = line.cells
         # By line: how many connections it had accepted when way was given to it, and how often
@@ -37,20 +57,29 @@ class Gate:
         self._looked = 0.0
         self._coming_and_going = 0
 
-    def gives_way(self) -> bool:
-        """Whether to leave a connection that is there to others, for a moment."""
+    def gives_way(self, *, saturated: bool = False, more: int = 0) -> bool:
+        """Whether to leave a connection that is there to others, for a moment.
+
+        ``saturated``: its request would have to wait in this worker. ``more``: how many
+        connections more than others this worker may have.
+        """
         own = self._own[CONNECTIONS]
         board = self._scoreboard
-        if not own or board.span == 1:
+        if board.span == 1 or not (saturated or (own and self._fewest)):
             return False
-        burden = own - self._passing(self._own[ACCEPTED] - own)
+        burden = own - self._passing(self._own[ACCEPTED] - own) - more
         counts = board.column(CONNECTIONS)
-        if burden <= min(counts):
+        if burden <= min(counts) and not saturated:
             return False
         accepting, accepted = board.column(ACCEPTING), board.column(ACCEPTED)
         waits = False
         for index, connections in enumerate(counts):
-            if connections < burden and accepting[index]:
+            fewer = self._fewest and connections < burden
+            if accepting[index] == Accepting.FREELY:
+                better = saturated or fewer
+            else:
+                better = saturated and fewer and accepting[index] == Accepting.ON_CREDIT
+            if better:
                 before, times = self._given.get(index, (-1, 0))
                 if before != accepted[index]:
                     times = 0
@@ -58,6 +87,17 @@ class Gate:
                     self._given[index] = accepted[index], times + 1
                     waits = True
         return waits
+
+    def others_are_free(self) -> bool:
+        """Whether another worker accepts freely and has no request in its application."""
+        board = self._scoreboard
+        lines = zip(*map(board.column, (ACCEPTING, BEGUN, REQUESTS)), strict=True)
+        free: int = sum(
+            state == Accepting.FREELY and begun <= ended for state, begun, ended in lines
+        )
+        own = self._own
+        own_free = own[ACCEPTING] == Accepting.FREELY and own[BEGUN] <= own[REQUESTS]
+        return free > own_free
 
     def _passing(self, ended: int) -> int:
         """How many connections ended just now, of ``ended`` in all."""

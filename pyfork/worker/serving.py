@@ -61,6 +61,7 @@ class EngineWorker(Worker):
             self.engine.worn = self._worn_out
         self._handshakes = self._begin_tls()
         room = Room(self.engine, self._handshakes, self.line, time.monotonic)
+        is_shared = config.dispatch in ("least", "shared")  # else the queue is this worker's own
         least = config.dispatch == "least"
         self.acceptor = Acceptor(
             self.loop,
@@ -69,7 +70,7 @@ class EngineWorker(Worker):
             line=self.line,
             count=self.engine.count,
             alone=config.workers == 1,
-            gate=Gate(self.birth.scoreboard, self.line) if least else None,
+            gate=Gate(self.birth.scoreboard, self.line, fewest=least) if is_shared else None,
             is_full=self._is_full,
             make_room=room.make,
         )

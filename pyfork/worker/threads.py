@@ -15,7 +15,8 @@ T = TypeVar("T")
 class ThreadRunner:
     """Runs jobs in ``threads`` threads, each from its beginning to its end in one.
 
-    ``changed`` is called when ``full`` has become true or false.
+    ``changed`` is called when ``full`` has become true or false, ``went_on`` when a job has ended
+    and another one that waited has its thread.
     """
 
     def __init__(
@@ -23,10 +24,12 @@ class ThreadRunner:
         loop: asyncio.AbstractEventLoop,
         threads: int,
         changed: Callable[[], None],
+        went_on: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._threads = threads
         self._changed = changed
+        self._went_on = went_on
         self._pool = Pool(threads)
         self._running = 0  # jobs in the pool, or waiting for it
 
@@ -69,4 +72,6 @@ class ThreadRunner:
         self._running -= 1
         if self._running == self._threads - 1:
             self._changed()
+        elif self._running >= self._threads:
+            self._went_on()
         job.served()

@@ -50,7 +50,9 @@ class WsgiWorker(EngineWorker):
     def _new_pool(self) -> "ThreadRunner":
         from pyfork.worker.threads import ThreadRunner  # most workers have one thread
 
-        return ThreadRunner(self.loop, self.config.threads, self._pool_changed)
+        return ThreadRunner(
+            self.loop, self.config.threads, self._pool_changed, lambda: self.acceptor.add_credit()
+        )
 
     def _gateway_class(self) -> type[WsgiGateway]:
         if self.birth.tls is None:
@@ -69,6 +71,7 @@ class WsgiWorker(EngineWorker):
         return QueuedOutput(connection, self._room)
 
     def accept(self) -> None:
+        self.acceptor.inline = self._pool is None
         if self._pool is None:  # the application's event loops run where ours does
             self._inline.learn_wakeup()
             self._termination.pass_through(self._inline.heard)
@@ -92,12 +95,12 @@ class WsgiWorker(EngineWorker):
             self.line.deadline = time.monotonic() + timeout + BEAT
 
     def _pool_changed(self) -> None:
-        """Leave new connections to workers with a free thread."""
+        """Leave new connections to workers with a free thread, if there are any."""
         assert self._pool is not None
         if self._pool.full:
-            self.acceptor.pause("all threads are busy")
+            self.acceptor.saturate(self.config.threads)
         else:
-            self.acceptor.resume("all threads are busy")
+            self.acceptor.desaturate()
 
 
 def _beat_by_itself() -> None:

@@ -3,6 +3,7 @@
 GET /          at once
     /block?s=  after ``s`` seconds in which this thread does nothing else, also in ASGI; it says so
                on stdout when they begin
+    /work?ms=  after ``ms`` milliseconds of the same, without a word
 """
 
 import os
@@ -33,6 +34,9 @@ async def asgi(
 
 
 def block(query: str) -> None:
-    for seconds in parse_qs(query).get("s", ()):
+    asked = parse_qs(query)
+    for milliseconds in asked.get("ms", ()):
+        time.sleep(int(milliseconds) / 1000)
+    for seconds in asked.get("s", ()):
         print("blocked", os.getpid(), flush=True)
         time.sleep(float(seconds))

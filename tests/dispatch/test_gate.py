@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pyfork.ipc.scoreboard import Line, Scoreboard
+from pyfork.ipc.scoreboard import Accepting, Line, Scoreboard
 from pyfork.worker.gate import JUST_NOW, PATIENCE, Gate
 
 
@@ -12,13 +12,15 @@ from pyfork.worker.gate import JUST_NOW, PATIENCE, Gate
 class Board:
     """Worker 0 and its gate, and the others."""
 
+    fewest: bool = True
     scoreboard: Scoreboard = field(default_factory=lambda: Scoreboard(8))
     gate: Gate = field(init=False)
     now: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.now = 100.0
-        self.gate = Gate(self.scoreboard, self.worker(0, connections=3), lambda: self.now)
+        own = self.worker(0, connections=3)
+        self.gate = Gate(self.scoreboard, own, lambda: self.now, fewest=self.fewest)
 
     def worker(self, index: int, *, connections: int = 0, accepting: int = 1) -> Line:
         self.scoreboard.use(index)
@@ -52,6 +54,47 @@ def test_it_gives_way_to_nobody_who_does_not_accept(board: Board) -> None:
     board.worker(1, accepting=0)
     board.worker(2).clear()
     assert not board.gate.gives_way()
+
+
+def test_it_gives_way_to_nobody_whose_requests_wait(board: Board) -> None:
+    board.worker(1, accepting=Accepting.ON_CREDIT)
+    assert not board.gate.gives_way()
+
+
+@pytest.mark.parametrize("theirs", [2, 3, 4])
+@pytest.mark.parametrize("fewest", [True, False])
+def test_saturated_it_gives_way_to_whoever_is_free(theirs: int, fewest: bool) -> None:
+    board = Board(fewest)
+    board.worker(0, connections=3, accepting=Accepting.ON_CREDIT)
+    board.worker(1, connections=theirs)
+    assert board.gate.gives_way(saturated=True)
+
+
+@pytest.mark.parametrize("theirs", [2, 3, 4])
+@pytest.mark.parametrize("fewest", [True, False])
+def test_among_saturated_ones_connections_decide(theirs: int, fewest: bool) -> None:
+    board = Board(fewest)
+    board.worker(0, connections=3, accepting=Accepting.ON_CREDIT)
+    board.worker(1, connections=theirs, accepting=Accepting.ON_CREDIT)
+    assert board.gate.gives_way(saturated=True) == (fewest and theirs == 2)
+
+
+def test_saturated_without_connections_it_gives_way_too(board: Board) -> None:
+    """Its clients have gone, and their requests still run."""
+    board.worker(0, connections=0, accepting=Accepting.ON_CREDIT)
+    board.worker(1, connections=1)
+    assert board.gate.gives_way(saturated=True)
+
+
+def test_another_is_free_while_its_application_has_nothing_to_do(board: Board) -> None:
+    assert not board.gate.others_are_free()
+    other = board.worker(1)
+    assert board.gate.others_are_free()
+    other.in_flight = 1
+    assert not board.gate.others_are_free()
+    other.in_flight = 0
+    other.accepting = Accepting.NO
+    assert not board.gate.others_are_free()
 
 
 def test_who_accepts_nothing_is_asleep_until_it_does(board: Board) -> None:
