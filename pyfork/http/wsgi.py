@@ -86,8 +86,6 @@ class WsgiExchange(Exchange):
     """One call of the application."""
 
     turn = False
-    # What start_response said.
-    code = 0
     reason: bytes | None = None
     # What became of the call.
     whole: list[bytes] | tuple[bytes, ...] | None = None  # all of the content
@@ -109,6 +107,7 @@ class WsgiExchange(Exchange):
         self.gateway: WsgiGateway = connection.engine.gateway
         self.body: Body | None = None
         self.response: Response | None = None
+        self.code = 0  # what start_response said, like ``reason``
         self.given_up = False  # the client has gone, or has had an answer without us
 
     # Hooks of Exchange.
@@ -123,9 +122,10 @@ class WsgiExchange(Exchange):
             self.environ = gateway.environs.make(connection, self.head, BytesIO())
         else:
             self.environ = gateway.environs.make(connection, self.head, body.open(), len(body))
-        context = self.context = gateway.context.copy()
+        context = gateway.context.copy()
         connection.engine.begin(self)
         if gateway.pool is not None:
+            self.context = context
             gateway.pool.run(self)
             return
         inline = gateway.inline
