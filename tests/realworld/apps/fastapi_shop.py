@@ -23,22 +23,19 @@ from fastapi import (
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
-from sqlalchemy import delete, event, func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sse_starlette import EventSourceResponse
 
+# One connection, for which tasks wait in order. sqlite's lock has no order: of many connections
+# that write, one may wait for longer than a client does.
 engine = create_async_engine(
-    f"sqlite+aiosqlite:///{os.environ['FASTAPI_SHOP']}", connect_args={"timeout": 20}
+    f"sqlite+aiosqlite:///{os.environ['FASTAPI_SHOP']}",
+    connect_args={"timeout": 20},
+    pool_size=1,
+    max_overflow=0,
 )
-
-
-@event.listens_for(engine.sync_engine, "connect")
-def hurry(connection: Any, record: Any) -> None:
-    """Wait for no disk: many write at once, and a lock of sqlite is not fair."""
-    connection.execute("PRAGMA synchronous=OFF")
-
-
 new_session = async_sessionmaker(engine, expire_on_commit=False)
 
 
