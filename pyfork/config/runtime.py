@@ -3,6 +3,8 @@
 import os
 from collections.abc import Mapping, MutableMapping
 
+from pyfork.errors import ConfigError
+
 
 def is_init_or_unit() -> bool:
     """Whether whoever watches this process takes its end for the service's: PID 1, or systemd."""
@@ -43,6 +45,20 @@ def runtime_directories() -> list[str]:
     if os.path.isabs(own):
         found.insert(0, os.path.join(own, "pyfork"))
     return found
+
+
+def script_name(environ: Mapping[str, str]) -> str:
+    """SCRIPT_NAME, by which gunicorn's WSGI applications are told where they are; empty: nowhere.
+
+    Raises:
+        ConfigError: it is no path.
+    """
+    name = environ.get("SCRIPT_NAME", "")
+    if name and not name.startswith("/"):
+        raise ConfigError(
+            f"environment: SCRIPT_NAME: {name!r} is not a URL path that starts with /"
+        )
+    return os.fsencode(name).decode("latin-1").rstrip("/")  # PEP 3333: bytes as latin-1
 
 
 def wants_colour(fd: int) -> bool:

@@ -8,6 +8,7 @@ import sys
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
+from pyfork.http.forwarded import script_name
 from pyfork.http.request import ONCE, Field, FieldBlock, RequestHead, RequestLine
 from pyfork.http.sendfile import FileWrapper
 
@@ -94,6 +95,8 @@ class Environs:
         if line.made is None:
             line.made = self._of_line(line)
         environ |= line.made
+        if environ["SCRIPT_NAME"] is not self._root:  # a proxy said it
+            environ["PATH_INFO"] = _below(environ["SCRIPT_NAME"], line.path)
         if block.framed:
             environ["CONTENT_LENGTH"] = ""
         return environ
@@ -104,7 +107,7 @@ class Environs:
             "REQUEST_METHOD": line.method,
             "REQUEST_URI": target,
             "RAW_URI": target,
-            "PATH_INFO": self._path(line.path),
+            "PATH_INFO": _below(self._root, line.path),
             "QUERY_STRING": line.query.decode("latin-1"),
             "SERVER_PROTOCOL": "HTTP/" + line.version,
         }
@@ -125,6 +128,10 @@ class Environs:
                 environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = host, str(port or "")
             if scheme:
                 environ["wsgi.url_scheme"] = scheme
+            if field := block.said.get(b"script_name"):
+                name = script_name(field)
+                if name is not None:
+                    environ["SCRIPT_NAME"] = name
         return environ
 
     def _of_connection(self, connection: "Link") -> Environ:
@@ -137,15 +144,15 @@ class Environs:
             "REMOTE_PORT": str(connection.peer_port) if connection.peer_port else "",
         }
 
-    def _path(self, path: bytes) -> str:
-        """What is below the root path, percent-decoded."""
-        text = path.decode("latin-1")
-        if "%" in text:
-            text = unquote_to_bytes(path).decode("latin-1")
-        root = self._root
-        if root and (text == root or text.startswith(root + "/")):
-            return text[len(root) :]
-        return text
+
+def _below(root: str, path: bytes) -> str:
+    """What of ``path`` is below ``root``, percent-decoded; all of it where a proxy has cut that."""
+    text = path.decode("latin-1")
+    if "%" in text:
+        text = unquote_to_bytes(path).decode("latin-1")
+    if root and (text == root or text.startswith(root + "/")):
+        return text[len(root) :]
+    return text
 
 
 def _join(environ: Environ, variables: list[Variable]) -> None:

@@ -1,4 +1,4 @@
-"""The client's address and scheme behind proxies: X-Forwarded-For, -Proto and Forwarded (RFC 7239).
+"""What proxies say of a request: X-Forwarded-For, -Proto, Forwarded (RFC 7239) and SCRIPT_NAME.
 
 Pure. The fields count only where the peer is a proxy that is trusted (``--forwarded-allow-ips``):
 anybody else could write them. Each proxy appends to what it received, so a chain is read from the
@@ -32,6 +32,9 @@ _PAIR = re.compile(
     r"""[ \t]*+(?:([!#$%&'*+.^`|~\w-]+)=("(?:[^"\\]|\\.)*+"|[^",;\\ \t]++)[ \t]*+)?(?:;|\Z)""",
     re.ASCII,
 )
+# As in CGI, decoded. No "//", which a link would take for a host; no list, of which a part may be
+# the client's; no delimiter of URLs.
+_SCRIPT_NAME = re.compile(rb"(?:/[^/?#,\\\x00-\x20\x7f]+)*/?")
 _ESCAPED = re.compile(r"\\(.?)")
 
 
@@ -107,6 +110,13 @@ def scheme(forwarded_proto: str) -> str | None:
     """The scheme nearest to us in X-Forwarded-Proto, if it is one that we know."""
     nearest = forwarded_proto.rpartition(",")[2].strip(_BLANKS).lower()
     return nearest if nearest in _SCHEMES else None
+
+
+def script_name(field: bytes) -> str | None:
+    """The path that a proxy's SCRIPT_NAME field gives, as WSGI has it; None if it is none."""
+    if not _SCRIPT_NAME.fullmatch(field):
+        return None
+    return field.decode("latin-1").rstrip("/")
 
 
 def node(text: str) -> Node | None:

@@ -53,6 +53,7 @@ OURS = frozenset(
         b"forwarded",
         b"x-forwarded-for",
         b"x-forwarded-proto",
+        b"script_name",
     )
 )
 

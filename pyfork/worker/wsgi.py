@@ -1,9 +1,12 @@
 """The `sync` and `thread` workers: a WSGI application in the loop's thread, or in a pool."""
 
+import os
 import signal
 import time
 from typing import TYPE_CHECKING
 
+from pyfork.config.runtime import script_name
+from pyfork.errors import BootError, ConfigError
 from pyfork.http.output import DirectOutput, Output, QueuedOutput, Room
 from pyfork.http.phase import Phase
 from pyfork.http.runner import Inline
@@ -38,7 +41,7 @@ class WsgiWorker(EngineWorker):
             alive=_beat_by_itself if threaded else self._alive,
             multithread=threaded and config.threads > 1,
             multiprocess=config.workers > 1,
-            root_path=config.root_path,
+            root_path=config.root_path or _script_name(),
             left=self.changed.set,
         )
         if threaded and birth.tls is None:
@@ -101,6 +104,14 @@ class WsgiWorker(EngineWorker):
             self.acceptor.saturate(self.config.threads)
         else:
             self.acceptor.desaturate()
+
+
+def _script_name() -> str:
+    """Of the environment, as the application or --env has set it. Raises BootError."""
+    try:
+        return script_name(os.environ)
+    except ConfigError as error:
+        raise BootError(str(error)) from error
 
 
 def _beat_by_itself() -> None:

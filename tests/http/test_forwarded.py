@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyfork.http.forwarded import Proxies, node, scheme
+from pyfork.http.forwarded import Proxies, node, scheme, script_name
 
 OURS = Proxies((ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("::1")))
 EVERYBODY = Proxies("*")
@@ -217,3 +217,27 @@ def test_whatever_comes_is_an_address_or_nothing(text: str) -> None:
             if client is not None:
                 assert str(ip_address(client[0])) == client[0]
                 assert 0 <= client[1] <= 0xFFFF
+
+
+@pytest.mark.parametrize(
+    ("field", "found"),
+    [
+        (b"/shop", "/shop"),
+        (b"/shop/", "/shop"),
+        (b"/a/b-c_d.e~1", "/a/b-c_d.e~1"),
+        (b"/\xc3\xa9", "/\u00c3\u00a9"),
+        (b"/", ""),
+        (b"", ""),
+        (b"shop", None),
+        (b"//evil.example", None),
+        (b"/a//b", None),
+        (b"/\\evil.example", None),
+        (b"/a,/b", None),
+        (b"/a?b", None),
+        (b"/a#b", None),
+        (b"/a b", None),
+        (b"https://evil.example/", None),
+    ],
+)
+def test_script_names(field: bytes, found: str | None) -> None:
+    assert script_name(field) == found

@@ -28,6 +28,8 @@ MORE = [
     get(b"Content-Length: 5\r\n", b"POST / HTTP/1.1") + b"other",
     get(b"X-Forwarded-For: 10.1.1.1\r\nX-Forwarded-Proto: https\r\n"),
     get(b"Forwarded: for=10.2.2.2\r\n"),
+    get(b"SCRIPT_NAME: /shop\r\n", b"GET /shop/a HTTP/1.1"),
+    get(b"SCRIPT_NAME: /root\r\n", b"GET /shop/a HTTP/1.1"),
     get(b"Cookie: a=b\r\nCookie: c=d\r\nAuthorization: Basic YTpi\r\n"),
 ]
 CORPUS = list(dict.fromkeys([raw for _, _, raw in REFUSED] + [case[1] for case in SERVED] + MORE))

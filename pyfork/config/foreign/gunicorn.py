@@ -168,10 +168,10 @@ GUNICORN: dict[str, Outcome] = {
         **_SWITCH,
     ),
     "forwarder_headers": refused(
-        "set root_path for SCRIPT_NAME; nothing else that a client could write becomes part of "
-        "the environment by its own name",
+        "SCRIPT_NAME counts if a trusted proxy sends it; nothing else that a client could write "
+        "becomes part of the environment by its own name",
         flags="--forwarder-headers",
-        harmless=("SCRIPT_NAME,PATH_INFO", ["SCRIPT_NAME", "PATH_INFO"]),
+        harmless=("SCRIPT_NAME,PATH_INFO", ["SCRIPT_NAME", "PATH_INFO"], "SCRIPT_NAME"),
     ),
     "header_map": refused(
         "fields with _ in their names are dropped, as by default in gunicorn and nginx",

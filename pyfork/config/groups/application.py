@@ -37,7 +37,8 @@ class ApplicationSettings:
         "",
         ROOT_PATH,
         flags="--root-path",
-        help="The path below which a proxy serves the application (SCRIPT_NAME, root_path).",
+        help="The path below which a proxy serves the application (SCRIPT_NAME, root_path). For "
+        "WSGI, SCRIPT_NAME of the environment or of --env is the default.",
     )
     chdir: str | None = setting(
         None,
