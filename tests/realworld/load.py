@@ -22,7 +22,7 @@ _SERVICE_RESTART = 1012  # RFC 6455 7.4.2, IANA: what a WebSocket is told at a r
 class Load:
     """Visits by ``clients`` threads until the block is left; each must see what is expected.
 
-    Every other client keeps its connections, or all do. What a client may see besides: a
+    Every other client keeps its connections. What a client may see besides: a
     WebSocket that is closed because the service restarts, after `reloading` was called; after
     `stopping`, a refused connection, and the end of a kept one before any byte of an answer.
     """
@@ -34,12 +34,10 @@ class Load:
         expected: list[Seen],
         *,
         clients: int = CLIENTS,
-        all_kept: bool = False,
     ) -> None:
         self._url = url
         self._visit = visit
         self._expected = expected
-        self._all_kept = all_kept
         self._prefix = f"visitor-{uuid.uuid4().hex[:8]}"
         self._names = itertools.count()
         self._over = threading.Event()
@@ -100,7 +98,7 @@ class Load:
 
     def _live(self, number: int) -> None:
         pause = random.Random(number)
-        kept = self._all_kept or number % 2 == 1
+        kept = number % 2 == 1
         with Visitor(self._url, "", kept=kept) as visitor:
             while not self._over.is_set():
                 # A visit that was ended in its middle leaves things behind, under another name.

@@ -19,10 +19,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "asgi-asyncio": ("-k", "asgi", "-w", "2", "--loop", "asyncio"),
 }
 
-# Where workers are busy without end, clients that keep their connection are served first, and who
-# comes late waits: here all keep theirs, and they are as many as a sync worker can serve.
-ALL_KEPT = ("sync", "thread")
-CLIENTS_OF_SYNC = 10
+CLIENTS_OF_SYNC = 10  # who come often enough for one worker's thread not to take minutes
 BOOT = 60.0  # seconds that a generation may take to boot beside a load
 
 # What an operator would have to look at.
@@ -93,10 +90,7 @@ def prove_life(
         wrong = difference(expected, make(subject.visit, server.urls[0]))
         assert not wrong, wrong
         count = min(clients, CLIENTS_OF_SYNC) if kind == "sync" else clients
-        all_kept = kind in ALL_KEPT
-        with Load(
-            server.urls[0], subject.visit, expected, clients=count, all_kept=all_kept
-        ) as load:
+        with Load(server.urls[0], subject.visit, expected, clients=count) as load:
             load.wait_visits(1)
             if reload:
                 load.reloading()
