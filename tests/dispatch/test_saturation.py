@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,3 +148,15 @@ async def who_answers(port: int, free: psutil.Process) -> list[int]:
             writer.close()
             await load.until(load.answers + 1)
         return pids
+
+
+def test_at_the_end_of_the_port_a_saturated_worker_answers_all_that_wait(tmp_path: Path) -> None:
+    options = ("-k", "thread", "--threads", "1")
+    with Server("tests.dispatch.app:wsgi", *options, directory=tmp_path) as server:
+        clients = [connect(server.port, b"/work?ms=20") for _ in range(2 * KEPT)]
+        for number, each in enumerate(clients):
+            with each:
+                assert answer(each)
+            if not number:
+                server.signal(signal.SIGTERM)
+        assert server.wait() == 0
