@@ -8,9 +8,8 @@ from typing import Protocol
 class Pinged(Protocol):
     """The connection that a keepalive works for."""
 
-    @property
-    def is_waiting_for_the_application(self) -> bool:
-        """Whether an answer could not be read."""
+    def can_answer(self) -> bool:
+        """Whether the client can be expected to have answered by now."""
 
     def send_ping(self) -> None:
         """Send a ping."""
@@ -62,7 +61,7 @@ class Keepalive:
         if not self._interval:
             return
         now = self._loop.time()
-        if self._connection.is_waiting_for_the_application and self._since < now:
+        if self._since < now and not self._connection.can_answer():
             self._since = now
         if now >= self._since + self._timeout:
             self._connection.keepalive_failed()

@@ -13,6 +13,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.server import PATIENCE, Server
 from tests.serving.frames import CLOSE as CLOSING
 from tests.serving.frames import PING, TEXT, Frame, FrameWire, frame
+from tests.tls.authority import Authority
 
 APP = """
 import asyncio, os
@@ -112,14 +113,18 @@ DRAINS = pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 
 
 @DRAINS
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("kind", ["uvloop", "asyncio", "tls"])
 def test_a_close_waits_for_the_clients_close_frame(
-    tmp_path: Path, number: signal.Signals, loop: str
+    tmp_path: Path, number: signal.Signals, kind: str
 ) -> None:
     """What the client sent before it read the close does not turn it into a reset, and is read."""
+    options, context = ["--loop", kind], None
+    if kind == "tls":
+        authority = Authority(tmp_path)
+        options, context = authority.options(), authority.client()
     with (
-        Server(KINDS, "--loop", loop, directory=tmp_path) as server,
-        FrameWire(server.port) as wire,
+        Server(KINDS, *options, directory=tmp_path) as server,
+        FrameWire(server.port, tls=context) as wire,
     ):
         wire.open("/echo")
         wire.send(frame(TEXT, b"hello"))
@@ -149,6 +154,23 @@ def test_a_client_that_does_not_answer_is_left(tmp_path: Path) -> None:
         server.until(lambda: not worker.is_running(), "the worker has left")
         assert wire.read_frame() == Frame(CLOSING, RESTART)
         assert wire.is_at_end()
+
+
+def test_a_short_grace_is_kept(tmp_path: Path) -> None:
+    """A client that does not answer is closed before it would be cut."""
+    with (
+        Server(KINDS, "--graceful-timeout", "1", directory=tmp_path) as server,
+        FrameWire(server.port) as wire,
+    ):
+        wire.open("/echo")
+        wire.send(frame(TEXT, b"hello"))
+        assert wire.read_frame() == Frame(TEXT, b"hello")
+        server.signal(signal.SIGTERM)
+        assert wire.read_frame() == Frame(CLOSING, RESTART)
+        assert wire.is_at_end()
+        wire.close()
+        assert server.wait() == 0
+    assert "cut" not in server.log
 
 
 def told_while_talking(client: ClientConnection) -> int:

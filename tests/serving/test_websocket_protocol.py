@@ -3,6 +3,7 @@
 import json
 import socket
 import struct
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -306,6 +307,29 @@ def test_an_application_that_does_not_receive_does_not_lose_its_client(tmp_path:
             pass
         assert found == Frame(CLOSE, NORMAL)
         server.until(lambda: note(server, "count") == 3, "all was received")
+
+
+def reads_slowly(wire: FrameWire, seconds: float) -> bool:
+    """Read some now and then for ``seconds``. Returns whether there was no end."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if not wire.socket.recv(32 * 1024):
+            return False
+        time.sleep(0.05)  # this is what is tested: a slow client
+    return True
+
+
+@LOOPS
+def test_a_slow_reader_is_no_dead_one(tmp_path: Path, loop: str) -> None:
+    """While it reads, a ping would wait behind what was sent before; one that stops is lost."""
+    with (
+        pinged(tmp_path, "--ws-ping-timeout", "0.5", "--loop", loop) as server,
+        FrameWire(server.port, small=True) as wire,
+    ):
+        wire.open("/pour")
+        assert reads_slowly(wire, 2)
+        assert note(server, "sent") != "gone"
+        server.until(lambda: note(server, "sent") == "gone", "it reads no more, and is lost")
 
 
 # Bounds.
