@@ -32,6 +32,9 @@ _KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _ENCRYPTED = re.compile(r"-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED", re.M)
 _NOT_A_PAIR = ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED", "KEY_TYPE_MISMATCH")
 
+# For TLS 1.2: forward secrecy and AEAD alone (RFC 9325 4.2); what TLS 1.3 has is all of that kind.
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:!PSK"
+
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _REQUIREMENTS = {
     "none": ssl.CERT_NONE,
@@ -131,14 +134,13 @@ def _usual(config: Config, credentials: Credentials) -> Context:
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.set_alpn_protocols(["http/1.1"])
     context.verify_mode = _REQUIREMENTS[config.cert_reqs]
-    if config.ciphers:
-        try:
-            context.set_ciphers(config.ciphers)
-        except ssl.SSLError:
-            raise ConfigError(
-                f"--ciphers {config.ciphers}: OpenSSL knows none of them; `openssl ciphers -v` "
-                "lists those that it knows"
-            ) from None
+    try:
+        context.set_ciphers(config.ciphers or _CIPHERS)
+    except ssl.SSLError:
+        raise ConfigError(
+            f"--ciphers {config.ciphers}: OpenSSL knows none of them; `openssl ciphers -v` "
+            "lists those that it knows"
+        ) from None
     if credentials.authorities and config.cert_reqs != "none":
         try:
             found = _PEM.findall(credentials.authorities)  # without the comments between

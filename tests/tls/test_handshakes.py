@@ -31,6 +31,43 @@ def test_versions_and_protocols(tmp_path: Path) -> None:
             assert connection.sock.compression() is None
 
 
+def test_ciphers_have_forward_secrecy_and_authenticate(tmp_path: Path) -> None:
+    """RFC 9325 4.2, for TLS 1.2; --ciphers has others."""
+    authority = Authority(tmp_path)
+    client = authority.client()
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    client.set_ciphers("ALL:@SECLEVEL=0")
+    refused = [
+        "AES128-GCM-SHA256",
+        "ECDHE-RSA-AES256-SHA384",
+        "ECDHE-ECDSA-AES128-SHA",
+        "AES128-SHA",
+    ]
+    taken = ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"]
+    with Server(APP, *authority.options(), directory=tmp_path) as server:
+        for name in [*refused, *taken]:
+            client.set_ciphers(f"{name}:@SECLEVEL=0")
+            if name in refused:
+                with pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"):
+                    get(server, client)
+            else:
+                with connected(server, client) as connection:
+                    assert connection.sock.cipher()[0] == name
+
+
+def test_ciphers_that_are_asked_for(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    options = [*authority.options(), "--ciphers", "ECDHE-ECDSA-AES128-SHA"]
+    client = authority.client()
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    client.set_ciphers("ALL")
+    with (
+        Server(APP, *options, directory=tmp_path) as server,
+        connected(server, client) as connection,
+    ):
+        assert connection.sock.cipher()[0] == "ECDHE-ECDSA-AES128-SHA"
+
+
 def test_the_lowest_version_can_be_raised(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     options = [*authority.options(), "--tls-min", "1.3"]

@@ -82,7 +82,8 @@ class TLSSettings:
         None,
         optional(TEXT),
         flags="--ciphers --ssl-ciphers",
-        help="Ciphers for TLS 1.2, in OpenSSL's words; without it, the library's choice.",
+        help="Ciphers for TLS 1.2, in OpenSSL's words; without it, those with forward secrecy and "
+        "authenticated encryption.",
     )
     tls_min: str = setting(
         "1.2",
