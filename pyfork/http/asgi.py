@@ -25,6 +25,7 @@ from pyfork.http.scope import Scope, Scopes
 
 if TYPE_CHECKING:
     from pyfork.http.connection import Connection
+    from pyfork.http.response import Response
 
 log = logging.getLogger("pyfork.error")
 
@@ -33,6 +34,8 @@ AsgiApp = Callable[
     [Scope, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
     Coroutine[Any, Any, None],
 ]
+
+Start = tuple[int, Iterable[tuple[bytes, bytes]]]  # a status and fields
 
 HIGH_WATER = 64 * 1024  # bytes of a body kept for an application that does not read it
 
@@ -127,12 +130,9 @@ class AsgiExchange(Exchange):
     buffered = 0  # bytes in pieces
     delivered = False  # the application has seen its end
     ended = False  # the client will send no more
-    news: asyncio.Event | None = None  # what receive() waits for
     # The response.
-    said: tuple[int, Iterable[tuple[bytes, bytes]]] | None = None  # by http.response.start
     room: asyncio.Event | None = None  # what send() waits for, of a slow client
     # The client.
-    gone = False  # it has left, or has had an answer without us
     gone_since = 0.0  # monotonic seconds
     told = False  # the application has been told that it left
     listening = 0  # calls of receive() that wait
@@ -146,6 +146,11 @@ class AsgiExchange(Exchange):
     def __init__(self, connection: "Connection", head: RequestHead) -> None:
         self.connection = connection
         self.head = head
+        # What each request asks for is quicker to find here than in the class.
+        self.response: Response | None = None
+        self.said: Start | None = None  # by http.response.start
+        self.news: asyncio.Event | None = None  # what receive() waits for
+        self.gone = False  # the client has left, or has had an answer without us
 
     # Hooks of Exchange.
 
