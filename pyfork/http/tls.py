@@ -23,6 +23,8 @@ from pyfork.http.link import readable
 from pyfork.http.request import RequestLine, read_start
 from pyfork.http.response import plain_error
 from pyfork.http.tls_connection import TlsConnection
+from pyfork.net.client_hello import MOST
+from pyfork.net.tls import Context, Session
 
 log = logging.getLogger("pyfork.error")
 
@@ -35,7 +37,7 @@ class Handshakes:
     def __init__(
         self,
         engine: Engine,
-        context: ssl.SSLContext,
+        context: Context,
         *,
         limit: float,
         changed: Callable[[], None],
@@ -93,9 +95,8 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         super().__init__()
         self._handshakes = handshakes
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._session = handshakes.context.wrap_bio(
-            self._incoming, self._outgoing, server_side=True
-        )
+        self._session = self._new_session(handshakes.context)
+        self._session.hello = bytearray()
         self._socket: asyncio.Transport
         self._protocol: asyncio.Protocol | None = None  # none before the handshake is over
         self._begun = False  # the client has sent something
@@ -150,6 +151,8 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
                 return
         self._incoming.write(data)
         if self._protocol is None:
+            if len(self._session.hello) < MOST:
+                self._session.hello += data
             self._shake_hands()
         elif not self._paused:
             self._deliver()
@@ -187,17 +190,33 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             self._flush()
             return
         except ssl.SSLError as error:
+            if self._session.is_misnamed:
+                self._begin_anew()
+                return
             log.debug("no TLS with %s: %s", self.peer, error)
             self._flush()  # the alert
             self._socket.close()
             return
         handshakes = self._handshakes
         del handshakes.open[self]
+        self._session.hello = b""
         self._flush()
         self._protocol = connection = TlsConnection(handshakes.engine)
         connection.connection_made(self)
         if not self._paused:
             self._deliver()
+
+    def _new_session(self, context: Context) -> Session:
+        made = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        return cast(Session, made)
+
+    def _begin_anew(self) -> None:
+        """A whole handshake, for a client that resumes what it had under another name."""
+        hello = self._session.hello
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._session = self._new_session(self._handshakes.context.anew)
+        self._incoming.write(hello)
+        self._shake_hands()
 
     def _refuse(self, line: RequestLine | None) -> None:
         """Somebody wrote http:// for https://: say so in the words that they understand."""

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from pyfork.config.settings import Config
 from pyfork.errors import ConfigError, HookError
+from pyfork.net.client_hello import read as read_hello
 from pyfork.net.credentials import Credentials, read
 from pyfork.net.x509 import Certificate, parse
 
@@ -43,10 +44,24 @@ _REQUIREMENTS = {
 }
 
 
+_PROTOCOLS = ["http/1.1"]
+_SPOKEN = {each.encode() for each in _PROTOCOLS}
+_NO_APPLICATION_PROTOCOL = 120  # RFC 7301 3.2; ssl.AlertDescription does not have it
+
+
+class Session(ssl.SSLObject):
+    """A TLS session of our engine's, with what its client has sent to begin it."""
+
+    hello: bytes | bytearray = b""
+    is_misnamed = False  # the client resumes what it had under another name: begin anew
+
+
 class Context(ssl.SSLContext):
     """A context that knows the certificate it shows."""
 
+    sslobject_class = Session
     certificate = ""  # PEM; the port's own context has none
+    anew: "Context"  # of the port's own: with other keys of tickets, so that nothing is resumed
 
 
 class Tls:
@@ -58,7 +73,9 @@ class Tls:
         self._by_name: dict[str, Context] = {}
         self.renew(credentials)
         self.context = _context(config, credentials)
-        self.context.sni_callback = self._choose
+        self.context.anew = _context(config, credentials)
+        for context in (self.context, self.context.anew):
+            context.sni_callback = self._choose
 
     def renew(self, credentials: Credentials) -> None:
         """Use these from the next handshake on. Raises ConfigError, and all stays as it was."""
@@ -80,9 +97,20 @@ class Tls:
         """The names that there are certificates for."""
         return tuple(self._by_name)
 
-    def _choose(self, handshake: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
-        """Show the certificate for ``name``; called whether the client asks for one or not."""
+    def _choose(self, handshake: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> int | None:
+        """Show the certificate for ``name``; called whether the client asks for one or not.
+
+        Of TLS 1.2, ``name`` is that of the session if one is resumed. Returns an alert, or None.
+        """
+        if isinstance(handshake, Session) and handshake.hello:  # those of -k uvicorn have none
+            asked = read_hello(bytes(handshake.hello))
+            if asked.protocols and not _SPOKEN & set(asked.protocols):
+                return _NO_APPLICATION_PROTOCOL
+            if asked.name != (name or "").lower():  # RFC 6066 3
+                handshake.is_misnamed = True
+                return ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
         handshake.context = self.find(name)
+        return None
 
     def find(self, name: str | None) -> Context:
         """The context of the certificate for a name; a wildcard stands for one label."""
@@ -132,7 +160,7 @@ def _usual(config: Config, credentials: Credentials) -> Context:
     context = Context(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[config.tls_min]
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(_PROTOCOLS)
     context.verify_mode = _REQUIREMENTS[config.cert_reqs]
     try:
         context.set_ciphers(config.ciphers or _CIPHERS)

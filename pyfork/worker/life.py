@@ -40,7 +40,7 @@ from pyfork.worker.signals import blocked, leave_to_the_arbiter
 from pyfork.worker.termination import Termination, ignore
 
 if TYPE_CHECKING:
-    import ssl
+    from pyfork.net.tls import Context
 
 log = logging.getLogger("pyfork.error")
 
@@ -112,7 +112,7 @@ class Worker:
 
     # What a subclass may call.
 
-    def tls_context(self) -> "ssl.SSLContext | None":
+    def tls_context(self) -> "Context | None":
         """What it speaks TLS with, if it does: the same object for life, see `net.tls`."""
         return self.birth.tls.context if self.birth.tls else None
 

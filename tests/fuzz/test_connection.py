@@ -34,6 +34,7 @@ from pyfork.http.tls import Handshakes
 from pyfork.http.tls_gateways import TlsAsgiGateway, TlsWsgiGateway
 from pyfork.http.wsgi import WsgiGateway
 from pyfork.ipc.scoreboard import Scoreboard
+from pyfork.net.tls import Context
 from tests.fuzz import apps
 from tests.fuzz.pipe import HIGH, Pipe
 from tests.fuzz.streams import pieces, stream
@@ -106,7 +107,7 @@ class World:
         self.client: ssl.SSLContext | None = None
         if tls:
             assert authority is not None
-            server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            server = Context(ssl.PROTOCOL_TLS_SERVER)
             server.load_cert_chain(*authority.issue("127.0.0.1"))
             self.client = authority.client()
             self.handshakes = Handshakes(self.engine, server, limit=30, changed=lambda: None)

@@ -136,6 +136,59 @@ def test_a_session_is_resumed_at_any_worker(tmp_path: Path) -> None:
                 sock.close()
 
 
+@pytest.mark.parametrize("kind", ["sync", "asgi"])
+def test_a_session_is_not_resumed_under_another_name(tmp_path: Path, kind: str) -> None:
+    """RFC 6066 3: the server goes on with a whole handshake. TLS 1.3 has no such rule."""
+    authority = Authority(tmp_path)
+    options = [*authority.options("a.test", "b.test", file="a"), *authority.options("c.test")]
+    app = "tests.apps.secure:asgi" if kind == "asgi" else APP
+    with Server(app, "-k", kind, *options, directory=tmp_path) as server:
+        client = authority.client()
+        client.maximum_version = ssl.TLSVersion.TLSv1_2
+        sessions: dict[str, ssl.SSLSession] = {}
+        for name, of, reused in [
+            ("a.test", "", False),
+            ("a.test", "a.test", True),
+            ("A.test", "a.test", True),
+            ("b.test", "a.test", False),
+            ("c.test", "a.test", False),
+            ("a.test", "c.test", False),
+            ("a.test", "a.test", True),
+        ]:
+            with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as raw:
+                given = sessions.get(of)
+                sock = client.wrap_socket(raw, server_hostname=name, session=given)
+                assert sock.session_reused == reused, (name, of)
+                names = {each[1] for each in sock.getpeercert()["subjectAltName"]}
+                assert name.lower() in names
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                assert sock.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
+                sessions.setdefault(name, sock.session)
+                sock.close()
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_protocols_that_nobody_speaks_here(tmp_path: Path, newest: ssl.TLSVersion) -> None:
+    """RFC 7301 3.2."""
+    authority = Authority(tmp_path)
+    with Server(APP, *authority.options(), directory=tmp_path) as server:
+        for offered, chosen in [
+            (["h2"], None),
+            (["h2", "x" * 200, "spdy/3"], None),
+            (["h2", "http/1.1"], "http/1.1"),
+            ([], None),
+        ]:
+            client = authority.client()
+            client.maximum_version = newest
+            client.set_alpn_protocols(offered)
+            if offered and not chosen:
+                with pytest.raises(ssl.SSLError, match="no application protocol"):
+                    get(server, client)
+                continue
+            with connected(server, client) as connection:
+                assert connection.sock.selected_alpn_protocol() == chosen
+
+
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_plain_http_gets_an_answer(tmp_path: Path, loop: str) -> None:
     authority = Authority(tmp_path)
