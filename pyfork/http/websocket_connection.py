@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from pyfork.http.connection import Connection
     from pyfork.http.websocket import WebSockets
 
-# Bytes that are parsed at once, so that a read full of tiny messages does not all become objects,
-# and frames after which other connections have their turn: some 5 ms.
-SLICE = 8 * 1024
-FRAMES = 1000
+# Bytes that are parsed at once: some hundred tiny frames, which take some milliseconds; more
+# within a long frame.
+SLICE = 2 * 1024
+LONG_SLICE = 16 * 1024
+
+FRAMES = 250  # after so many of one connection, the others have their turn
 
 CONTROL = 4 * 1024  # bytes of pongs that wait for a client which does not read
 
@@ -213,10 +215,12 @@ class WebSocketConnection(asyncio.Protocol):
         if self._is_reading or self._is_scheduled:
             return
         self._is_reading = True
-        data, at, frames = self._unread, 0, 0
+        data, at, frames, size = self._unread, 0, 0, SLICE
         while at < len(data) and frames < FRAMES and self._has_room and not self._is_ended:
-            frames += self._parse(data[at : at + SLICE])
-            at += SLICE
+            found = self._parse(data[at : at + size])
+            at += size
+            frames += found
+            size = SLICE if found else LONG_SLICE
         self._is_reading = False
         if self._is_ended:  # all that comes is dropped
             return

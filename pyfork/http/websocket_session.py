@@ -29,6 +29,11 @@ log = logging.getLogger("pyfork.error")
 # Bytes that a message in the queue is counted as, beside its own: it is a dictionary.
 _MESSAGE = 256
 
+# Seconds in which, in a drain, an application has to receive or to send when its client has left:
+# it may be at work on the last message. One that waits for something else is cancelled then, or it
+# would hold the worker for all of the grace.
+UNATTENDED = 3.0
+
 _SCHEMES = {"http": "ws", "https": "wss"}
 
 
@@ -80,6 +85,8 @@ class WebSocketSession(Exchange):
         self._writable = asyncio.Event()
         self._denial: Message | None = None  # websocket.http.response.start, until content comes
         self._cancelled = False  # by us
+        self._told = False  # the application knows that the client has left
+        self._received = 0  # messages that the application has received
 
     # Called by the connection.
 
@@ -108,6 +115,8 @@ class WebSocketSession(Exchange):
             self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
             self._readable.set()
             self.resume()
+            if self.connection.engine.draining:
+                self.end_unattended()
 
     def resume(self) -> None:
         self._writable.set()
@@ -115,7 +124,17 @@ class WebSocketSession(Exchange):
     # Called by the gateway, in a drain.
 
     def end_unattended(self) -> None:
-        """The application learns of a client that left by ``receive`` and ``send``."""
+        """If its client has left, give it `UNATTENDED` seconds to notice."""
+        if self._disconnect is not None:
+            self._gateway.loop.call_later(UNATTENDED, self._end_if_unattended, self._received)
+
+    def _end_if_unattended(self, received: int) -> None:
+        if self._told or self.stage is Stage.CLOSED:
+            return
+        if self._received != received:  # it works on what the client has sent
+            self.end_unattended()
+        else:
+            self.cancel()
 
     def cancel(self) -> None:
         """Cancel the application's task: what it raises now is not its failure."""
@@ -180,10 +199,12 @@ class WebSocketSession(Exchange):
             await self._readable.wait()
         if not self._messages:
             assert self._disconnect is not None
+            self._told = True
             return dict(self._disconnect)
         size, message = self._messages.popleft()
         was_full = self.full
         self._queued -= size
+        self._received += 1
         if was_full and not self.full:
             self._websocket.read_on()
         return message
@@ -202,6 +223,7 @@ class WebSocketSession(Exchange):
             if kind == "websocket.close":  # as it is
                 self.stage = Stage.CLOSED
                 return
+            self._told = True
             raise ClientDisconnected("the client has left")
         step = _STEPS.get((self.stage, kind))
         if step is None:
@@ -219,11 +241,13 @@ class WebSocketSession(Exchange):
         self._websocket.open(head)
 
     def _send(self, message: Message) -> None:
-        data = message.get("bytes")
+        data, text = message.get("bytes"), message.get("text")
         if data is not None:
             self.length += self._websocket.send_binary(data)
+        elif text is not None:
+            self.length += self._websocket.send_text(text)
         else:
-            self.length += self._websocket.send_text(message["text"])
+            raise RuntimeError("websocket.send has neither bytes nor text")
 
     def _close(self, message: Message) -> None:
         code, reason = message.get("code", 1000), message.get("reason") or ""

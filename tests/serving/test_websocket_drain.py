@@ -205,3 +205,54 @@ def test_an_application_that_goes_on_sending_is_no_error(
         server.until(lambda: not worker.is_running(), "the worker has left")
         levels = [line.split("] [")[2] for line in server.log.splitlines() if "] [" in line]
         assert set(levels) == {"INFO"}, server.log
+
+
+WAITS = """
+import asyncio
+
+async def app(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    if scope["path"] == "/waits":
+        await asyncio.Event().wait()
+    assert (await receive())["type"] == "websocket.receive"
+    open("working", "w").close()
+    await asyncio.sleep(1)
+    open("done", "w").close()
+"""
+
+
+@DRAINS
+def test_an_application_that_waits_for_something_else_is_ended(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """As one that forwards a channel in which nothing is said: it would take all of the grace."""
+    (tmp_path / "chat.py").write_text(WAITS)
+    options = ["--lifespan", "off"]
+    with Server("chat:app", *options, directory=tmp_path, cwd=tmp_path) as server:
+        (worker,) = server.workers()
+        with connect(f"ws://127.0.0.1:{server.port}/waits", proxy=None) as client:
+            server.signal(number)
+            assert told_while_talking(client) == 1012
+        server.until(lambda: not worker.is_running(), "the worker has left", timeout=10)
+    assert "WARNING" not in server.log
+    assert "ERROR" not in server.log
+
+
+@DRAINS
+def test_an_application_that_works_on_a_message_is_not_ended(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    (tmp_path / "chat.py").write_text(WAITS)
+    options = ["--lifespan", "off"]
+    with Server("chat:app", *options, directory=tmp_path, cwd=tmp_path) as server:
+        (worker,) = server.workers()
+        with connect(f"ws://127.0.0.1:{server.port}/works", proxy=None) as client:
+            client.send("pay")
+            server.until((tmp_path / "working").exists, "it works")
+            server.signal(number)
+            with pytest.raises(ConnectionClosed):
+                client.recv(PATIENCE)
+        server.until(lambda: not worker.is_running(), "the worker has left")
+        assert (tmp_path / "done").exists()
+    assert "ERROR" not in server.log

@@ -28,6 +28,7 @@ from tests.serving.frames import (
     handshake,
 )
 from tests.serving.wire import Wire
+from tests.tls.authority import Authority
 
 APP = "tests.apps.websocket_kinds:app"
 LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
@@ -390,6 +391,19 @@ def test_an_application_waits_for_a_client_that_does_not_read(server: Server) ->
         assert sent * 64 * 1024 < 16 * MIB
         assert grown(server, before) < 4 * MIB
     server.until(lambda: note(server, "sent") == "gone", "the application knows that it has left")
+
+
+def test_with_tls_the_same_is_bounded(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with Server(APP, *authority.options(), directory=tmp_path) as server:
+        (worker,) = server.workers()
+        for kind in ("echo", "pour"):
+            with FrameWire(server.port, small=True, tls=authority.client()) as wire:
+                wire.open(f"/{kind}")
+                before = worker.memory_info().rss
+                sent = take_all(wire, frame(PING, b"ping") * 10_000, 400)
+                assert sent < 32 * MIB, "reading pauses"
+                assert grown(server, before) < 4 * MIB
 
 
 def test_a_message_of_many_fragments_costs_its_bytes(server: Server) -> None:
