@@ -29,8 +29,10 @@ def refuse_new(listener: socket.socket) -> None:
     """Let no further handshake begin."""
     if sys.platform != "linux" or listener.family not in (socket.AF_INET, socket.AF_INET6):
         return
-    import ctypes  # which no server needs before its end
-
+    try:
+        import ctypes  # which no server needs before its end
+    except ImportError:  # Python can be built without it
+        return
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *one) for one in _PROGRAM))
     described = struct.pack("HP", len(_PROGRAM), ctypes.addressof(program))  # struct sock_fprog
     with suppress(OSError):  # a kernel without socket filters
@@ -41,8 +43,10 @@ def refuses_new(listener: socket.socket) -> bool:
     """Whether `refuse_new` was called for it, in whichever process, and with success."""
     if sys.platform != "linux":
         return False
-    import ctypes
-
+    try:
+        import ctypes
+    except ImportError:  # or --user may not read the library
+        return False
     # Not by Python's getsockopt, which always has a buffer: with none, the kernel only counts.
     count = ctypes.c_uint32(0)
     get = ctypes.CDLL(None).getsockopt

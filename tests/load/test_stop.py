@@ -111,3 +111,17 @@ def read_all(client: socket.socket) -> bytes:
     client.settimeout(15)
     with client, client.makefile("rb") as stream:
         return stream.read()
+
+
+@pytest.mark.parametrize("kind", ["sync", "thread", "asgi"])
+def test_a_python_without_ctypes_stops_all_the_same(tmp_path: Path, kind: str) -> None:
+    """As some are built; or the user of the workers may not read the library."""
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "ctypes.py").write_text("raise ImportError('no libffi here')\n")
+    app = "tests.apps.plain:asgi" if kind == "asgi" else "tests.apps.plain:wsgi"
+    env = {"PYTHONPATH": str(tmp_path / "without")}
+    with Server(app, "-k", kind, directory=tmp_path, env=env) as server:
+        assert server.get("/").status == 200
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert "Traceback" not in server.log
