@@ -82,6 +82,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         "_eof_received",
         "_eof_written",
         "_handshakes",
+        "_held",
         "_incoming",
         "_outgoing",
         "_paused",
@@ -103,6 +104,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         self._paused = False  # the protocol wants no data
         self._closing = False
         self._eof_written = False
+        self._held = False  # the socket's reading is paused
         self._eof_received = False
         self._rest = b""  # encrypted by `write_now`, and not taken by the socket
 
@@ -250,6 +252,9 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
                 break
         if self._outgoing.pending:  # an answer to the client's change of keys
             self._flush()
+        if self._held and not (self._paused or self._closing):
+            self._held = False
+            self._socket.resume_reading()
 
     def _end_of_input(self) -> bool:
         """Whether the protocol wants to write on."""
@@ -336,14 +341,18 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
     def pause_reading(self) -> None:
         if not self._paused and not self._closing:
             self._paused = True
-            self._socket.pause_reading()
+            if not self._held:
+                self._held = True
+                self._socket.pause_reading()
 
     def resume_reading(self) -> None:
         if self._paused and not self._closing:
             self._paused = False
-            self._socket.resume_reading()
-            if self.undelivered:
+            if self.undelivered:  # which is delivered before the socket is read again
                 self._handshakes.engine.loop.call_soon(self._deliver)
+            elif self._held:
+                self._held = False
+                self._socket.resume_reading()
 
     def is_reading(self) -> bool:
         return not self._paused and not self._closing
