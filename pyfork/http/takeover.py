@@ -14,15 +14,17 @@ import sys
 import weakref
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyfork.http.deadlines import LINGER
 from pyfork.http.response import Response
 from pyfork.http.wsgi import WsgiExchange
 
-_LONG = (
-    86400.0 * 20
-)  # seconds that a call on the socket may wait: poll(2) takes no more than 24 days
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+# Seconds that a call on the socket may wait: poll(2) takes no more than 24 days.
+_LONG = 86400.0 * 20
 
 # What only asks or sets options takes nothing over.
 _HARMLESS = frozenset(
@@ -52,6 +54,14 @@ class OfferedSocket:
 
     def _call(self, name: str, *args: Any, **options: Any) -> Any:
         return getattr(self._get(taken=True), name)(*args, **options)
+
+    def send(self, data: "ReadableBuffer", flags: int = 0) -> int:
+        """Send all of ``data``, as send(2) does on a socket that blocks."""
+        client = self._get(taken=True)
+        if flags or client.gettimeout() != _LONG:  # the application has other wishes
+            return client.send(data, flags)
+        client.sendall(data)
+        return memoryview(data).nbytes
 
     def _get(self, *, taken: bool) -> socket.socket:
         """The connection's socket, taken over or not. Raises OSError where it is too late."""

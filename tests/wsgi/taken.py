@@ -23,11 +23,17 @@ FAILURES: dict[str, Callable[[], BaseException]] = {
     "/runtime": RuntimeError,
     "/exit": SystemExit,
 }
+LARGE = 32_000_000  # bytes, more than the kernel takes at once
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
     path = environ["PATH_INFO"]
     if path.startswith("/not-taken"):
         raise ConnectionResetError
-    environ["gunicorn.socket"].sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+    client = environ["gunicorn.socket"]
+    if path == "/large":
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (LARGE, b"x" * LARGE)
+        assert client.send(answer) == len(answer)
+        raise StopIteration
+    client.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
     raise (ENDS | FAILURES)[path]()

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.server import Server, exchange
-from tests.wsgi.taken import ENDS, FAILURES
+from tests.wsgi.taken import ENDS, FAILURES, LARGE
 
 
 @pytest.fixture(params=["uvloop", "asyncio"])
@@ -93,3 +93,10 @@ def test_the_end_of_a_taken_connection_is_no_failure(tmp_path: Path) -> None:
     assert sorted(failed) == sorted([*FAILURES, "/not-taken"])
     ended = re.findall(r"\[DEBUG\].* connection of GET (\S+) ended: ", server.log)
     assert sorted(ended) == sorted(ENDS.keys() - {"/stop-iteration"})
+
+
+def test_send_sends_all(tmp_path: Path) -> None:
+    """As on a blocking socket; simple-websocket does not look at what send() returns."""
+    with Server("tests.wsgi.taken:app", "--threads", "2", directory=tmp_path) as server:
+        assert server.get("/large").body == b"x" * LARGE
+    assert "[ERROR]" not in server.log
