@@ -76,10 +76,14 @@ class Room:
             self._idle.extend(sorted(self._at_rest(), key=lambda each: each[0]))
 
     def _at_rest(self) -> Iterable[tuple[float, Closable]]:
-        """Those that idle, in the order of their ages where the sweep has not seen them yet."""
+        """Idle connections, in the order of their ages where the sweep has not seen them yet.
+
+        A new connection is none before the sweep has seen it wait: its request may be on the way.
+        """
         for connection in self._engine.connections:
-            if connection.movable:
-                yield connection.idle_since, connection
+            since = connection.idle_since
+            if connection.movable and (connection.serial or since < inf):
+                yield since, connection
         if self._handshakes is not None:
             for transport in self._handshakes.open:
                 if transport.silent:

@@ -283,6 +283,6 @@ def test_no_text_of_a_server_forges_a_line_of_its_status() -> None:
 def test_the_parser_is_named(site: Site) -> None:
     server = site.serve("--http", "h11")
     assert site.status(server)["http"] == "h11"
-    assert "HTTP is parsed by h11" in site.command("status").stdout
+    assert "HTTP is parsed by h11" in site.command("status", str(server.pid)).stdout
     printed = site.command("serve", "--http", "h11", "--print-config", "shop:app").stdout
     assert re.search(r"^http +h11 +--http$", printed, re.MULTILINE)

@@ -18,7 +18,7 @@ def told(site: Site, *options: str) -> Server:
 
 def test_it_serves_until_the_delay_is_over(site: Site) -> None:
     began = time.monotonic()
-    server = told(site, "--drain-delay", "2")
+    server = told(site, "--drain-delay", "4")
     assert site.command("status", str(server.pid), "--quiet").returncode == 1
     assert site.wire(server).ask("reload")["error"] == "the server is stopping"
     server.signal(signal.SIGHUP)
@@ -30,7 +30,7 @@ def test_it_serves_until_the_delay_is_over(site: Site) -> None:
     )
     assert server.get("/").body == b"one"
     assert server.wait() == 0
-    assert time.monotonic() - began > 2
+    assert time.monotonic() - began > 4
     assert "generation 2" not in server.log
 
 

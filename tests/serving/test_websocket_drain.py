@@ -159,7 +159,7 @@ def test_a_client_that_does_not_answer_is_left(tmp_path: Path) -> None:
 def test_a_short_grace_is_kept(tmp_path: Path) -> None:
     """A client that does not answer is closed before it would be cut."""
     with (
-        Server(KINDS, "--graceful-timeout", "4", directory=tmp_path) as server,
+        Server(KINDS, "--graceful-timeout", "6", directory=tmp_path) as server,
         FrameWire(server.port) as wire,
     ):
         wire.open("/echo")
