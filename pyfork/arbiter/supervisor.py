@@ -290,7 +290,7 @@ class Supervisor:
         stop = self._stop
         for worker in self.workers:
             grace = worker.policy.graceful_timeout if stop.haste is Haste.GRACEFUL else 0.0
-            cut = stop.at + grace + worker.policy.margin
+            cut = max(stop.at + grace, now) + worker.policy.margin  # later if the machine slept
             forced = stop.haste is Haste.FORCED and worker.state is not State.KILLED
             late = worker.state is State.RETIRING and worker.due is not None and worker.due > cut
             if forced or worker.state is State.BOOTING:

@@ -476,6 +476,15 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             (2002, [], [Kill(1, STUCK)]),
         ],
     ),
+    "when the machine slept in a stop, who drains has a moment, and is told nothing twice": (
+        ONE,
+        [
+            *START_ONE,
+            (10, [STOP], [Retire(1, 30)]),
+            (1000, [], []),
+            (1002, [], [Kill(1, STUCK)]),
+        ],
+    ),
     "a worker without a promise does not hang": (ONE, [*START_ONE, (31, [], []), (61, [], [])]),
 }
 
