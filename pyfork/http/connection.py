@@ -330,11 +330,13 @@ class Connection(Turns):
         elif self.upgrading is not None:
             data, self.unread = self.unread, b""
             self._upgrade(data)
+        elif self.closing and not self.waiting and self.incoming is None:
+            self.overrun = self.overrun or bool(self.unread)  # nothing behind the last is looked at
+            self.unread = b""
+            self.end()
         elif self.unread and not self.waiting:
             data, self.unread = self.unread, b""
             self._parse(data)
-        elif self.closing and not self.waiting and self.incoming is None:
-            self.end()
         elif self.engine.draining:
             self.drain()
 

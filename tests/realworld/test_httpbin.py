@@ -19,7 +19,7 @@ from tests.server import Server
 
 pytestmark = pytest.mark.soak
 
-httpbin = pytest.importorskip("httpbin")
+httpbin = pytest.importorskip("httpbin", exc_type=ImportError)
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
 
