@@ -30,8 +30,13 @@ class Reading:
 
 
 def tamed(raw: bytes) -> bytes:
-    """``raw`` without an Upgrade, behind which a witness reads no HTTP. No byte is moved."""
-    return re.sub(rb"(?i)upgrade", b"upgraxe", raw)
+    """``raw`` without an Upgrade, behind which a witness reads no HTTP: its ``d`` is an ``x``."""
+    return re.sub(rb"(?i)(upgra)d(e)", rb"\1x\2", raw)
+
+
+def comparable(body: bytes) -> bytes:
+    """``body`` with every ``d`` as an ``x``: a body may hold, or be cut in, a tamed word."""
+    return body.translate(bytes.maketrans(b"dD", b"xx"))
 
 
 def plain(fields: Fields) -> Fields:
@@ -62,6 +67,7 @@ def by_llhttp(raw: bytes) -> Reading:
 
         def on_message_complete(self) -> None:
             self.seen.fields = plain(self.seen.fields[: self.head])  # without the trailers
+            self.seen.body = comparable(self.seen.body)
             reading.requests.append(self.seen)
 
     parser = httptools.HttpRequestParser(Sink())
@@ -101,6 +107,7 @@ def _next(connection: h11.Connection) -> Seen | None:
         if not isinstance(event, h11.Data):
             return None
         seen.body += event.data
+    seen.body = comparable(seen.body)
     return seen
 
 

@@ -90,6 +90,10 @@ class Site:
         """All that lives of it."""
         return [process for server in self._servers for process in server.processes()]
 
+    def arbiters(self) -> list[psutil.Process]:
+        """All of those that are no worker: more than one during an upgrade."""
+        return [process for server in self._servers for process in server.arbiters()]
+
     def answers(self) -> bool:
         """Whether somebody serves it."""
         try:

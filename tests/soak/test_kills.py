@@ -53,10 +53,10 @@ def once(directory: Path, under_way: str, chance: random.Random) -> None:
         with suppress(psutil.NoSuchProcess, ProcessLookupError):  # it was about to leave anyway
             print(f"pid {victim.pid} of {[one.pid for one in victims]}: {victim.cmdline()}")
             os.kill(victim.pid, signal.SIGKILL)
+        site.until(lambda: victim not in site.processes(), "the victim is dead")
         site.until(lambda: site.answers() or not site.processes(), "somebody serves", timeout=5.0)
         site.until(lambda: settled(site), "it has settled")
-        if site.processes():
-            site.until(site.answers, "somebody serves", timeout=5.0)
+        site.until(lambda: site.answers() or not site.processes(), "somebody serves", timeout=5.0)
 
 
 def settled(site: Site) -> bool:
@@ -67,6 +67,7 @@ def settled(site: Site) -> bool:
     arbiter = site.arbiter
     return (
         arbiter is not None
+        and site.arbiters() == [arbiter]
         and len(left) == 1 + WORKERS
         and {each.pid for each in left} == {arbiter.pid, *(w.pid for w in arbiter.children())}
     )
