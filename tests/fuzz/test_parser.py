@@ -150,10 +150,8 @@ def agrees(name: str, reading: Reading, number: int, request: Request) -> bool:
         return False
     line, seen = request.head.line, reading.requests[number]
     fields = seen.fields if line.authority else plain(request.head.block.fields)  # RFC 9112 3.2.2
-    assert seen == Seen(line.method.encode(), tamed(line.target), fields, comparable(request.body)), (
-        name,
-        number,
-    )
+    body = comparable(request.body)
+    assert seen == Seen(line.method.encode(), tamed(line.target), fields, body), (name, number)
     return True
 
 
