@@ -15,9 +15,9 @@ def main() -> None:
 
     gc.disable()  # what is loaded from here on stays: the command says when that has an end
     if os.environ.get("PYFORK_UPGRADE", "").startswith("exec:"):
-        from pyfork import interregnum
+        from pyfork import reexec
 
-        sys.exit(interregnum.outlast(_command))
+        sys.exit(reexec.outlast(_command))
     sys.exit(_command())
 
 

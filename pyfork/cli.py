@@ -16,29 +16,29 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pyfork import __version__
-from pyfork.config import runtime
-from pyfork.config.arguments import Arguments, options, parse, usage
+from pyfork.config.command_line.arguments import Arguments, options, parse, usage
+from pyfork.config.command_line.getopt import Verb
+from pyfork.config.config import Config
 from pyfork.config.directory import Start
 from pyfork.config.load import Loaded, load, table
-from pyfork.config.options import Verb
 from pyfork.config.script import for_script
-from pyfork.config.settings import Config
-from pyfork.config.sources import FILES, Given
+from pyfork.config.sources.files_and_environment import FILES, Given
 from pyfork.errors import ConfigError, ExitStatus, PyforkError
-from pyfork.log.lines import indented
+from pyfork.log.formatter import indented
+from pyfork.system import environment
 
 if TYPE_CHECKING:
-    from pyfork.arbiter.heritage import Heritage
+    from pyfork.arbiter.upgrade.saved_state import Heritage
 
-_WORKER = "pyfork.worker.entry"
-_SCRIPT = "pyfork.cluster.child"
+_WORKER = "pyfork.worker.main"
+_SCRIPT = "pyfork.cluster.script.managed"
 _WATCHER = "pyfork.dev.watcher:main"
 _ENGINE = (_WORKER, "pyfork.worker.wsgi", "pyfork.worker.asgi")
 _PATIENCE = 10.0  # seconds for a running server to answer
-_LOADING = "pyfork.worker.app"
-_TLS = "pyfork.net.tls"
-_CONTROL = "pyfork.control.commands"
-_CLIENT = "pyfork.control.client"
+_LOADING = "pyfork.loader.load"
+_TLS = "pyfork.net.tls.context"
+_CONTROL = "pyfork.ctl.commands"
+_CLIENT = "pyfork.ctl.client"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -114,7 +114,7 @@ def operate(name: str, argv: Sequence[str]) -> int:
 
 def completion(argv: Sequence[str]) -> int:
     """``pyfork completion SHELL``."""
-    from pyfork.config.completion import SHELLS, script
+    from pyfork.config.command_line.completion import SHELLS, script
 
     shell = argv[0] if len(argv) == 1 else ""
     if shell in ("-h", "--help"):
@@ -146,7 +146,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
 
 def _verbs() -> list[Verb]:
     """The commands, for people and for shells."""
-    from pyfork.config.completion import SHELLS
+    from pyfork.config.command_line.completion import SHELLS
 
     return [
         Verb("serve", "Serve APP, as without a command."),
@@ -157,7 +157,7 @@ def _verbs() -> list[Verb]:
 
 
 def _help(verb: str, *, whole: bool) -> int:
-    from pyfork.config.usage import first_sentence, listing
+    from pyfork.config.command_line.help import first_sentence, listing
 
     text = usage(verb, whole=whole)
     if not verb:
@@ -191,8 +191,8 @@ def _reader(arguments: Arguments) -> Callable[[], Loaded]:
 def _run(
     loaded: Loaded, reread: Callable[[], Config], arguments: Arguments, *, worker: str = _WORKER
 ) -> int:
-    from pyfork.arbiter.loop import Arbiter
-    from pyfork.arbiter.watch import Watched
+    from pyfork.arbiter.arbiter import Arbiter
+    from pyfork.arbiter.children.watcher import Watched
     from pyfork.log import streams
 
     streams.never_wait()
@@ -215,7 +215,7 @@ def _run(
         watched=Watched(_WATCHER, files),
         notes=loaded.notes,
     )
-    match runtime.claim_upgrade(os.environ):  # who fails before this is tried again
+    match environment.claim_upgrade(os.environ):  # who fails before this is tried again
         case ("rehearsal", _):
             arbiter.rehearse()
             return ExitStatus.OK
@@ -240,22 +240,22 @@ def _libraries(config: Config) -> list[str]:
     elif config.worker_class == "uvicorn":
         wanted.append("httptools")
     if config.certfile:
-        wanted.append("pyfork.http.tls_gateways")
+        wanted.append("pyfork.http.tls.gateways")
     return wanted
 
 
 def _heritage(config: Config, *, takeover: bool) -> "Heritage":
     """What this program follows: whoever upgrades to it, or whoever it is to take over from."""
-    from pyfork.arbiter import heritage
+    from pyfork.arbiter.upgrade import saved_state
     from pyfork.ipc.channel import Channel
 
-    match runtime.upgrade(os.environ):
+    match environment.upgrade(os.environ):
         case ("exec" | "rehearsal", fd):
-            return heritage.Estate.read(fd)
+            return saved_state.Estate.read(fd)
         case ("spawn", fd):
             os.set_inheritable(fd, False)
             channel = Channel(socket.socket(fileno=fd))
-            return heritage.Predecessor.meet(channel, _PATIENCE)
+            return saved_state.Predecessor.meet(channel, _PATIENCE)
     if not takeover:
         return None
     client = importlib.import_module(_CLIENT)
@@ -264,7 +264,7 @@ def _heritage(config: Config, *, takeover: bool) -> "Heritage":
         return None
     channel = Channel(running.follow())
     running.close()
-    return heritage.Predecessor.meet(channel, _PATIENCE)
+    return saved_state.Predecessor.meet(channel, _PATIENCE)
 
 
 def _check(config: Config) -> int:

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(ROOT.glob("pyfork/**/*.py"))
 
-GROUND, TOOLS, CHILD, CLUSTER, PARENT, DOOR = range(6)
+GROUND, SYSTEM, TOOLS, LOADER, DISPATCH, CHILD, CLUSTER, PARENT, CLIENT, DOOR = range(10)
 
 # The longest prefix that fits says which layer a module is in.
 LAYERS = {
@@ -16,32 +16,29 @@ LAYERS = {
     "pyfork.annotations": GROUND,
     "pyfork.errors": GROUND,
     "pyfork.record": GROUND,
+    "pyfork.address": GROUND,
     "pyfork.ipc.messages": GROUND,
-    "pyfork.net.address": GROUND,
-    "pyfork.arbiter.facts": GROUND,
-    "pyfork.arbiter.actions": GROUND,
-    "pyfork.arbiter.backoff": GROUND,
-    "pyfork.arbiter.roster": GROUND,
-    "pyfork.arbiter.stop": GROUND,
-    "pyfork.arbiter.supervisor": GROUND,
-    "pyfork.directories": TOOLS,
+    "pyfork.supervisor": GROUND,
+    "pyfork.system": SYSTEM,
     "pyfork.config": TOOLS,
     "pyfork.log": TOOLS,
     "pyfork.ipc": TOOLS,
     "pyfork.net": TOOLS,
     "pyfork.hooks": TOOLS,
+    "pyfork.loader": LOADER,
+    "pyfork.dispatch": DISPATCH,
     "pyfork.http": CHILD,
     "pyfork.worker": CHILD,
     "pyfork.dev": CHILD,
     "pyfork.cluster": CLUSTER,
     "pyfork.arbiter": PARENT,
-    "pyfork.control": PARENT,
-    "pyfork.metrics": PARENT,
+    "pyfork.ctl": CLIENT,
     "pyfork.cli": DOOR,
     "pyfork.__main__": DOOR,
-    "pyfork.interregnum": DOOR,
+    "pyfork.reexec": DOOR,
 }
-STRANGERS = {PARENT: {CHILD}}  # layers above that are out of bounds all the same
+# Layers above that are out of bounds all the same.
+STRANGERS = {PARENT: {CHILD, LOADER}, CLIENT: {CHILD, LOADER, CLUSTER}}
 
 # What the supervisor must never see: it decides, and does nothing.
 WORLD = {"os", "signal", "socket", "time", "logging", "select", "selectors", "threading", "asyncio"}
@@ -97,5 +94,5 @@ def test_the_ground_is_pure(path: Path) -> None:
 
 def test_every_prefix_of_the_table_is_needed() -> None:
     names = {name_of(path) for path in MODULES}
-    later = {"pyfork.dev", "pyfork.cluster", "pyfork.control", "pyfork.metrics", "pyfork.http"}
+    later = {"pyfork.dev", "pyfork.cluster", "pyfork.ctl", "pyfork.metrics", "pyfork.http"}
     assert set(LAYERS) - later <= names

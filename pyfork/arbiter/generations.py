@@ -7,15 +7,15 @@ before the supervisor hears of it: what cannot be had changes nothing.
 from collections import deque
 from collections.abc import Callable
 
-from pyfork.arbiter.actions import Abandon
-from pyfork.arbiter.certificates import Certificates
-from pyfork.arbiter.facts import Policy, Reload
-from pyfork.arbiter.ports import Ports
+from pyfork.arbiter.listeners.certificates import Certificates
+from pyfork.arbiter.listeners.table import Ports
+from pyfork.config.config import Config
 from pyfork.config.directory import Directory, Start
-from pyfork.config.settings import Config
 from pyfork.errors import PyforkError
 from pyfork.ipc.messages import Broken
 from pyfork.record import record
+from pyfork.supervisor.actions import Abandon
+from pyfork.supervisor.events import Policy, Reload
 
 # Seconds. Workers that boot at once compete for the processors, and the first answer comes when all
 # are nearly there; a small application is there within this. See docs/performance.md.

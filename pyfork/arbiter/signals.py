@@ -11,8 +11,8 @@ import socket
 from enum import Enum, auto
 from types import FrameType
 
-from pyfork.arbiter.facts import Wish
 from pyfork.record import record
+from pyfork.supervisor.events import Wish
 
 
 class Errand(Enum):

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyfork.cluster.events import Handler
-    from pyfork.cluster.member import Worker
-    from pyfork.cluster.oneself import Oneself
-    from pyfork.cluster.program import Program
+    from pyfork.cluster.primary.primary import Program
+    from pyfork.cluster.primary.worker import Worker
+    from pyfork.cluster.script.current import Oneself
 
 ROUND_ROBIN = "round-robin"
 """The primary accepts, and the workers take turns."""
@@ -136,7 +136,7 @@ def off(event: str, handler: "Handler") -> None:
 
 @cache
 def _primary() -> "Program":
-    from pyfork.cluster.program import Program
+    from pyfork.cluster.primary.primary import Program
 
     return Program(workers)
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyfork
 from pyfork.cluster.door import Door, FarLink
-from pyfork.cluster.hooks import Hooks
+from pyfork.cluster.sockets.patches import Hooks
 
 if TYPE_CHECKING:
     from psutil import Process
@@ -132,7 +132,7 @@ class Family:
 
 def join(door: int, life: int, exclusive: tuple[str, ...]) -> None:
     """In a fresh interpreter: be a part of the worker that has started it."""
-    from pyfork.cluster import libraries
+    from pyfork.cluster.sockets import library_patches
 
     for fd in (door, life):
         os.set_inheritable(fd, False)
@@ -143,7 +143,7 @@ def join(door: int, life: int, exclusive: tuple[str, ...]) -> None:
     family = Family(hooks, far, life)
     family.adopt()
     family.wait()
-    libraries.install(hooks, lambda text: None, family)
+    library_patches.install(hooks, lambda text: None, family)
 
 
 # Sockets that are sent to a child.

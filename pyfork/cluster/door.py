@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from socket import AF_UNIX, SOCK_DGRAM, recv_fds, send_fds, socket, socketpair
 
-from pyfork.cluster.link import ArbiterGone, Link
+from pyfork.cluster.script.arbiter_client import ArbiterGone, Link
 from pyfork.ipc.messages import (
     Closed,
     Held,

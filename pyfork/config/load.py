@@ -8,10 +8,10 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyfork.config.arguments import Arguments, parse
-from pyfork.config.declare import Setting
-from pyfork.config.settings import SETTINGS, Config
-from pyfork.config.sources import (
+from pyfork.config.command_line.arguments import Arguments, parse
+from pyfork.config.config import SETTINGS, Config
+from pyfork.config.settings.declare import Setting
+from pyfork.config.sources.files_and_environment import (
     ARGUMENTS,
     Given,
     Source,
@@ -19,7 +19,7 @@ from pyfork.config.sources import (
     from_environment,
     from_file,
 )
-from pyfork.config.values import WORKER_CLASSES
+from pyfork.config.types import WORKER_CLASSES
 from pyfork.errors import ConfigError
 from pyfork.record import record
 
@@ -90,12 +90,12 @@ def merge(*sources: Source, notes: tuple[str, ...] = (), directory: str = "") ->
     for source in sources:
         given |= source
     if "worker_class" in given and given["worker_class"].raw not in WORKER_CLASSES:
-        from pyfork.config.foreign.classes import replace_class  # most know our names
+        from pyfork.config.compat.classes import replace_class  # most know our names
 
         notes = (*notes, *replace_class(given))
     values = {name: _read(SETTINGS[name], each) for name, each in given.items()}
     if path := values.get("env_file"):
-        from pyfork.config.dotenv import variables  # most have none
+        from pyfork.config.sources.dotenv import variables  # most have none
 
         ahead = variables(os.path.join(directory, path), given["env_file"].origin)
         values["env"] = (*ahead, *values.get("env", ()))

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pyfork.config.declare import replace
+from pyfork.config.config import SETTINGS, Config
 from pyfork.config.load import Loaded
-from pyfork.config.settings import SETTINGS, Config
+from pyfork.config.settings.declare import replace
 from pyfork.errors import ConfigError
 from pyfork.record import asdict
 

@@ -1,12 +1,12 @@
 """A worker for an application that does not load: ready like any other, it serves the page that
 says why. So a save that breaks the application changes the answers, and nothing else."""
 
-from pyfork.dev.broken import Broken
-from pyfork.dev.fault import Fault, broken
+from pyfork.dev.error_app import Broken
+from pyfork.dev.error_report import Fault, broken
 from pyfork.errors import BootError
-from pyfork.ipc.birth import Birth
+from pyfork.ipc.worker_args import Birth
+from pyfork.loader.load import App
 from pyfork.log import setup
-from pyfork.worker.app import App
 from pyfork.worker.asgi import AsgiWorker
 
 INTERFACE = "error page"  # what it speaks, as the arbiter says it

@@ -16,15 +16,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pyfork.config.config import Config
 from pyfork.config.directory import Directory
-from pyfork.config.settings import Config
-from pyfork.dev.interest import Found, Interest, Signature
+from pyfork.dev.watch_filter import Found, Interest, Signature
 from pyfork.errors import BootError, ExitStatus
 from pyfork.ipc.channel import Channel
 from pyfork.ipc.messages import Changed
-from pyfork.worker.bereavement import ends_with
-from pyfork.worker.privileges import drop_privileges
-from pyfork.worker.signals import leave_to_the_arbiter
+from pyfork.worker.process.arbiter_loss import ends_with
+from pyfork.worker.process.privileges import drop_privileges
+from pyfork.worker.process.signals import leave_to_the_arbiter
 
 if TYPE_CHECKING:
     from watchfiles._rust_notify import RustNotify

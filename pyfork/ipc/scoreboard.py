@@ -18,7 +18,7 @@ from enum import IntEnum
 from functools import partial
 from struct import Struct
 
-from pyfork.ipc.nameless import nameless_file
+from pyfork.system.memfd import nameless_file
 
 # Cells of a line. `cells` reads them as integers, `times` as floats: seconds of CLOCK_MONOTONIC.
 (

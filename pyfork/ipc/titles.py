@@ -1,6 +1,6 @@
 """Process titles: what ``ps`` shows of each process of the tree."""
 
-from pyfork.log.lines import printable
+from pyfork.log.formatter import printable
 
 
 def arbiter_title(name: str | None, app: str | None) -> str:

@@ -5,8 +5,8 @@ import os
 from collections.abc import Callable
 from time import monotonic
 
-from pyfork.config.settings import Config
-from pyfork.log.atoms import Access, Clock, compile_format, header
+from pyfork.config.config import Config
+from pyfork.log.access_format import Access, Clock, compile_format, header
 from pyfork.log.setup import ACCESS, current_identity
 from pyfork.log.sink import SinkHandler
 

@@ -2,7 +2,7 @@
 
 In a worker a thread calls them, for the records of pyfork's own loggers; those of the application
 are its own. The arbiter has no threads: it writes its records as lines of JSON to a process that
-does the same for it (`pyfork.arbiter.log_process`). Records beyond a bounded queue are lost and
+does the same for it (`pyfork.arbiter.children.log_process`). Records beyond a bounded queue are lost and
 counted.
 """
 
@@ -16,7 +16,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from pyfork.log.lines import indented
+from pyfork.log.formatter import indented
 from pyfork.log.sink import Sink, say
 
 LIMIT = 1000  # records that wait

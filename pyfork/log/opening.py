@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Set
 
-from pyfork.directories import follow, is_exposed, trusted
+from pyfork.system.directories import follow, is_exposed, trusted
 
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 

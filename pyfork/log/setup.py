@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal
 
-from pyfork.config.runtime import wants_colour
-from pyfork.config.settings import Config
+from pyfork.config.config import Config
 from pyfork.errors import ConfigError
 from pyfork.log.deferred import Deferred
+from pyfork.log.formatter import LineFormatter
 from pyfork.log.libraries import Applications
-from pyfork.log.lines import LineFormatter
 from pyfork.log.sink import PATIENCE, Sink, SinkHandler
 from pyfork.record import record
+from pyfork.system.environment import wants_colour
 
 ERROR = "pyfork.error"
 ACCESS = "pyfork.access"
@@ -284,7 +284,7 @@ def on_terminal(config: Config) -> bool:
 
 def _make_pleasant(handler: logging.Handler, config: Config) -> None:
     """On a terminal, and there in development: for who works at it."""
-    from pyfork.log.console import ConsoleFormatter, Quiet
+    from pyfork.log.terminal import ConsoleFormatter, Quiet
 
     brief = config.reload and config.log_level != "debug"
     handler.setFormatter(ConsoleFormatter(brief=brief, colour=wants_colour(2)))
@@ -298,13 +298,13 @@ def _is_external(config: Config) -> bool:
 
 
 def _load_external(config: Config, before: list["_Saved"]) -> None:
-    from pyfork.log import external
+    from pyfork.log import log_config
 
     try:
         if config.log_config_dict:
-            external.load_dictionary(config.log_config_dict)
+            log_config.load_dictionary(config.log_config_dict)
         else:
-            external.load(config.log_config or "")
+            log_config.load(config.log_config or "")
     except ConfigError:
         for saved in before:
             saved.restore()

@@ -4,8 +4,8 @@ import faulthandler
 import logging
 from contextlib import suppress
 
-from pyfork.ipc.nameless import nameless_file
 from pyfork.log.output import Output
+from pyfork.system.memfd import nameless_file
 
 log = logging.getLogger("pyfork.error")
 

@@ -10,9 +10,9 @@ import os
 import socket
 import stat
 
+from pyfork.address import Address, Inet, Inherited, Unix
 from pyfork.errors import BindError
-from pyfork.net import refusal, unix
-from pyfork.net.address import Address, Inet, Inherited, Unix
+from pyfork.net import bind_errors, unix
 from pyfork.record import record
 
 
@@ -58,7 +58,7 @@ def _bind_inet(address: Inet, backlog: int) -> Listener:
     try:
         made = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
-        raise BindError(refusal.explain(address, error)) from error
+        raise BindError(bind_errors.explain(address, error)) from error
     try:
         made.setblocking(False)
         # A restart must not wait for the old connections' TIME_WAIT to pass.
@@ -71,7 +71,7 @@ def _bind_inet(address: Inet, backlog: int) -> Listener:
         made.listen(backlog)
     except OSError as error:
         made.close()
-        raise BindError(refusal.explain(address, error)) from error
+        raise BindError(bind_errors.explain(address, error)) from error
     return Listener(bound_address(made), made)
 
 

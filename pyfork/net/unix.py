@@ -6,9 +6,9 @@ import os
 import socket
 import stat
 
+from pyfork.address import Unix
 from pyfork.errors import BindError
-from pyfork.net import refusal
-from pyfork.net.address import Unix
+from pyfork.net import bind_errors
 from pyfork.record import record
 
 
@@ -55,7 +55,7 @@ def bind(
         if file is not None:
             file.remove()
         if isinstance(error, OSError):
-            raise BindError(refusal.explain(address, error)) from error
+            raise BindError(bind_errors.explain(address, error)) from error
         raise
     return made, file
 

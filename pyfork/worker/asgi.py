@@ -3,12 +3,12 @@
 import logging
 from typing import Any
 
-from pyfork.http.asgi import AsgiGateway
-from pyfork.http.websocket import WebSockets
-from pyfork.ipc.birth import Birth
-from pyfork.worker.app import App
+from pyfork.http.asgi.gateway import AsgiGateway
+from pyfork.http.websocket.gateway import WebSockets
+from pyfork.ipc.worker_args import Birth
+from pyfork.loader.load import App
+from pyfork.worker.engine_worker import EngineWorker
 from pyfork.worker.lifespan import Lifespan
-from pyfork.worker.serving import EngineWorker
 
 log = logging.getLogger("pyfork.error")
 
@@ -31,7 +31,7 @@ class AsgiWorker(EngineWorker):
     def _gateway_class(self) -> type[AsgiGateway]:
         if self.birth.tls is None:
             return AsgiGateway
-        from pyfork.http.tls_gateways import TlsAsgiGateway
+        from pyfork.http.tls.gateways import TlsAsgiGateway
 
         return TlsAsgiGateway
 

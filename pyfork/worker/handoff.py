@@ -9,9 +9,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from pyfork.http.connection import Connection
+from pyfork.http.connection.connection import Connection
 from pyfork.ipc.messages import Declined, Message, Offered, Taken
-from pyfork.net.client import ClientSocket
+from pyfork.net.accepted import ClientSocket
 
 log = logging.getLogger("pyfork.error")
 

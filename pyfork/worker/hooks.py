@@ -6,18 +6,18 @@ import signal
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from pyfork.loader.load import App
 from pyfork.log import stacks
-from pyfork.worker.app import App
 
 if TYPE_CHECKING:
-    from pyfork.hooks.faces import WorkerFace
-    from pyfork.http.engine import Engine
+    from pyfork.hooks.objects import WorkerFace
+    from pyfork.http.connection.engine import Engine
 
 
 def loaded(worker: "WorkerFace", app: App) -> App:
     """The application is there; what is to be served in its place. Raises HookError."""
-    from pyfork.hooks.calling import call
-    from pyfork.hooks.faces import config_of
+    from pyfork.hooks.call import call
+    from pyfork.hooks.objects import config_of
 
     worker.app.callable = app.callable
     if config_of(worker).worker_abort is not None:
@@ -29,31 +29,31 @@ def loaded(worker: "WorkerFace", app: App) -> App:
 
 def _wrapped(worker: "WorkerFace", app: App) -> App:
     """``app`` with what is called around each request, if anything is."""
-    from pyfork.hooks.faces import config_of
+    from pyfork.hooks.objects import config_of
 
     config = config_of(worker)
     if config.pre_request is None and config.post_request is None:
         return app
-    from pyfork.worker import around
+    from pyfork.worker import request_hooks
 
-    wrap = around.around_asgi if app.interface == "asgi" else around.around_wsgi
+    wrap = request_hooks.around_asgi if app.interface == "asgi" else request_hooks.around_wsgi
     return App(wrap(app.callable, worker), app.interface)
 
 
 def equipped(worker: "WorkerFace", engine: "Engine", app: App) -> None:
     """``engine`` is there, which is to serve ``app``."""
-    from pyfork.hooks.faces import config_of
+    from pyfork.hooks.objects import config_of
 
     if app.interface == "wsgi" and config_of(worker).post_request is not None:
-        from pyfork.worker import around
+        from pyfork.worker import request_hooks
 
-        around.listen(engine, worker)
+        request_hooks.listen(engine, worker)
 
 
 def interrupted(worker: "WorkerFace") -> None:
     """It is to leave without grace."""
-    from pyfork.hooks.calling import attempt
-    from pyfork.hooks.faces import config_of
+    from pyfork.hooks.call import attempt
+    from pyfork.hooks.objects import config_of
 
     if worker.alive:
         worker.alive = False
@@ -68,8 +68,8 @@ def _mind_abort(worker: "WorkerFace") -> None:
     to Python has its stacks written, and the hook is not called.
     """
 
-    from pyfork.hooks.calling import attempt
-    from pyfork.hooks.faces import config_of
+    from pyfork.hooks.call import attempt
+    from pyfork.hooks.objects import config_of
 
     def aborted(number: int, frame: FrameType | None) -> None:
         worker.aborted = True

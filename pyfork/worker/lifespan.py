@@ -11,9 +11,9 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from pyfork.errors import BootError
-from pyfork.http.asgi import AsgiApp
-from pyfork.http.scope import Scope
-from pyfork.worker import blame
+from pyfork.http.asgi.gateway import AsgiApp
+from pyfork.http.asgi.scope import Scope
+from pyfork.loader import tracebacks
 
 log = logging.getLogger("pyfork.error")
 
@@ -46,7 +46,7 @@ class Lifespan:
         self._task = loop.create_task(self._live())
         await self._tell("startup")
         if self._refusal is not None or (self._raised is not None and self._required):
-            detail = self._refusal or (blame.detail(self._raised) if self._raised else "")
+            detail = self._refusal or (tracebacks.detail(self._raised) if self._raised else "")
             why = "the application's lifespan startup failed"
             raise BootError(why, detail) from self._raised
 
@@ -73,7 +73,7 @@ class Lifespan:
         except BaseException as error:  # noqa: BLE001 - even SystemExit is not the loop's to raise
             self._raised = error
             if self._is_news(error):
-                log.error("the application's lifespan failed\n%s", blame.detail(error))
+                log.error("the application's lifespan failed\n%s", tracebacks.detail(error))
         finally:
             if not self._answered.done():
                 self._answered.set_result(None)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from pyfork.http.output import call_in_loop
-from pyfork.http.runner import Job
+from pyfork.http.wsgi.output import call_in_loop
+from pyfork.http.wsgi.runners import Job
 from pyfork.worker.pool import Pool
 
 T = TypeVar("T")

@@ -5,19 +5,19 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from pyfork.config.runtime import script_name
 from pyfork.errors import BootError, ConfigError
-from pyfork.http.output import DirectOutput, Output, QueuedOutput, Room
-from pyfork.http.phase import Phase
-from pyfork.http.runner import Inline
-from pyfork.http.wsgi import WsgiGateway
-from pyfork.ipc.birth import Birth
-from pyfork.worker.app import App
-from pyfork.worker.life import BEAT
-from pyfork.worker.serving import EngineWorker
+from pyfork.http.connection.phase import Phase
+from pyfork.http.wsgi.gateway import WsgiGateway
+from pyfork.http.wsgi.output import DirectOutput, Output, QueuedOutput, Room
+from pyfork.http.wsgi.runners import Inline
+from pyfork.ipc.worker_args import Birth
+from pyfork.loader.load import App
+from pyfork.system.environment import script_name
+from pyfork.worker.base import BEAT
+from pyfork.worker.engine_worker import EngineWorker
 
 if TYPE_CHECKING:
-    from pyfork.http.connection import Connection
+    from pyfork.http.connection.connection import Connection
     from pyfork.worker.threads import ThreadRunner
 
 
@@ -45,7 +45,7 @@ class WsgiWorker(EngineWorker):
             left=self.changed.set,
         )
         if threaded and birth.tls is None:
-            from pyfork.http.takeover import SocketExchange
+            from pyfork.http.wsgi.takeover import SocketExchange
 
             gateway.exchange = SocketExchange
         self.equip(gateway)
@@ -60,7 +60,7 @@ class WsgiWorker(EngineWorker):
     def _gateway_class(self) -> type[WsgiGateway]:
         if self.birth.tls is None:
             return WsgiGateway
-        from pyfork.http.tls_gateways import TlsWsgiGateway
+        from pyfork.http.tls.gateways import TlsWsgiGateway
 
         return TlsWsgiGateway
 

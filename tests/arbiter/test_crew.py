@@ -1,6 +1,6 @@
 """The crew's side of a worker, without a worker."""
 
-from pyfork.arbiter.member import Member
+from pyfork.arbiter.workers.process import Member
 from pyfork.ipc.channel import pair
 from pyfork.ipc.messages import Failed, Ready
 from pyfork.ipc.scoreboard import Scoreboard

@@ -1,11 +1,11 @@
 """What is remembered of generations that were to be."""
 
-from pyfork.arbiter.actions import Abandon
 from pyfork.arbiter.generations import Generations
-from pyfork.arbiter.ports import Ports
-from pyfork.arbiter.supervisor import SUPERSEDED
+from pyfork.arbiter.listeners.table import Ports
+from pyfork.config.config import Config
 from pyfork.config.directory import Start
-from pyfork.config.settings import Config
+from pyfork.supervisor.actions import Abandon
+from pyfork.supervisor.supervisor import SUPERSEDED
 
 
 def test_a_storm_of_reloads_in_one_turn_leaves_nobody_waiting() -> None:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from pyfork.arbiter.handoffs import Handoffs
-from pyfork.arbiter.member import Member
+from pyfork.arbiter.listeners.handoff import Handoffs
+from pyfork.arbiter.workers.process import Member
 from pyfork.ipc.channel import Channel, pair
 from pyfork.ipc.messages import Keep, Message, Release, Take
 from pyfork.ipc.scoreboard import Scoreboard

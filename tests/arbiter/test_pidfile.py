@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.arbiter.pidfile import PidFile, PidFileError
+from pyfork.system.pidfile import PidFile, PidFileError
 from tests.planting import (
     NOBODY,
     directory,

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from pyfork.arbiter.process import describe
+from pyfork.arbiter.workers.fork import describe
 from tests.server import environment
 
 PROLOGUE = """
 import atexit, logging, os, signal, sys
-from pyfork.arbiter.process import describe, fork
+from pyfork.arbiter.workers.fork import describe, fork
 from pyfork.arbiter.signals import Inbox
 
 inbox = Inbox()

@@ -4,8 +4,8 @@ import signal
 import subprocess
 import sys
 
-from pyfork.arbiter.facts import Wish
 from pyfork.arbiter.signals import MEANINGS, page
+from pyfork.supervisor.events import Wish
 from tests.server import ROOT, environment
 
 

@@ -5,8 +5,9 @@ A line is (time, facts, orders). Orders that a line does not name must not be gi
 
 import pytest
 
-from pyfork.arbiter.actions import Abandon, Abort, Action, Adopt, Finish, Kill, Retire, Spawn
-from pyfork.arbiter.facts import (
+from pyfork.errors import ExitStatus
+from pyfork.supervisor.actions import Abandon, Abort, Action, Adopt, Finish, Kill, Retire, Spawn
+from pyfork.supervisor.events import (
     Alone,
     Asked,
     Exited,
@@ -20,8 +21,7 @@ from pyfork.arbiter.facts import (
     Wish,
     Worn,
 )
-from pyfork.arbiter.supervisor import NOT_NEEDED, STOPPING, Supervisor
-from pyfork.errors import ExitStatus
+from pyfork.supervisor.supervisor import NOT_NEEDED, STOPPING, Supervisor
 
 ONE = Policy(workers=1, boot_timeout=60, graceful_timeout=30, timeout=30)
 SLOW = Policy(workers=1, boot_timeout=60, graceful_timeout=30, timeout=0, drain_delay=10)

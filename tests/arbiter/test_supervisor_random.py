@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from pyfork.arbiter import actions as do
-from pyfork.arbiter.facts import (
+from pyfork.supervisor import actions as do
+from pyfork.supervisor.events import (
     Asked,
     Exited,
     Fact,
@@ -23,8 +23,8 @@ from pyfork.arbiter.facts import (
     Wish,
     Worn,
 )
-from pyfork.arbiter.roster import State
-from pyfork.arbiter.supervisor import LOST_LIMIT, Supervisor
+from pyfork.supervisor.state import State
+from pyfork.supervisor.supervisor import LOST_LIMIT, Supervisor
 
 GRACE = 20.0
 DELAY = 7.0

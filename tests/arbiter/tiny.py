@@ -12,11 +12,11 @@ import sys
 import time
 from pathlib import Path
 
-from pyfork.config.settings import Config
+from pyfork.config.config import Config
 from pyfork.errors import ExitStatus
-from pyfork.ipc.birth import Birth
 from pyfork.ipc.channel import ChannelClosed
 from pyfork.ipc.messages import Failed, Ready, Retire, Worn
+from pyfork.ipc.worker_args import Birth
 
 
 def main(birth: Birth) -> int:
@@ -128,7 +128,7 @@ if __name__ == "__main__":
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
     print("the process is up", flush=True)
 
-    from pyfork.arbiter.loop import Arbiter
+    from pyfork.arbiter.arbiter import Arbiter
     from pyfork.errors import PyforkError
 
     source = Path(sys.argv[1])

@@ -12,15 +12,15 @@ import os
 import sys
 from pathlib import Path
 
-from pyfork.config.arguments import parse
+from pyfork.config.command_line.arguments import parse
 from pyfork.config.directory import Start
 from pyfork.config.load import load
 from pyfork.ipc import channel
-from pyfork.ipc.birth import Birth
 from pyfork.ipc.scoreboard import Scoreboard
-from pyfork.net.client import ClientSocket
-from pyfork.worker.entry import load_app, worker_class
-from pyfork.worker.serving import EngineWorker
+from pyfork.ipc.worker_args import Birth
+from pyfork.net.accepted import ClientSocket
+from pyfork.worker.engine_worker import EngineWorker
+from pyfork.worker.main import load_app, worker_class
 
 
 def make_worker(app: str, loop: str, *options: str) -> EngineWorker:

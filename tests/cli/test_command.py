@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import pyfork
-from pyfork.config.settings import SETTINGS
+from pyfork.config.config import SETTINGS
 from tests.server import environment
 
 START = [sys.executable, "-m", "pyfork"]

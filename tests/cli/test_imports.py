@@ -26,16 +26,16 @@ main()
 
 # Each was imported once, and took milliseconds of every start.
 UNWANTED = {
-    "argparse": "pyfork.config.options reads the command line",
-    "click": "pyfork.config.options reads the command line",
+    "argparse": "pyfork.config.command_line.getopt reads the command line",
+    "click": "pyfork.config.command_line.getopt reads the command line",
     "dataclasses": "pyfork.record has records and entities",
-    "email": "pyfork.http.date writes dates",
+    "email": "pyfork.http.response.date writes dates",
     "glob": "os.listdir does it",
     "pathlib": "os.path does it",
     "random": "needed with --max-requests only",
     "tomllib": "needed for a file that has settings only",
     "difflib": "needed for a mistake only",
-    "pkgutil": "pyfork.arbiter.process.resolve does it",
+    "pkgutil": "pyfork.arbiter.workers.fork.resolve does it",
     "psutil": "needed with --max-memory only",
     "h11": "needed with --http h11 only",
     "uvicorn": "needed for -k uvicorn only",
@@ -70,5 +70,10 @@ def test_what_few_need_is_not_imported(name: str, loaded: set[str]) -> None:
 
 
 def test_what_workers_need_is_imported_once_for_all(loaded: set[str]) -> None:
-    wanted = {"asyncio", "pyfork.http.connection", "pyfork.http.wsgi", "pyfork.http.asgi"}
+    wanted = {
+        "asyncio",
+        "pyfork.http.connection.connection",
+        "pyfork.http.wsgi.gateway",
+        "pyfork.http.asgi.gateway",
+    }
     assert wanted < loaded

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pyfork.cluster.desk import EPOLL, Desk, Given, Queue, place
-from pyfork.cluster.ledger import Ledger
+from pyfork.cluster.sockets.accept_epoll import EPOLL, Desk, Given, Queue, place
+from pyfork.cluster.sockets.ledger import Ledger
+from pyfork.ipc.fd_queue import Tray
 from pyfork.ipc.scoreboard import Scoreboard
-from pyfork.ipc.tray import Tray
 from tests.server import PATIENCE
 
 pytestmark = pytest.mark.skipif(EPOLL is None, reason="this system has no epoll")

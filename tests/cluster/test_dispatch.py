@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pyfork.cluster.round_robin import ROOM
+from pyfork.dispatch.round_robin import ROOM
 from tests.cluster.running import Load, Script, ask
 from tests.cluster.test_bind import write
 from tests.cluster.test_kinds import SCRIPT as SERVERS

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from pyfork.cluster.foreign import listening_sockets, open_sockets
-from pyfork.cluster.leaving import _is_served
+from pyfork.cluster.script.shutdown import _is_served
+from pyfork.cluster.sockets.open_sockets import listening_sockets, open_sockets
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

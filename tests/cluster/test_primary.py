@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.cluster.primary import Handles
+from pyfork.dispatch.handles import Handles
 from pyfork.ipc.messages import QueryServer, Shared
 
 NOBODY = 65534

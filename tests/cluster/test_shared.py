@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pyfork.cluster import shared
-from pyfork.cluster.shared import Copy, Sockets
+from pyfork.cluster.sockets import shared_socket
+from pyfork.cluster.sockets.shared_socket import Copy, Sockets
 from tests.server import PATIENCE
 
 
@@ -23,7 +23,7 @@ class Owner:
     def share(self, sock: socket.socket) -> None:
         fd = sock.fileno()
         self.copies[fd] = Copy("key", os.fstat(fd).st_ino, is_stream=True, listens=True)
-        shared.harden(sock)
+        shared_socket.harden(sock)
 
     def known(self, fd: int) -> Copy | None:
         copy = self.copies.get(fd)
@@ -120,7 +120,7 @@ def test_it_waits_as_the_script_has_said(listener: Any) -> None:
 def test_without_a_timeout_it_waits_without_end(
     listener: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared, "_ENDLESS", 0.01)  # it is over again and again
+    monkeypatch.setattr(shared_socket, "_ENDLESS", 0.01)  # it is over again and again
     accepted: list[socket.socket] = []
     waiting = threading.Thread(target=lambda: accepted.append(listener.accept()[0]), daemon=True)
     waiting.start()

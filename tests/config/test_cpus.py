@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.config.cpus import usable
+from pyfork.system.cpus import usable
 
 HERE = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 V2 = {"proc/self/cgroup": "0::/app\n"}

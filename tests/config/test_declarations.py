@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.config.arguments import parse
-from pyfork.config.reference import page
-from pyfork.config.settings import SETTINGS, Config
+from pyfork.config.command_line.arguments import parse
+from pyfork.config.config import SETTINGS, Config
+from pyfork.config.docs import page
 
 PAGE = Path(__file__).parents[2] / "docs/settings.md"
 
@@ -44,4 +44,4 @@ def test_each_flag_is_taken(name: str) -> None:
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert PAGE.read_text() == page(), "run: python -m pyfork.config.reference > docs/settings.md"
+    assert PAGE.read_text() == page(), "run: python -m pyfork.config.docs > docs/settings.md"

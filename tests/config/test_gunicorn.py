@@ -9,13 +9,13 @@ import pytest
 from gunicorn.config import KNOWN_SETTINGS
 from gunicorn.workers import SUPPORTED_WORKERS
 
-from pyfork.config.arguments import parse
-from pyfork.config.foreign.classes import REPLACEMENTS
-from pyfork.config.foreign.gunicorn import GUNICORN
-from pyfork.config.foreign.outcome import Fate
+from pyfork.config.command_line.arguments import parse
+from pyfork.config.compat.classes import REPLACEMENTS
+from pyfork.config.compat.gunicorn import GUNICORN
+from pyfork.config.compat.rules import Fate
+from pyfork.config.config import SETTINGS
 from pyfork.config.load import Loaded, load
-from pyfork.config.settings import SETTINGS
-from pyfork.config.values import WORKER_CLASSES
+from pyfork.config.types import WORKER_CLASSES
 from pyfork.errors import ConfigError
 
 # A value that asks for something, where that of gunicorn's own kind would not.

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.config.arguments import parse, usage
+from pyfork.config.command_line.arguments import parse, usage
+from pyfork.config.config import SETTINGS, Config
 from pyfork.config.load import Loaded, load, table
-from pyfork.config.settings import SETTINGS, Config
 from pyfork.errors import ConfigError
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pyfork.config.options import Option, Said, read
-from pyfork.config.usage import page
+from pyfork.config.command_line.getopt import Option, Said, read
+from pyfork.config.command_line.help import page
 from pyfork.errors import ConfigError
 
 OPTIONS = (

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.config.arguments import parse
-from pyfork.config.foreign.pages import PAGES, filled
-from pyfork.config.groups.hooks import HookSettings
+from pyfork.config.command_line.arguments import parse
+from pyfork.config.compat.docs import PAGES, filled
+from pyfork.config.config import SETTINGS, Config
 from pyfork.config.load import load
-from pyfork.config.settings import SETTINGS, Config
-from pyfork.hooks.faces import ServerFace, WorkerFace
+from pyfork.config.settings.hooks import HookSettings
+from pyfork.hooks.objects import ServerFace, WorkerFace
 from pyfork.hooks.requests import Request, Response
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -20,7 +20,7 @@ PYTHON = DOCS / "configuration.md"
 @pytest.mark.parametrize("name", PAGES)
 def test_the_tables_are_up_to_date(name: str) -> None:
     page = (DOCS / name).read_text()
-    assert page == filled(page, PAGES[name]()), "run: python -m pyfork.config.foreign.pages"
+    assert page == filled(page, PAGES[name]()), "run: python -m pyfork.config.compat.docs"
 
 
 def test_the_example_loads(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.config.arguments import parse
+from pyfork.config.command_line.arguments import parse
 from pyfork.config.load import Loaded, load
 from pyfork.errors import ConfigError
 
@@ -117,11 +117,13 @@ def test_post_request_takes_as_much_as_it_wants(tmp_path: Path) -> None:
 def test_nothing_of_this_is_imported_unless_it_is_used() -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from pyfork.config.arguments import parse; from pyfork.config.load import load\n"
+        "from pyfork.config.command_line.arguments import parse\n"
+        "from pyfork.config.load import load\n"
         "load(parse(['a:b', '-w', '2', '-k', 'sync']), {}, Path('/'))\n"
-        "import pyfork.arbiter.loop, pyfork.worker.wsgi\n"
-        "print(*[n for n in sys.modules if n.startswith(('pyfork.config.foreign', 'pyfork.hooks',"
-        " 'pyfork.config.python', 'pyfork.config.dotenv', 'pyfork.worker.around'))])"
+        "import pyfork.arbiter.arbiter, pyfork.worker.wsgi\n"
+        "print(*[n for n in sys.modules if n.startswith(('pyfork.config.compat', 'pyfork.hooks',"
+        " 'pyfork.config.sources.python_file', 'pyfork.config.sources.dotenv',"
+        " 'pyfork.worker.request_hooks'))])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyfork.config.arguments import parse
+from pyfork.config.command_line.arguments import parse
 from pyfork.config.load import Loaded, load
 from pyfork.config.script import for_script
 from pyfork.errors import ConfigError

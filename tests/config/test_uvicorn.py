@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from uvicorn.main import main
 
-from pyfork.config.arguments import parse
-from pyfork.config.foreign.gunicorn import GUNICORN
-from pyfork.config.foreign.outcome import Fate
-from pyfork.config.foreign.uvicorn import UVICORN
+from pyfork.config.command_line.arguments import parse
+from pyfork.config.compat.gunicorn import GUNICORN
+from pyfork.config.compat.rules import Fate
+from pyfork.config.compat.uvicorn import UVICORN
+from pyfork.config.config import SETTINGS, Config
 from pyfork.config.load import Loaded, load
-from pyfork.config.settings import SETTINGS, Config
 from pyfork.errors import ConfigError
 
 OPTIONS: list[Any] = list(main.params)

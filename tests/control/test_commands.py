@@ -13,15 +13,16 @@ import psutil
 import pytest
 
 from pyfork import cli
-from pyfork.control import client, commands, places, tables
+from pyfork.ctl import client, commands, tables
 from pyfork.errors import PyforkError
+from pyfork.net import control_socket
 from tests.control.conftest import Site
 
 
 @pytest.fixture
 def alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     """No other server of this machine is seen from this process."""
-    monkeypatch.setattr(places, "runtime_directories", lambda: [site.runtime / "pyfork"])
+    monkeypatch.setattr(control_socket, "runtime_directories", lambda: [site.runtime / "pyfork"])
     return site
 
 

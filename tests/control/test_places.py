@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.config.runtime import runtime_directories
-from pyfork.control import places
-from pyfork.net import unix
+from pyfork.net import control_socket, unix
+from pyfork.system.environment import runtime_directories
 from tests.control.conftest import Site, Wire
 
 
@@ -19,11 +18,11 @@ from tests.control.conftest import Site, Wire
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only runtime directory that there is."""
     directory = tmp_path / "pyfork"
-    monkeypatch.setattr(places, "runtime_directories", lambda: [directory])
+    monkeypatch.setattr(control_socket, "runtime_directories", lambda: [directory])
     return directory
 
 
-def close(place: places.Place | None) -> None:
+def close(place: control_socket.Place | None) -> None:
     assert place
     end, file = place
     end.close()
@@ -32,36 +31,36 @@ def close(place: places.Place | None) -> None:
 
 
 def test_it_is_made(here: Path) -> None:
-    place = places.listen("auto")
-    assert list(places.sockets()) == [str(here / f"{os.getpid()}.sock")]
+    place = control_socket.listen("auto")
+    assert list(control_socket.sockets()) == [str(here / f"{os.getpid()}.sock")]
     assert stat.S_IMODE(here.stat().st_mode) == 0o700
     close(place)
-    assert list(places.sockets()) == []
+    assert list(control_socket.sockets()) == []
 
 
 def test_off(here: Path) -> None:
-    assert places.listen("off") is None
+    assert control_socket.listen("off") is None
     assert not here.exists()
 
 
 def test_a_directory_that_others_may_write_to_is_not_used(here: Path) -> None:
     here.mkdir()
     here.chmod(0o770)
-    assert places.listen("auto") is None
-    assert list(places.sockets()) == []
+    assert control_socket.listen("auto") is None
+    assert list(control_socket.sockets()) == []
 
 
 def test_a_link_is_not_followed(here: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     here.symlink_to(tmp_path / "elsewhere")
-    assert places.listen("auto") is None
+    assert control_socket.listen("auto") is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a directory away")
 def test_a_directory_of_another_user_is_not_used(here: Path) -> None:
     here.mkdir(mode=0o700)
     os.chown(here, 65534, 65534)
-    assert places.listen("auto") is None
+    assert control_socket.listen("auto") is None
 
 
 def test_the_next_directory_is_used_where_one_cannot_be(
@@ -70,19 +69,19 @@ def test_the_next_directory_is_used_where_one_cannot_be(
     """A file in the way, and a path that is too long for a socket."""
     (tmp_path / "file").write_text("")
     directories = [tmp_path / "file", tmp_path / ("x" * 100), tmp_path / "good"]
-    monkeypatch.setattr(places, "runtime_directories", lambda: directories)
-    place = places.listen("auto")
+    monkeypatch.setattr(control_socket, "runtime_directories", lambda: directories)
+    place = control_socket.listen("auto")
     assert (tmp_path / "good" / f"{os.getpid()}.sock").exists()
     close(place)
 
 
 def test_a_path_that_is_taken_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    first = places.listen(str(tmp_path / "sock"))
-    assert places.listen(str(tmp_path / "sock")) is None
+    first = control_socket.listen(str(tmp_path / "sock"))
+    assert control_socket.listen(str(tmp_path / "sock")) is None
     assert "no control socket" in caplog.text
     close(first)
     (tmp_path / "sock").write_text("dear diary")
-    assert places.listen(str(tmp_path / "sock")) is None
+    assert control_socket.listen(str(tmp_path / "sock")) is None
     assert (tmp_path / "sock").read_text() == "dear diary"
 
 
@@ -96,7 +95,7 @@ def test_only_what_nobody_listens_on_is_swept(here: Path) -> None:
         dead.listen()
         dead.close()
         (here / "notes.sock").write_text("")
-        close(places.listen("auto"))
+        close(control_socket.listen("auto"))
     assert sorted(path.name for path in here.iterdir()) == ["999999999.sock", "notes.sock"]
 
 
@@ -175,9 +174,9 @@ def test_without_any_directory_there_is_none_and_only_debug_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A container whose system is read-only; /proc is that everywhere."""
-    monkeypatch.setattr(places, "runtime_directories", lambda: ["/proc/none", "/proc"])
+    monkeypatch.setattr(control_socket, "runtime_directories", lambda: ["/proc/none", "/proc"])
     with caplog.at_level("DEBUG", "pyfork.error"):
-        assert places.listen("auto") is None
+        assert control_socket.listen("auto") is None
     assert [record.levelname for record in caplog.records] == ["DEBUG"]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pyfork.control.server import MAX_CLIENTS, MAX_LINE
+from pyfork.arbiter.control.server import MAX_CLIENTS, MAX_LINE
 from tests.control.conftest import Site
 from tests.server import Server
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pyfork.dev.accept import preferred
-from pyfork.dev.broken import OFFERED
+from pyfork.dev.error_app import OFFERED
 
 HTML, JSON, TEXT = OFFERED
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pyfork.dev import page
-from pyfork.dev.fault import Fault, Frame, Raised
+from pyfork.dev import error_page
+from pyfork.dev.error_report import Fault, Frame, Raised
 from tests.dev.browser import Browser
 from tests.dev.project import PATIENCE, Development, Project
 
@@ -40,7 +40,7 @@ class _Tags(HTMLParser):
 
 
 def _parsed(fault: Fault) -> tuple[str, _Tags]:
-    text = page.render(fault, method="GET", nonce="N", header="Pyfork-Fault")
+    text = error_page.render(fault, method="GET", nonce="N", header="Pyfork-Fault")
     tags = _Tags()
     tags.feed(text)
     return text, tags

@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pyfork.config.settings import Config
-from pyfork.dev.interest import Interest
+from pyfork.config.config import Config
+from pyfork.dev.watch_filter import Interest
 from tests.dev.project import PATIENCE, Development, Project
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from pyfork.dispatch.least import JUST_NOW, PATIENCE, Gate
 from pyfork.ipc.scoreboard import Accepting, Line, Scoreboard
-from pyfork.worker.gate import JUST_NOW, PATIENCE, Gate
 
 
 @dataclass

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-from pyfork.cluster.round_robin import ROOM
+from pyfork.dispatch.round_robin import ROOM
 from tests.dispatch.clients import KINDS, Answers, answer, burst, connect
 from tests.load.test_stop import queued
 from tests.server import Server

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.config.arguments import options, parse
+from pyfork.config.command_line.arguments import options, parse
 from pyfork.config.load import load
-from pyfork.control.commands import verbs
+from pyfork.ctl.commands import verbs
 from tests.docs.pages import PAGES, Block, Command, blocks, shells
 from tests.docs.scratch import STAND_INS, Scratch, asks
 

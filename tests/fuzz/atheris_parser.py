@@ -11,7 +11,7 @@ from random import Random
 import atheris
 
 with atheris.instrument_imports(include=["pyfork.http", "h11"]):
-    from pyfork.http.reader import HeadReader
+    from pyfork.http.request.head_reader import HeadReader
     from tests.fuzz.mutations import BAD, GOOD, TOKENS
     from tests.fuzz.test_parser import LIMITS, judge, same
     from tests.http.reading import PARSERS

@@ -22,20 +22,20 @@ from typing import Any, TypeVar
 
 import pytest
 
-from pyfork.config.arguments import parse
+from pyfork.config.command_line.arguments import parse
 from pyfork.config.load import load
-from pyfork.http.asgi import AsgiGateway
-from pyfork.http.connection import SLICE, Connection
-from pyfork.http.deadlines import Limits
-from pyfork.http.engine import Engine
-from pyfork.http.output import DirectOutput, QueuedOutput, Room
-from pyfork.http.runner import Inline, Job
-from pyfork.http.sweep import sweep
-from pyfork.http.tls import Handshakes
-from pyfork.http.tls_gateways import TlsAsgiGateway, TlsWsgiGateway
-from pyfork.http.wsgi import WsgiGateway
+from pyfork.http.asgi.gateway import AsgiGateway
+from pyfork.http.connection.connection import SLICE, Connection
+from pyfork.http.connection.deadlines import Limits
+from pyfork.http.connection.engine import Engine
+from pyfork.http.connection.sweep import sweep
+from pyfork.http.tls.gateways import TlsAsgiGateway, TlsWsgiGateway
+from pyfork.http.tls.transport import Handshakes
+from pyfork.http.wsgi.gateway import WsgiGateway
+from pyfork.http.wsgi.output import DirectOutput, QueuedOutput, Room
+from pyfork.http.wsgi.runners import Inline, Job
 from pyfork.ipc.scoreboard import Scoreboard
-from pyfork.net.tls import Context
+from pyfork.net.tls.context import Context
 from tests.fuzz import apps
 from tests.fuzz.pipe import HIGH, Pipe
 from tests.fuzz.streams import pieces, stream

@@ -19,9 +19,9 @@ from random import Random
 
 import pytest
 
-from pyfork.http.limits import Limits
-from pyfork.http.parsing import ParserState, RequestParser
-from pyfork.http.reader import HeadReader
+from pyfork.http.request.head_reader import HeadReader
+from pyfork.http.request.limits import Limits
+from pyfork.http.request.parsing import ParserState, RequestParser
 from tests.fuzz.mutations import pieces, stream
 from tests.fuzz.witnesses import WITNESSES, Reading, Seen, comparable, plain, tamed
 from tests.http.reading import PARSERS, Outcome, Request, drive

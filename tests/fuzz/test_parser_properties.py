@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pyfork.http.limits import Limits
-from pyfork.http.parsing import RequestParser
-from pyfork.http.reader import HeadReader
+from pyfork.http.request.head_reader import HeadReader
+from pyfork.http.request.limits import Limits
+from pyfork.http.request.parsing import RequestParser
 from tests.fuzz.test_parser import judge
 from tests.http.reading import PARSERS, read
 

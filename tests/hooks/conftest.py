@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pyfork.config.groups.hooks import HookSettings
-from pyfork.config.settings import SETTINGS
+from pyfork.config.config import SETTINGS
+from pyfork.config.settings.hooks import HookSettings
 from tests.server import Server
 
 NAMES = [name for name in vars(HookSettings) if not name.startswith("_")]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.config.settings import SETTINGS
+from pyfork.config.config import SETTINGS
 from tests.cluster.running import Script
 from tests.hooks.conftest import Call, Place
 from tests.upgrade.conftest import successor

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyfork.http.parsing import RequestParser
+from pyfork.http.request.parsing import RequestParser
 from tests.http.reading import PARSERS
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from pyfork.errors import ProtocolError
-from pyfork.http.h11_parser import H11Parser
-from pyfork.http.limits import Limits
-from pyfork.http.parser import Parser
-from pyfork.http.parsing import RequestParser
-from pyfork.http.reader import HeadReader
-from pyfork.http.request import RequestHead
+from pyfork.http.request.h11_parser import H11Parser
+from pyfork.http.request.head import RequestHead
+from pyfork.http.request.head_reader import HeadReader
+from pyfork.http.request.limits import Limits
+from pyfork.http.request.parser import Parser
+from pyfork.http.request.parsing import RequestParser
 
 PARSERS: dict[str, type[RequestParser]] = {"auto": Parser, "h11": H11Parser}
 

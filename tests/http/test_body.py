@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.http.body import SPOOL, Body
+from pyfork.http.wsgi.body import SPOOL, Body
 
 
 @pytest.mark.parametrize("size", [1, 2, 100, 2047, 5000, SPOOL])

@@ -4,7 +4,7 @@ from email.utils import formatdate
 
 import pytest
 
-from pyfork.http.date import http_date
+from pyfork.http.response.date import http_date
 
 
 def test_the_example_of_the_rfc() -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.config.arguments import parse
+from pyfork.config.command_line.arguments import parse
 from pyfork.config.load import load
-from pyfork.http.deadlines import LINGER, Limits, Wait
-from pyfork.http.phase import Phase
+from pyfork.http.connection.deadlines import LINGER, Limits, Wait
+from pyfork.http.connection.phase import Phase
 
 HOUR = 3600
 FRESH, IDLE, HEAD, BODY = Phase.FRESH, Phase.IDLE, Phase.HEAD, Phase.BODY

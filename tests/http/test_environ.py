@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
-from pyfork.http.environ import Environs, variable
-from pyfork.http.request import FieldBlock, RequestHead, RequestLine
+from pyfork.http.request.head import FieldBlock, RequestHead, RequestLine
+from pyfork.http.wsgi.environ import Environs, variable
 
 
 def link() -> Any:

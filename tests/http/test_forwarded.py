@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyfork.http.forwarded import Proxies, node, scheme, script_name
+from pyfork.http.proxy_headers import Proxies, node, scheme, script_name
 
 OURS = Proxies((ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("::1")))
 EVERYBODY = Proxies("*")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyfork.http.heads import Heads
-from pyfork.http.request import FieldBlock, RequestHead, RequestLine
-from pyfork.http.response import Response, ResponseError, begin
+from pyfork.http.request.head import FieldBlock, RequestHead, RequestLine
+from pyfork.http.response.head import Response, ResponseError, begin
+from pyfork.http.response.head_cache import Heads
 
 DATE = b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
 SERVER = b"Server: pyfork\r\n"

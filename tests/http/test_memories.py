@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from pyfork.http.environ import Environs, variable
-from pyfork.http.forwarded import Proxies
-from pyfork.http.limits import Limits
-from pyfork.http.parser import Parser
-from pyfork.http.reader import HeadReader
-from pyfork.http.request import RequestHead
-from pyfork.http.scope import Scopes
-from pyfork.log.atoms import compile_format
+from pyfork.http.asgi.scope import Scopes
+from pyfork.http.proxy_headers import Proxies
+from pyfork.http.request.head import RequestHead
+from pyfork.http.request.head_reader import HeadReader
+from pyfork.http.request.limits import Limits
+from pyfork.http.request.parser import Parser
+from pyfork.http.wsgi.environ import Environs, variable
+from pyfork.log.access_format import compile_format
 from tests.http.corpus import HANDSHAKE, REFUSED, SERVED, get
 from tests.http.reading import Outcome, drive, parts, pieces
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.http.output import SHARES, SLAB, Room, Unsent
+from pyfork.http.wsgi.output import SHARES, SLAB, Room, Unsent
 
 
 def drained(unsent: Unsent, count: int) -> bytes:

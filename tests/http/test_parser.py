@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pyfork.errors import ProtocolError
-from pyfork.http.h11_parser import H11Parser
-from pyfork.http.parsing import ParserState, RequestParser
+from pyfork.http.request.h11_parser import H11Parser
+from pyfork.http.request.parsing import ParserState, RequestParser
 from tests.http.corpus import BEHIND, CHUNKED, FIRST, HANDSHAKE, REFUSED, SERVED, get, name
 from tests.http.differences import DIFFERENCES
 from tests.http.reading import Outcome, new_parser, parts, read, read_everyhow

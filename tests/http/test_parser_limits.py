@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyfork.config.settings import Config
-from pyfork.http.chunked import EXTENSIONS
-from pyfork.http.h11_parser import H11Parser
-from pyfork.http.limits import UNLIMITED, Limits
-from pyfork.http.parsing import RequestParser
+from pyfork.config.config import Config
+from pyfork.http.request.chunked import EXTENSIONS
+from pyfork.http.request.h11_parser import H11Parser
+from pyfork.http.request.limits import UNLIMITED, Limits
+from pyfork.http.request.parsing import RequestParser
 from tests.http.corpus import CHUNKED, get
 from tests.http.reading import Outcome, new_parser, read, read_everyhow
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from pyfork.http.environ import variable
-from pyfork.http.limits import Limits
-from pyfork.http.memory import MOST
-from pyfork.http.reader import Entry, HeadReader
-from pyfork.http.request import read_line
+from pyfork.http.cache import MOST
+from pyfork.http.request.head import read_line
+from pyfork.http.request.head_reader import Entry, HeadReader
+from pyfork.http.request.limits import Limits
+from pyfork.http.wsgi.environ import variable
 from tests.http.reading import parts
 
 GET = read_line(b"GET / HTTP/1.1")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.http.limits import Limits
-from pyfork.http.parsing import RequestParser
-from pyfork.http.reader import HeadReader
+from pyfork.http.request.head_reader import HeadReader
+from pyfork.http.request.limits import Limits
+from pyfork.http.request.parsing import RequestParser
 from tests.http.corpus import CHUNKED, FIRST, get
 from tests.http.reading import SIZES, Outcome, drive, pieces
 from tests.server import Server

@@ -7,17 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyfork.errors import ProtocolError
-from pyfork.http.authority import is_authority
-from pyfork.http.environ import variable
-from pyfork.http.limits import Limits
-from pyfork.http.reader import HeadReader
-from pyfork.http.request import (
-    METHODS,
-    RequestHead,
-    members,
-    read_fields,
-    read_line,
-)
+from pyfork.http.request.authority import is_authority
+from pyfork.http.request.head import METHODS, RequestHead, members, read_fields, read_line
+from pyfork.http.request.head_reader import HeadReader
+from pyfork.http.request.limits import Limits
+from pyfork.http.wsgi.environ import variable
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyfork.http.request import FieldBlock, RequestHead, RequestLine
-from pyfork.http.response import Response, ResponseError, begin, plain_error
+from pyfork.http.request.head import FieldBlock, RequestHead, RequestLine
+from pyfork.http.response.head import Response, ResponseError, begin, plain_error
 
 Fields = list[tuple[bytes, bytes]]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.ipc.nameless import nameless_file
+from pyfork.system.memfd import nameless_file
 
 
 @pytest.mark.parametrize("memory", [True, False])

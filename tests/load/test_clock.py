@@ -9,19 +9,19 @@ WALL = {"time.time", "time.time_ns", "time.localtime", "time.gmtime"}
 WALL |= {"datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
 
 SHOWN = {
-    "pyfork/log/atoms.py": "the time of day in the access log",
-    "pyfork/log/lines.py": "the time of day in the error log",
-    "pyfork/log/console.py": "the time of day on a terminal",
-    "pyfork/http/date.py": "the text of the Date field",
-    "pyfork/http/engine.py": "the Date field, at the beginning",
-    "pyfork/worker/serving.py": "the Date field, every second",
-    "pyfork/dev/page_server.py": "the same, of the error page",
+    "pyfork/log/access_format.py": "the time of day in the access log",
+    "pyfork/log/formatter.py": "the time of day in the error log",
+    "pyfork/log/terminal.py": "the time of day on a terminal",
+    "pyfork/http/response/date.py": "the text of the Date field",
+    "pyfork/http/connection/engine.py": "the Date field, at the beginning",
+    "pyfork/worker/engine_worker.py": "the Date field, every second",
+    "pyfork/dev/error_servers.py": "the same, of the error page",
     # Files and certificates tell the time of day. What is decided by them is whether to look again
     # (development), whether to keep bytecode, and what a warning says.
-    "pyfork/arbiter/watch.py": "what was saved since a worker began to load it",
+    "pyfork/arbiter/children/watcher.py": "what was saved since a worker began to load it",
     "pyfork/dev/watcher.py": "whether a file was saved just now",
     "pyfork/dev/bytecode.py": "whether a file was saved just now",
-    "pyfork/net/tls.py": "a certificate that has expired, in a warning",
+    "pyfork/net/tls/context.py": "a certificate that has expired, in a warning",
 }
 
 

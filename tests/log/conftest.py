@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyfork.config.settings import Config
+from pyfork.config.config import Config
 from pyfork.log import setup
 
 

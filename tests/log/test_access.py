@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyfork.config.settings import Config
+from pyfork.config.config import Config
 from pyfork.errors import ConfigError
 from pyfork.log import setup
 from pyfork.log.access import LONGEST, MOST, AccessLog
-from pyfork.log.atoms import Clock, compile_format
+from pyfork.log.access_format import Clock, compile_format
 
 
 @dataclass

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from pyfork.config.settings import Config
+from pyfork.config.config import Config
 from pyfork.log import setup
 from pyfork.log.deferred import LIMIT
 from tests.log.handlers import Blocking

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.config.settings import Config
+from pyfork.config.config import Config
 from pyfork.errors import ConfigError
 from pyfork.log import setup
 from pyfork.log.opening import open_log

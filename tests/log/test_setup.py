@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.config.settings import Config
+from pyfork.config.config import Config
 from pyfork.errors import ConfigError
 from pyfork.log import setup
 
@@ -262,7 +262,7 @@ def test_lines_of_many_processes_do_not_mix(tmp_path: Path) -> None:
     path = to_file(tmp_path)
     script = textwrap.dedent("""
         import logging, sys
-        from pyfork.config.settings import Config
+        from pyfork.config.config import Config
         from pyfork.log import setup
         setup.configure(Config(error_logfile=sys.argv[1]))
         for _ in range(200):
@@ -281,7 +281,7 @@ def test_lines_of_many_processes_do_not_mix(tmp_path: Path) -> None:
 def test_full_pipe_that_does_not_block_loses_nothing_uncounted(length: int) -> None:
     script = textwrap.dedent("""
         import logging, os, sys
-        from pyfork.config.settings import Config
+        from pyfork.config.config import Config
         from pyfork.log import setup
         os.set_blocking(2, False)
         setup.configure(Config())

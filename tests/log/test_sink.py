@@ -103,7 +103,7 @@ def test_stand_still_costs_one_wait() -> None:
 def test_line_that_was_cut_by_a_full_disk_is_ended(tmp_path: Path) -> None:
     script = """
         import logging, resource, signal, sys
-        from pyfork.config.settings import Config
+        from pyfork.config.config import Config
         from pyfork.log import setup
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyfork.address import Address, Inet, Inherited, Unix, parse
 from pyfork.errors import ConfigError
-from pyfork.net.address import Address, Inet, Inherited, Unix, parse
 
 MEANINGS: list[tuple[str, Address]] = [
     ("127.0.0.1:8003", Inet("127.0.0.1", 8003)),

@@ -13,10 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pyfork.address import Inet, Inherited, Unix, parse
 from pyfork.errors import BindError
-from pyfork.net import owner, unix
-from pyfork.net.address import Inet, Inherited, Unix, parse
+from pyfork.net import unix
 from pyfork.net.bind import Listener, bind
+from pyfork.system import port_owner
 from tests.planting import directory, fifo, file, hard_link, link, needs_root, shared
 
 __all__ = ["shared"]
@@ -169,7 +170,7 @@ def test_forked_workers_are_not_listed_beside_their_parent(listen: Listen, occup
     pid, port = occupy("AF_INET", "127.0.0.1:0", "fork")
     children = [child.pid for child in psutil.Process(pid).children()]
     assert len(children) == 1
-    found = owner.holders(Inet("127.0.0.1", port))
+    found = port_owner.holders(Inet("127.0.0.1", port))
     assert [holder.pid for holder in found] == [pid]
 
 
@@ -177,7 +178,7 @@ def test_psutil_finds_the_same_holder(occupy: Occupy) -> None:
     for where in ("127.0.0.1:0", "0.0.0.0:0"):
         _, port = occupy("AF_INET", where, "fork")
         address = Inet("127.0.0.1", port)
-        assert owner._from_psutil(address) == owner._from_proc(address) != []
+        assert port_owner._from_psutil(address) == port_owner._from_proc(address) != []
 
 
 def test_own_listener_in_the_way(listen: Listen) -> None:
@@ -191,7 +192,7 @@ def test_free_port_has_no_holder(listen: Listen) -> None:
     listener = listen("127.0.0.1:0")
     assert isinstance(listener.address, Inet)
     listener.close()
-    assert owner.holders(listener.address) == []
+    assert port_owner.holders(listener.address) == []
 
 
 def test_address_of_another_machine(listen: Listen) -> None:
@@ -379,7 +380,7 @@ def test_unix_listener_knows_its_address(listen: Listen, tmp_path: Path) -> None
 @pytest.mark.skipif(os.getuid() != 0, reason="needs another user to be refused as")
 def test_privileged_port_as_another_user() -> None:
     script = (
-        "import os; from pyfork.net.bind import bind; from pyfork.net.address import Inet\n"
+        "import os; from pyfork.net.bind import bind; from pyfork.address import Inet\n"
         "from pyfork.errors import BindError\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "try: bind(Inet('127.0.0.1', 80), backlog=8)\n"

@@ -9,7 +9,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyfork.net.x509 import Certificate, parse
+from pyfork.net.tls.certificate import Certificate, parse
 
 BEGINS = datetime(2026, 3, 1, 12, 0, 1, tzinfo=UTC)
 ENDS = datetime(2051, 3, 1, 12, 0, 1, tzinfo=UTC)  # beyond 2049: GeneralizedTime

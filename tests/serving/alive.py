@@ -4,7 +4,7 @@ import gc
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pyfork.http.connection import Connection
+from pyfork.http.connection.connection import Connection
 
 
 def connections() -> bytes:

@@ -16,9 +16,9 @@ import psutil
 import pytest
 import uvloop
 
+from pyfork.ipc.fd_queue import Source, Tray
 from pyfork.ipc.scoreboard import Scoreboard
-from pyfork.ipc.tray import Source, Tray
-from pyfork.worker.accept import Acceptor
+from pyfork.worker.accept.acceptor import Acceptor
 from tests.server import Server, environment
 from tests.serving.wire import Wire, request
 from tests.tls.authority import Authority

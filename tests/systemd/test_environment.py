@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyfork.config.unit import (
+from pyfork.system.systemd_env import (
     notify_socket,
     passed_sockets,
     readdressed,

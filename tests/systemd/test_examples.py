@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.arbiter.facts import Policy
-from pyfork.config.arguments import parse
+from pyfork.config.command_line.arguments import parse
+from pyfork.config.config import Config
 from pyfork.config.load import load
-from pyfork.config.settings import Config
-from pyfork.control.commands import COMMANDS
+from pyfork.ctl.commands import COMMANDS
+from pyfork.supervisor.events import Policy
 
 MARGIN = Policy().margin
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -3,7 +3,7 @@
 import pytest
 
 from pyfork.arbiter.generations import Outcome
-from pyfork.arbiter.systemd import Phase, Situation, news
+from pyfork.arbiter.reporting.systemd_notify import Phase, Situation, news
 
 B, S, R, T, Y = Phase.BOOTING, Phase.SERVING, Phase.RELOADING, Phase.STOPPING, Phase.YIELDING
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pyfork.config.runtime import is_init_or_unit
+from pyfork.system.environment import is_init_or_unit
 from tests.server import Server
 from tests.upgrade.conftest import Yard, successor
 

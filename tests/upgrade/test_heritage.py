@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from pyfork.arbiter.heritage import Predecessor, SuccessionError
+from pyfork.arbiter.upgrade.saved_state import Predecessor, SuccessionError
 from pyfork.ipc.channel import pair
 from pyfork.ipc.messages import Bequest, Dismissed
 

@@ -13,8 +13,8 @@ import pytest
 
 from pyfork.config.directory import Directory, Start
 from pyfork.errors import BootError
-from pyfork.worker import detection
-from pyfork.worker.app import App, enter, load
+from pyfork.loader import detection
+from pyfork.loader.load import App, enter, load
 from tests.server import environment
 
 Write = Callable[..., None]
@@ -191,7 +191,7 @@ def test_interface_of_frameworks(write: Write, name: str) -> None:
         text = f"from django.conf import settings\nsettings.configure()\n{text}()\n"
     write(f"with_{name}.py", text)
     script = (
-        "from pyfork.worker.app import enter, load\nfrom pyfork.config.directory import Start\n"
+        "from pyfork.loader.load import enter, load\nfrom pyfork.config.directory import Start\n"
     )
     script += "enter(Start.of_process({}).enter(None), ())\n"
     script += f"print(load('with_{name}:app').interface)"

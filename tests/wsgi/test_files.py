@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.http.response import NotBytes
-from pyfork.http.sendfile import FileWrapper
+from pyfork.http.response.head import NotBytes
+from pyfork.http.wsgi.sendfile import FileWrapper
 from tests.server import Server, exchange
 from tests.tls.authority import Authority, connected
 from tests.wsgi.app import CONTENT, FILES

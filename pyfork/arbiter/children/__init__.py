@@ -1,0 +1,1 @@
+"""Children of the arbiter that are no workers."""

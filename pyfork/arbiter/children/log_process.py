@@ -1,0 +1,136 @@
+"""The process that calls the operator's logging handlers for the arbiter.
+
+They may block (a syslog server that is down) or raise, and the arbiter has neither a thread for
+them nor time to wait. It ends after the arbiter: when nothing more can come, and what came is
+handled or a second is over.
+"""
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+
+from pyfork.arbiter.context import House
+from pyfork.arbiter.signals import MEANINGS
+from pyfork.arbiter.workers import fork
+from pyfork.ipc import titles
+from pyfork.log import setup
+from pyfork.log.deferred import REOPEN, Deferred
+from pyfork.log.sink import Sink
+from pyfork.record import entity
+
+LAST_LIMIT = 1.0  # seconds in which the last records are handled
+_SHORTEST_LIFE = 1.0  # seconds from its birth until it is replaced, at least
+_LOOK = 50  # ms between two looks whether the arbiter still lives
+
+
+@entity
+class LogProcess:
+    """The one of this arbiter, where the set-up of logging is the operator's."""
+
+    house: House
+    _deferred: Deferred | None = None  # what it works for
+    _forward: Sink | None = None
+    _pid: int = 0
+    _born: float = 0.0  # monotonic seconds
+    deadline: float | None = None  # monotonic seconds: there is none, and will be one
+
+    def act(self, now: float) -> None:
+        """Follow the set-up of logging, which a reload may have changed."""
+        deferred = setup.current_identity().deferred
+        if deferred is not self._deferred:
+            self._let_go()
+            self._deferred = deferred
+            self.deadline = None if deferred is None else now
+        if self.deadline is not None and now >= self.deadline:
+            self._start(now)
+
+    def fileno(self) -> int:
+        """What has an error as soon as the process has ended."""
+        return self._forward.fd if self._forward is not None else -1
+
+    def disown(self) -> None:
+        """In a child: it has no way to the process."""
+        if self._forward is not None:
+            self._forward.close()
+
+    def close(self) -> None:
+        """The arbiter ends. Its last words are waited for, but not for ever."""
+        pid, until = self._pid, time.monotonic() + LAST_LIMIT
+        if self._forward is not None:
+            self._forward.flush(LAST_LIMIT)
+        self._let_go()
+        while pid and time.monotonic() < until:
+            try:
+                if os.waitpid(pid, os.WNOHANG)[0]:
+                    return
+            except ChildProcessError:
+                return
+            time.sleep(0.005)
+
+    def _start(self, now: float) -> None:
+        assert self._deferred is not None
+        self.deadline = None
+        try:
+            self._forward = self._fork(self._deferred, now)
+        except OSError:  # no process or descriptor to be had
+            self.deadline = now + _SHORTEST_LIFE
+            return
+        self._forward.wait_for_room(0.0)
+        self._deferred.attach(self._forward)
+        self.house.wires.watch(self, self._ended)
+
+    def _fork(self, deferred: Deferred, now: float) -> Sink:
+        """Start the process. Returns the way to it; raises OSError."""
+        reader, writer = os.pipe()
+        try:
+            disown = [*self.house.all_but_a_workers(), lambda: os.close(writer)]
+            pid = fork.fork(lambda: _write(reader, deferred), disown=disown)
+            self._pid, self._born = pid, now
+            return Sink(f"/dev/fd/{writer}", stream=2, name="the log's process")
+        finally:
+            os.close(reader)
+            os.close(writer)
+
+    def _ended(self, mask: int) -> None:
+        """It should not have: there will be another."""
+        self._let_go()
+        self.deadline = self._born + _SHORTEST_LIFE
+
+    def _let_go(self) -> None:
+        """The process ends when it has handled what it was given."""
+        if self._forward is not None:
+            self.house.wires.unwatch(self)
+            self._forward.close()
+        if self._deferred is not None:
+            self._deferred.forward = None
+        self._forward, self._pid = None, 0
+
+
+def _write(reader: int, deferred: Deferred) -> int:
+    """The process's life: handle what comes, until the arbiter has gone."""
+    for meaning in MEANINGS:  # what stops the arbiter is not for its last words
+        signal.signal(meaning.number, signal.SIG_IGN)
+    titles.show(titles.log_title())
+    with open(reader, encoding="ascii", closefd=False) as lines:
+        for line in lines:
+            if line.rstrip() == REOPEN:
+                setup.reopen()
+            elif _awaits(lambda: not deferred.is_full, reader):
+                deferred.receive(line)
+            else:
+                break
+    deferred.flush(LAST_LIMIT)
+    return 0
+
+
+def _awaits(done: Callable[[], bool], reader: int) -> bool:
+    """Wait until ``done()``; False: the arbiter has gone first."""
+    hung_up = select.poll()
+    hung_up.register(reader, 0)
+    while not done():
+        if any(mask & select.POLLHUP for _, mask in hung_up.poll(_LOOK)):
+            return False
+        time.sleep(_LOOK / 1000)
+    return True

@@ -1,0 +1,152 @@
+"""The watcher's process: begun where a configuration wants it, begun again if it dies.
+
+Rules: watches nothing itself; what a change means is the business of whoever is told.
+"""
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+
+from pyfork.arbiter.context import House
+from pyfork.arbiter.workers import fork
+from pyfork.config.config import Config
+from pyfork.config.directory import Directory
+from pyfork.ipc import titles
+from pyfork.ipc.channel import Channel, pair
+from pyfork.ipc.messages import Changed, Message
+from pyfork.log import setup
+from pyfork.record import entity, field, record
+from pyfork.supervisor.backoff import Backoff
+from pyfork.system import systemd_env
+
+log = logging.getLogger("pyfork.error")
+
+WatcherMain = Callable[[Config, Directory, Channel, tuple[str, ...], float], int]
+"""What runs in the child: see pyfork.dev.watcher."""
+
+
+@record
+class Watched:
+    """What the door says of it."""
+
+    main: str  # dotted name of a WatcherMain; resolved in the child
+    files: tuple[str, ...] = ()  # that the configuration comes from
+
+
+@entity(kw_only=True)
+class Watch:
+    """The one watcher that there may be."""
+
+    watched: Watched | None
+    house: House
+    changed: Callable[[Changed], None]
+    config: Config | None = None  # by which it watches; None: it does not
+    directory: Directory | None = None  # that it watches from
+    since: float = field(default_factory=time.time)  # wall clock; what is younger was not told yet
+    _channel: Channel | None = None
+    _pid: int | None = None
+    _born: float = 0.0  # monotonic seconds, as all below
+    _begin_at: float | None = None
+    _backoff: Backoff = field(default_factory=Backoff)
+
+    @property
+    def deadline(self) -> float | None:
+        """When to `act` if nothing happens before."""
+        return self._begin_at
+
+    def heed(self, config: Config, directory: Directory) -> None:
+        """Watch as ``config`` says, from now on; ``directory`` is the generation's."""
+        same = directory == self.directory
+        if self.config and config.reload and same and _same(self.config, config):
+            return
+        self.close()
+        self.directory = directory
+        self.config = config if config.reload and self.watched else None
+        if self.config:
+            self._begin()
+
+    def act(self, now: float) -> None:
+        """Once a turn: begin again if the time has come."""
+        if self._begin_at is not None and now >= self._begin_at:
+            self._begin()
+
+    def exited(self, pid: int, how: str) -> bool:
+        """A child ended; whether it was the watcher."""
+        if pid != self._pid:
+            return False
+        self._pid = None
+        self._drop_channel()
+        now = time.monotonic()
+        self._backoff.died(now, now - self._born)
+        self._begin_at = self._backoff.not_before
+        log.warning("the watcher died (%s): it is started again", how)
+        return True
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._drop_channel()
+        self._begin_at = None
+        if self._pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            self._pid = None
+
+    def disown(self) -> None:
+        """Close what a forked child has of it."""
+        if self._channel:
+            self._channel.close()
+
+    def _begin(self) -> None:
+        assert self.config
+        assert self.watched
+        assert self.directory
+        self._begin_at = None
+        ours, theirs = pair()
+        try:
+            self._pid = fork.fork(
+                partial(_live, self.watched, self.config, self.directory, theirs, self.since),
+                disown=[*self.house.all_but_a_workers(), ours.close],
+            )
+        except OSError as error:
+            log.error("cannot fork the watcher: %s", error)
+            ours.close()
+            self._begin_at = time.monotonic() + 1.0
+            return
+        finally:
+            theirs.close()
+        self._channel, self._born = ours, time.monotonic()
+        self.house.wires.connect(ours, self._heard, lambda why: None)  # its end is told by waitpid
+
+    def _heard(self, message: Message, fds: Sequence[int]) -> None:
+        if isinstance(message, Changed):
+            self.since = time.time()
+            self.changed(message)
+        else:
+            log.error("the watcher sent what is not its to say: %s", message)
+
+    def _drop_channel(self) -> None:
+        if self._channel:
+            self.house.wires.unwatch(self._channel)
+            self._channel.close()
+            self._channel = None
+
+
+def _same(one: Config, other: Config) -> bool:
+    """Whether both have the same files watched."""
+    names = ("chdir", "pythonpath", *(name for name in vars(one) if name.startswith("reload_")))
+    return all(getattr(one, name) == getattr(other, name) for name in names)
+
+
+def _live(
+    watched: Watched, config: Config, directory: Directory, channel: Channel, since: float
+) -> int:
+    """The child's life."""
+    systemd_env.withhold(os.environ)
+    setup.identify("watcher")
+    titles.show(titles.watcher_title(config.name))
+    main: WatcherMain = fork.resolve(watched.main)
+    return main(config, directory, channel, watched.files, since)

@@ -1,0 +1,122 @@
+"""What operators may ask for: by signal, over the control socket, or by saving a file.
+
+What needs a decision becomes a fact for the supervisor; the rest is done at once.
+"""
+
+import contextlib
+import logging
+import time
+from typing import Any
+
+from pyfork.arbiter.context import House
+from pyfork.arbiter.reporting import log_lines
+from pyfork.arbiter.reporting.reporter import Console
+from pyfork.arbiter.reporting.status import describe, describe_sockets
+from pyfork.arbiter.signals import Errand, Meaning, in_terminal
+from pyfork.arbiter.upgrade.old_side import Upgrade
+from pyfork.arbiter.workers.messages import Liaison
+from pyfork.errors import PyforkError
+from pyfork.ipc import messages
+from pyfork.ipc.channel import Channel
+from pyfork.log import setup
+from pyfork.record import entity, field
+from pyfork.supervisor import events
+from pyfork.supervisor.supervisor import STOPPING
+
+log = logging.getLogger("pyfork.error")
+
+NOT_OURS = "another arbiter has taken over: ask that one"
+
+
+@entity(kw_only=True)
+class Errands:
+    """Runs them."""
+
+    house: House
+    upgrades: Upgrade
+    liaison: Liaison
+    console: Console
+    started: float = field(default_factory=time.monotonic)
+
+    def obey(self, meaning: Meaning) -> None:
+        """What a signal asks for. What is refused is in the log."""
+        name = meaning.number.name
+        match meaning.asks:
+            case Errand.REAP:
+                self.liaison.reap()
+            case Errand.RELOAD:
+                with contextlib.suppress(PyforkError):
+                    self.reload()
+            case Errand.UPGRADE:
+                with contextlib.suppress(PyforkError):
+                    self.upgrade()
+            case Errand.REOPEN_LOGS:
+                self.reopen_logs()
+                log.info("%s: log files are open anew", name)
+            case events.Wish.RETIRE_ALL if in_terminal():
+                log.debug("%s: the window has changed", name)
+            case events.Wish.RETIRE_ALL if self.upgrades.beside:
+                log.info("%s: the workers leave when the new arbiter is ready", name)
+            case events.Wish.STOP if self.upgrades.postpones_stop():
+                log.info(
+                    "%s: the upgrade finishes first, and this arbiter leaves then; "
+                    "another %s, or pyfork stop, ends both at once",
+                    name,
+                    name.removeprefix("SIG"),
+                )
+            case events.Wish() as wish:
+                log.info("%s: %s", name, meaning.help.partition(":")[0].partition(".")[0].lower())
+                self.ask(wish)
+
+    def changed(self, message: messages.Changed) -> None:
+        """Files have changed: as if the operator had asked for a reload."""
+        if self.house.supervisor.stopping:
+            return
+        self.console.changed(message)
+        with contextlib.suppress(PyforkError):
+            self.console.expect(self.reload(), message)
+
+    def status(self) -> dict[str, Any]:
+        """What this server is at."""
+        now = time.monotonic()
+        return describe(self.house, self.upgrades, uptime=now - self.started, now=now)
+
+    def sockets(self) -> dict[str, Any]:
+        """What this server and its workers listen on."""
+        return describe_sockets(self.house.ports, self.house.crew)
+
+    def ask(self, wish: events.Wish | events.Scale) -> None:
+        """Pass a wish on."""
+        self.house.supervisor.feed(events.Asked(wish), time.monotonic())
+
+    def reopen_logs(self) -> None:
+        """Log files were rotated: open them anew, in every process."""
+        setup.reopen()
+        self.liaison.tell(messages.ReopenLogs())
+
+    def reload(self) -> int:
+        """Ask for a new generation, and return its number. Raises PyforkError: there is none."""
+        supervisor = self.house.supervisor
+        if supervisor.stopping:
+            raise PyforkError(STOPPING if not self.upgrades.in_charge else NOT_OURS)
+        now = time.monotonic()
+        try:
+            reload = self.house.generations.begin(now)
+        except PyforkError as error:
+            text = f"reload refused, all stays as it was: {error}"
+            log.error(log_lines.with_detail(text, error.detail))
+            raise
+        log.info("reload: generation %d boots", reload.generation)
+        supervisor.feed(events.Asked(reload), now)
+        return reload.generation
+
+    def upgrade(self) -> None:
+        """Replace this program. Raises PyforkError: not now."""
+        if refusal := self.upgrades.ask(time.monotonic()):
+            log.warning("upgrade refused: %s", refusal)
+            raise PyforkError(refusal)
+
+    def follow(self, successor: Channel) -> None:
+        """Another arbiter asks to take over; it hears why not, if that is so."""
+        if refusal := self.upgrades.receive(successor, time.monotonic()):
+            log.warning("takeover refused: %s", refusal)

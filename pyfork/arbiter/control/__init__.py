@@ -1,0 +1,1 @@
+"""The arbiter's side of the control socket."""

@@ -1,0 +1,278 @@
+"""The arbiter's end of the control socket: lines in, lines out.
+
+Everything here is bounded, and nothing waits: what a client does not read or never says is kept
+up to a limit, and then the client is dropped. Whoever connects is of our uid or root: the socket
+file's mode says so, and the kernel, where it can be asked.
+
+Rules: knows lines, not what they mean; waits only by the arbiter's `Wires`.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import struct
+from collections.abc import Callable, Mapping
+
+from pyfork.ipc.poller import READ, WRITE, Wires
+from pyfork.net import control_socket
+from pyfork.net.unix import SocketFile
+
+MAX_LINE = 64 << 10  # bytes of one request
+MAX_UNSENT = 4 << 20  # bytes of answers that a client has not read
+MAX_CLIENTS = 16
+LOOK = 1.0  # seconds between two looks whether the socket's file is there
+RETRY = 60.0  # seconds until it is made again, if it could not be
+
+_UCRED = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
+
+log = logging.getLogger("pyfork.error")
+
+Hear = Callable[["Client", bytes], None]
+"""Called with each line, one at a time; answers by `Client.send`."""
+
+
+class Server:
+    """The listening socket and its clients."""
+
+    def __init__(self, wires: Wires, hear: Hear) -> None:
+        self._wires = wires
+        self._hear = hear
+        self._socket: socket.socket | None = None
+        self._file: SocketFile | None = None
+        self._setting = ""
+        self._look_at = 0.0  # when it is next seen to that the file is there
+        self._clients: list[Client] = []  # who was heard of last comes last
+
+    def open(self, setting: str) -> None:
+        """Listen where ``--control`` says, if that can be had."""
+        self._setting = setting
+        if place := control_socket.listen(setting):
+            self._listen_at(place)
+
+    def _listen_at(self, place: control_socket.Place) -> None:
+        self._socket, self._file = place
+        self._wires.watch(self._socket, self._accept)
+        log.debug("control socket: %s", self._file.path if self._file else self._setting)
+
+    @property
+    def deadline(self) -> float | None:
+        """When to `act` at the latest."""
+        return self._look_at if self._file else None
+
+    def act(self, now: float) -> None:
+        """Listen anew if the file was removed: cleaners of /tmp and of /run do that."""
+        if not self._file or now < self._look_at:
+            return
+        self._look_at = now + LOOK
+        if os.path.lexists(self._file.path):
+            return
+        path = self._file.path
+        if place := control_socket.listen(self._setting):
+            self._unlisten()
+            self._listen_at(place)
+            log.info("the control socket %s was removed: it is made again", path)
+        else:
+            self._look_at = now + RETRY
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it listens."""
+        return self._socket is not None
+
+    def resume(self, fd: int) -> "Client":
+        """A client of the program that this process was before, which waits for an answer."""
+        client = Client(socket.socket(fileno=fd), self, self._wires, self._hear)
+        client.waits = True
+        self._clients.append(client)
+        return client
+
+    def unlisten(self) -> None:
+        """Take no more clients, and remove the file; those who are there stay."""
+        self._unlisten()
+        if self._file:
+            with contextlib.suppress(OSError):
+                self._file.remove()
+            self._file = None
+
+    def _unlisten(self) -> None:
+        if self._socket:
+            self._wires.unwatch(self._socket)
+            self._socket.close()
+            self._socket = None
+
+    def close(self) -> None:
+        """End it all; each client sees EOF."""
+        self.unlisten()
+        for client in self._clients.copy():
+            client.drop()
+
+    def disown(self) -> None:
+        """Close a forked copy."""
+        for end in (self._socket, *self._clients):
+            if end:
+                end.close()
+
+    def forget(self, client: "Client") -> None:
+        """A client is gone."""
+        self._clients.remove(client)
+
+    def heard_of(self, client: "Client") -> None:
+        """A client is not idle."""
+        self._clients.remove(client)
+        self._clients.append(client)
+
+    def _accept(self, mask: int) -> None:
+        assert self._socket
+        try:
+            end, _ = self._socket.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:  # no more files for this process: it would spin
+            log.error("the control socket is closed: %s", error)
+            self.unlisten()
+            return
+        if not _may_speak(end):
+            log.warning("a control connection of another user was refused")
+            end.close()
+            return
+        self._make_room()
+        self._clients.append(Client(end, self, self._wires, self._hear))
+
+    def _make_room(self) -> None:
+        """Drop who was silent for longest; rather one that waits for nothing."""
+        if len(self._clients) >= MAX_CLIENTS:
+            min(self._clients, key=lambda client: client.waits).drop()
+
+
+class Client:
+    """One connection. What it asks is answered in order, one at a time."""
+
+    def __init__(self, end: socket.socket, server: Server, wires: Wires, hear: Hear) -> None:
+        end.setblocking(False)
+        self.waits = False  # its answer is to come later, by `finish`
+        self._socket = end
+        self._server = server
+        self._wires = wires
+        self._hear = hear
+        self._incoming = bytearray()
+        self._outgoing = bytearray()
+        self._ended = False  # it will say no more
+        self._gone = False
+        self._watch()
+
+    def send(self, answer: Mapping[str, object]) -> None:
+        """Send a line; if the client is gone, it does not matter."""
+        if self._gone:
+            return
+        self._outgoing += json.dumps(answer).encode() + b"\n"
+        self._flush()
+        if len(self._outgoing) > MAX_UNSENT:
+            self.drop()
+
+    def fileno(self) -> int:
+        """The fd of the connection."""
+        return self._socket.fileno()
+
+    @property
+    def gone(self) -> bool:
+        """Whether the connection has ended, or was given away."""
+        return self._gone
+
+    def finish(self, answer: Mapping[str, object]) -> None:
+        """Send what the client waited for, and hear it again when the loop next turns."""
+        self.waits = False
+        self.send(answer)
+        if not self._gone:
+            self._wires.watch(self._socket, self._called, events=WRITE)
+
+    def detach(self) -> tuple[socket.socket, bytes]:
+        """Give the connection away, with what was read of it and not yet heard.
+
+        It is non-blocking; from now on it is the caller's to watch, to close, and to disown in
+        every child.
+        """
+        self._leave()
+        return self._socket, bytes(self._incoming)
+
+    def drop(self) -> None:
+        """End the connection."""
+        if not self._gone:
+            self._leave()
+            self._socket.close()
+
+    def close(self) -> None:
+        """Close a forked copy."""
+        self._socket.close()
+
+    def _leave(self) -> None:
+        self._gone = True
+        self._wires.unwatch(self._socket)
+        self._server.forget(self)
+
+    def _called(self, mask: int) -> None:
+        self._server.heard_of(self)
+        if mask & WRITE:
+            self._flush()
+        if mask & READ and not self._gone:
+            self._read()
+        self._go_on()
+
+    def _read(self) -> None:
+        try:
+            data = self._socket.recv(MAX_LINE)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.drop()
+            return
+        self._incoming += data or b"\n"  # the last line may lack its end
+        self._ended = not data
+
+    def _flush(self) -> None:
+        try:
+            del self._outgoing[: self._socket.send(self._outgoing)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.drop()
+
+    def _go_on(self) -> None:
+        """Hear what there is to hear, and wait for more."""
+        while not (self._gone or self.waits or self._outgoing):
+            line, end, rest = self._incoming.partition(b"\n")
+            if len(line) > MAX_LINE:
+                self.send({"ok": False, "error": f"a line is longer than {MAX_LINE} bytes"})
+                self.drop()
+                return
+            if not end:
+                break
+            self._incoming = rest
+            if line.strip():
+                self._hear(self, bytes(line))
+        if not self._gone:
+            self._settle()
+
+    def _settle(self) -> None:
+        idle = not (self.waits or self._outgoing)
+        if (self._ended and idle) or len(self._incoming) > MAX_LINE:  # it talks, and does not read
+            self.drop()
+        else:
+            self._watch()
+
+    def _watch(self) -> None:
+        events = (0 if self._ended else READ) | (WRITE if self._outgoing else 0)
+        if events:
+            self._wires.watch(self._socket, self._called, events=events)
+        else:
+            self._wires.unwatch(self._socket)
+
+
+def _may_speak(end: socket.socket) -> bool:
+    """The other side is ours or root's, as far as the kernel tells."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    ucred = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    _, uid, _ = _UCRED.unpack(ucred)
+    return uid in (0, os.geteuid())

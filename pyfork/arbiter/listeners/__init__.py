@@ -1,0 +1,1 @@
+"""Listening sockets: which there are, who accepts from them, what TLS they speak."""

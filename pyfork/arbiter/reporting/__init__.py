@@ -1,0 +1,1 @@
+"""State of the server, as told to logs, status and systemd."""

@@ -1,0 +1,127 @@
+"""What an arbiter holds: listeners, certificates, pid file, watcher, control socket.
+
+They are made anew, or come from the arbiter before this one; at the end, what another arbiter
+goes on with is left to it. What there can be only one of is held by the one in charge: in an
+upgrade it changes hands.
+"""
+
+import logging
+import os
+import resource
+import socket
+from collections.abc import Mapping
+
+from pyfork.address import Inherited, parse
+from pyfork.arbiter.children.watcher import Watch
+from pyfork.arbiter.context import House
+from pyfork.arbiter.control.server import Server
+from pyfork.arbiter.upgrade.saved_state import Estate, Heritage, Predecessor
+from pyfork.config.config import Config
+from pyfork.errors import BindError, PyforkError
+from pyfork.net.bind import bind, bound_address
+from pyfork.system import systemd_env
+from pyfork.system.pidfile import PidFile
+
+log = logging.getLogger("pyfork.error")
+
+
+class Premises:
+    """Opened once, closed once."""
+
+    def __init__(self, house: House, watch: Watch, control: Server) -> None:
+        self._house = house
+        self._watch = watch
+        self._control = control
+        self._ports = house.ports
+        self._generations = house.generations
+        self._pidfile: PidFile | None = None
+
+    def open(self, config: Config, heritage: Heritage) -> None:
+        """Have everything. Raises PyforkError, with nothing left behind, where that cannot be."""
+        _allow_many_files()
+        first = self._generations.first
+        self._generations.certificates.open(first, config)
+        match heritage:
+            case Estate():
+                self._inherit(heritage)
+                self.write_pid(config)
+            case Predecessor():  # its file stays its own until this arbiter is in charge
+                self._ports.inherit(heritage.listeners, first - 1)
+                self._ports.open(first, config)
+            case None:
+                self._ports.open(first, config)
+                passed = systemd_env.passed_sockets(os.environ, os.getpid())
+                _account_for(passed, self._ports.all(), self._generations.scheme(first))
+                if config.pid:
+                    self._pidfile = PidFile.claim(config.pid)
+
+    def rehearse(self, config: Config, estate: Estate) -> None:
+        """Have as much as can be had with nobody noticing it. Raises PyforkError."""
+        self._generations.certificates.open(self._generations.first, config)
+        self._inherit(estate)
+
+    def _inherit(self, estate: Estate) -> None:
+        first = self._generations.first
+        self._ports.inherit(estate.sockets(), first)
+        self._ports.claim()
+        self._ports.resume(first, estate.listeners)
+
+    def take_charge(self) -> None:
+        """What there is only one of is this arbiter's, whoever's it was."""
+        config = self._serving()
+        serving = self._house.supervisor.serving.number
+        self._ports.claim()
+        self.write_pid(config)
+        self._watch.heed(config, self._generations.directory(serving))
+        if not self._control.is_open:
+            self._control.open(config.control)
+
+    def give_way(self) -> None:
+        """Another arbiter wants the same control socket, if it has a place of its own."""
+        if self._serving().control != "auto":
+            self._control.unlisten()
+
+    def _serving(self) -> Config:
+        return self._generations.config(self._house.supervisor.serving.number)
+
+    def write_pid(self, config: Config) -> None:
+        """Put our process id in the place of another arbiter's."""
+        if config.pid:
+            try:
+                self._pidfile = PidFile.take(config.pid)
+            except PyforkError as error:
+                log.error("%s", error)
+
+    def close(self) -> None:
+        """Leave nothing of ours."""
+        self._ports.close()
+        if self._pidfile:
+            self._pidfile.release()
+
+
+def _allow_many_files() -> None:
+    """Every connection is a file: raise the soft limit as far as it goes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError) as error:  # macOS has a lower limit that it does not tell
+            log.debug("the limit of open files stays at %d: %s", soft, error)
+
+
+def _account_for(
+    passed: Mapping[str, str], listeners: Mapping[str, socket.socket], scheme: str
+) -> None:
+    """Log which of the ``passed`` sockets serve; close the others, or their clients would wait."""
+    for text, name in passed.items():
+        if text in listeners:
+            url = bound_address(listeners[text]).url(scheme)
+            log.info("systemd passed %s (%s): %s", text, name, url)
+            continue
+        log.warning("systemd passed %s (%s), which no --bind names: it is closed", text, name)
+        address = parse(text)
+        assert isinstance(address, Inherited)
+        try:
+            bind(address, backlog=0).close()
+        except BindError as error:
+            log.debug("it stays open: %s", error)

@@ -1,0 +1,1 @@
+"""The arbiter replaces itself: by exec, by a new process, or by a takeover."""

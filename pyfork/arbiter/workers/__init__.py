@@ -1,0 +1,1 @@
+"""Worker processes: fork, messages, hooks, end."""

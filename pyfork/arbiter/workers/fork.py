@@ -1,0 +1,113 @@
+"""The one place where this program forks, and what a child must undo before it is itself.
+
+A signal that arrives between fork and the child's first own handler would run the arbiter's
+handler in the child, and be lost; so those that have one are blocked across the fork. A descriptor
+that the child keeps by accident has consequences elsewhere: a sibling's channel end hides the
+arbiter's death from that sibling, a dropped listener keeps its port. So the child closes whatever
+the caller lists, and the caller lists everything.
+"""
+
+import contextlib
+import importlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+from pyfork.arbiter.signals import MEANINGS
+from pyfork.arbiter.workers.finalization import finalize
+from pyfork.log import setup, stacks, streams
+
+log = logging.getLogger("pyfork.error")
+
+_HANDLED = frozenset(meaning.number for meaning in MEANINGS)
+
+
+def fork(run: Callable[[], int], *, disown: Iterable[Callable[[], object]]) -> int:
+    """Fork a child that calls ``run`` and ends with the status that it returns.
+
+    Args:
+        run: all that the child does. What it raises is logged, and ends it with status 1.
+        disown: each is called in the child first, to close what belongs to the arbiter alone.
+
+    Returns:
+        The child's process id. In the child this does not return.
+
+    Raises:
+        OSError: the system has no process to give.
+    """
+    for stream in (sys.stdout, sys.stderr):  # or what is buffered is written by both
+        _flush(stream)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _live(run, disown)
+        return pid
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _live(run: Callable[[], int], disown: Iterable[Callable[[], object]]) -> NoReturn:
+    """The child, from its first line to its last."""
+    status = 1
+    try:
+        status = _guarded(lambda: _be_oneself(run, disown))
+        setup.finish()
+        finalize()
+        streams.flush()
+        setup.finish()
+    finally:
+        os._exit(status)
+
+
+def _be_oneself(run: Callable[[], int], disown: Iterable[Callable[[], object]]) -> int:
+    signal.set_wakeup_fd(-1)
+    for meaning in MEANINGS:
+        signal.signal(meaning.number, signal.SIG_DFL)
+    for close in disown:
+        with contextlib.suppress(OSError):
+            close()
+    streams.restore()
+    stacks.write_at_abort()
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    return run()
+
+
+def _guarded(run: Callable[[], int]) -> int:
+    """The exit status that ``run`` comes to, whichever way it ends."""
+    try:
+        return run()
+    except SystemExit as leaving:
+        if leaving.code is None or isinstance(leaving.code, int):
+            return leaving.code or 0
+        log.error("%s", leaving.code)
+    except BaseException:  # the last frame of this process: there is no one else to tell
+        log.critical("the worker ends by an error that nobody expected", exc_info=True)
+    return 1
+
+
+def _flush(stream: object) -> None:
+    flush = getattr(stream, "flush", None)
+    with contextlib.suppress(OSError, ValueError):  # a closed or full stdout is no reason to fail
+        if flush is not None:
+            flush()
+
+
+def resolve(dotted: str) -> Any:
+    """What ``module:name`` names. (`pkgutil.resolve_name` compiles a grammar, in each child.)"""
+    module, _, name = dotted.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def describe(status: int) -> str:
+    """How a process ended, from `os.waitpid`'s status: "exit status 1", "killed by SIGSEGV"."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"killed by signal {-code}"

@@ -1,0 +1,169 @@
+"""The hooks that run in the arbiter, and those at the birth and the end of a worker.
+
+They are the operator's code, in the one process that has to stay up: what fails here stops what it
+belongs to (a start, a reload, one fork, an upgrade), never the server. Without a Python
+configuration file there are none, and nothing is imported.
+"""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pyfork.config.config import Config
+from pyfork.config.settings.hooks import HookSettings
+from pyfork.errors import ExitStatus, HookError
+from pyfork.ipc.messages import Failed
+from pyfork.ipc.scoreboard import Line
+from pyfork.ipc.worker_args import Birth, WorkerMain
+
+if TYPE_CHECKING:
+    from pyfork.hooks.objects import ServerFace, WorkerFace
+
+NAMES = tuple(name for name in vars(HookSettings) if not name.startswith("_"))
+
+
+def wanted(config: Config) -> bool:
+    """Whether ``config`` has any hook."""
+    return any(getattr(config, name) is not None for name in NAMES)
+
+
+class Hooks:
+    """Calls them, in the arbiter.
+
+    Args:
+        config: of the first generation.
+        count: how many workers there should be.
+        renewed: this program follows itself by an exec; the reload that begins it is none that
+            somebody asked for.
+    """
+
+    def __init__(self, config: Config, count: Callable[[], int], *, renewed: bool = False) -> None:
+        self.config = config  # that serves
+        self._count = count
+        self._counted: int | None = None
+        self._renewed = renewed
+        self._started = False
+        self._server: ServerFace | None = None
+
+    # From the start to the end.
+
+    def start(self) -> None:
+        """Before anything is opened. Raises HookError."""
+        if not wanted(self.config):
+            self._counted = self._count()
+            return
+        from pyfork.hooks.call import call, warn_of_threads
+
+        self.recount()
+        call(self.config, "on_starting", self._face(self.config))
+        warn_of_threads()
+        self._started = True
+
+    def ready(self) -> None:
+        """It listens, and has no workers yet. Raises HookError."""
+        if self.config.when_ready:
+            from pyfork.hooks.call import call, warn_of_threads
+
+            call(self.config, "when_ready", self._face(self.config))
+            warn_of_threads()
+
+    def rereading(self, reread: Callable[[], Config]) -> Callable[[], Config]:
+        """``reread``, and then on_reload of what it has read: HookError refuses the reload."""
+
+        def read() -> Config:
+            config = reread()
+            if config.on_reload and not self._renewed:
+                from pyfork.hooks.call import call
+
+                call(config, "on_reload", self._face(config))
+            self._renewed = False
+            return config
+
+        return read
+
+    def recount(self) -> None:
+        """Once a turn: tell of another number of workers. Raises HookError at the first one."""
+        new, old = self._count(), self._counted
+        if new == old:
+            return
+        self._counted = new
+        if self.config.nworkers_changed:
+            from pyfork.hooks.call import attempt, call
+
+            do = call if old is None else attempt
+            do(self.config, "nworkers_changed", self._face(self.config), new, old)
+
+    def before_exec(self) -> None:
+        """The program of an upgrade is about to be executed. Raises HookError."""
+        if self.config.pre_exec:
+            from pyfork.hooks.call import call
+
+            call(self.config, "pre_exec", self._face(self.config))
+
+    def end(self) -> None:
+        """Nothing is left to do."""
+        if self._started and self.config.on_exit:
+            from pyfork.hooks.call import attempt
+
+            attempt(self.config, "on_exit", self._face(self.config))
+
+    # One worker.
+
+    def conceive(
+        self, config: Config, *, age: int, slot: int, generation: int, line: Line
+    ) -> "WorkerFace | None":
+        """A worker is about to be forked. Raises HookError."""
+        if not wanted(config):
+            return None
+        from pyfork.hooks.call import call
+        from pyfork.hooks.objects import WorkerFace
+
+        worker = WorkerFace(config, age=age, slot=slot, generation=generation, line=line)
+        server = self._face(config)
+        server.worker_age = max(server.worker_age, age)
+        worker.server = server
+        call(config, "pre_fork", server, worker)
+        return worker
+
+    def born(self, worker: "WorkerFace | None", pid: int) -> None:
+        """It is forked."""
+        if worker is not None:
+            worker.pid = pid
+            worker.server.WORKERS[pid] = worker
+
+    def gone(self, worker: "WorkerFace | None") -> None:
+        """It has ended."""
+        if worker is None or worker.pid is None:
+            return
+        from pyfork.hooks.call import attempt
+        from pyfork.hooks.objects import config_of
+
+        worker.server.WORKERS.pop(worker.pid, None)
+        attempt(config_of(worker), "child_exit", self._face(self.config), worker)
+
+    def _face(self, config: Config) -> "ServerFace":
+        """The server as hooks see it, with the settings ``config``."""
+        from pyfork.hooks.objects import ServerFace, Settings
+
+        if self._server is None:
+            self._server = ServerFace(config, self._count)
+        self._server.cfg = Settings(config)
+        return self._server
+
+
+def live(main: WorkerMain, birth: Birth) -> int:
+    """A worker's whole life, between its first hook and its last; returns its exit status."""
+    from pyfork.hooks.call import attempt, call
+
+    worker = birth.face
+    assert worker is not None
+    worker.pid = os.getpid()
+    try:
+        call(birth.config, "post_fork", worker.server, worker)
+        return main(birth)
+    except HookError as error:
+        birth.channel.send(Failed(str(error), error.detail))
+        return ExitStatus.BOOT
+    finally:
+        worker.alive = False
+        attempt(birth.config, "worker_exit", worker.server, worker)

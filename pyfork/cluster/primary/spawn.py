@@ -1,0 +1,104 @@
+"""How a worker of a program is started: the same script, in a fresh interpreter.
+
+Not forked: a program may have threads, loops and connections by then, and a child of a fork would
+go on in the middle of it. As in Node, each worker begins at the first line.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pyfork
+from pyfork.cluster.script.run_script import MODULE
+from pyfork.record import record
+
+# -c has put the current directory first; the script's takes that place later. This package's is
+# last, for a program that found it by changing the path.
+_START = (
+    "import sys; sys.flags.safe_path or sys.path.__delitem__(0); sys.path.append({root!r}); "
+    "from pyfork.cluster.script.spawned import main; main({start!r})"
+)
+
+
+@record(kw_only=True)
+class Settings:
+    """What `setup_primary` sets: how the workers to come are started."""
+
+    exec: str  # a script, or "-m MODULE"
+    args: tuple[str, ...]
+    exec_args: tuple[str, ...]  # of the interpreter
+    env: dict[str, str]  # more than this process has
+    cwd: str | None = None
+    silent: bool = False  # stdout and stderr are pipes: worker.process.stdout
+
+
+@record(kw_only=True)
+class Start:
+    """What a worker is told before it can be told anything."""
+
+    number: int
+    channel: int  # fd
+    board: int  # fd of the scoreboard
+    lines: int
+    index: int  # of its own line
+    dispatch: str
+
+
+def as_started(exec: str) -> Settings:
+    """That script, in the way in which this process was started."""
+    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    return Settings(exec=exec, args=tuple(sys.argv[1:]), exec_args=tuple(flags), env={})
+
+
+def changed(
+    before: Settings,
+    *,
+    args: Sequence[str] | None = None,
+    exec_args: Sequence[str] | None = None,
+    env: Mapping[str, object] | None = None,
+    **others: Any,
+) -> Settings:
+    """The same settings with what is given; None is not."""
+    given = {
+        "args": None if args is None else tuple(args),
+        "exec_args": None if exec_args is None else tuple(exec_args),
+        "env": None if env is None else {name: str(value) for name, value in env.items()},
+        **others,
+    }
+    kept = {name: getattr(before, name) for name in Settings._fields}  # type: ignore[attr-defined]
+    return Settings(**kept | {name: value for name, value in given.items() if value is not None})
+
+
+def this_script(main: ModuleType) -> str:
+    """What runs here, if that is a script; not so at a prompt."""
+    path: str | None = getattr(main, "__file__", None)
+    if main.__spec__ is not None:
+        return MODULE + main.__spec__.name.removesuffix(".__main__")
+    return os.path.abspath(path) if path else ""
+
+
+def spawn(how: Settings, start: Start, env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """Start a worker. Raises OSError."""
+    root = str(Path(pyfork.__file__).parents[1])
+    fields = tuple(getattr(start, name) for name in start._fields)  # type: ignore[attr-defined]
+    command: Sequence[str] = [
+        sys.executable,
+        *how.exec_args,
+        "-c",
+        _START.format(root=root, start=fields),
+        how.exec,
+        *how.args,
+    ]
+    pipe: Any = subprocess.PIPE if how.silent else None
+    return subprocess.Popen(
+        command,
+        pass_fds=(start.channel, start.board),
+        env={**os.environ, **how.env, **env},
+        cwd=how.cwd,
+        stdout=pipe,
+        stderr=pipe,
+    )

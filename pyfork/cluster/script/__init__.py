@@ -1,0 +1,1 @@
+"""A script's life in a worker."""

@@ -1,0 +1,1 @@
+"""Patches of Python's sockets in a script's worker."""

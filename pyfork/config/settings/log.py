@@ -1,0 +1,52 @@
+"""What is written, and where."""
+
+from typing import Any
+
+from pyfork.config.settings.declare import group, setting
+from pyfork.config.types import MAPPING, PATH, TEXT, choice, optional
+
+_LOG_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
+
+
+@group("Log")
+class LogSettings:
+    """What is written, and where."""
+
+    error_logfile: str = setting(
+        "-",
+        PATH,
+        flags="--error-logfile --log-file",
+        help="Where pyfork's own log goes; - is stderr.",
+    )
+    log_level: str = setting(
+        "info",
+        choice("debug", "info", "warning", "error", "critical", also={"trace": "debug"}),
+        flags="--log-level",
+        help="The least severe records that are logged.",
+    )
+    access_logfile: str | None = setting(
+        None,
+        optional(PATH),
+        flags="--access-logfile",
+        help="Where the access log goes; - is stdout. By default there is none.",
+    )
+    access_logformat: str = setting(
+        _LOG_FORMAT,
+        TEXT,
+        flags="--access-logformat",
+        help="The format of an access log line, in gunicorn's atoms, or json.",
+    )
+    log_config: str | None = setting(
+        None,
+        optional(PATH),
+        flags="--log-config",
+        help="A file of logging.config (INI, JSON or TOML) that replaces this set-up.",
+    )
+    log_config_dict: dict[str, Any] | None = setting(
+        None,
+        optional(MAPPING),
+        flags="",
+        python=True,
+        help="The schema of logging.config.dictConfig, which replaces this set-up; it outranks "
+        "--log-config.",
+    )

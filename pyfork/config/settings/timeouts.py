@@ -1,0 +1,75 @@
+"""How long things may take. All are in seconds."""
+
+from pyfork.config.settings.declare import group, setting
+from pyfork.config.types import SECONDS, whole
+
+
+@group("Timeouts")
+class TimeoutsSettings:
+    """How long things may take. All are in seconds."""
+
+    timeout: float = setting(
+        30.0,
+        SECONDS,
+        flags="-t --timeout",
+        help="Kill and replace a worker that hangs for longer; 0 never. A script (pyfork run) "
+        "hangs that does not come back to accept(); for it the default is 0.",
+    )
+    graceful_timeout: float = setting(
+        30.0,
+        SECONDS,
+        flags="--graceful-timeout",
+        help="How long a worker that leaves may finish its requests.",
+    )
+    drain_delay: float = setting(
+        0.0,
+        SECONDS,
+        flags="--drain-delay",
+        help="How long the server goes on as before after it was told to stop, so that load "
+        "balancers see in its status that it will.",
+    )
+    boot_timeout: float = setting(
+        60.0,
+        SECONDS,
+        flags="--boot-timeout",
+        help="How long a worker may take to load the application and start; 0 for ever.",
+    )
+    keep_alive: float = setting(
+        65.0,
+        SECONDS,
+        flags="--keep-alive",
+        help="How long an idle connection is kept for a next request.",
+    )
+    header_timeout: float = setting(
+        30.0,
+        SECONDS,
+        flags="--header-timeout",
+        help="How long a client may take to send the head of a request, however many bytes come; "
+        "0 for ever.",
+    )
+    body_timeout: float = setting(
+        30.0,
+        SECONDS,
+        flags="--body-timeout",
+        help="How long a client may pause while it sends a body; 0 for ever.",
+    )
+    body_min_rate: int = setting(
+        500,
+        whole(0),
+        flags="--body-min-rate",
+        help="Bytes a second that a client has to send of a body: with fewer than this makes in "
+        "--body-timeout, the request is refused; 0 for any number.",
+    )
+    write_timeout: float = setting(
+        60.0,
+        SECONDS,
+        flags="--write-timeout",
+        help="How long a client may pause while it reads a response; 0 for ever.",
+    )
+    write_min_rate: int = setting(
+        240,
+        whole(0),
+        flags="--write-min-rate",
+        help="Bytes a second that a client has to take of a response that waits for it: with "
+        "fewer than this makes in --write-timeout, the connection is cut; 0 for any number.",
+    )

@@ -1,0 +1,93 @@
+"""HTTPS: certificates, and who may connect."""
+
+from pyfork.config.settings.declare import group, setting
+from pyfork.config.types import PATH, PATHS, TEXT, Kind, choice, optional
+
+# gunicorn and uvicorn count as the ssl module does.
+_REQUIREMENTS = ("none", "optional", "required")
+
+
+def _cert_reqs(raw: object) -> str:
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        raw = str(raw)
+    if isinstance(raw, str):
+        raw = raw.lower().removeprefix("cert_")
+        raw = dict(zip("012", _REQUIREMENTS, strict=True)).get(raw, raw)
+    if raw not in _REQUIREMENTS:
+        raise ValueError(raw)
+    return str(raw)
+
+
+class Secret(str):
+    """Text that is not for logs."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+CERT_REQS = Kind("|".join(_REQUIREMENTS), "none, optional or required", _cert_reqs)
+SECRET = Kind("TEXT", "text", lambda raw: Secret(TEXT.read(raw)), lambda _: "***")
+
+
+@group("TLS")
+class TLSSettings:
+    """HTTPS: certificates, and who may connect."""
+
+    certfile: tuple[str, ...] = setting(
+        (),
+        PATHS,
+        flags="--certfile --ssl-certfile",
+        repeat=True,
+        help="Speak TLS, with the certificate in this PEM file: the server's own first, then what "
+        "leads to its authority. May be repeated: a client gets the one for the name that it asks "
+        "for, else the first. Changed files are taken up within seconds, without a reload.",
+    )
+    keyfile: tuple[str, ...] = setting(
+        (),
+        PATHS,
+        flags="--keyfile --ssl-keyfile",
+        repeat=True,
+        help="The private key, in PEM; one for each --certfile, in their order. Without it, keys "
+        "are in the certificates' files.",
+    )
+    keyfile_password: Secret | None = setting(
+        None,
+        optional(SECRET),
+        flags="--ssl-keyfile-password",
+        help="The password of encrypted keys. In the environment or a file only you can read: a "
+        "command line can be read by every user of the machine.",
+    )
+    keyfile_password_file: str | None = setting(
+        None,
+        optional(PATH),
+        flags="--keyfile-password-file",
+        help="A file whose first line is the password of encrypted keys.",
+    )
+    ca_certs: str | None = setting(
+        None,
+        optional(PATH),
+        flags="--ca-certs --ssl-ca-certs",
+        help="A PEM file of the authorities whose client certificates are accepted.",
+    )
+    cert_reqs: str = setting(
+        "none",
+        CERT_REQS,
+        flags="--cert-reqs --ssl-cert-reqs",
+        help="Whether clients need a certificate of --ca-certs: none asks for none, optional "
+        "accepts who has none, required does not.",
+    )
+    ciphers: str | None = setting(
+        None,
+        optional(TEXT),
+        flags="--ciphers --ssl-ciphers",
+        help="Ciphers for TLS 1.2, in OpenSSL's words; without it, those with forward secrecy and "
+        "authenticated encryption.",
+    )
+    tls_min: str = setting(
+        "1.2",
+        choice("1.2", "1.3"),
+        flags="--tls-min",
+        help="The lowest version of TLS that is spoken.",
+    )

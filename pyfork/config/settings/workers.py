@@ -1,0 +1,67 @@
+"""How many processes, of which kind, and how long they live."""
+
+from pyfork.config.settings.declare import group, setting
+from pyfork.config.types import SIZE, WORKER_CLASS, WORKERS, choice, whole
+
+
+@group("Workers")
+class WorkersSettings:
+    """How many processes, of which kind, and how long they live."""
+
+    workers: int = setting(
+        1,
+        WORKERS,
+        flags="-w --workers",
+        aliases={"WEB_CONCURRENCY": "{}"},
+        help="How many worker processes; auto is the number of CPUs that this process may use.",
+    )
+    worker_class: str = setting(
+        "auto",
+        WORKER_CLASS,
+        flags="-k --worker-class",
+        help="How a worker runs the application; auto chooses by its interface and --threads.",
+    )
+    threads: int = setting(
+        1,
+        whole(1),
+        flags="--threads",
+        help="Threads of a worker that call a WSGI application.",
+    )
+    worker_connections: int = setting(
+        10000,
+        whole(1),
+        flags="--worker-connections",
+        help="How many connections a worker holds at most; for one more, the one that has idled "
+        "longest is closed.",
+    )
+    max_requests: int = setting(
+        0,
+        whole(0),
+        flags="--max-requests",
+        help="Replace a worker after this many requests, a script (pyfork run) after this many "
+        "connections; 0 never.",
+    )
+    max_requests_jitter: int = setting(
+        0,
+        whole(0),
+        flags="--max-requests-jitter",
+        help="Add a random number up to this one to --max-requests, so that workers take turns.",
+    )
+    max_memory: int = setting(
+        0,
+        SIZE,
+        flags="--max-memory",
+        help="Replace a worker whose resident memory is above this; 0 never.",
+    )
+    reload_parallel: int = setting(
+        1,
+        whole(1),
+        flags="--reload-parallel",
+        help="How many new workers boot at a time in a reload.",
+    )
+    loop: str = setting(
+        "auto",
+        choice("auto", "uvloop", "asyncio", also={"none": "auto"}),
+        flags="--loop",
+        help="The event loop; auto is uvloop where it is installed.",
+    )

@@ -1,0 +1,1 @@
+"""Sources of settings: files and the environment."""

@@ -1,0 +1,188 @@
+"""Where settings are given besides the command line: the file and the environment.
+
+Each source becomes a mapping from setting names to `Given`; nothing here reads or judges a value.
+"""
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pyfork.config.config import SETTINGS
+from pyfork.errors import ConfigError
+from pyfork.record import record
+from pyfork.system.systemd_env import passed_sockets
+
+ARGUMENTS = "PYFORK_CMD_ARGS"
+GUNICORN_ARGUMENTS = "GUNICORN_CMD_ARGS"  # read where there are none of ours
+# Looked for where --config names none; the first that there is counts.
+FILES = ("pyfork.toml", "pyfork.conf.py", "pyproject.toml", "gunicorn.conf.py")
+OWN_VARIABLES = frozenset({ARGUMENTS, "PYFORK_WORKER", "PYFORK_UPGRADE"})
+"""Variables that pyfork reads or sets itself, and that are no settings."""
+
+# Kubernetes and Docker links describe a service that is called pyfork, or pyfork-something, in
+# variables of this shape. They are not meant for us, and must not keep us from starting.
+_SERVICE_LINK = (
+    r"PYFORK_(\w+_)?"
+    r"(SERVICE_(HOST|PORT)(_\w+)?=|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?=|PORT=\w+://)"
+)
+
+
+@record
+class Given:
+    """A value as it was written, and where."""
+
+    raw: object
+    origin: str
+
+
+Source = Mapping[str, Given]
+
+
+@record
+class File:
+    """What a configuration file says."""
+
+    given: Source = {}  # noqa: RUF012 - nobody changes it
+    notes: tuple[str, ...] = ()  # for the log: what became of other servers' names, a line each
+
+
+def suggestion(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
+    """The end of a message about the unknown ``name``: the nearest known one, if any is near."""
+    import difflib  # only for a mistake
+
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def from_environment(environ: Mapping[str, str]) -> Source:
+    """The settings that variables give. Empty ones count as not set.
+
+    The sockets that a service manager passes are what to bind, where no variable says otherwise:
+    they were made for this very process, and a file was not.
+
+    Raises:
+        ConfigError: a PYFORK_ variable names no setting.
+    """
+    given = {}
+    settings = [each for each in SETTINGS.values() if not each.python]
+    for each in settings:
+        for name, form in {each.env: "{}", **each.aliases}.items():
+            if each.name not in given and (text := environ.get(name)):
+                given[each.name] = Given(form.format(text), name)
+    if "bind" not in given and (passed := passed_sockets(environ, os.getpid())):
+        given["bind"] = Given(tuple(passed), "LISTEN_FDS")
+    known = {each.env for each in settings}
+    for name in sorted(environ):
+        if not name.startswith("PYFORK_") or name in known | OWN_VARIABLES:
+            continue
+        if not re.match(_SERVICE_LINK, f"{name}={environ[name]}"):
+            raise ConfigError(f"{name}: no such variable{suggestion(name, known)}")
+    return given
+
+
+def arguments_of(environ: Mapping[str, str]) -> tuple[str, list[str]]:
+    """The variable that holds further words of the command line, and the words.
+
+    Raises:
+        ConfigError: a quote in it is not closed.
+    """
+    name = GUNICORN_ARGUMENTS if ARGUMENTS not in environ else ARGUMENTS
+    try:
+        return name, shlex.split(environ.get(name, ""))
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from None
+
+
+def from_file(path: str | None, directory: str) -> File:
+    """The settings of the file at ``path``, else of the first of `FILES` that there is.
+
+    Args:
+        path: what ``--config`` names, or None to look for a file; that there is none is fine then.
+        directory: what relative paths start at, and where to look.
+
+    Raises:
+        ConfigError: the file cannot be read, is not what its name says, or has an unknown setting.
+    """
+    if path is not None:
+        return _from(path, directory, named=True)
+    for name in FILES:
+        if os.path.exists(os.path.join(directory, name)):
+            found = _from(name, directory, named=False)
+            if name == "gunicorn.conf.py":
+                note = f"{name} is used, gunicorn's configuration: there is none of pyfork's"
+                return File(found.given, (note, *found.notes))
+            if found.given or name != "pyproject.toml":
+                return found
+    return File()
+
+
+def _from(path: str, directory: str, *, named: bool) -> File:
+    """``named``: somebody asked for this very file."""
+    if path.startswith(("file:", "python:")) or path.endswith(".py"):
+        from pyfork.config.sources import python_file  # it may run anything, and need anything
+
+        return python_file.read(path, directory)
+    text = _read(os.path.join(directory, path), path)
+    if not named and path == "pyproject.toml" and not _may_have_ours(text):
+        return File()
+    return File(_settings(path, _table(path, _parse(text, path), required=named)))
+
+
+def _read(path: str, shown: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return file.read().decode()
+    except OSError as error:
+        raise ConfigError(f"{shown}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"{shown}: is not TOML: {error}") from None
+
+
+def _may_have_ours(text: str) -> bool:
+    """Whether there can be a tool.pyfork: both words in a line, or "tool" with nothing behind it.
+
+    To know for sure takes a parser, and that takes milliseconds to import: most that are merely
+    found are other tools'.
+    """
+    lines = (line for line in text.splitlines() if "tool" in line)
+    return any("pyfork" in line or "." not in line for line in lines)
+
+
+def _parse(text: str, shown: str) -> dict[str, Any]:
+    import tomllib  # most starts have no file
+
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{shown}: is not TOML: {error}") from None
+
+
+def _table(shown: str, document: dict[str, Any], *, required: bool) -> dict[str, Any]:
+    """The table with the settings; empty if a pyproject.toml that was merely found has none."""
+    if os.path.basename(shown) != "pyproject.toml":
+        return document
+    tool = document.get("tool")
+    table = tool.get("pyfork") if isinstance(tool, dict) else None
+    if table is None and not required:
+        return {}
+    if table is None:
+        raise ConfigError(f"{shown}: has no [tool.pyfork] table")
+    if not isinstance(table, dict):
+        raise ConfigError(f"{shown}: tool.pyfork is not a table")
+    return table
+
+
+def _settings(shown: str, table: dict[str, Any]) -> Source:
+    given: dict[str, Given] = {}
+    for key, raw in table.items():
+        name = key.replace("-", "_")
+        if name not in SETTINGS:
+            raise ConfigError(f"{shown}: {key}: no such setting{suggestion(name, SETTINGS)}")
+        if SETTINGS[name].python:
+            raise ConfigError(f"{shown}: {key}: write it in a Python file, such as pyfork.conf.py")
+        if name in given:
+            raise ConfigError(f"{shown}: {key}: is there twice, with - and with _")
+        given[name] = Given(raw, f"{shown}: {key}")
+    return given

@@ -1,0 +1,228 @@
+"""The operator's end of the control socket: find the server that is meant, ask it, listen.
+
+Rules: prints nothing, decides on no exit status; what goes wrong is a PyforkError.
+"""
+
+import contextlib
+import json
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
+
+from pyfork.address import Address, Inet, Unix, parse
+from pyfork.ctl import tables
+from pyfork.errors import ConfigError, PyforkError
+from pyfork.net import control_socket
+
+PATIENCE = 5.0  # seconds that a server may take to answer at once
+EXIT_PATIENCE = 10.0  # seconds between a server's last word and the end of its process
+
+_LOOPBACK = ("127.0.0.1", "::1")
+
+
+class Connection:
+    """A connection to one server. It asks for the status first, to know whom it speaks to."""
+
+    status: dict[str, Any]  # once it has been met
+
+    def __init__(self, path: str) -> None:
+        """Ask who is there. Raises OSError: nobody."""
+        self.path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._stream = self._socket.makefile("rb")
+        try:
+            self._socket.settimeout(PATIENCE)
+            self._socket.connect(path)
+            self._send("status")
+        except BaseException:
+            self.close()
+            raise
+
+    def meet(self, patience: float) -> Self:
+        """Hear who is there, within ``patience`` seconds.
+
+        Raises:
+            OSError, PyforkError: nobody answers. The connection is closed.
+        """
+        try:
+            (answer,) = self._answers(patience)
+            if not answer["ok"]:
+                raise PyforkError(f"{self.path}: {answer['error']}")
+        except BaseException:
+            self.close()
+            raise
+        self.status = answer["status"]
+        return self
+
+    def ask(self, request: str, *, wait: bool = False, **options: Any) -> Iterator[dict[str, Any]]:
+        """The answers to a request, the last of which has ``ok``.
+
+        Args:
+            wait: the answer may take any time, and progress comes before it.
+
+        Raises:
+            OSError, PyforkError: there is no answer.
+        """
+        self._send(request, **({"wait": True} if wait else {}), **options)
+        yield from self._answers(None if wait else PATIENCE)
+
+    def _send(self, request: str, **options: Any) -> None:
+        self._socket.sendall(json.dumps({"request": request, **options}).encode() + b"\n")
+
+    def _answers(self, patience: float | None) -> Iterator[dict[str, Any]]:
+        self._socket.settimeout(patience)
+        while line := self._stream.readline():
+            try:
+                answer = json.loads(line)
+            except ValueError:
+                answer = None
+            if not isinstance(answer, dict):
+                raise PyforkError(f"{self.path}: that is no pyfork server")
+            yield answer
+            if "ok" in answer:
+                return
+        raise PyforkError("the server has ended without an answer")
+
+    def follow(self) -> socket.socket:
+        """Ask to take over; from here on the socket is a channel between two arbiters."""
+        self._socket.sendall(b'{"request": "takeover"}\n')
+        return self._socket.dup()
+
+    def wait_end(self) -> None:
+        """Wait until the server is gone, connection and process."""
+        process = _watch_process(self._socket)
+        try:
+            self._socket.settimeout(None)
+            with contextlib.suppress(ConnectionResetError):
+                while self._stream.readline():
+                    pass
+            if process is not None:
+                select.select([process], [], [], EXIT_PATIENCE)
+        finally:
+            if process is not None:
+                os.close(process)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._stream.close()
+        self._socket.close()
+
+
+def find(target: str | None) -> Connection:
+    """A connection to the server that is meant: by name, process id, address or socket path.
+
+    Raises:
+        PyforkError: there is none, or more than one; then the message lists them.
+    """
+    if target and "/" in target and ":" not in target:
+        return _connect(target)
+    running, silent = _running()
+    meant = [one for one in running if target is None or matches(target, one.status)]
+    # Old and new of an upgrade have name and address in common: who leaves is not meant.
+    staying = [one for one in meant if one.status["state"] not in ("draining", "stopping")]
+    chosen = staying if len(staying) == 1 else meant
+    for one in running:
+        if chosen != [one]:
+            one.close()
+    if len(chosen) == 1:
+        return chosen[0]
+    raise PyforkError(_refusal(target, [one.status for one in meant or running], silent))
+
+
+def incumbent(targets: Iterable[str], control: str) -> Connection | None:
+    """A connection to the server that one of ``targets`` means and that is to stay, if any.
+
+    ``control`` is where its control socket may be besides: what ``--control`` says.
+    """
+    running, _ = _running(*([control] if control not in ("auto", "off") else []))
+    found = None
+    for target in targets:
+        for one in running:
+            stays = one.status["state"] not in ("draining", "stopping")
+            if found is None and stays and matches(target, one.status):
+                found = one
+    for one in running:
+        if one is not found:
+            one.close()
+    return found
+
+
+def matches(target: str, status: dict[str, Any]) -> bool:
+    """Whether somebody who says ``target`` may mean this server."""
+    if target in (status["name"], str(status["pid"])):
+        return True
+    if ":" not in target:  # a host alone is no address here: it would be any name
+        return False
+    try:
+        wanted = parse(target)
+    except ConfigError:
+        return False
+    return any(_leads_to(wanted, parse(text)) for text in status["addresses"])
+
+
+def _leads_to(wanted: Address, bound: Address) -> bool:
+    match wanted, bound:
+        case [Inet(), Inet()]:
+            same = wanted.host == bound.host or (
+                wanted.host == "localhost" and bound.host in _LOOPBACK
+            )
+            return wanted.port == bound.port and (same or wanted.wildcard or bound.wildcard)
+        case [Unix(abstract=False), Unix()]:
+            return os.path.abspath(wanted.path) == bound.path
+    return wanted == bound
+
+
+def _connect(path: str) -> Connection:
+    try:
+        return Connection(path).meet(PATIENCE)
+    except OSError as error:
+        raise PyforkError(f"{path}: no server answers there: {error.strerror or error}") from None
+
+
+def _running(*more: str) -> tuple[list[Connection], list[str]]:
+    """Every server that answers, and the sockets of those that live and do not."""
+    asked, running, silent = [], [], []
+    for path in dict.fromkeys([*more, *control_socket.sockets()]):
+        try:
+            asked.append(Connection(path))
+        except (ConnectionRefusedError, FileNotFoundError):  # stale
+            continue
+        except OSError:
+            silent.append(path)
+    # All have been asked before the first is waited for: those that hang take their time together.
+    deadline = time.monotonic() + PATIENCE
+    for one in asked:
+        try:
+            running.append(one.meet(max(0.1, deadline - time.monotonic())))
+        except (OSError, PyforkError):
+            silent.append(one.path)
+    return running, silent
+
+
+def _refusal(target: str | None, statuses: list[dict[str, Any]], silent: list[str]) -> str:
+    mute = "".join(f"\n{path} does not answer" for path in silent)
+    if not statuses:
+        wanted = f" that is {target!r}" if target else ""
+        return f"no running server{wanted} was found{mute}"
+    listed = f":\n{tables.servers(statuses)}{mute}"
+    if target and not any(matches(target, status) for status in statuses):
+        return f"no running server is {target!r}; there are{listed}"
+    return f"several servers are meant: name one by its name, pid or address{listed}"
+
+
+def _watch_process(connected: socket.socket) -> int | None:
+    """A pidfd of the process on the other side, where the system has such a thing."""
+    if not (hasattr(socket, "SO_PEERCRED") and hasattr(os, "pidfd_open")):
+        return None
+    ucred = struct.Struct("iII")
+    pid, _, _ = ucred.unpack(
+        connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, ucred.size)
+    )
+    try:
+        return os.pidfd_open(pid)
+    except OSError:  # it is gone, or not to be seen from this container
+        return None

@@ -1,0 +1,229 @@
+"""The commands that speak to a running server: their options, and what comes of them.
+
+Nothing here prints or exits: text goes to the two functions that the caller gives.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pyfork.config.command_line.getopt import Option, Verb, read
+from pyfork.config.command_line.help import page
+from pyfork.ctl import client, tables
+from pyfork.errors import ConfigError, ExitStatus, PyforkError
+from pyfork.log.formatter import printable
+from pyfork.record import record
+
+Say = Callable[[str], object]
+
+
+@record
+class Command:
+    """One line of the table."""
+
+    help: str
+    run: Callable[["Asked"], ExitStatus]
+    options: dict[str, str]  # flag -> help
+    words: tuple[str, ...] = ()  # before TARGET
+
+
+@record
+class Asked:
+    """One command line, understood, and the server that it means."""
+
+    server: client.Connection
+    options: dict[str, Any]
+    say: Say
+    complain: Say
+
+    @property
+    def who(self) -> str:
+        """The server, for a message."""
+        status = self.server.status
+        return f"{printable(status['name'] or 'server')} (pid {status['pid']})"
+
+    def tell(self, answer: dict[str, Any], text: str) -> None:
+        """Say what has come, in the form that was asked for."""
+        self.say(json.dumps(answer) if self.options["json"] else text)
+
+    def refuse(self, what: str, answer: dict[str, Any]) -> ExitStatus:
+        """Say that it did not succeed, and why."""
+        if self.options["json"]:
+            self.say(json.dumps(answer))
+        else:
+            answer = tables.readable(answer)
+            detail = answer.get("detail") or ""
+            self.complain(f"pyfork: error: {what}: {answer['error']}")
+            if detail:
+                self.complain(detail)
+        return ExitStatus.FAILED
+
+
+def run(name: str, argv: Sequence[str], say: Say, complain: Say) -> int:
+    """Run the command ``name``; returns the exit status.
+
+    Raises:
+        PyforkError: it cannot be run.
+    """
+    command = COMMANDS[name]
+    if "--help" in argv or "-h" in argv:  # whatever else is missing
+        say(_usage(name, command))
+        return ExitStatus.OK
+    options = _parse(name, command, argv)
+    try:
+        server = client.find(options["target"])
+        try:
+            return COMMANDS[name].run(Asked(server, options, say, complain))
+        finally:
+            server.close()
+    except OSError as error:  # a lost connection, or no answer in time
+        raise PyforkError(f"the server did not answer: {error.strerror or error}") from error
+
+
+def verbs() -> list[Verb]:
+    """The commands as the command line sees them."""
+    return [
+        Verb(name, command.help, tuple(_options(command))) for name, command in COMMANDS.items()
+    ]
+
+
+def _status(asked: Asked) -> ExitStatus:
+    status = asked.server.status
+    if not asked.options["quiet"]:
+        asked.tell(status, tables.status(status))
+    return ExitStatus.OK if status["ready"] else ExitStatus.FAILED
+
+
+def _sockets(asked: Asked) -> ExitStatus:
+    (answer,) = asked.server.ask("sockets")
+    if not answer["ok"]:
+        return asked.refuse("no answer", answer)
+    asked.tell(answer, tables.sockets(answer["sockets"]))
+    return ExitStatus.OK
+
+
+def _reload(asked: Asked) -> ExitStatus:
+    wait = asked.options["wait"]
+    for answer in asked.server.ask("reload", wait=wait):
+        if progress := answer.get("progress"):
+            ready = f"{progress['ready']} of {progress['of'] or '?'} workers are ready"
+            asked.tell(answer, f"generation {progress['generation']}: {ready}")
+        elif not answer["ok"]:
+            page = "generation" in answer  # it serves the reason, in development
+            then = "and clients are told why" if page else "the old code serves on"
+            return asked.refuse(f"reload failed, {then}", answer)
+        else:
+            does = "serves" if wait else "boots"
+            asked.tell(answer, f"{asked.who}: generation {answer['generation']} {does}")
+    return ExitStatus.OK
+
+
+def _upgrade(asked: Asked) -> ExitStatus:
+    wait = asked.options["wait"]
+    for answer in asked.server.ask("upgrade", wait=wait):
+        if progress := answer.get("progress"):
+            asked.tell(answer, _STAGES.get(progress["stage"], progress["stage"]))
+        elif not answer["ok"]:
+            return asked.refuse("upgrade failed, the old program serves on", answer)
+        else:
+            does = "has been upgraded" if wait else "checks the new program"
+            asked.tell(answer, f"{asked.who} {does}")
+    return ExitStatus.OK
+
+
+def _stop(asked: Asked) -> ExitStatus:
+    (answer,) = asked.server.ask("stop", quick=asked.options["quick"])
+    if not answer["ok"]:
+        return asked.refuse("stop failed", answer)
+    if asked.options["wait"]:
+        asked.server.wait_end()
+    asked.tell(answer, f"{asked.who} {'has stopped' if asked.options['wait'] else 'is stopping'}")
+    return ExitStatus.OK
+
+
+def _scale(asked: Asked) -> ExitStatus:
+    text = asked.options["n"]
+    if not re.fullmatch(r"[+-]?[0-9]{1,6}", text):
+        raise ConfigError(f"{text!r} is not a number of workers, such as 4, +1 or -1")
+    how: dict[str, Any] = {"to" if text[0].isdigit() else "by": int(text)}
+    (answer,) = asked.server.ask("scale", **how)
+    if not answer["ok"]:
+        return asked.refuse("not scaled", answer)
+    asked.tell(answer, f"{asked.who} scales to {answer['workers']}")
+    return ExitStatus.OK
+
+
+_STAGES = {
+    "checking": "the new program is checked",
+    "rehearsing": "the new program rehearses",
+    "waiting": "waiting for a quiet moment",
+    "booting": "the new arbiter boots",
+    "renewing": "the new program boots its workers",
+}
+
+COMMANDS = {
+    "status": Command(
+        "Show a server and its workers. Exit status 0 if all of them serve, else 1.",
+        _status,
+        {"--quiet": "Show nothing; the exit status says it."},
+    ),
+    "sockets": Command(
+        "Show the listening sockets: whose they are, who shares them, and what waits in them.",
+        _sockets,
+        {},
+    ),
+    "reload": Command(
+        "Reload configuration and application; what fails changes nothing.",
+        _reload,
+        {"--wait": "Until the new workers serve. If they fail, show why, with exit status 1."},
+    ),
+    "upgrade": Command(
+        "Replace pyfork itself, and the interpreter, by what is installed now.",
+        _upgrade,
+        {"--wait": "Until the new program serves. If it fails, show why, with exit status 1."},
+    ),
+    "stop": Command(
+        "Stop a server gracefully.",
+        _stop,
+        {"--quick": "Cut the requests that run.", "--wait": "Until it is gone."},
+    ),
+    "scale": Command(
+        "Change how many workers there are, until the next reload: to N, or by +N or -N.",
+        _scale,
+        {},
+        words=("n",),
+    ),
+}
+
+_COMMON = {"--json": "JSON, one object a line.", "--help": "Show this text and exit."}
+_TARGET = (
+    "TARGET is a server's name, the process id of its arbiter, one of its addresses (HOST:PORT, "
+    ":PORT, unix:PATH), or the path of its control socket. It can be left out if only one server "
+    "is running."
+)
+
+
+def _options(command: Command) -> list[Option]:
+    flags = command.options | _COMMON
+    return [Option(flag.removeprefix("--"), (flag,), help) for flag, help in flags.items()]
+
+
+def _usage(name: str, command: Command) -> str:
+    operands = [*(word.upper() for word in command.words), "[TARGET]"]
+    return page(f"pyfork {name}", command.help, _options(command), operands, end=_TARGET)
+
+
+def _parse(name: str, command: Command, argv: Sequence[str]) -> dict[str, Any]:
+    """A value for each option and word.
+
+    Raises:
+        ConfigError: an option is unknown, or there are too many words, or too few.
+    """
+    options = _options(command)
+    said = read(argv, options, [*command.words, "target"])
+    for word in command.words:
+        if word not in said:
+            raise ConfigError(f"{word.upper()} is missing; see pyfork {name} --help")
+    absent: dict[str, Any] = {"target": None} | {option.name: False for option in options}
+    return absent | {each: given.raw for each, given in said.items()}

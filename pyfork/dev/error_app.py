@@ -1,0 +1,111 @@
+"""The application that stands in for one that does not load: it says why.
+
+    text/html          for a browser: see `page`
+    application/json   for a client that asks for it
+    text/plain         for everybody else
+
+A host name that is not the developer's own (`hosts`) gets neither source nor messages nor paths.
+
+Rules: only where --reload is asked for; changes nothing, and remembers nothing of its clients.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Collection, MutableMapping
+from typing import Any
+
+from pyfork.dev import error_page
+from pyfork.dev.accept import preferred
+from pyfork.dev.error_report import Fault, Raised
+from pyfork.dev.hosts import host_of, is_developers
+from pyfork.record import asdict
+
+HEADER = "Pyfork-Fault"  # by its absence the page knows that the application is back
+OFFERED = ("text/html", "application/json", "text/plain")
+
+Scope = MutableMapping[str, Any]
+
+
+class Broken:
+    """An ASGI application that answers every request with status 500.
+
+    Args:
+        hosts: names under which it shows source code, besides localhost and addresses.
+    """
+
+    def __init__(self, fault: Fault, hosts: Collection[str] = ()) -> None:
+        self._fault = fault
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1011})
+        elif scope["type"] == "http":
+            await self._answer(scope, send)
+
+    async def _answer(self, scope: Scope, send: Any) -> None:
+        kind = preferred(_field(scope, b"accept"), OFFERED)
+        host = host_of(_field(scope, b"host"))
+        fault = self._fault if is_developers(host, self._hosts) else withheld(self._fault, host)
+        nonce = secrets.token_urlsafe(16)
+        body = _body(fault, kind, scope["method"], nonce).encode("utf-8", "backslashreplace")
+        headers = {
+            "Content-Type": f"{kind}; charset=utf-8" if kind != "application/json" else kind,
+            "Content-Length": str(len(body)),
+            "Cache-Control": "no-store",
+            "Vary": "Accept, Host",
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": error_page.policy(nonce),
+            HEADER: fault.id,
+        }
+        encoded = [(name.lower().encode(), text.encode()) for name, text in headers.items()]
+        await send({"type": "http.response.start", "status": 500, "headers": encoded})
+        await send({"type": "http.response.body", "body": body})
+
+
+def _field(scope: Scope, wanted: bytes) -> str:
+    return b",".join(value for name, value in scope["headers"] if name == wanted).decode("latin-1")
+
+
+def _body(fault: Fault, kind: str, method: str, nonce: str) -> str:
+    if kind == "text/html":
+        return error_page.render(fault, method=method, nonce=nonce, header=HEADER)
+    if kind == "application/json":
+        return json.dumps({"error": "the application does not load"} | as_data(fault))
+    return as_text(fault)
+
+
+def withheld(fault: Fault, host: str) -> Fault:
+    """What may be shown under any name: the kind of the error."""
+    kind = fault.chain[0].kind if fault.chain else ""
+    chain = (Raised(kind, "", ()),) if kind else ()
+    reason = f"{kind}: the rest" if kind else "The reason"
+    reason += " is shown at localhost and at literal addresses only"
+    if host:
+        reason += f"; --reload-host {host} shows it here too"
+    return Fault(os.path.basename(fault.app), f"{reason}.", chain, "")
+
+
+def as_data(fault: Fault) -> dict[str, Any]:
+    """Plain values, for JSON."""
+    chain = [
+        {"type": each.kind, "message": each.message, "frames": [asdict(f) for f in each.frames]}
+        for each in fault.chain
+    ]
+    return {
+        "app": fault.app,
+        "reason": fault.reason,
+        "exceptions": chain,
+        "traceback": fault.traceback,
+    }
+
+
+def as_text(fault: Fault) -> str:
+    """For a terminal."""
+    parts = [f"500: the application does not load\n\n{fault.reason}\n"]
+    if fault.traceback:
+        parts.append(fault.traceback + "\n")
+    parts.append("Mend it and save: pyfork loads it again.\n")
+    return "\n".join(parts)

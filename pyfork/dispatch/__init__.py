@@ -1,0 +1,1 @@
+"""Policies that choose the worker for a new connection."""

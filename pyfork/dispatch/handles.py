@@ -1,0 +1,264 @@
+"""The arbiter's side of a cluster: the sockets that scripts have bound, and who may have them.
+
+The first worker that binds an address sends its own unbound socket along, with every option that
+the script has set on it. It is bound here, and is the handle: each worker that asks for the same
+key later gets a copy. Nobody listens here: a script's own listen() does that to all copies.
+
+A handle is kept while the generation that asked for it counts, whoever of its workers dies; what
+is queued in it stays. After a reload it is kept for a while after the last of the old workers: a
+script counts as ready when it first listens, and may open a second port later. A handle that never
+listened is a client's, or was a test whether a port is free: it goes when those who asked have
+closed it.
+
+Rules: reads nothing, accepts nothing, resolves no name.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count, islice
+
+from pyfork.ipc.messages import QueryServer, Shared
+from pyfork.net import unix
+from pyfork.net.bind import bind_beside, bound_address
+from pyfork.record import entity, field
+from pyfork.system.proc_sockets import queues as waiting
+
+LINGER = 5.0  # seconds
+MOST = 32  # queues of one address: an upgrade passes them on in one message
+PREFIX = "script:"  # of the key of a handle, where it is named beside the listeners of --bind
+
+
+@entity(kw_only=True)
+class Handle:
+    """A socket that a script has bound."""
+
+    beside: list[socket.socket] = field(default_factory=list)  # more queues of the same address
+    socket: socket.socket
+    file: unix.SocketFile | None = None  # to be removed at the end
+    generations: set[int] = field(default_factory=set)  # that asked for it
+    users: set[int] = field(default_factory=set)  # workers, by serial, that have not closed it
+    listens: bool = False
+    close_at: float | None = None  # when nobody is left who may want it
+
+
+class Handles:
+    """Every socket of a script."""
+
+    def __init__(self) -> None:
+        self._handles: dict[str, Handle] = {}
+        self._lent: set[str] = set()  # another arbiter has these too, and their files
+
+    # What workers ask.
+
+    def query(
+        self, message: QueryServer, fd: int, *, worker: int, generation: int
+    ) -> tuple[Shared, tuple[int, ...]]:
+        """The answer to a worker that binds, and the fd that goes with it.
+
+        ``fd`` is the worker's unbound socket; the caller closes it.
+        """
+        handle = self._handles.get(message.key)
+        if handle is None:
+            try:
+                handle = _bind(message, fd)
+            except OSError as error:
+                number = error.errno or errno.EINVAL  # none: Python refused, the kernel did not
+                return Shared(message.number, number, error.strerror or str(error)), ()
+            self._handles[message.key] = handle
+        handle.generations.add(generation)
+        handle.users.add(worker)
+        return Shared(message.number), (handle.socket.fileno(),)
+
+    def listens(self, key: str) -> str:
+        """A worker listens. The address, if it is the first one to."""
+        handle = self._handles.get(key)
+        if handle is None or handle.listens:
+            return ""
+        handle.listens = True
+        return str(bound_address(handle.socket))
+
+    def closed(self, key: str, worker: int) -> None:
+        """A worker has closed its copy."""
+        handle = self._handles.get(key)
+        if handle:
+            handle.users.discard(worker)
+            self._close_if(lambda each: each is handle and not (each.listens or each.users))
+
+    def gone(self, worker: int) -> None:
+        """A worker has ended."""
+        for handle in self._handles.values():
+            handle.users.discard(worker)
+
+    def holds(self, path: str) -> bool:
+        """Whether the file at ``path`` leads to one of ours."""
+        try:
+            found = os.lstat(path)
+        except OSError:
+            return False
+        files = [handle.file for handle in self._handles.values() if handle.file]
+        return any((one.device, one.inode) == (found.st_dev, found.st_ino) for one in files)
+
+    # What the arbiter needs.
+
+    def sockets(self) -> dict[str, socket.socket]:
+        """All of them, by key; the queues beside one by names in which its key is the last."""
+        return {
+            name: each
+            for key, handle in self._handles.items()
+            for name, each in zip(_names(key), (handle.socket, *handle.beside), strict=False)
+        }
+
+    def spread(self, key: str, queues: int) -> None:
+        """Give a TCP address so many queues, if it has not more already.
+
+        Raises:
+            OSError: the system does not give them.
+        """
+        handle = self._handles[key]
+        if handle.socket.family in (socket.AF_INET, socket.AF_INET6):
+            ((_, limit),) = waiting((handle.socket,)).values()
+            while len(handle.beside) + 1 < min(queues, MOST):
+                handle.beside.append(bind_beside(handle.socket, backlog=limit))
+
+    def queues(self, key: str) -> list[str]:
+        """The names of all queues of one."""
+        return list(islice(_names(key), 1 + len(self._handles[key].beside)))
+
+    def addresses(self) -> list[str]:
+        """Where scripts listen, as text."""
+        return [str(bound_address(each.socket)) for each in self._handles.values() if each.listens]
+
+    def inherit(self, sockets: Mapping[str, socket.socket], generation: int) -> None:
+        """Take what another arbiter had."""
+        beside = sorted(name for name in sockets if not name.startswith(PREFIX))
+        for key, each in sockets.items():
+            if key in beside:
+                continue
+            path = each.getsockname() if each.family == socket.AF_UNIX else ""
+            self._handles[key] = Handle(
+                socket=each,
+                file=unix.file_of(path) if isinstance(path, str) else None,
+                generations={generation},
+                listens=_is_listening(each),
+                beside=[sockets[name] for name in beside if name.endswith(f" of {key}")],
+            )
+
+    def lend(self) -> None:
+        """Another arbiter has everything that is open now, and removes the socket files."""
+        self._lent = set(self._handles)
+
+    def claim(self) -> None:
+        """The socket files are ours, whoever's they were."""
+        self._lent.clear()
+
+    def release(self, generation: int) -> None:
+        """``generation`` is no more."""
+        for handle in self._handles.values():
+            handle.generations.discard(generation)
+
+    def release_below(self, generation: int) -> None:
+        """All lower generations are no more."""
+        for handle in self._handles.values():
+            handle.generations = {each for each in handle.generations if each >= generation}
+
+    @property
+    def deadline(self) -> float | None:
+        """When to `act` if nothing happens before."""
+        times = [each.close_at for each in self._handles.values() if each.close_at is not None]
+        return min(times, default=None)
+
+    def act(self, now: float) -> None:
+        """Once a turn: close what nobody wants any more."""
+        for handle in self._handles.values():
+            if handle.generations or handle.users:
+                handle.close_at = None
+            elif handle.close_at is None:
+                handle.close_at = now + LINGER
+        self._close_if(lambda each: each.close_at is not None and each.close_at <= now)
+
+    def close(self) -> None:
+        """Close all."""
+        self._close_if(lambda each: True)
+
+    def _close_if(self, unwanted: Callable[[Handle], bool]) -> None:
+        for key in [key for key, handle in self._handles.items() if unwanted(handle)]:
+            handle = self._handles.pop(key)
+            for each in (handle.socket, *handle.beside):
+                each.close()
+            if handle.file and key not in self._lent:
+                handle.file.remove()
+
+
+def _names(key: str) -> Iterator[str]:
+    """Of a handle's queues, the handle itself being the first."""
+    yield key
+    yield from (f"queue {number:02} of {key}" for number in count(1))
+
+
+def _bind(message: QueryServer, fd: int) -> Handle:
+    """Bind a copy of ``fd``. Raises OSError as the script's own bind() would."""
+    own = socket.socket(fileno=os.dup(fd))
+    try:
+        _make_private_to_the_cluster(own)
+        if own.family != socket.AF_UNIX:
+            own.bind(tuple(message.address))
+            return Handle(socket=own)
+        path = str(message.address[0])
+        with _as_maker(own, message.umask):
+            own.bind(path)
+        return Handle(socket=own, file=unix.file_of(path))
+    except BaseException:
+        own.close()
+        raise
+
+
+def _make_private_to_the_cluster(own: socket.socket) -> None:
+    """Undo SO_REUSEPORT, by which a server shares its port with its own other processes: here one
+    socket does that, and a stranger who may bind beside it would get part of what is meant for
+    us. Blocking is off for good: a copy that another worker has emptied must not hang this one.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # not on every kernel, not for every family
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+    own.setblocking(False)
+
+
+@contextlib.contextmanager
+def _as_maker(own: socket.socket, umask: int) -> Iterator[None]:
+    """Be who has made the socket, by what the kernel says: a file is created with the owner and
+    the mode that it would have had, where that user may create one. To settle these afterwards
+    would be to touch whatever the path leads to by then, and a worker may have fewer rights.
+
+    Raises OSError: it is one end of a pair, which this process may have made.
+    """
+    if _is_connected(own):
+        raise OSError(errno.EISCONN, os.strerror(errno.EISCONN))
+    maker, user, group = os.fstat(own.fileno()), os.geteuid(), os.getegid()
+    before = os.umask(umask & 0o777)
+    try:
+        if (maker.st_uid, maker.st_gid) != (user, group):
+            os.setegid(maker.st_gid)
+            os.seteuid(maker.st_uid)
+        yield
+    finally:
+        if os.geteuid() != user:
+            os.seteuid(user)
+        if os.getegid() != group:
+            os.setegid(group)
+        os.umask(before)
+
+
+def _is_connected(own: socket.socket) -> bool:
+    try:
+        own.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def _is_listening(each: socket.socket) -> bool:
+    if each.type == socket.SOCK_DGRAM:
+        return True
+    return bool(each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))

@@ -1,0 +1,78 @@
+"""Calling one hook: in one place, so that each fails in the same words."""
+
+import logging
+import signal
+import sys
+import time
+import traceback
+from typing import Any
+
+from pyfork.config.config import Config
+from pyfork.errors import HookError
+
+log = logging.getLogger("pyfork.error")
+
+SLOW = 1.0  # seconds; in the arbiter nothing else happens meanwhile
+
+
+def call(config: Config, name: str, *arguments: Any) -> Any:
+    """What the hook ``name`` returns; None if there is none.
+
+    Raises:
+        HookError: it raised something, or asked for the end of the process.
+    """
+    function = getattr(config, name)
+    if function is None:
+        return None
+    began = time.monotonic()
+    try:
+        returned = function(*arguments)
+    except BaseException as error:  # whatever it may raise, sys.exit() included
+        if isinstance(error, KeyboardInterrupt) and _from_terminal():
+            raise
+        raise HookError(f"hook {name} failed: {_summary(error)}", _trace(error)) from error
+    if (took := time.monotonic() - began) > SLOW:
+        log.warning("hook %s took %.1f s", name, took)
+    return returned
+
+
+def attempt(config: Config, name: str, *arguments: Any) -> None:
+    """The same, where nothing is left that a failure could stop: it is logged."""
+    try:
+        call(config, name, *arguments)
+    except HookError as error:
+        log.error("%s", with_detail(error))
+
+
+def with_detail(error: HookError) -> str:
+    """One record for what happened, and the traceback."""
+    return f"{error}\n{error.detail.rstrip()}" if error.detail else str(error)
+
+
+def warn_of_threads() -> None:
+    """Say that this process has threads now, which a forked child does not have."""
+    threading = sys.modules.get("threading")
+    others = threading.active_count() - 1 if threading else 0
+    if others:
+        log.warning(
+            "the configuration has started %d thread%s in the arbiter: workers are forked "
+            "without, and a lock that one holds then is never released in them",
+            others,
+            "" if others == 1 else "s",
+        )
+
+
+def _from_terminal() -> bool:
+    """Whether SIGINT raises KeyboardInterrupt here: before the arbiter and workers handle it."""
+    return signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def _summary(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _trace(error: BaseException) -> str:
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__
+    ]
+    return "".join(traceback.format_list(frames)) + _summary(error)

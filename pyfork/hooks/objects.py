@@ -1,0 +1,126 @@
+"""What hooks are given: the server and the worker, as far as hooks may see them.
+
+Every public attribute here is documented in docs/configuration.md and stays. Hooks may add their
+own; those of a `WorkerFace` that are set before the fork are there in the worker too.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+from pyfork.config.config import Config
+from pyfork.ipc.scoreboard import Line
+
+LOG = logging.getLogger("pyfork.error")
+
+
+class Settings:
+    """The settings, by our names and by gunicorn's."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("_"):
+            config = vars(self._config)
+            if name in config:
+                return config[name]
+            from pyfork.config.compat.gunicorn import GUNICORN
+
+            if name in GUNICORN and GUNICORN[name].to in config:
+                return config[GUNICORN[name].to]
+        raise AttributeError(f"no setting has the name {name}")
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment variables that the application is given."""
+        return dict(self._config.env)
+
+    @property
+    def worker_class_str(self) -> str:
+        """The worker class by name."""
+        return self._config.worker_class
+
+
+class ServerFace:
+    """The arbiter. In a worker it is as it was when that was forked."""
+
+    def __init__(self, config: Config, count: Callable[[], int]) -> None:
+        self.pid = os.getpid()
+        self.log = LOG
+        self.cfg = Settings(config)
+        self.WORKERS: dict[int, WorkerFace] = {}  # by process id
+        self.worker_age = 0  # of the youngest
+        self._count = count
+
+    @property
+    def num_workers(self) -> int:
+        """How many workers there should be."""
+        return self._count()
+
+    @property
+    def address(self) -> tuple[str, ...]:
+        """Where it listens, as --bind says."""
+        return tuple(self.cfg.bind)
+
+    @property
+    def proc_name(self) -> str:
+        """The name of the server, else of its application."""
+        return str(self.cfg.name or self.cfg.app)
+
+    def __str__(self) -> str:
+        return f"<server {self.pid}>"
+
+
+class Application:
+    """What a worker serves, once it is loaded."""
+
+    def __init__(self, config: Config) -> None:
+        self.cfg = Settings(config)
+        self.callable: Callable[..., Any] | None = None
+
+    def wsgi(self) -> Callable[..., Any] | None:
+        """The application; an ASGI one too."""
+        return self.callable
+
+
+class WorkerFace:
+    """One worker process, from before its fork to after its end."""
+
+    def __init__(
+        self, config: Config, *, age: int, slot: int, generation: int, line: Line | None = None
+    ) -> None:
+        self.pid: int | None = None  # until it is forked
+        self.ppid = os.getpid()
+        self.age = age
+        self.slot = slot
+        self.generation = generation
+        self.log = LOG
+        self.cfg = Settings(config)
+        self.timeout = config.timeout
+        self.app = Application(config)
+        self.booted = False
+        self.aborted = False
+        self.alive = True
+        self.server: ServerFace  # set before the fork
+        self._config = config
+        self._line = line
+
+    @property
+    def nr(self) -> int:
+        """How many requests it has answered."""
+        return self._line.requests if self._line is not None else 0
+
+    @property
+    def wsgi(self) -> Callable[..., Any] | None:
+        """The application, once it is loaded."""
+        return self.app.callable
+
+    def __str__(self) -> str:
+        return f"<worker {self.slot}, pid {self.pid}>"
+
+
+def config_of(worker: WorkerFace) -> Config:
+    """The configuration that a worker was born with, and whose hooks are for it."""
+    return worker._config

@@ -1,0 +1,374 @@
+"""The ASGI gateway: HTTP scopes of ASGI 3 (spec version 2.3).
+
+The application's task starts when the head is there; body and response stream both ways under
+flow control. On Python 3.12+ the task starts eagerly, so that an application which does not wait
+answers before `data_received` returns.
+
+A client that leaves ends no task: ``receive()`` tells the application at once, and what it sends
+from then on is dropped. Version 2.3 is announced, since frameworks listen to ``receive()`` under
+it; from 2.4 on they wait for a ``send()`` that fails, which an idle stream of events never calls.
+"""
+
+import asyncio
+import contextvars
+import logging
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pyfork.http.asgi.scope import Scope, Scopes
+from pyfork.http.connection.exchange import APP_FAILURE, Exchange
+from pyfork.http.request.head import RequestHead
+from pyfork.http.request.head_reader import Entry
+from pyfork.http.wsgi.body import keep
+
+if TYPE_CHECKING:
+    from pyfork.http.connection.connection import Connection
+    from pyfork.http.response.head import Response
+
+log = logging.getLogger("pyfork.error")
+
+Message = MutableMapping[str, Any]
+AsgiApp = Callable[
+    [Scope, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
+    Coroutine[Any, Any, None],
+]
+
+Start = tuple[int, Iterable[tuple[bytes, bytes]]]  # a status and fields
+
+HIGH_WATER = 64 * 1024  # bytes of a body kept for an application that does not read it
+
+# Seconds for which what is sent to a client that has left is dropped. After that send() raises: an
+# application that streams without end and never asks receive() would run for ever.
+DROPPING = 10.0
+
+# Seconds after a client's FIN in which it may still show that it reads; see `unattended`.
+FIN_WAIT = 0.5
+
+_NO_START = "http.response.body was sent before http.response.start"
+
+EAGER = sys.version_info >= (3, 12)
+
+
+class ClientDisconnected(OSError):
+    """Raised by ``send`` when the client left more than `DROPPING` seconds ago."""
+
+
+class Running(Protocol):
+    """One call of the application: of a request, or of a WebSocket."""
+
+    async def run(self) -> None:
+        """Run the application: one task."""
+
+    def end_unattended(self) -> None:
+        """In a drain: end it if it works for nobody, and does not know."""
+
+    def cancel(self) -> None:
+        """End it: the drain is over."""
+
+
+class AsgiGateway:
+    """What all requests of one worker share: the application and the lifespan's state."""
+
+    unbuffered = False
+
+    def __init__(
+        self,
+        app: AsgiApp,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        root_path: str,
+        state: dict[str, Any],
+    ) -> None:
+        self.app = app
+        self.loop = loop
+        self.scopes = Scopes(root_path=root_path, state=state)
+        self.context = contextvars.copy_context()  # what each request begins with
+        self.entry: Entry | None = None
+        # Those that run: the loop itself keeps no strong reference.
+        self.tasks: dict[asyncio.Task[None], Running] = {}
+        # What the engine makes for each request.
+        self.exchange: Callable[[Connection, RequestHead], Exchange] = type(
+            "AsgiExchange", (AsgiExchange,), {"gateway": self}
+        )
+
+    def spawn(self, exchange: Running) -> "asyncio.Task[None] | None":
+        """Run the application for ``exchange``, at once where Python can. None if it is done."""
+        # What runs now may be the end of another request, in that one's context.
+        context = self.context.copy()
+        coroutine = exchange.run()
+        if EAGER:
+            task = asyncio.Task(coroutine, loop=self.loop, context=context, eager_start=True)  # type: ignore[call-arg,unused-ignore]
+            if task.done():
+                return None
+        else:
+            task = self.loop.create_task(coroutine, context=context)
+        self.tasks[task] = exchange
+        task.add_done_callback(self.tasks.pop)
+        return task
+
+    def drain(self) -> None:
+        """A drain begins: end what works for nobody."""
+        for exchange in list(self.tasks.values()):
+            exchange.end_unattended()
+
+    def cut(self) -> int:
+        """Cancel what is left. Returns how many tasks there were."""
+        left = list(self.tasks.values())
+        for exchange in left:
+            exchange.cancel()
+        return len(left)
+
+
+class AsgiExchange(Exchange):
+    """One task of the application."""
+
+    task: "asyncio.Task[None] | None" = None
+    # The request's body.
+    pieces: "list[bytes] | None" = None  # that came and were not received yet
+    buffered = 0  # bytes in pieces
+    delivered = False  # the application has seen its end
+    ended = False  # the client will send no more
+    # The response.
+    room: asyncio.Event | None = None  # what send() waits for, of a slow client
+    # The client.
+    gone_since = 0.0  # monotonic seconds
+    told = False  # the application has been told that it left
+    listening = 0  # calls of receive() that wait
+    sent_before_fin = -1  # bytes of content; -1: there was no response yet, or no FIN
+    cancelled = False  # by us
+
+    scope: Scope | None = None
+
+    gateway: AsgiGateway  # each has a class of exchanges
+
+    def __init__(self, connection: "Connection", head: RequestHead) -> None:
+        self.connection = connection
+        self.head = head
+        # What each request asks for is quicker to find here than in the class.
+        self.response: Response | None = None
+        self.said: Start | None = None  # by http.response.start
+        self.news: asyncio.Event | None = None  # what receive() waits for
+        self.gone = False  # the client has left, or has had an answer without us
+
+    # Hooks of Exchange.
+
+    def start(self) -> None:
+        connection, gateway = self.connection, self.gateway
+        connection.engine.begin(self)
+        self.scope = gateway.scopes.make(connection, self.head)
+        self.task = gateway.spawn(self)
+
+    def body_received(self, data: bytes) -> None:
+        if self.pieces is None:
+            self.pieces = []
+        keep(self.pieces, data)
+        self.buffered += len(data)
+        self._wake()
+
+    def request_complete(self) -> None:
+        self._wake()
+
+    def resume(self) -> None:
+        if self.room is not None:
+            self.room.set()
+
+    def half_closed(self) -> None:
+        """Tell receive(), for most have gone; until it has told, send() goes on: some read on."""
+        self.ended = True
+        if self.response is not None:
+            self.sent_before_fin = self.length
+            engine = self.connection.engine
+            if engine.draining:
+                engine.loop.call_later(FIN_WAIT, self.end_unattended)
+        self._wake()
+
+    def disconnected(self) -> None:
+        self._leave()
+        self._wake()
+        self.resume()
+        if self.connection.engine.draining:
+            self.end_unattended()
+
+    def overdue(self, seconds: float) -> None:
+        log.error(
+            "%s %s: no response in %.0f s; its task is cancelled",
+            self.head.method,
+            self.head.path.decode("latin-1"),
+            seconds,
+        )
+        self.fail(503, "no response in time")
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Cancel the application's task: what it raises now is not its failure."""
+        self.cancelled = True
+        self._leave()
+        if self.task is not None:
+            self.task.cancel()
+
+    def end_unattended(self) -> None:
+        """Cancel the task if it is `unattended`."""
+        if self.unattended:
+            self.cancel()
+
+    @property
+    def unattended(self) -> bool:
+        """Whether the task works for nobody, and does not know.
+
+        Its response has begun and its client has left: without a response the work itself may be
+        what matters, and an application that was told chose to go on. Of a client that has sent
+        FIN and then gets something it is known whether it reads: if not, it answers with a reset.
+        """
+        if self.response is None or self.finished or self.told or self.listening:
+            return False
+        return self.gone or (self.ended and self.length == self.sent_before_fin)
+
+    @property
+    def full(self) -> bool:
+        return self.buffered > HIGH_WATER
+
+    # The application's side.
+
+    async def run(self) -> None:
+        """Run the application: one task."""
+        try:
+            assert self.scope is not None
+            await self.gateway.app(self.scope, self.receive, self.send)
+        except APP_FAILURE as error:
+            if isinstance(error, GeneratorExit) and self._closed():
+                raise
+            if not (self._is_ours(error) or (self.gone and is_about_the_client(error))):
+                self.log_failure()
+            self.fail()
+        else:
+            if self.finished:
+                return
+            if not self.gone:
+                log.error(
+                    "%s %s: the application returned without a whole response",
+                    self.head.method,
+                    self.head.path.decode("latin-1"),
+                )
+            self.fail()
+
+    def _closed(self) -> bool:
+        """Whether this coroutine is being closed, because its loop has ended, and not running."""
+        running = asyncio.current_task(self.gateway.loop)
+        return self.task is not None and running is not self.task
+
+    def _is_ours(self, error: BaseException) -> bool:
+        return self.cancelled and isinstance(error, asyncio.CancelledError)
+
+    async def receive(self) -> Message:
+        """ASGI's ``receive``."""
+        while not self.pieces and not self.gone and not self.finished:
+            if self.ended or (self.arrived and not self.delivered):
+                break
+            self.send_continue()
+            if self.news is None:
+                self.news = asyncio.Event()
+            self.news.clear()
+            self.listening += 1
+            try:
+                await self.news.wait()
+            finally:
+                self.listening -= 1
+        if self.delivered or self.gone or self.finished:
+            self.told = True
+            if not self.finished:
+                self._leave()  # send() says the same from now on
+            return {"type": "http.disconnect"}
+        pieces, self.pieces = self.pieces, None
+        body = b"".join(pieces) if pieces else b""
+        self.buffered = 0
+        self.delivered = self.arrived
+        if not self.arrived:
+            self.connection.update_reading()
+        return {"type": "http.request", "body": body, "more_body": not self.arrived}
+
+    async def send(self, message: Message) -> None:
+        """ASGI's ``send``.
+
+        Raises RuntimeError for a message out of order, ResponseError for what HTTP does not allow,
+        and ClientDisconnected when the client left long ago (`DROPPING`).
+        """
+        if self.gone:
+            await self._drop()
+            return
+        kind = message["type"]
+        if kind == "http.response.start":
+            if self.said is not None or self.response is not None:
+                raise RuntimeError("http.response.start was sent twice")
+            self.said = message["status"], message.get("headers", ())
+        elif kind == "http.response.body":
+            body, more = message.get("body", b""), message.get("more_body", False)
+            if more or self.response is not None:
+                self._send_piece(body, more=more)
+                if self.connection.write_paused and not self.finished:
+                    await self._drained()
+            else:
+                self._send_whole(body)
+        else:
+            raise RuntimeError(f"an HTTP response has no message {kind!r}")
+
+    def _send_whole(self, body: bytes) -> None:
+        if self.said is None:
+            raise RuntimeError(_NO_START)
+        status, headers = self.said
+        if body or self.head.usual or self.head.method != "HEAD":
+            self.respond_whole(status, None, headers, body)
+        else:  # how long the content would be is not said
+            self.respond(status, None, headers)
+            self.finish()
+        self._wake()
+
+    def _send_piece(self, body: bytes, *, more: bool) -> None:
+        if self.finished:
+            raise RuntimeError("the response was complete already")
+        if self.response is None:
+            if self.said is None:
+                raise RuntimeError(_NO_START)
+            status, headers = self.said
+            self.respond(status, None, headers, body)
+        elif body:
+            self.send_more(body)
+        if not more:
+            self.finish()
+            self._wake()
+
+    async def _drop(self) -> None:
+        """Nobody is left to send to. The loop has a turn, or a stream would never let go of it."""
+        if time.monotonic() - self.gone_since > DROPPING:
+            raise ClientDisconnected("the client has left")
+        await asyncio.sleep(0)
+
+    def _leave(self) -> None:
+        """From now on nobody waits for the response."""
+        if not self.gone:
+            self.gone = True
+            self.gone_since = time.monotonic()
+
+    async def _drained(self) -> None:
+        """Wait until the client has room."""
+        if self.room is None:
+            self.room = asyncio.Event()
+        self.room.clear()
+        await self.room.wait()
+
+    def _wake(self) -> None:
+        if self.news is not None:
+            self.news.set()
+
+
+def is_about_the_client(error: BaseException) -> bool:
+    """Whether ``error`` came from a client that went away, through however many frameworks."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ClientDisconnected):
+            return True
+        if isinstance(seen, BaseExceptionGroup) and all(map(is_about_the_client, seen.exceptions)):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False

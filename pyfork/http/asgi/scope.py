@@ -1,0 +1,92 @@
+"""The scope of a request (ASGI 3, HTTP spec version 2.3)."""
+
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from pyfork.http.request.head import ONCE, FieldBlock, RequestHead, RequestLine
+
+if TYPE_CHECKING:
+    from pyfork.http.connection.transport import Link
+
+Scope = MutableMapping[str, Any]
+
+_VERSIONS = {"version": "3.0", "spec_version": "2.3"}
+
+
+class Scopes:
+    """Makes the scope of each request, out of what requests have in common.
+
+    Request lines and field blocks are often those of an earlier request; what is made of them
+    here is kept with them.
+    """
+
+    def __init__(self, *, root_path: str, state: dict[str, Any]) -> None:
+        self._root = root_path.rstrip("/")
+        self._state = state
+
+    def make(self, connection: "Link", head: RequestHead) -> Scope:
+        """The scope of one request: what an application may change in it is the request's own."""
+        made: dict[str, Any] | None = head.made
+        if made:
+            scope = made.copy()
+        else:
+            scope = self._of_head(connection, head)
+            head.made = ONCE if made is None else scope.copy()
+        scope["asgi"] = _VERSIONS.copy()
+        scope["headers"] = head.block.entries.copy()
+        scope["state"] = self._state.copy()
+        scope["extensions"] = {}
+        return scope
+
+    def _of_head(self, connection: "Link", head: RequestHead) -> dict[str, Any]:
+        line, block = head.line, head.block
+        if line.made is None:
+            line.made = self._of_line(line)
+        if block.made is None:
+            block.made = self._of_block(connection, block)
+        scope: dict[str, Any] = block.made | line.made
+        return scope
+
+    def _of_line(self, line: RequestLine) -> dict[str, Any]:
+        path = line.path.decode("latin-1")
+        return {
+            "type": "http",
+            "http_version": line.version,
+            "method": line.method,
+            "path": self._root + (unquote(path) if "%" in path else path),
+            "raw_path": self._root.encode() + line.path,
+            "query_string": line.query,
+            "root_path": self._root,
+        }
+
+    def _of_block(self, connection: "Link", block: FieldBlock) -> dict[str, Any]:
+        """What a connection and the fields of a head on it say."""
+        if connection.made is None:
+            connection.made = self._of_connection(connection)
+        made: dict[str, Any] = connection.made
+        if connection.trusted:
+            client, scheme = connection.engine.proxies.origin(block.said)
+            if client:
+                made = made | {"client": client}
+            if scheme:
+                made = made | {"scheme": scheme}
+        return made
+
+    def _of_connection(self, connection: "Link") -> dict[str, Any]:
+        host = connection.peer_host
+        return {
+            "asgi": None,
+            "extensions": None,
+            "headers": None,
+            "state": None,
+            "scheme": connection.scheme,
+            "client": (host, connection.peer_port) if host else None,
+            "server": _server(connection.sockname),
+        }
+
+
+def _server(sockname: object) -> tuple[str, int | None] | None:
+    if isinstance(sockname, tuple):
+        return str(sockname[0]), int(sockname[1])
+    return (str(sockname), None) if sockname else None

@@ -1,0 +1,393 @@
+"""One client connection: bytes in, exchanges in order, bytes out.
+
+The connection decides what is read, and how all ends: nothing behind an error is ever looked at.
+Whose turn it is to answer is the business of `Turns`, the socket that of `Link`. It keeps no
+timer: what it waits for is read off it once a second (`sweep`).
+"""
+
+import asyncio
+import logging
+from math import inf
+from typing import TYPE_CHECKING
+
+from pyfork.errors import ProtocolError
+from pyfork.http.connection.deadlines import AT_REST
+from pyfork.http.connection.exchange import DISCARD
+from pyfork.http.connection.rejected import Refused
+from pyfork.http.connection.turns import Turns
+from pyfork.http.request.head import RequestHead
+from pyfork.http.request.parsing import ParserState
+from pyfork.http.response.head import plain_error
+from pyfork.net.accepted import Client
+
+if TYPE_CHECKING:
+    from pyfork.http.connection.engine import Engine
+    from pyfork.http.connection.exchange import Exchange
+
+log = logging.getLogger("pyfork.error")
+
+# Parsing goes by slices of this many bytes, so that a read full of tiny pipelined requests
+# becomes no more than this many bytes' worth of them in memory.
+SLICE = 64 * 1024
+
+LEAVING = 0.05  # seconds between two looks at whether a response has left, in a drain
+
+
+class Connection(Turns):
+    """The protocol of one HTTP/1 connection."""
+
+    __slots__ = (
+        "discarded",
+        "incoming",
+        "overrun",
+        "parser",
+        "refusal",
+        "serial",
+        "unread",
+        "upgrading",
+    )
+
+    def __init__(
+        self, engine: "Engine", client: Client | None = None, *, kept: bool = False
+    ) -> None:
+        """``kept``: requests were answered on it before, by another worker."""
+        super().__init__(engine, client)
+        # For the connection's life.
+        self.parser = engine.new_parser(engine.reader, self)
+        # Requests.
+        self.incoming: Exchange | None = None  # whose body is arriving
+        self.upgrading: RequestHead | None = None  # a WebSocket handshake, to be handed over
+        self.refusal: ProtocolError | None = None  # to be answered when its turn comes
+        self.unread = b""  # received and not parsed: too much waits before it
+        self.serial = int(kept)  # heads received
+        # Flags.
+        self.overrun = False  # more has come than was looked at
+        self.discarded = 0  # bytes of body dropped after an early response
+
+    # Called by the transport.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self.engine.unbuffered:
+            self.transport.set_write_buffer_limits(0)
+        self.engine.add(self)
+        if self.engine.draining:  # it was accepted before, and is idle until it speaks
+            self.engine.loop.call_soon(self.drain)
+
+    def data_received(self, data: bytes) -> None:
+        head = self.parser.single(data) if self.quiet and self.current is None else None
+        if head is None:
+            self.quiet = False
+            self._received(data)
+            return
+        self.serial += 1
+        exchange = self.current = self.engine.new_exchange(self, head)
+        block = head.block
+        if length := block.content_length:
+            exchange.received = length
+            exchange.body_received(data[-length:])
+        exchange.arrived = True
+        if not block.keep_alive:
+            self.closing = True
+        exchange.start()
+
+    def _received(self, data: bytes) -> None:
+        """Bytes that are not simply the next request."""
+        if self.lingering or self.refusal is not None:
+            return
+        if self.unread or self.upgrading is not None:  # or a loop delivers after pause_reading
+            self.unread += data
+            self.pause_reading()
+            return
+        self.turn_taken = False
+        if self.closing or (len(data) > SLICE and len(data) > self.parser.owed):
+            self._parse(data)
+            return
+        self.overrun = False
+        try:
+            rest = self.parser.feed(data)
+        except ProtocolError as error:
+            self._malformed(error)
+            return
+        if rest or self.waiting or self.discarded or self.upgrading is not None:
+            self._parse(self._parsed(rest))
+
+    def eof_received(self) -> bool:
+        """Half-closed by the client: what it asked for whole is still answered (RFC 9112 9.6)."""
+        self.closing = True
+        self.quiet = False
+        if self.incoming is not None and not self.incoming.arrived:
+            self._abandon_incoming()
+        if self.current is not None:
+            self.current.half_closed()
+        return self.current is not None or bool(self.waiting)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not (self.lost or self.parting):  # else it goes on elsewhere, or was ended otherwise
+            self.shut_down()
+        self.lost = True
+        self.engine.remove(self)
+        current, self.current = self.current, None
+        if current is not None and not current.finished:
+            current.disconnected()
+        self.disconnect_waiting()
+        self.parser.release()
+
+    # Called by the parser.
+
+    def head_received(self, head: RequestHead, *, whole: bool, content: bytes = b"") -> None:
+        if self.lingering:  # the application has closed the connection before this one
+            return
+        self.serial += 1
+        self.quiet = False
+        block = head.block
+        if block.upgrade and head.handshake and self.engine.upgrade is not None:
+            self.upgrading = head
+            return
+        exchange = self.engine.new_exchange(self, head)
+        if whole:
+            if content:
+                exchange.received = len(content)
+                exchange.body_received(content)
+            exchange.arrived = True
+        else:
+            self.incoming = exchange
+            exchange.must_continue = block.expect_continue
+        if not block.keep_alive:
+            self.closing = True
+        self.take_turn(exchange)
+
+    def body_received(self, data: bytes) -> None:
+        exchange = self.incoming
+        if exchange is None:  # of a request that is not to be answered
+            return
+        exchange.received += len(data)
+        exchange.must_continue = False
+        if exchange.finished:
+            self.discarded += len(data)
+            return
+        exchange.body_received(data)
+        if exchange.full:
+            self.update_reading()
+
+    def request_complete(self) -> None:
+        exchange, self.incoming = self.incoming, None
+        if exchange is None:  # of a request that is not to be answered
+            return
+        exchange.arrived = True
+        exchange.must_continue = False
+        if exchange.finished:
+            self.discarded = 0
+        else:
+            exchange.request_complete()
+
+    # Called by exchanges.
+
+    def update_reading(self) -> None:
+        """Read on or stop, by what waits here."""
+        stop = bool(self.waiting or self.unread or self.upgrading)
+        if self.incoming is not None and not self.incoming.finished:
+            stop = stop or self.incoming.full
+        if stop:
+            self.pause_reading()
+        else:
+            self.resume_reading()
+
+    # Called by the engine and the sweep.
+
+    @property
+    def ends_here(self) -> bool:
+        """Whether the response of the current exchange is the last one."""
+        engine = self.engine
+        return (self.closing or (engine.draining and engine.part is None)) and not self.waiting
+
+    @property
+    def closing_input(self) -> bool:
+        """Whether nothing that still comes will be looked at."""
+        return self.lingering or self.refusal is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is running, waiting or half read."""
+        return (
+            self.current is None
+            and not self.waiting
+            and not self.unread
+            and not self.closing
+            and not self.lingering
+            and not self.parting
+            and self.parser.state is ParserState.BETWEEN
+            and not self.transport.is_closing()
+        )
+
+    @property
+    def movable(self) -> bool:
+        """Whether another worker could serve it on: what was answered here has left."""
+        return self.idle and not self.unsent
+
+    def drain(self) -> None:
+        """Part with an idle connection: to another worker if there is one, else close it.
+
+        What its client had sent before is still answered: one that has not spoken yet is left
+        to the sweep, and one whose bytes are here is left to the loop.
+        """
+        if not self.idle:
+            return
+        if self.engine.part is None:
+            if self.serial:
+                self.close_idle()
+        elif self.movable:
+            self.engine.part(self)
+        else:
+            self.engine.loop.call_later(LEAVING, self.drain)
+
+    @property
+    def idle_since(self) -> float:
+        """Since when, in monotonic seconds, as the sweep has seen it; else infinity."""
+        wait = self.wait
+        return wait.since if wait is not None and wait.phase in AT_REST else inf
+
+    def close_idle(self) -> bool:
+        """Close, unless the next request is here already: that one is answered first.
+
+        Returns whether it was idle.
+        """
+        if not self.idle or self.readable():
+            return False
+        self.finish()
+        return True
+
+    def forget(self) -> None:
+        """Free what was kept for a next request."""
+        self.parser.forget()
+        self.made = None
+
+    def refuse(self, error: ProtocolError) -> None:
+        """Answer with ``error.status`` when its turn comes, then close; parse nothing more."""
+        if self.closing_input:
+            return
+        log.debug("refused %s: %d %s", self.peer_host, error.status, error)
+        self.refusal = error
+        self.quiet = False
+        self.unread = b""
+        if self.incoming is not None:
+            if self.incoming.finished:  # it has its answer, which must not get a second one
+                self.end()
+                return
+            self._abandon_incoming()
+        if not self.lost and self.current is None and not self.waiting:
+            self._answer_refusal()
+
+    # Inside.
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser; whatever cannot have its turn yet stays in ``unread``."""
+        while data:
+            if self.closing and self.incoming is None:
+                self.overrun = True
+                return  # nothing behind the last request is processed (RFC 9112 9.6)
+            piece, data = (data, b"") if len(data) <= SLICE else (data[:SLICE], data[SLICE:])
+            self.overrun = bool(data)
+            try:
+                rest = self.parser.feed(piece)
+            except ProtocolError as error:
+                self._malformed(error)
+                return
+            data = self._parsed(rest + data)
+
+    def _parsed(self, data: bytes) -> bytes:
+        """See to what was parsed; returns what of ``data``, which is behind it, comes next."""
+        if self.upgrading is not None:
+            self._upgrade(data)
+        elif self.discarded > DISCARD:
+            self.end()
+        elif self.waiting:
+            self.unread = data
+            self.update_reading()
+        else:
+            return data
+        return b""
+
+    def _malformed(self, error: ProtocolError) -> None:
+        """What was parsed is refused, unless it is behind the last request."""
+        if not (self.closing and self.incoming is None):
+            self.refuse(error)
+
+    @property
+    def is_unsettled(self) -> bool:
+        return bool(self.unread or self.read_paused or self.refusal or self.upgrading)
+
+    def between_turns(self) -> None:
+        if self.current is None or self.current is self.incoming:
+            self._read_on()
+        if not self.parting:
+            self.update_reading()
+
+    def _read_on(self) -> None:
+        """See to what came behind the requests that have had their turn."""
+        if self.refusal is not None and not self.waiting:
+            self._answer_refusal()
+        elif self.upgrading is not None:
+            data, self.unread = self.unread, b""
+            self._upgrade(data)
+        elif self.closing and not self.waiting and self.incoming is None:
+            self.overrun = self.overrun or bool(self.unread)  # nothing behind the last is looked at
+            self.unread = b""
+            self.end()
+        elif self.unread and not self.waiting:
+            data, self.unread = self.unread, b""
+            self._parse(data)
+        elif self.engine.draining:
+            self.drain()
+
+    def _upgrade(self, data: bytes) -> None:
+        """Hand the connection over, once the responses before it have left.
+
+        What takes it over learns of the transport's buffer by its own callbacks: it begins with
+        one below the high-water mark.
+        """
+        if self.current is not None or self.waiting or self.write_paused:
+            self.unread = data
+            self.update_reading()
+            return
+        head, self.upgrading = self.upgrading, None
+        assert head is not None
+        assert self.engine.upgrade is not None
+        self.parting = True  # a drain that still waits for a response to leave has lost it
+        self.engine.upgrade(self, head, data)
+
+    def _abandon_incoming(self) -> None:
+        """The request whose body was arriving can never be whole: it gets no application."""
+        exchange, self.incoming = self.incoming, None
+        assert exchange is not None
+        if exchange in self.waiting:
+            self.waiting.remove(exchange)
+        elif exchange is self.current:
+            exchange.disconnected()
+            if exchange.response is None:
+                exchange.abandon()
+                self.current = None
+            elif not exchange.finished:
+                exchange.fail(why="the request's body is broken")
+
+    def _answer_refusal(self) -> None:
+        error = self.refusal
+        assert error is not None
+        if self.lingering or self.transport.is_closing():
+            return  # it was answered, or a response before it was cut
+        engine = self.engine
+        refused = Refused(self, error, self.parser.line)
+        self.write(plain_error(error.status, str(error), refused.method, **engine.heads.ours))
+        if engine.access is not None:
+            engine.access.write(refused)
+        self.linger()
+
+    def end(self) -> None:
+        """Close after what is written; linger where the client may still be sending."""
+        if self.lost or self.lingering:
+            return
+        between = self.parser.state is ParserState.BETWEEN
+        if between and not (self.engine.draining or self.overrun or self.readable()):
+            self.finish()
+        else:
+            self.linger()

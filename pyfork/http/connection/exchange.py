@@ -1,0 +1,287 @@
+"""One request and its response, whichever gateway answers it.
+
+The base knows the order of things (head before body, one final response, framing kept) and
+nothing of WSGI or ASGI. A gateway implements the hooks; the connection calls them in the loop.
+"""
+
+import logging
+from collections.abc import Iterable
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from pyfork.http.request.head import FieldBlock, Fields, RequestHead, RequestLine
+from pyfork.http.response.head import Response, ResponseError, as_bytes
+
+if TYPE_CHECKING:
+    from pyfork.http.connection.connection import Connection
+
+log = logging.getLogger("pyfork.error")
+
+# Whatever the application raises is its own failure: logged, answered with 500, survived. That is
+# more than Exception: sys.exit(), and what extensions in Rust raise when they panic, for two.
+APP_FAILURE = BaseException
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+# Bytes of a request body that are read and dropped after an early response, to keep the
+# connection; a body longer than this costs the client the connection (RFC 9112 9.3).
+DISCARD = 256 * 1024
+
+# Bytes of content that are copied behind the head, rather than given to the transport apart.
+_COPIED = 64 * 1024
+
+
+class Exchange:
+    """A request that arrives and the response that leaves.
+
+    What most requests leave as it is stands in the class, and costs them nothing.
+    """
+
+    arrived = False  # the request's body is whole
+    received = 0  # bytes of body so far
+    must_continue = False  # the client waits for 100 before it sends
+    response: Response | None = None
+    length = 0  # bytes of content sent
+    finished = False
+    started = 0.0  # monotonic seconds; 0 until the gateway has its turn
+    environ: Any = None  # of WSGI
+
+    def __init__(self, connection: "Connection", head: RequestHead) -> None:
+        self.connection = connection
+        self.head = head
+
+    # Hooks of a gateway.
+
+    def start(self) -> None:
+        """Its turn has come: the responses before this one have left."""
+        raise NotImplementedError
+
+    def body_received(self, data: bytes) -> None:
+        """Some of the body."""
+        raise NotImplementedError
+
+    def request_complete(self) -> None:
+        """The body is whole."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """The client's buffer drained: write on."""
+
+    def half_closed(self) -> None:
+        """The client will send no more. It may still read, or may have gone: FIN says no more."""
+
+    def disconnected(self) -> None:
+        """The client went away, or what it sent cannot become a whole request."""
+
+    def overdue(self, seconds: float) -> None:
+        """No response began in ``--timeout``."""
+
+    def abandon(self) -> None:
+        """Give up before a response began: the connection answers in its place."""
+        self.connection.engine.drop(self)
+
+    @property
+    def full(self) -> bool:
+        """Whether the client should stop sending for now."""
+        return False
+
+    @property
+    def blocked(self) -> bool:
+        """Whether it waits for the client outside the transport's buffer."""
+        return False
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of the response that are kept outside the transport's buffer."""
+        return 0
+
+    # What a gateway calls.
+
+    def send_continue(self) -> None:
+        """Tell a client that waits for it to send its body (RFC 9110 10.1.1)."""
+        if self.must_continue:
+            self.must_continue = False
+            self.connection.write(CONTINUE)
+
+    def respond(
+        self,
+        status: int,
+        reason: bytes | None,
+        headers: Iterable[tuple[Any, Any]],
+        first: bytes = b"",
+        *,
+        length: int | None = None,
+    ) -> None:
+        """Send the head and the first piece of content in one write; see `begin`."""
+        self.connection.write(self.begin(status, reason, headers, first, length=length))
+
+    def begin(
+        self,
+        status: int,
+        reason: bytes | None,
+        headers: Iterable[tuple[Any, Any]],
+        first: bytes = b"",
+        *,
+        length: int | None = None,
+    ) -> bytes:
+        """Make the head, with the first piece of content behind it.
+
+        ``length`` is the content's whole length in bytes where it is known.
+        Fields are pairs of bytes, or of text. Raises ResponseError, with nothing begun, for a
+        head that HTTP does not allow.
+        """
+        heads = self.connection.engine.heads
+        closing = self._closes(length)
+        response = heads.begin(self.head, status, reason, headers, closing, length)
+        framed = response.body(first) if first else b""
+        self.response = response
+        self.length = len(first)
+        return response.head + framed
+
+    def respond_whole(
+        self, status: int, reason: bytes | None, headers: Iterable[tuple[Any, Any]], data: bytes
+    ) -> None:
+        """`respond` with all of the content, and `finish`."""
+        if type(data) is not bytes:
+            data = as_bytes(data)
+        connection = self.connection
+        engine = connection.engine
+        length = len(data)
+        usual = self.arrived and not (connection.closing or engine.draining)
+        closing = False if usual else self._closes(length)
+        response = engine.heads.whole(self.head, status, reason, headers, closing, length)
+        if response.left != length:  # which frames it, or there is nothing to frame
+            data = response.body(data) + response.end()
+        self.response = response
+        self.length = length
+        if connection.lost:
+            pass
+        elif length <= _COPIED:
+            if engine.past_transport and not connection.write_paused:
+                connection.send(response.head + data)
+            else:
+                connection.transport.write(response.head + data)
+        else:
+            connection.transport.writelines((response.head, data))
+        engine.end(self)
+        connection.exchange_done(response)
+
+    def _closes(self, length: int | None) -> bool:
+        """Whether the connection ends behind a response of ``length`` bytes of content."""
+        connection = self.connection
+        if (connection.closing or connection.engine.draining) and connection.ends_here:
+            return True
+        if self.arrived:
+            return False
+        left = (self.head.block.content_length or 0) - self.received
+        return self.must_continue or (length is not None and left > DISCARD)
+
+    def send_more(self, data: bytes) -> None:
+        """Send more content. Raises ResponseError for bytes beyond Content-Length."""
+        assert self.response is not None
+        if self.finished:
+            raise ResponseError("the response is complete")
+        framed = self.response.body(data)
+        self.length += len(data)
+        if framed:
+            self.connection.write(framed)
+
+    def finish(self) -> None:
+        """The response is whole. Raises ResponseError if it is short of Content-Length."""
+        assert self.response is not None
+        last = self.response.end()
+        if last:
+            self.connection.write(last)
+        self.complete()
+
+    def complete(self) -> None:
+        """The end of the response has been written."""
+        assert self.response is not None
+        self.connection.engine.end(self)
+        self.connection.exchange_done(self.response)
+
+    def fail(self, status: int = 500, why: str = "the application failed") -> None:
+        """End without what the application owes: a plain error, or a cut that cannot be missed."""
+        if self.finished:
+            return
+        if self.response is None and not self.connection.lost:
+            self.connection.closing = True
+            text = b"Internal Server Error\n" if status == 500 else b"Service Unavailable\n"
+            self.respond(status, None, [(b"content-type", b"text/plain")], text, length=len(text))
+            self.finish()
+            return
+        log.debug("cut a response short: %s", why)
+        self.connection.engine.end(self)
+        self.connection.exchange_cut(self)
+
+    def refuse_response(self, error: object) -> None:
+        """The application broke HTTP, or cannot be asked: say why in the log, then fail."""
+        log.error("%s %s: %s", self.head.method, self.head.path.decode("latin-1"), error)
+        self.fail(why=str(error))
+
+    def log_failure(self) -> None:
+        """Log the exception being handled, with what it was about."""
+        path = self.head.path.decode("latin-1")
+        log.exception("error in the application at %s %s", self.head.method, path)
+
+    # What the access log asks for (`log.atoms.Access`).
+
+    @property
+    def client(self) -> str:
+        """The client's address as the application was given it, whatever it has made of that."""
+        connection = self.connection
+        if connection.trusted:
+            client, _ = connection.engine.proxies.origin(self.head.block.said)
+            if client is not None:
+                return client[0]
+        return connection.peer_host
+
+    @property
+    def method(self) -> str:
+        """The request's method."""
+        return self.head.line.method
+
+    @property
+    def target(self) -> str:
+        """The request's target, as it was sent."""
+        return self.head.line.target.decode("latin-1")
+
+    @property
+    def version(self) -> str:
+        """The request's version of HTTP."""
+        return self.head.line.version
+
+    @property
+    def status(self) -> int:
+        """The response's status; 0 for none."""
+        return self.response.status if self.response is not None else 0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the gateway had its turn."""
+        return monotonic() - self.started if self.started else 0.0
+
+    @property
+    def scheme(self) -> str:
+        """http or https, as it came here."""
+        return self.connection.scheme
+
+    @property
+    def request_headers(self) -> Fields:
+        """The request's fields."""
+        return self.head.block.fields
+
+    @property
+    def response_headers(self) -> Fields:
+        """The response's fields, as they were sent."""
+        return self.response.headers if self.response is not None else []
+
+    @property
+    def line(self) -> RequestLine:
+        """The request line."""
+        return self.head.line
+
+    @property
+    def block(self) -> FieldBlock:
+        """The block of fields."""
+        return self.head.block

@@ -1,0 +1,47 @@
+"""A request that the server refused before it could be read, as the access log tells of it."""
+
+from typing import TYPE_CHECKING
+
+from pyfork.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from pyfork.http.connection.connection import Connection
+    from pyfork.http.request.head import Fields, RequestLine
+
+
+class _Unread:
+    """Stands for a request line, or a block of fields."""
+
+    logged: list[object] | None = None
+
+
+class _Unseen:
+    """Stands for both."""
+
+    logged: str | None = None
+
+
+class Refused:
+    """What `log.atoms.Access` asks for; what was not read is "-"."""
+
+    method = target = "-"
+    version = "1.1"
+    elapsed = 0.0
+    environ: object = None
+
+    def __init__(
+        self, connection: "Connection", error: ProtocolError, line: "RequestLine | None"
+    ) -> None:
+        """``line`` is the request line, as far as it was read."""
+        if line is not None:
+            self.method, self.version = line.method, line.version
+            self.target = line.target.decode("latin-1") or "-"
+        self.client = connection.peer_host
+        self.scheme = connection.scheme
+        self.status = error.status
+        self.length = 0 if self.method == "HEAD" else len(str(error)) + 1  # bytes of content
+        self.request_headers: Fields = []
+        self.response_headers: Fields = []
+        self.line = _Unread()
+        self.block = _Unread()
+        self.head = _Unseen()

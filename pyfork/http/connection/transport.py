@@ -1,0 +1,219 @@
+"""The transport's side of a connection: who the peer is, reading and writing, ways to end.
+
+Knows nothing of requests. Keeps no timer: `wait` is the sweep's.
+
+Nothing is written behind an end, whichever it was: `write` drops it, as it drops what a client
+that has gone would get.
+"""
+
+import asyncio
+import errno
+import fcntl
+import os
+import select
+import socket
+import struct
+import sys
+import termios
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+from pyfork.net.accepted import Client
+
+if TYPE_CHECKING:
+    from pyfork.http.connection.deadlines import Wait
+    from pyfork.http.connection.engine import Engine
+
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
+
+
+class Link(asyncio.Protocol):
+    """One client's socket."""
+
+    __slots__ = (
+        "_fd",
+        "engine",
+        "lingering",
+        "lost",
+        "made",
+        "parting",
+        "peer_host",
+        "peer_port",
+        "read_paused",
+        "scheme",
+        "sockname",
+        "transport",
+        "trusted",
+        "wait",
+        "write_paused",
+    )
+
+    def __init__(self, engine: "Engine", client: Client | None = None) -> None:
+        """``client``: its socket, where it was ours to accept."""
+        # For the connection's life.
+        self.engine = engine
+        self.transport = cast(asyncio.Transport, None)
+        self.scheme = "http"
+        self.peer_host = ""
+        self.peer_port = 0
+        self.sockname: object = None
+        self.made: Any = None  # for a gateway: what is the same for all its requests
+        self._fd = -1
+        if client is not None:
+            self._fd = client.fileno()
+            self.sockname = client.name
+            self._meet(client.peer)
+        self.trusted = False  # the peer is a proxy whose X-Forwarded-* count
+        # Changing.
+        self.lost = False  # it has ended, or was made to: nothing is written or read any more
+        self.lingering = False  # everything is sent; what still comes is dropped
+        self.parting = False  # offered to another worker: not a byte is read meanwhile
+        self.read_paused = False
+        self.write_paused = False
+        # The sweep's own.
+        self.wait: Wait | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        if not self.peer_host:
+            self._meet(transport.get_extra_info("peername"))
+        if self.sockname is None:
+            self.sockname = transport.get_extra_info("sockname")
+        self.trusted = self.engine.proxies.trust(self.peer_host)
+
+    def _meet(self, peer: object) -> None:
+        """Whom the peer's address names; a unix socket's names nobody."""
+        if isinstance(peer, tuple):
+            self.peer_host, self.peer_port = peer[0], peer[1]
+
+    def fileno(self) -> int:
+        """The socket's fd, which stays this connection's own."""
+        if self._fd < 0:
+            self._fd = self.transport.get_extra_info("socket").fileno()
+        return self._fd
+
+    def readable(self) -> bool:
+        """Whether bytes have come that the loop has not delivered yet."""
+        return readable(self.fileno())
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of output that the system has not taken yet."""
+        return self.transport.get_write_buffer_size()
+
+    def unacknowledged(self) -> int:
+        """Bytes of output that the system has taken and the client has not; 0 where none says."""
+        count = bytearray(4)
+        with suppress(OSError):
+            fcntl.ioctl(self.fileno(), termios.TIOCOUTQ, count)
+        return int.from_bytes(count, sys.byteorder)
+
+    def write(self, data: bytes) -> None:
+        """Write, unless the client is gone, or has been told that nothing more comes."""
+        if not (self.lost or self.lingering):
+            self.transport.write(data)
+
+    def send(self, data: bytes) -> None:
+        """Write at once, past the transport, whose buffer is empty; it gets what is not taken."""
+        try:
+            sent = os.write(self.fileno() if self._fd < 0 else self._fd, data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # the client has gone, of which the transport will tell
+            return
+        if sent < len(data):
+            self.transport.write(data[sent:])
+
+    def write_now(self, data: bytes | memoryview) -> int:
+        """Write what the socket takes at once; how many bytes. The transport's buffer is empty.
+
+        Raises OSError where the client has gone.
+        """
+        try:
+            return os.write(self._fd if self._fd >= 0 else self.fileno(), data)
+        except BlockingIOError:
+            return 0
+
+    def pause_reading(self) -> None:
+        """Deliver no more for now."""
+        if not self.read_paused and not self.lost:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Deliver again."""
+        if self.read_paused:
+            self.read_paused = False
+            if not self.lost and not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    # Ways to end.
+
+    def abort(self) -> None:
+        """End at once, whatever runs."""
+        self.lost = True
+        self.transport.abort()
+
+    def shut_down(self) -> None:
+        """End it for the client, and not this copy of the socket only: a process that was forked
+        behind Python's back may have another, which lives on."""
+        if self._fd >= 0:
+            mine = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=self._fd)
+            with suppress(OSError):  # the client has ended it
+                mine.shutdown(socket.SHUT_RDWR)
+            mine.detach()
+
+    def reset(self) -> None:
+        """Send a reset: a plain end would pass for the end of a response without framing."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.lost = True
+        self.transport.abort()
+
+    def finish(self) -> None:
+        """Close when everything that was written has left."""
+        self.lingering = True
+        self.transport.close()
+
+    def linger(self) -> None:
+        """Close our half and drop what comes, so that no reset overtakes the response.
+
+        RFC 9112 9.6. The sweep ends it.
+        """
+        self.lingering = True
+        if self.lost or self.transport.is_closing():
+            return
+        try:
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+        except OSError as error:  # asyncio's: what was written just now was answered by a reset
+            if error.errno != errno.ENOTCONN:
+                raise
+            self.abort()
+            return
+        self.resume_reading()
+
+    # Handoff.
+
+    def hold(self) -> None:
+        """Stop reading: the connection is being handed off."""
+        self.parting = True
+        self.transport.pause_reading()
+
+    def release(self) -> None:
+        """Another worker has it: close this copy of the socket, which the client does not see."""
+        self.transport.abort()
+
+    def keep(self) -> None:
+        """Nobody took it: read on."""
+        self.parting = False
+        if not self.lost and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+
+def readable(fd: int) -> bool:
+    """Whether there is something to read, or an end."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))

@@ -1,0 +1,1 @@
+"""Request heads and bodies: parsing and framing (RFC 9112)."""

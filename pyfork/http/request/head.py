@@ -1,0 +1,320 @@
+"""The head of a request: its grammar and its meaning.
+
+Here lives each check that needs no more than the head's own bytes: request line, target, fields,
+framing, connection options, expectation, upgrade. Nothing here keeps state. Rules are of RFC 9112
+unless said otherwise. Checks go by the order of the bytes, and within the meaning of a whole head
+first those that end in 400, so that a head has one answer however its bytes arrive.
+"""
+
+import re
+from typing import Any
+
+from pyfork.errors import ProtocolError
+from pyfork.http.request.authority import is_authority
+
+Field = tuple[bytes, bytes]
+Fields = list[Field]
+
+# Possessive are single characters only: of groups, CPython matches them wrongly before 3.11.5.
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+_VALUE = rb"[\t\x20-\x7e\x80-\xff]"  # RFC 9110 5.5, obs-text included
+
+# A target is any visible ASCII: browsers send more than RFC 3986 has. No fragment, though (3.2).
+_REQUEST_LINE = re.compile(rb"(%b++) ([!\"$-~]++) HTTP/([0-9]\.[0-9])" % TOKEN)
+_START_OF_LINE = re.compile(rb"(%b{1,32}) +([!-~\x80-\xff]*)(?: HTTP/([0-9]\.[0-9]))?" % TOKEN)
+FIELD_LINE = re.compile(rb"%b++:%b*+\r\n" % (TOKEN, _VALUE))
+
+# IANA's registry of methods, and PURGE. What is not here gets 501 (RFC 9110 9.1), and so do
+# CONNECT and PRI, which are for proxies and for HTTP/2. Methods are case-sensitive.
+METHODS = {
+    name: name.decode()
+    for name in (
+        b"GET HEAD POST PUT DELETE PATCH OPTIONS TRACE QUERY PURGE "
+        b"ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE MKACTIVITY "
+        b"MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE ORDERPATCH PROPFIND PROPPATCH REBIND "
+        b"REPORT SEARCH UNBIND UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL "
+        b"M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE"
+    ).split()
+}
+
+_ABSOLUTE = re.compile(rb"https?://([^/?]*+)([^?]*+)(?:\?(.*))?", re.IGNORECASE)
+_DIGITS = re.compile(rb"[0-9]{1,18}")
+_SLASH = 0x2F
+
+# The fields that mean something to the server itself.
+OURS = frozenset(
+    (
+        b"host",
+        b"content-length",
+        b"transfer-encoding",
+        b"connection",
+        b"expect",
+        b"upgrade",
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"script_name",
+    )
+)
+
+# Never remembered beyond their connection: they are one client's, and not for another's memory.
+SECRETS = frozenset((b"cookie", b"authorization", b"proxy-authorization"))
+
+
+class RequestLine:
+    """Method, target and version; one may serve many requests.
+
+    ``made`` is for a gateway, ``logged`` for the access log: what they make of this once.
+    """
+
+    query = b""
+    authority = b""  # of an absolute target
+    made: Any = None
+    logged: list[object] | None = None
+
+    def __init__(self, method: str, target: bytes, version: str) -> None:
+        self.method = method
+        self.target = target  # as it was sent
+        self.version = version  # "1.0" or "1.1"
+        self.path = target  # still percent-encoded; "*" for OPTIONS * alone
+        self.doing = b""  # method and path, for the scoreboard
+        self.usual = version == "1.1" and method != "HEAD"  # responses have content, and lengths
+
+
+class FieldBlock:
+    """The fields of a head, and what they mean to the server; one may serve many requests.
+
+    ``made`` is for a gateway, ``logged`` for the access log: what they make of this once.
+    """
+
+    host: bytes | None = None
+    content_length: int | None = None
+    chunked = False
+    expect_continue = False  # the client waits for 100 before it sends its content
+    upgrade = b""  # a protocol that is offered, in lower case; websocket only without content
+    text = b"\r\n"  # the lines, with an empty one behind them
+    made: Any = None
+    logged: list[object] | None = None
+
+    entries: list[Any]  # what the gateway makes of each field, or the fields themselves
+
+    def __init__(self, said: dict[bytes, bytes], *, keep_alive: bool) -> None:
+        self.said = said  # those of `OURS`
+        self.keep_alive = keep_alive
+
+    def twin(self) -> "FieldBlock":
+        """The same for another client: without what was made of it. Not of one that is `framed`."""
+        twin = FieldBlock(self.said, keep_alive=self.keep_alive)
+        twin.host, twin.upgrade = self.host, self.upgrade
+        twin.text, twin.entries = self.text, self.entries
+        return twin
+
+    @property
+    def fields(self) -> Fields:
+        """Names in lower case, and values, in the order they came."""
+        lines = [line.partition(b":") for line in self.text.split(b"\r\n")[:-2]]
+        return [(name.lower(), value.strip(b" \t")) for name, _, value in lines]
+
+    @property
+    def framed(self) -> bool:
+        """Whether it is said how long the content is."""
+        return self.chunked or self.content_length is not None
+
+    @property
+    def has_body(self) -> bool:
+        """Whether content follows."""
+        return self.chunked or bool(self.content_length)
+
+
+ONCE: dict[str, Any] = {}  # ``made`` of what was needed once, which is not worth a copy
+
+
+class RequestHead:
+    """A request up to its content; one may serve many requests of a connection.
+
+    ``made`` is for a gateway, ``logged`` for the access log: what they make of it.
+    """
+
+    made: Any = None
+    logged: str | None = None
+
+    def __init__(self, line: RequestLine, block: FieldBlock) -> None:
+        self.line = line
+        self.block = block
+        # Its response has content and a length, and another request may follow.
+        self.usual = line.usual and block.keep_alive
+
+    @property
+    def method(self) -> str:
+        """The method, as it was sent."""
+        return self.line.method
+
+    @property
+    def path(self) -> bytes:
+        """The target's path, percent-encoded."""
+        return self.line.path
+
+    @property
+    def authority(self) -> bytes:
+        """Of an absolute target, else the Host field's value."""
+        return self.line.authority or self.block.host or b""
+
+    @property
+    def handshake(self) -> bool:
+        """Whether it asks for a WebSocket (RFC 6455 4.1): by GET, and without content."""
+        return self.block.upgrade == b"websocket" and self.line.method == "GET"
+
+
+def read_line(text: bytes) -> RequestLine:
+    """A request line, without its end.
+
+    Raises ProtocolError: 505 for a version, 501 for a method, 400 for what is malformed, or a
+    target that is not served.
+    """
+    match = _REQUEST_LINE.fullmatch(text)
+    if match is None:
+        raise ProtocolError(400, "invalid request line")
+    name, target, number = match.groups()
+    if number[:1] != b"1":
+        raise ProtocolError(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+    method = METHODS.get(name)
+    if method is None:
+        raise ProtocolError(501, "unknown method")
+    # A higher minor version is understood as ours (RFC 9110 2.5).
+    line = RequestLine(method, target, "1.0" if number == b"1.0" else "1.1")
+    if target[0] != _SLASH:
+        _special_target(line)
+    elif (mark := target.find(b"?")) >= 0:  # `in` of bytes makes an exception first
+        line.path, line.query = target[:mark], target[mark + 1 :]
+    line.doing = name + b" " + line.path
+    return line
+
+
+def read_start(text: bytes) -> RequestLine | None:
+    """Method and target of a request line that is refused or not all there, for the log.
+
+    None where no method is complete. What is here was not checked.
+    """
+    match = _START_OF_LINE.match(text)
+    if match is None:
+        return None
+    name, target, number = match.groups()
+    return RequestLine(name.decode(), target, (number or b"1.1").decode())
+
+
+def _special_target(line: RequestLine) -> None:
+    """Absolute and asterisk form (3.2.2, 3.2.4)."""
+    if line.target == b"*":
+        if line.method != "OPTIONS":
+            raise ProtocolError(400, "only OPTIONS has the target *")
+        return
+    absolute = _ABSOLUTE.fullmatch(line.target)
+    if absolute is None:
+        raise ProtocolError(400, "invalid request target")
+    authority, path, query = absolute.groups()
+    # http and https have no empty host (RFC 9110 4.2.1), and no user (4.2.4: is_authority).
+    if authority[:1] in (b"", b":") or not is_authority(authority):
+        raise ProtocolError(400, "invalid authority in the request target")
+    line.authority = authority
+    line.query = query or b""
+    line.path = path or (b"*" if line.method == "OPTIONS" and query is None else b"/")
+
+
+def read_fields(said: Fields, line: RequestLine, limit: int) -> FieldBlock:
+    """What the fields behind ``line`` mean; ``limit`` is that of content, in bytes.
+
+    ``said`` are those of `OURS`, with names in lower case, and keep to the grammar of
+    `FIELD_LINE`. Raises ProtocolError.
+    """
+    found: dict[bytes, bytes] = {}
+    for name, value in said:
+        if name in found:
+            if name == b"host":
+                raise ProtocolError(400, "more than one Host field")
+            value = found[name] + b"," + value  # RFC 9110 5.3; no number for Content-Length
+        found[name] = value
+    block = FieldBlock(found, keep_alive=line.version == "1.1")
+    _set_host(block, line, found.get(b"host"))
+    if len(found) > 1 or block.host is None:
+        _set_meaning(block, line, found, limit)
+    return block
+
+
+def _set_host(block: FieldBlock, line: RequestLine, host: bytes | None) -> None:
+    """3.2: one valid Host in HTTP/1.1."""
+    if host is None:
+        if line.version == "1.1":
+            raise ProtocolError(400, "no Host field")
+    elif not is_authority(host):
+        raise ProtocolError(400, "invalid Host field")
+    block.host = host
+
+
+def _set_meaning(
+    block: FieldBlock, line: RequestLine, found: dict[bytes, bytes], limit: int
+) -> None:
+    """What the fields other than Host say."""
+    unknown_coding = False
+    if b"transfer-encoding" in found:
+        if b"content-length" in found:
+            raise ProtocolError(400, "both Transfer-Encoding and Content-Length")
+        unknown_coding = _set_chunked(block, line, found[b"transfer-encoding"])
+    elif b"content-length" in found:
+        length = found[b"content-length"]
+        if not _DIGITS.fullmatch(length):
+            raise ProtocolError(400, "invalid Content-Length")
+        block.content_length = int(length)
+    if unknown_coding:
+        raise ProtocolError(501, "unknown transfer coding")
+    if b"expect" in found and line.version == "1.1":
+        _set_expectation(block, found[b"expect"])
+    if block.content_length is not None and block.content_length > limit:
+        raise ProtocolError(413, "the content is too large")
+    if b"connection" in found:
+        _set_options(block, line, found)
+
+
+def _set_chunked(block: FieldBlock, line: RequestLine, value: bytes) -> bool:
+    """6.1, 6.3. Returns whether other codings, all unknown here, lie under ``chunked``."""
+    if line.version == "1.0":
+        raise ProtocolError(400, "Transfer-Encoding in HTTP/1.0")
+    codings = [part.strip(b" \t") for part in value.lower().split(b",")]
+    if b"" in codings:  # a recipient may ignore it (RFC 9110 5.6.1), and a proxy may not
+        raise ProtocolError(400, "an empty transfer coding")
+    if codings[-1] != b"chunked" or b"chunked" in codings[:-1]:
+        raise ProtocolError(400, "chunked is not the final transfer coding, once")
+    block.chunked = True
+    return len(codings) > 1
+
+
+def _set_expectation(block: FieldBlock, value: bytes) -> None:
+    """RFC 9110 10.1.1."""
+    for expectation in members(value):
+        if expectation != b"100-continue":
+            raise ProtocolError(417, "unknown expectation")
+        block.expect_continue = block.has_body
+
+
+def _set_options(block: FieldBlock, line: RequestLine, found: dict[bytes, bytes]) -> None:
+    """9.3, 9.6; RFC 9110 7.8: in HTTP/1.0 an Upgrade is ignored."""
+    if found[b"connection"] == b"keep-alive" and line.version == "1.1":
+        return  # as most browsers say
+    if found[b"connection"] == b"close":
+        block.keep_alive = False
+        return
+    options = members(found[b"connection"])
+    if b"close" in options:
+        block.keep_alive = False
+    elif line.version == "1.0":
+        block.keep_alive = b"keep-alive" in options
+    if b"upgrade" in options and b"upgrade" in found and line.version == "1.1":
+        protocols = members(found[b"upgrade"])
+        if b"websocket" not in protocols:
+            block.upgrade = protocols[0] if protocols else b""
+        elif not block.has_body:  # by which method is no matter of the fields: see `handshake`
+            block.upgrade = b"websocket"
+
+
+def members(value: bytes) -> list[bytes]:
+    """The members of a comma-separated list, in lower case (RFC 9110 5.6.1)."""
+    return [member for part in value.lower().split(b",") if (member := part.strip(b" \t"))]

@@ -1,0 +1,180 @@
+"""Heads out of bytes, for all connections of a worker.
+
+What is read again and again is read once: request lines and field lines repeat, so those that
+were valid are remembered, with what the gateway makes of a field.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from pyfork.errors import ProtocolError
+from pyfork.http.cache import Memory
+from pyfork.http.request.head import (
+    OURS,
+    SECRETS,
+    Field,
+    FieldBlock,
+    Fields,
+    RequestHead,
+    RequestLine,
+    read_fields,
+    read_line,
+)
+from pyfork.http.request.limits import Limits
+
+Entry = Callable[[Field], Any]  # what a gateway makes of a field
+
+_LINE = 256  # bytes of the longest line that is remembered
+_NAME = 64
+
+_TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))  # RFC 9110 5.5
+
+
+class HeadReader:
+    """Reads request lines and field blocks.
+
+    A block has what ``entry`` makes of each field; without it, the fields themselves.
+    """
+
+    __slots__ = (
+        "_entry",
+        "_fields",
+        "_firsts",
+        "_names",
+        "_ours",
+        "_said",
+        "_secret",
+        "_small",
+        "known",
+        "limits",
+    )
+
+    def __init__(self, limits: Limits, entry: Entry | None = None) -> None:
+        self.limits = limits
+        self._small = min(limits.field, limits.head)  # no such block has a line too long
+        self._entry = entry
+        # Request lines of HTTP/1.1 in origin form, within the limits.
+        self.known: Memory[bytes, RequestLine] = Memory()
+        self._fields: Memory[bytes, Any] = Memory()  # lines -> entries
+        self._ours: Memory[bytes, tuple[Field, Any]] = Memory()  # of what the server listens to
+        self._names: Memory[bytes, bytes] = Memory()  # -> in lower case
+        self._firsts: Memory[bytes, tuple[RequestHead, bytes]] = Memory()  # see `first`
+        # By the lines read last.
+        self._said: list[Field] = []  # to the server
+        self._secret = False  # one of `SECRETS` was there
+
+    def line(self, text: bytes) -> RequestLine:
+        """A request line without its end, not `known` and not too long. Raises ProtocolError."""
+        line = read_line(text)
+        if len(text) <= _LINE and line.version == "1.1" and not line.authority:
+            self.known.keep(text, line)
+        return line
+
+    def block(self, text: bytes, line: RequestLine) -> FieldBlock:
+        """The fields behind ``line``, with the empty line behind them. Raises ProtocolError."""
+        entries = self._split(text)
+        if entries is None:
+            raise ProtocolError(400, "invalid field line")
+        return self._block(entries, text, line)
+
+    def given(self, fields: Fields, line: RequestLine) -> FieldBlock:
+        """The same, of fields that were read by others; names are in lower case.
+
+        Raises ProtocolError, also for what is not in our grammar: a control character in a value.
+        """
+        for name, value in fields:
+            if not name or name.translate(None, _TOKEN) or value.translate(None, _TEXT):
+                raise ProtocolError(400, "invalid field line")
+        self._said = [field for field in fields if field[0] in OURS]
+        text = b"".join([b"%b: %b\r\n" % field for field in fields]) + b"\r\n"
+        entries = fields if self._entry is None else [self._entry(field) for field in fields]
+        return self._block(entries, text, line)
+
+    def first(self, data: bytes, end: int) -> "tuple[RequestHead, bytes] | None":
+        """`whole`, of a connection's first request.
+
+        Clients that make a connection for each request send the same one often.
+        """
+        if len(data) > _LINE:
+            return self.whole(data, 0, end)
+        found = self._firsts.get(data)
+        if found is None:
+            found = self.whole(data, 0, end)
+            if found is None or self._secret or found[0].block.framed:
+                return found
+            self._firsts.keep(data, found)
+        head, text = found
+        return RequestHead(head.line, head.block.twin()), text
+
+    def whole(self, data: bytes, at: int, end: int) -> "tuple[RequestHead, bytes] | None":
+        """The head from ``at`` on whose empty line begins at ``end + 2``, with its field lines.
+
+        None where that takes a closer look: something is too long or malformed.
+        Raises ProtocolError for a head that is well-formed and refused.
+        """
+        stop = data.find(b"\r\n", at)
+        if stop == at or stop - at > self.limits.line:
+            return None
+        text = data[stop + 2 : end + 4]
+        if len(text) - 4 > self._small:
+            return None
+        start = data[at:stop]
+        line = self.known.get(start) or self.line(start)
+        entries = self._split(text)
+        if entries is None or len(entries) > self.limits.fields:
+            return None
+        return RequestHead(line, self._block(entries, text, line)), text
+
+    def _split(self, text: bytes) -> list[Any] | None:
+        """Field lines to entries, and to what is said to the server; None for what is malformed.
+
+        A name is in lower case, a value has no blanks around it (RFC 9112 5).
+        """
+        lines = text.split(b"\r\n")
+        del lines[-2:]
+        self._said, self._secret = [], False
+        known, learn = self._fields.get, self._learn
+        try:
+            return [known(line) or learn(line) for line in lines]
+        except ValueError:
+            return None
+
+    def _learn(self, line: bytes) -> Any:
+        """A line that is not known, or that is said to the server. Raises ValueError."""
+        if (found := self._ours.get(line)) is not None:
+            self._said.append(found[0])
+            return found[1]
+        name, value = line.split(b":", 1)
+        lower = self._names.get(name)
+        if lower is None:
+            if not name or name.translate(None, _TOKEN):
+                raise ValueError(line)
+            lower = name.lower()
+            if len(name) <= _NAME:
+                self._names.keep(name, lower)
+        # The first question is the quicker one.
+        if not value.decode("latin-1").isprintable() and value.translate(None, _TEXT):
+            raise ValueError(line)
+        field = lower, value.strip(b" \t")
+        entry = field if self._entry is None else self._entry(field)
+        if lower in OURS:
+            self._said.append(field)
+            if len(line) <= _LINE:
+                self._ours.keep(line, (field, entry))
+        elif lower in SECRETS:
+            self._secret = True
+        elif len(line) <= _LINE:
+            self._fields.keep(line, entry)
+        return entry
+
+    def _block(self, entries: list[Any], text: bytes, line: RequestLine) -> FieldBlock:
+        """What was split, and what it means. Raises ProtocolError."""
+        block = read_fields(self._said, line, self.limits.body)
+        block.entries, block.text = entries, text
+        if line.authority and line.authority != block.host:  # it has the better word (3.2.2)
+            others = [field for field in block.fields if field[0] != b"host"]
+            fields = [(b"host", line.authority), *others]
+            block.entries = fields if self._entry is None else [self._entry(f) for f in fields]
+            block.text = b"".join(b"%b: %b\r\n" % field for field in fields) + b"\r\n"
+        return block

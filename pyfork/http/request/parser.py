@@ -1,0 +1,162 @@
+"""Requests out of bytes: where a head ends, where a body ends, and what is refused on the way.
+
+Our own parser: it splits a stream into heads and bodies, and stops at the first thing that is
+wrong. What a parser is to a connection is in `parsing`. Heads are read by `reader`, their meaning
+is in `request`, chunks are in `chunked`.
+"""
+
+from pyfork.errors import ProtocolError
+from pyfork.http.request.chunked import Chunked
+from pyfork.http.request.head import FieldBlock, RequestHead, RequestLine
+from pyfork.http.request.head_reader import HeadReader
+from pyfork.http.request.incremental_head import PartialHead
+from pyfork.http.request.parsing import Events, ParserState, RequestParser
+
+_SHORT = 4096  # bytes of a request that is remembered with its content
+
+
+class Parser(RequestParser):
+    """Reads the requests of one connection."""
+
+    __slots__ = ("_again", "_behind", "_same", "_seen")
+
+    _partial: PartialHead | None
+    _chunked: Chunked | None
+
+    def __init__(self, reader: HeadReader, sink: Events) -> None:
+        super().__init__(reader, sink)
+        # Of the last head: its field lines, unless there is more to them than how long the content
+        # is, and what they were read as. Most clients send the same ones again.
+        self._seen: bytes | None = None
+        self._same: bytes | None = None  # all of it, if it came twice and is short
+        self._again = _NOTHING
+        self._behind = 0  # bytes from the end of a request line to that of the content
+
+    def single(self, data: bytes) -> RequestHead | None:
+        if self.state is not _BETWEEN:
+            return None
+        if data == self._same:
+            return self._again
+        stop = data.find(b"\r\n")
+        seen = self._seen
+        if (
+            seen is not None
+            and data.startswith(seen, stop + 2)
+            and stop + self._behind == len(data)
+        ):
+            head = self._again
+            line = self._reader.known.get(data[:stop])
+            if head.line is line:
+                if len(data) <= _SHORT:
+                    self._same = data
+                return head
+            self._same = None
+            if line is not None:
+                head = self._again = RequestHead(line, head.block)
+                return head
+        return self._without_content(data)
+
+    def _without_content(self, data: bytes) -> RequestHead | None:
+        """The same, of a request that says nothing of content."""
+        end = len(data) - 4
+        if self._last or data.find(b"\r\n\r\n") != end:
+            return None
+        try:
+            read = self._reader
+            found = read.first(data, end) if self._seen is None else read.whole(data, 0, end)
+        except ProtocolError:
+            return None
+        if found is None:
+            return None
+        head, text = found
+        block = head.block
+        if block.chunked or block.upgrade or block.content_length:
+            return None
+        self._remember(head, text, 0)
+        return head
+
+    def forget(self) -> None:
+        self._seen, self._same, self._again = None, None, _NOTHING
+
+    def _head(self, data: bytes, at: int) -> int:
+        self.state = _HEAD
+        end = data.find(b"\r\n\r\n", at)
+        if self._partial is None:
+            if end >= 0:
+                found = self._reader.whole(data, at, end)
+                if found is not None:
+                    return self._begin(*found, data, end + 4)
+            self._partial = PartialHead(self._reader)
+        partial = self._partial
+        # No head ends later: what is behind it is not copied for it.
+        stop = end + 4 if end >= 0 else len(data)
+        behind = partial.add(data, at, stop)
+        if behind is None:
+            if partial.empty:
+                self.state = _BETWEEN
+            return stop
+        block = partial.block
+        assert partial.line is not None
+        head = RequestHead(partial.line, self._reader.block(block, partial.line))
+        self._partial = None
+        return self._begin(head, block, data, behind)
+
+    def _begin(self, head: RequestHead, text: bytes, data: bytes, at: int) -> int:
+        """Deliver a head, with the state that it leads to: the sink may ask for it.
+
+        ``text`` is its field lines; its content begins in ``data`` at ``at``. Returns where that
+        ended, if it is there, else ``at``.
+        """
+        block = head.block
+        length = block.content_length or 0
+        self._remember(head, text, length)
+        self._pause = head.handshake
+        end = at + length
+        if not block.chunked and end <= len(data):
+            self.state = _BETWEEN
+            self._sink.head_received(head, whole=True, content=data[at:end])
+            return end
+        if block.chunked:
+            self._chunked = Chunked(self._reader.limits)
+        self._left = length
+        self._line = head.line
+        self.state = _BODY
+        self._sink.head_received(head, whole=False)
+        return at
+
+    def _remember(self, head: RequestHead, text: bytes, length: int) -> None:
+        """Of its field lines, unless there is more to them than the ``length`` of the content."""
+        block, line = head.block, head.line
+        self._last = not block.keep_alive
+        if (
+            head.usual
+            and not (block.chunked or block.upgrade or block.expect_continue)
+            and not line.authority  # which has a say in what the fields mean
+        ):
+            self._seen, self._same, self._again = text, None, head
+            self._behind = 2 + len(text) + length
+        else:
+            self.forget()
+
+    def _body(self, data: bytes, at: int) -> int:
+        if self._chunked is not None:
+            piece, end = self._chunked.feed(data, at)
+            if piece:
+                self._sink.body_received(piece)
+            if not self._chunked.done:
+                return end
+            self._chunked = None
+        else:
+            piece = data[at : at + self._left]
+            end = at + len(piece)
+            self._left -= len(piece)
+            self._sink.body_received(piece)
+            if self._left:
+                return end
+        self.state = _BETWEEN
+        self._sink.request_complete()
+        return end
+
+
+_NOTHING = RequestHead(RequestLine("GET", b"/", "1.1"), FieldBlock({}, keep_alive=True))
+_BETWEEN, _HEAD, _BODY = ParserState.BETWEEN, ParserState.HEAD, ParserState.BODY

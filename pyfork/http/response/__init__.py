@@ -1,0 +1,1 @@
+"""Response heads and framing (RFC 9112)."""

@@ -1,0 +1,265 @@
+"""The head of a response and the framing of its content. Pure: bytes out, no socket, no clock.
+
+What an application says is checked whole before a byte of it leaves (RFC 9110 2.2), and the
+fields that belong to the connection are the server's own: Connection, Transfer-Encoding and their
+kin are never passed through. Rules are of RFC 9110 unless said otherwise.
+"""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from pyfork.http.request.head import Fields, RequestHead, members
+
+_TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))  # 5.5
+
+REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+LINES = {
+    status: b"HTTP/1.1 %d %b\r\n" % (status, REASONS.get(status, b"")) for status in range(200, 600)
+}
+
+# 6.4.1 and 15.3.6: what follows such a head is the next response, whatever the head says.
+NO_CONTENT = frozenset((204, 205, 304))
+
+# Fields of the connection, which are ours alone to send (7.6.1, and RFC 9112).
+_DROPPED = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+    )
+)
+SPECIAL = _DROPPED | {b"date", b"server", b"upgrade"}
+
+
+class ResponseError(Exception):
+    """The application broke HTTP. Where `begin` raises it, nothing was made of its response."""
+
+
+class NotBytes(ResponseError, TypeError):
+    """Content that is not bytes; says what it is."""
+
+
+def as_bytes(data: object) -> bytes:
+    """Content that an application gave. Raises NotBytes."""
+    if type(data) is bytes:
+        return data
+    try:
+        return bytes(memoryview(data))  # type: ignore[arg-type]
+    except TypeError:
+        kind = type(data).__name__
+        raise NotBytes(f"content is of type {kind}; it must be bytes") from None
+
+
+def join(pieces: list[bytes] | tuple[bytes, ...]) -> bytes:
+    """The pieces of content as one. Raises NotBytes."""
+    try:
+        return b"".join(pieces)
+    except TypeError:
+        return b"".join(map(as_bytes, pieces))
+
+
+class Response:
+    """A response whose head is made: frames its content."""
+
+    __slots__ = ("_content", "chunked", "close", "head", "left", "status")
+
+    def __init__(
+        self, status: int, head: bytes, close: bool, content: bool, chunked: bool, left: int | None
+    ) -> None:
+        self.status = status
+        self.head = head  # to be sent first
+        self.close = close  # the connection ends behind this response
+        self.chunked = chunked
+        self.left = left  # bytes of content owed; None where no number says it
+        self._content = content  # whether anything may follow the head
+
+    @property
+    def headers(self) -> Fields:
+        """The fields as they are sent."""
+        lines = self.head.split(b"\r\n")[1:-2]
+        return [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
+
+    def body(self, data: bytes) -> bytes:
+        """Frame some content. Raises ResponseError beyond the Content-Length (8.6)."""
+        if type(data) is not bytes:
+            data = as_bytes(data)
+        if not self._content:
+            return b""
+        if self.chunked:
+            return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+        self.sent(len(data))
+        return data
+
+    def sent(self, count: int) -> None:
+        """Count bytes of content that reach the client past `body`, as a file's do.
+
+        Raises ResponseError beyond the Content-Length.
+        """
+        if self.left is not None and self._content:
+            if count > self.left:
+                raise ResponseError("more content than the Content-Length says")
+            self.left -= count
+
+    def end(self) -> bytes:
+        """What ends the content. Raises ResponseError short of the Content-Length."""
+        if self.left:
+            raise ResponseError(f"content is {self.left} bytes short of the Content-Length")
+        return b"0\r\n\r\n" if self.chunked else b""
+
+
+def begin(
+    request: RequestHead | None,
+    status: int,
+    reason: bytes | None,
+    headers: Iterable[tuple[bytes, bytes]],
+    *,
+    date: bytes = b"",
+    server: bytes = b"",
+    closing: bool = False,
+    length: int | None = None,
+) -> Response:
+    """Make the head of a final response, and choose its framing.
+
+    ``request`` is None where none could be read. ``reason`` None stands for the usual one.
+    ``date`` and ``server`` are ready lines, each left out where the application has its own.
+    ``closing``: the connection ends behind this. ``length`` is the content's, in bytes, where it
+    is known; an application's Content-Length that promises more is refused, and content beyond
+    one that promises less is refused by `Response.body`.
+
+    Raises ResponseError, with nothing made, for what HTTP does not allow.
+    """
+    line = _status_line(status, reason)
+    fields, names = checked(headers)
+    said = _said_length(fields, names) if b"content-length" in names else None
+    options: list[bytes] = []
+    if not SPECIAL.isdisjoint(names):
+        date = b"" if b"date" in names else date
+        server = b"" if b"server" in names else server
+        fields, options = _sort_out(fields, names)
+        closing = closing or b"close" in options
+    content = status not in NO_CONTENT and (request is None or request.method != "HEAD")
+    if content:
+        framing, left, chunked = _framing(request, said, length)
+        closing = closing or (left is None and not chunked)
+    else:
+        framing, left, chunked = _no_content(status, said, length), 0, False
+        if said is not None and status in (204, 205):
+            fields = [field for field in fields if field[0].lower() != b"content-length"]
+    if request is not None:
+        closing = closing or not request.block.keep_alive
+    if closing or options or (request is not None and request.line.version == "1.0"):
+        framing += _connection(closing, upgrade=b"upgrade" in options)
+    passed = [b"%b: %b\r\n" % field for field in fields]
+    head = b"".join((line, date, server, *passed, framing, b"\r\n"))
+    return Response(status, head, closing, content, chunked, left)
+
+
+def plain_error(
+    status: int, text: str, method: str = "", *, date: bytes = b"", server: bytes = b""
+) -> bytes:
+    """A whole response that says why a request was refused, and that the connection ends.
+
+    ``method`` is the request's, where it was read: HEAD gets no content (9.3.2).
+    """
+    content = text.encode() + b"\n"
+    fields = [(b"Content-Type", b"text/plain; charset=utf-8")]
+    response = begin(
+        None, status, None, fields, date=date, server=server, closing=True, length=len(content)
+    )
+    return response.head if method == "HEAD" else response.head + response.body(content)
+
+
+def _status_line(status: int, reason: bytes | None) -> bytes:
+    line = LINES.get(status)
+    if line is None:
+        raise ResponseError(f"{status!r} is not a final status")
+    if reason is None or reason == REASONS.get(status):
+        return line
+    if reason.translate(None, _TEXT):
+        raise ResponseError("invalid reason phrase")
+    return b"HTTP/1.1 %d %b\r\n" % (status, reason.strip(b" \t"))
+
+
+def checked(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Fields, list[bytes]]:
+    """The fields, without blanks around their values, and their names in lower case (5.1, 5.5)."""
+    try:
+        fields = [(name, value.strip(b" \t")) for name, value in headers]
+        names = [name.lower() for name, _ in fields]
+        bad_names = b"" in names or b"".join(names).translate(None, _TOKEN)
+        bad_values = b"".join([value for _, value in fields]).translate(None, _TEXT)
+    except (TypeError, ValueError, AttributeError):
+        raise ResponseError("header fields are pairs of bytes") from None
+    if bad_names or bad_values:
+        for name, value in fields:
+            if not name or name.translate(None, _TOKEN):
+                raise ResponseError(f"invalid header name {name!r}")
+            if value.translate(None, _TEXT):
+                raise ResponseError(f"invalid value of header {name!r}")
+    return fields, names
+
+
+def _said_length(fields: Fields, names: list[bytes]) -> int:
+    """The application's Content-Length (8.6)."""
+    value = fields[names.index(b"content-length")][1]
+    if names.count(b"content-length") > 1:
+        raise ResponseError("Content-Length came twice")
+    if not value.isdigit() or len(value) > 18:
+        raise ResponseError(f"invalid Content-Length {value!r}")
+    return int(value)
+
+
+def _sort_out(fields: Fields, names: list[bytes]) -> tuple[Fields, list[bytes]]:
+    """The fields to be passed on, and which of the options "close" and "upgrade" are to be sent.
+
+    ASGI lets an application say "chunked", and the server frame as it sees fit; beside a
+    Content-Length it is not sent (RFC 9112 6.2).
+    """
+    kept: Fields = []
+    options = [b"upgrade"] if b"upgrade" in names else []
+    for name, field in zip(names, fields, strict=True):
+        if name not in _DROPPED:
+            kept.append(field)
+        elif name == b"connection" and b"close" in members(field[1]):
+            options.append(b"close")
+        elif name == b"transfer-encoding" and members(field[1]) != [b"chunked"]:
+            raise ResponseError("Transfer-Encoding is not the application's to choose")
+    return kept, options
+
+
+def _no_content(status: int, said: int | None, length: int | None) -> bytes:
+    """The framing line of HEAD, 204, 205 and 304, beside what the application said itself.
+
+    204 has no length (8.6), 205 has the length 0 (15.3.6), 304 only what was said, and HEAD that
+    of the content which was made in spite of it.
+    """
+    if status == 205:
+        return b"Content-Length: 0\r\n"
+    if status in NO_CONTENT or said is not None or not length:
+        return b""
+    return b"Content-Length: %d\r\n" % length
+
+
+def _framing(
+    request: RequestHead | None, said: int | None, length: int | None
+) -> tuple[bytes, int | None, bool]:
+    """The framing line, unless the application said it; bytes owed; whether chunked (9112 6)."""
+    if said is not None:
+        if length is not None and length < said:
+            raise ResponseError(f"content is {said - length} bytes short of the Content-Length")
+        return b"", said, False
+    if length is not None:
+        return b"Content-Length: %d\r\n" % length, length, False
+    if request is not None and request.line.version == "1.0":
+        return b"", None, False
+    return b"Transfer-Encoding: chunked\r\n", None, True
+
+
+def _connection(closing: bool, *, upgrade: bool) -> bytes:
+    """The Connection line (7.8; RFC 9112 9.3, 9.6): keep-alive is for HTTP/1.0."""
+    if closing:
+        return b"Connection: upgrade, close\r\n" if upgrade else b"Connection: close\r\n"
+    return b"Connection: upgrade\r\n" if upgrade else b"Connection: keep-alive\r\n"

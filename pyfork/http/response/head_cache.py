@@ -1,0 +1,204 @@
+"""The heads of a worker's responses; `response` has the rules.
+
+Applications send the same few fields again and again. A field that was checked once is remembered
+as the line it makes, and the last whole response with what it was made of.
+"""
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from pyfork.http.cache import Memory
+from pyfork.http.request.head import RequestHead
+from pyfork.http.response.head import (
+    LINES,
+    NO_CONTENT,
+    SPECIAL,
+    Response,
+    ResponseError,
+    begin,
+    checked,
+)
+
+log = logging.getLogger("pyfork.error")
+
+_FIELD = 256  # bytes of the longest line that is remembered
+
+_USUAL = {status: line for status, line in LINES.items() if status not in NO_CONTENT}
+
+_CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+_BOTH = frozenset((b"transfer-encoding", b"content-length"))
+
+# Not remembered: no two are the same, and nobody expects to find them in memory later.
+_SECRET = b"set-cookie"
+
+
+class _Special(Exception):
+    """A field of the connection, or one that stands for ours."""
+
+
+class _Length(bytes):
+    """The line of a Content-Length."""
+
+    value: int
+
+
+class Heads:
+    """Makes the heads of responses."""
+
+    def __init__(self, *, server: bytes) -> None:
+        """``server``: a ready Server line, or none."""
+        self._server = server
+        self._date = b""
+        self._ours = b""  # both lines
+        self._warned = False  # of two fields that exclude each other
+        # The last whole response, and what it was made of; its fields can be hashed, and so do not
+        # change.
+        self._fields: list[tuple[Any, Any]] | None = None
+        self._last = Response(200, b"", False, True, False, 0)
+        # Field as the application gives it, a pair of bytes or of text -> its line.
+        self._lines: Memory[Any, bytes] = Memory()
+
+    def date(self, line: bytes) -> None:
+        """Once a second: the Date line from now on."""
+        self._date = line
+        self._ours = line + self._server
+        self._fields = None
+
+    @property
+    def ours(self) -> dict[str, bytes]:
+        """The lines of ours, as `response.begin` takes them."""
+        return {"date": self._date, "server": self._server}
+
+    def begin(
+        self,
+        request: RequestHead,
+        status: int,
+        reason: bytes | None,
+        headers: Iterable[tuple[Any, Any]],
+        closing: bool,
+        length: int | None,
+    ) -> Response:
+        """`response.begin`, for fields that are pairs of bytes or of text (Latin-1)."""
+        if type(headers) is not list:
+            headers = list(headers)
+        response = None
+        if reason is None and request.line.usual:
+            closing = closing or not request.block.keep_alive
+            response = self._quickly(status, headers, closing, length)
+        return response or self._closely(request, status, reason, headers, closing, length)
+
+    def whole(
+        self,
+        request: RequestHead,
+        status: int,
+        reason: bytes | None,
+        headers: Iterable[tuple[Any, Any]],
+        closing: bool,
+        length: int,
+    ) -> Response:
+        """`begin`, for content that is all there.
+
+        The response may be one that was returned before: it is not to be changed.
+        """
+        last = self._last
+        if reason is not None or not (request.usual or (closing and request.line.usual)):
+            return self.begin(request, status, reason, headers, closing, length)
+        if (
+            headers == self._fields
+            and length == last.left
+            and status == last.status
+            and closing is last.close
+        ):
+            return last
+        if type(headers) is not list:
+            headers = list(headers)
+        response = self._quickly(status, headers, closing, length)
+        if response is None:
+            return self._closely(request, status, reason, headers, closing, length)
+        self._fields, self._last = headers.copy(), response
+        return response
+
+    def _quickly(
+        self, status: int, headers: list[tuple[Any, Any]], closing: bool, length: int | None
+    ) -> Response | None:
+        """The short way, for the usual response: with content, and nothing that is not passed on.
+
+        None where it is not. Raises ResponseError.
+        """
+        line = _USUAL.get(status)
+        if line is None:
+            return None
+        pieces = [line, self._ours]
+        left = None
+        known = self._lines
+        try:
+            for field in headers:
+                line = known.get(field) or self._learn(field)
+                if type(line) is _Length:
+                    if left is not None:
+                        raise ResponseError("Content-Length came twice")
+                    left = line.value
+                pieces.append(line)
+        except (TypeError, _Special):  # not even hashable, or not simply passed on
+            return None
+        if left is None:
+            pieces.append(_CHUNKED if length is None else b"Content-Length: %d\r\n" % length)
+            left = length
+        elif length is not None and length < left:
+            raise ResponseError(f"content is {left - length} bytes short of the Content-Length")
+        pieces.append(b"Connection: close\r\n\r\n" if closing else b"\r\n")
+        return Response(status, b"".join(pieces), closing, True, left is None, left)
+
+    def _learn(self, field: tuple[Any, Any]) -> bytes:
+        """The line of a field. Raises ResponseError, and _Special."""
+        [(name, value)], [lower] = checked([_as_bytes(field)])
+        if lower in SPECIAL:
+            raise _Special
+        line = b"%b: %b\r\n" % (name, value)
+        if lower == b"content-length":
+            if not value.isdigit() or len(value) > 18:
+                raise ResponseError(f"invalid Content-Length {value!r}")
+            line = _Length(line)
+            line.value = int(value)
+        if len(line) <= _FIELD and lower != _SECRET:
+            self._lines.keep(field, line)
+        return line
+
+    def _closely(
+        self,
+        request: RequestHead,
+        status: int,
+        reason: bytes | None,
+        headers: list[tuple[Any, Any]],
+        closing: bool,
+        length: int | None,
+    ) -> Response:
+        """The long way."""
+        fields = [_as_bytes(field) for field in headers]
+        response = begin(
+            request, status, reason, fields, closing=closing, length=length, **self.ours
+        )
+        if not self._warned and {name.lower() for name, _ in fields} >= _BOTH:
+            self._warned = True
+            log.warning(
+                "%s %s: the application sent both Transfer-Encoding and Content-Length; the former "
+                "is dropped, here and from now on",
+                request.method,
+                request.path.decode("latin-1"),
+            )
+        return response
+
+
+def _as_bytes(field: tuple[Any, Any]) -> tuple[bytes, bytes]:
+    """A field as bytes. Raises ResponseError for what is neither text nor bytes, or no pair."""
+    try:
+        name, value = field
+        if isinstance(name, str) and isinstance(value, str):
+            return name.encode("latin-1"), value.encode("latin-1")
+        return bytes(memoryview(name)), bytes(memoryview(value))
+    except UnicodeEncodeError:
+        raise ResponseError(f"header {name!r}: its value is not Latin-1 text") from None
+    except (TypeError, ValueError):
+        raise ResponseError("header fields are pairs of bytes, or of text") from None

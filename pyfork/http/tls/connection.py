@@ -1,0 +1,65 @@
+"""The connection of a client that speaks TLS: what is different about one with keys."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pyfork.http.connection.connection import Connection
+from pyfork.http.connection.engine import Engine
+from pyfork.http.tls.client_certificate import environ, extension
+
+if TYPE_CHECKING:
+    from pyfork.http.tls.transport import TlsTransport
+
+
+class TlsConnection(Connection):
+    """A connection that no other worker can take over, for its keys are in this one.
+
+    In a drain its next response says that it is the last.
+    """
+
+    __slots__ = ("_environ", "_extension")
+
+    transport: "TlsTransport"
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.scheme = "https"
+        self._environ: Mapping[str, str] | None = None
+        self._extension: Mapping[str, Any] | None = None
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """What is known about the client, for WSGI."""
+        if self._environ is None:
+            self._environ = environ(self.transport.get_extra_info("ssl_object"))
+        return self._environ
+
+    @property
+    def extension(self) -> Mapping[str, Any]:
+        """The same as ASGI's TLS extension."""
+        if self._extension is None:
+            self._extension = extension(self.transport.get_extra_info("ssl_object"))
+        return self._extension
+
+    @property
+    def ends_here(self) -> bool:
+        return (self.closing or self.engine.draining) and not self.waiting
+
+    def drain(self) -> None:
+        if self.engine.part is None:  # this is the end of the port
+            super().drain()
+
+    def send(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def write_now(self, data: bytes | memoryview) -> int:
+        return self.transport.write_now(data)
+
+    def readable(self) -> bool:
+        return self.transport.undelivered or super().readable()
+
+    def abort(self) -> None:
+        if self.idle:
+            self.transport.close()  # everything was said
+        else:
+            super().abort()

@@ -1,0 +1,380 @@
+"""TLS between a client's socket and its connection.
+
+A `TlsTransport` is the protocol of the socket's transport and the transport of the connection, and
+does for bytes what the other would: a connection need not know. With a transport of our own, and
+not the loops', a connection can end as one without TLS does: close_notify and the end of our half
+of TCP go out, and what the client is still sending is dropped, so that no reset overtakes the
+response (RFC 9112 9.6 and 9.8). Nor does it cost more: the loops do the same work (a `MemoryBIO`
+for either direction), and keep buffers besides.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+from pyfork.http.connection.deadlines import LINGER, NEVER
+from pyfork.http.connection.engine import Engine
+from pyfork.http.connection.transport import readable
+from pyfork.http.request.head import RequestLine, read_start
+from pyfork.http.response.head import plain_error
+from pyfork.http.tls.connection import TlsConnection
+from pyfork.net.client_hello import MOST
+from pyfork.net.tls.context import Context, Session
+
+log = logging.getLogger("pyfork.error")
+
+READ = 64 * 1024  # bytes of plain text asked for at a time; a record has 16 KiB at most
+
+
+class Handshakes:
+    """The clients of a worker that are not connections yet, and how long they may take."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        context: Context,
+        *,
+        limit: float,
+        changed: Callable[[], None],
+    ) -> None:
+        """``limit`` is in seconds, 0 for none. ``changed`` is called when one comes to nothing."""
+        self.engine = engine
+        self.context = context
+        self.open: dict[TlsTransport, float] = {}  # and since when, in monotonic seconds
+        self._limit = limit or NEVER
+        self._changed = changed
+
+    def new_transport(self) -> "TlsTransport":
+        """For a client that was just accepted."""
+        return TlsTransport(self)
+
+    def sweep(self, now: float) -> None:
+        """End what is late. ``now`` is monotonic seconds."""
+        limit = min(self._limit, LINGER) if self.engine.draining else self._limit
+        for transport, since in list(self.open.items()):
+            if now - since >= limit:
+                log.debug("%s took too long over its handshake", transport.peer)
+                transport.abort()
+
+    def cut(self) -> None:
+        """End all."""
+        for transport in list(self.open):
+            transport.abort()
+
+    def lost(self, transport: "TlsTransport") -> None:
+        """It came to nothing."""
+        if self.open.pop(transport, None) is not None:
+            self.engine.count(-1)
+            self._changed()
+
+
+class TlsTransport(asyncio.Protocol, asyncio.Transport):
+    """One client's TLS session."""
+
+    __slots__ = (
+        "_begun",
+        "_closing",
+        "_eof_received",
+        "_eof_written",
+        "_handshakes",
+        "_held",
+        "_incoming",
+        "_outgoing",
+        "_paused",
+        "_protocol",
+        "_rest",
+        "_session",
+        "_socket",
+    )
+
+    def __init__(self, handshakes: Handshakes) -> None:
+        super().__init__()
+        self._handshakes = handshakes
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._session = self._new_session(handshakes.context)
+        self._session.hello = bytearray()
+        self._socket: asyncio.Transport
+        self._protocol: asyncio.Protocol | None = None  # none before the handshake is over
+        self._begun = False  # the client has sent something
+        self._paused = False  # the protocol wants no data
+        self._closing = False
+        self._eof_written = False
+        self._held = False  # the socket's reading is paused
+        self._eof_received = False
+        self._rest = b""  # encrypted by `write_now`, and not taken by the socket
+
+    @property
+    def peer(self) -> str:
+        """The client's address, for the log."""
+        name = self._socket.get_extra_info("peername")
+        return str(name[0]) if isinstance(name, tuple) else "a client"
+
+    @property
+    def undelivered(self) -> bool:
+        """Whether bytes are here that the protocol has not got yet."""
+        return bool(self._incoming.pending or self._session.pending())
+
+    @property
+    def silent(self) -> bool:
+        """Whether the client has sent nothing yet."""
+        return not (self._begun or self._closing)
+
+    @property
+    def idle_since(self) -> float:
+        """When it was accepted, in monotonic seconds."""
+        return self._handshakes.open.get(self, NEVER)
+
+    def close_idle(self) -> bool:
+        """Close, if the client has sent nothing yet; whether it is so."""
+        if not self.silent or readable(self._socket.get_extra_info("socket").fileno()):
+            return False
+        self.abort()
+        return True
+
+    # Called by the socket's transport.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._socket = cast(asyncio.Transport, transport)
+        handshakes = self._handshakes
+        handshakes.open[self] = time.monotonic()
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing or self._eof_written or self._eof_received:
+            return
+        if not self._begun:
+            self._begun = True
+            if data[:1].isalpha():  # TLS begins with 0x16, and HTTP with a method
+                self._refuse(read_start(data))
+                return
+        self._incoming.write(data)
+        if self._protocol is None:
+            if len(self._session.hello) < MOST:
+                self._session.hello += data
+            self._shake_hands()
+        elif not self._paused:
+            self._deliver()
+
+    def eof_received(self) -> bool:
+        """End of TCP's half, with or without close_notify: HTTP tells by itself what is whole."""
+        if self._protocol is None:
+            return False
+        if not (self._eof_received or self._end_of_input()):
+            self.close()  # with close_notify, which the socket's transport knows nothing of
+        return not self._closing
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closing = True
+        if self._protocol is None:
+            self._handshakes.lost(self)
+        else:
+            self._protocol.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        if self._protocol is not None:
+            self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._protocol is not None:
+            self._protocol.resume_writing()
+
+    # Inside.
+
+    def _shake_hands(self) -> None:
+        """Go on with the handshake; at its end the connection begins."""
+        try:
+            self._session.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            return
+        except ssl.SSLError as error:
+            if self._session.is_misnamed:
+                self._begin_anew()
+                return
+            log.debug("no TLS with %s: %s", self.peer, error)
+            self._flush()  # the alert
+            self._socket.close()
+            return
+        handshakes = self._handshakes
+        del handshakes.open[self]
+        self._session.hello = b""
+        self._flush()
+        self._protocol = connection = TlsConnection(handshakes.engine)
+        connection.connection_made(self)
+        if not self._paused:
+            self._deliver()
+
+    def _new_session(self, context: Context) -> Session:
+        made = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        return cast(Session, made)
+
+    def _begin_anew(self) -> None:
+        """A whole handshake, for a client that resumes what it had under another name."""
+        hello = self._session.hello
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._session = self._new_session(self._handshakes.context.anew)
+        self._incoming.write(hello)
+        self._shake_hands()
+
+    def _refuse(self, line: RequestLine | None) -> None:
+        """Somebody wrote http:// for https://: say so in the words that they understand."""
+        self._eof_written = True
+        engine = self._handshakes.engine
+        why = "this port speaks TLS: write https://"
+        method = "" if line is None else line.method
+        self._socket.write(plain_error(400, why, method, **engine.heads.ours))
+        self._socket.write_eof()
+        engine.loop.call_later(LINGER, self.abort)
+
+    def _deliver(self) -> None:
+        """Decrypt what came, for as long as the protocol takes it."""
+        session, incoming = self._session, self._incoming
+        while not (self._paused or self._closing or self._eof_written or self._eof_received):
+            try:
+                data = session.read(READ)
+            except ssl.SSLWantReadError:
+                break
+            except ssl.SSLError as error:
+                log.debug("TLS with %s is broken: %s", self.peer, error)
+                self._flush()
+                self.abort()
+                return
+            if not data:
+                if not self._end_of_input():
+                    self.close()
+                return
+            cast(asyncio.Protocol, self._protocol).data_received(data)
+            if not (incoming.pending or session.pending()):
+                break
+        if self._outgoing.pending:  # an answer to the client's change of keys
+            self._flush()
+        if self._held and not (self._paused or self._closing):
+            self._held = False
+            self._socket.resume_reading()
+
+    def _end_of_input(self) -> bool:
+        """Whether the protocol wants to write on."""
+        self._eof_received = True
+        return bool(cast(asyncio.Protocol, self._protocol).eof_received())
+
+    def _flush(self) -> None:
+        if self._outgoing.pending or self._rest:
+            self._socket.write(self._rest + self._outgoing.read())
+            self._rest = b""
+
+    def _say_goodbye(self) -> None:
+        """Send close_notify, which tells the end of the response from a connection cut short."""
+        if self._protocol is None or self._eof_written:
+            return
+        self._eof_written = True
+        with contextlib.suppress(ssl.SSLError):  # the client has not said the same, and need not
+            self._session.unwrap()
+        self._flush()
+
+    # Called by the protocol.
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._closing or self._eof_written or not data:
+            return
+        try:
+            sent = self._session.write(data)
+            while sent < len(data):
+                data = memoryview(data)[sent:]
+                sent = self._session.write(data)
+        except ssl.SSLError as error:
+            log.debug("TLS with %s is broken: %s", self.peer, error)
+            self.abort()
+            return
+        self._flush()
+
+    def write_now(self, data: bytes | memoryview) -> int:
+        """`Link.write_now`: encrypt no more than the socket takes, but for one part of ``data``."""
+        if self._closing or self._eof_written:
+            raise ConnectionError("the connection is closing")
+        sent = 0
+        while self._push() and sent < len(data):
+            sent += self._session.write(data[sent : sent + READ])
+            self._rest = self._outgoing.read()
+        return sent
+
+    def _push(self) -> bool:
+        """Write what is encrypted past the socket's transport; whether all of it was taken.
+
+        The loop gives the transport the rest, if nothing else does before.
+        """
+        fd = self._socket.get_extra_info("socket").fileno()
+        while self._rest:
+            try:
+                self._rest = self._rest[os.write(fd, self._rest) :]
+            except BlockingIOError:
+                self._handshakes.engine.loop.call_soon(self._flush)
+                return False
+        return True
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        """End our half, as TLS and as TCP; what still comes is not even decrypted."""
+        self._say_goodbye()
+        if not self._closing:
+            self._socket.write_eof()
+
+    def close(self) -> None:
+        if not self._closing:
+            self._closing = True
+            self._say_goodbye()
+            self._socket.close()
+
+    def abort(self) -> None:
+        """Without close_notify: to the client this is no end that was meant."""
+        self._closing = self._eof_written = True
+        self._socket.abort()
+
+    def is_closing(self) -> bool:
+        return self._closing or self._socket.is_closing()
+
+    def pause_reading(self) -> None:
+        if not self._paused and not self._closing:
+            self._paused = True
+            if not self._held:
+                self._held = True
+                self._socket.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._paused and not self._closing:
+            self._paused = False
+            if self.undelivered:  # which is delivered before the socket is read again
+                self._handshakes.engine.loop.call_soon(self._deliver)
+            elif self._held:
+                self._held = False
+                self._socket.resume_reading()
+
+    def is_reading(self) -> bool:
+        return not self._paused and not self._closing
+
+    def get_write_buffer_size(self) -> int:
+        return self._socket.get_write_buffer_size() + len(self._rest)
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return self._socket.get_write_buffer_limits()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self._socket.set_write_buffer_limits(high, low)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = cast(asyncio.Protocol, protocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return cast(asyncio.Protocol, self._protocol)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        if name == "ssl_object":
+            return self._session
+        if name == "sslcontext":
+            return self._session.context
+        return self._socket.get_extra_info(name, default)

@@ -1,0 +1,388 @@
+"""One WebSocket connection: frames, flow control, pings, and the closing handshake (RFC 6455).
+
+Frames are read and made by the sans-I/O protocol of `websockets`; what it says is written to the
+connection that the handshake came on. What the application sees is the session's.
+
+Memory: of a client's bytes it keeps one message, up to ``--ws-max-size``, beside the session's
+queue and a read. Reading pauses while the queue is full, and while more than `CONTROL` bytes of
+answers to a client's frames wait for it to read.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.frames import Close, CloseCode, Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from pyfork.config.config import Config
+from pyfork.http.connection.deadlines import LINGER
+from pyfork.http.request.head import RequestHead
+from pyfork.http.websocket.handshake import HandshakeError, negotiate
+from pyfork.http.websocket.keepalive import Keepalive
+from pyfork.http.websocket.session import WebSocketSession
+
+if TYPE_CHECKING:
+    from pyfork.http.connection.connection import Connection
+    from pyfork.http.websocket.gateway import WebSockets
+
+# Bytes that are parsed at once: some hundred tiny frames, which take some milliseconds; more
+# within a long frame.
+SLICE = 2 * 1024
+LONG_SLICE = 16 * 1024
+
+FRAMES = 250  # after so many of one connection, the others have their turn
+
+CONTROL = 4 * 1024  # bytes of pongs that wait for a client which does not read
+
+# Seconds without progress in which a client may answer a close frame, or read what was sent.
+CLOSE_TIMEOUT = 5.0
+
+# A smaller window than zlib's: 32 KiB a connection in place of 256 KiB.
+_DEFLATE = ServerPerMessageDeflateFactory(
+    server_max_window_bits=12, client_max_window_bits=12, compress_settings={"memLevel": 5}
+)
+
+
+def new_protocol(config: Config) -> ServerProtocol:
+    """What reads and makes the frames of one connection; the handshake's bytes are not its."""
+    return ServerProtocol(
+        state=State.OPEN,
+        max_size=config.ws_max_size or None,
+        extensions=[_DEFLATE] if config.ws_compression else None,
+    )
+
+
+class WebSocketConnection(asyncio.Protocol):
+    """The protocol of a connection, from a WebSocket handshake on."""
+
+    session: WebSocketSession
+
+    def __init__(self, websockets: "WebSockets", link: "Connection") -> None:
+        """``link`` is the connection that received the handshake."""
+        self.link = link
+        self._websockets = websockets
+        self._loop = link.engine.loop
+        config = link.engine.config
+        self._protocol = new_protocol(config)
+        self._keepalive = Keepalive(
+            self._loop, self, interval=config.ws_ping_interval, timeout=config.ws_ping_timeout
+        )
+        self._timer: asyncio.TimerHandle | None = None  # of the end
+        # A drain is to be over within the grace, and not to be cut.
+        self._close_timeout = min(CLOSE_TIMEOUT, config.graceful_timeout / 2)
+        # Input.
+        self._unread = b""  # received, and not parsed: the session is full, or not open yet
+        self._message = bytearray()  # of a message in fragments
+        self._is_text = False  # of that message
+        self._is_reading = False  # in `read_on`
+        self._is_scheduled = False  # the loop will call `_next_turn`
+        # Output.
+        self.write_paused = False
+        self._control = 0  # bytes of answers to frames since writing paused
+        self._untaken = 0  # bytes that the client had to take, as the keepalive has seen it last
+        # Flags.
+        self._is_open = False  # the handshake was accepted
+        self._is_restarting = False  # a drain has closed it, or will when it is open
+        self._is_failed = False  # a message was no text
+        self._is_ended = False  # the end of TCP has begun
+
+    def start(self, head: RequestHead, rest: bytes) -> None:
+        """Answer the handshake, or have the application do so."""
+        self.link.transport.set_protocol(self)
+        try:
+            negotiated = negotiate(self._protocol, head)
+        except HandshakeError as error:
+            self.session = WebSocketSession(self._websockets.gateway, self, head, [])
+            text = [(b"Content-Type", b"text/plain; charset=utf-8")]
+            self.session.deny(error.status, [*text, *error.fields], f"{error}\n".encode())
+            return
+        self.session = WebSocketSession(self._websockets.gateway, self, head, negotiated)
+        self.link.forget()
+        self._unread = rest
+        self.session.start()
+        self.read_on()
+        if self.link.engine.draining:
+            self.restart()
+
+    # Called by the transport.
+
+    def data_received(self, data: bytes) -> None:
+        self._keepalive.heard()
+        if not self._is_ended:
+            self._unread = self._unread + data if self._unread else data
+            self.read_on()
+
+    def eof_received(self) -> bool:
+        """The client sends no more. Without a close frame before, its code is 1006 (7.1.5)."""
+        if not self._is_ended:
+            self.session.closed(1006)
+            self.end()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_ended = True
+        self._keepalive.stop()
+        self._cancel_timer()
+        if not self.link.lost:
+            self.link.shut_down()
+            self.link.lost = True
+        self.session.closed(1012 if self._is_restarting and self._is_open else 1006)
+        self.link.parser.release()
+        self._unread = b""
+        self._websockets.remove(self)
+        if (access := self.link.engine.access) is not None:
+            access.write(self.session)
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        self._control = 0
+        self._untaken = self._count_untaken()
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        self._keepalive.heard()  # it has taken bytes
+        self.session.resume()
+        self.read_on()
+
+    # Called by the session.
+
+    def open(self, head: bytes) -> None:
+        """The application has accepted; ``head`` is that of the 101 response."""
+        self._is_open = True
+        self.link.write(head)
+        self._keepalive.start()
+        if self._is_restarting:
+            self._restart_now()
+        self.read_on()
+
+    def send_text(self, text: str) -> int:
+        """Send a message. Returns its size in bytes; 0 where it is dropped."""
+        return self._send(self._protocol.send_text, text.encode())
+
+    def send_binary(self, data: bytes) -> int:
+        """Send a message. Returns its size in bytes; 0 where it is dropped."""
+        return self._send(self._protocol.send_binary, data)
+
+    def _send(self, send: Callable[[bytes], None], data: bytes) -> int:
+        if self.is_closing:
+            return 0
+        send(data)
+        self._flush()
+        return len(data)
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether a close frame was sent: what is sent now is dropped."""
+        return self._is_open and (self._is_ended or self._protocol.state is not State.OPEN)
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Send a close frame, and wait for the client's.
+
+        Raises websockets.exceptions.ProtocolError for a code that must not be sent.
+        """
+        if self.is_closing:
+            return
+        self._protocol.send_close(code, reason)
+        self._flush()
+        self._keepalive.stop()
+        self._await_progress(self._unanswered, self._close_timeout)
+
+    def end(self) -> None:
+        """End TCP behind what was written, so that no reset overtakes it."""
+        if self._is_ended:
+            return
+        self._is_ended = True
+        self._unread = b""
+        self._message.clear()
+        self._keepalive.stop()
+        if self.link.readable() or self._protocol.close_rcvd is None:
+            self.link.linger()
+            self._await_progress(self.abort, LINGER)
+        else:
+            self.link.finish()
+            self._await_progress(self.abort, self._close_timeout)
+
+    def abort(self) -> None:
+        """End at once."""
+        self.link.abort()
+
+    def read_on(self) -> None:
+        """Parse what there is room for; pause or resume reading accordingly."""
+        if self._is_reading or self._is_scheduled:
+            return
+        self._is_reading = True
+        data, at, frames, size = self._unread, 0, 0, SLICE
+        while at < len(data) and frames < FRAMES and self._has_room and not self._is_ended:
+            found = self._parse(data[at : at + size])
+            at += size
+            frames += found
+            size = SLICE if found else LONG_SLICE
+        self._is_reading = False
+        if self._is_ended:  # all that comes is dropped
+            return
+        self._unread = data[at:]
+        if self._unread or (self._is_open and not self._has_room):
+            self.link.pause_reading()
+        else:
+            self.link.resume_reading()
+        if frames >= FRAMES and self._unread and not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._is_scheduled = False
+        self.read_on()
+
+    # Called by a drain, and by the keepalive.
+
+    def restart(self) -> None:
+        """Close with 1012; the application is told when the client has answered."""
+        if self._is_restarting or self._is_ended:
+            return
+        self._is_restarting = True
+        if self._is_open:
+            self._restart_now()
+
+    def _restart_now(self) -> None:
+        if self.is_closing:  # by the application
+            self._is_restarting = False
+        else:
+            self.close(CloseCode.SERVICE_RESTART)
+
+    def send_ping(self) -> None:
+        """Send a ping, unless the client has bytes to read first."""
+        if not (self.write_paused or self.is_closing):
+            self._protocol.send_ping(random.randbytes(4))
+            self._flush()
+
+    def can_answer(self) -> bool:
+        """Whether the client can be expected to have answered a ping by now.
+
+        Not while reading is paused for the application, nor while the client reads what was sent
+        before the ping.
+        """
+        if self.session.full:
+            return False
+        if not self.write_paused:
+            return True
+        before, self._untaken = self._untaken, self._count_untaken()
+        return self._untaken >= before
+
+    def _count_untaken(self) -> int:
+        """Bytes that were written and that the client's system has not taken."""
+        return self.link.unsent + self.link.unacknowledged()
+
+    def keepalive_failed(self) -> None:
+        """The client has not answered a ping."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.fail(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
+            self._flush()
+        self.session.closed(1006, "keepalive ping timeout")
+        self.end()
+
+    # Inside.
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether the client's next frames may be looked at."""
+        return self._is_open and not self.session.full and self._control <= CONTROL
+
+    def _parse(self, data: bytes) -> int:
+        """Returns how many frames ended in ``data``."""
+        protocol = self._protocol
+        protocol.receive_data(data)
+        events = protocol.events_received()
+        for event in events:
+            assert isinstance(event, Frame)
+            self._frame_received(event)
+        written = self._flush()
+        if self.write_paused:
+            self._control += written
+        if self._is_failed or protocol.parser_exc is not None or protocol.close_rcvd is not None:
+            self._closed()
+        return len(events)
+
+    def _frame_received(self, frame: Frame) -> None:
+        """Put messages together. The bytes of a fragment are copied: it may be one byte."""
+        opcode = frame.opcode
+        if self._is_failed or opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            return
+        if opcode is not Opcode.CONT:
+            self._is_text = opcode is Opcode.TEXT
+            if frame.fin:
+                self._message_received(frame.data)
+                return
+        self._message += frame.data
+        if frame.fin:
+            message, self._message = self._message, bytearray()
+            self._message_received(message)
+
+    def _message_received(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._is_text:
+            self.session.message_received(bytes(data), len(data))
+            return
+        try:
+            text = str(data, "utf-8")
+        except UnicodeDecodeError as error:
+            self._is_failed = True
+            self._protocol.fail(CloseCode.INVALID_DATA, error.reason)
+            return
+        self.session.message_received(text, len(data))
+
+    def _flush(self) -> int:
+        """Write what the protocol has to say. Returns how many bytes."""
+        protocol = self._protocol
+        writes = protocol.data_to_send()
+        if protocol.close_rcvd_then_sent and protocol.parser_exc is not None and len(writes) > 1:
+            assert protocol.close_rcvd is not None
+            writes[-2] = _close_frame(protocol.close_rcvd)  # what is behind it is the end
+        data = b"".join(writes)
+        self.link.write(data)
+        return len(data)
+
+    def _closed(self) -> None:
+        """The client has sent a close frame, or what is none of WebSocket."""
+        received, sent = self._protocol.close_rcvd, self._protocol.close_sent
+        if self._is_restarting:
+            self.session.closed(CloseCode.SERVICE_RESTART)
+        elif received is not None:
+            self.session.closed(received.code, received.reason)
+        else:
+            assert sent is not None
+            self.session.closed(sent.code, sent.reason)
+        self.end()
+
+    def _unanswered(self) -> None:
+        """The client has not answered our close frame."""
+        self.session.closed(CloseCode.SERVICE_RESTART if self._is_restarting else 1006)
+        self.end()
+
+    def _await_progress(self, then: Callable[[], None], seconds: float) -> None:
+        """Call ``then`` after ``seconds`` in which the client takes nothing of what was written."""
+        self._cancel_timer()
+        left = self._count_untaken()
+        self._timer = self._loop.call_later(seconds, self._look, then, seconds, left)
+
+    def _look(self, then: Callable[[], None], seconds: float, before: int) -> None:
+        if self._count_untaken() < before:
+            self._await_progress(then, seconds)
+        else:
+            then()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _close_frame(close: Close) -> bytes:
+    """The answer to a close frame that came within a message, which ends like any other.
+
+    `websockets` takes it for an error (Autobahn 7.1.5 does not).
+    """
+    payload = b"" if close.code == CloseCode.NO_STATUS_RCVD else close.serialize()
+    return bytes((0x80 | Opcode.CLOSE, len(payload))) + payload

@@ -1,0 +1,51 @@
+"""The WebSocket connections of a worker: how they begin, and how a drain ends them.
+
+What speaks WebSocket is imported at the first handshake: an application without does not pay.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pyfork.http.asgi.gateway import AsgiGateway
+from pyfork.http.request.head import RequestHead
+
+if TYPE_CHECKING:
+    from pyfork.http.connection.connection import Connection
+    from pyfork.http.websocket.connection import WebSocketConnection
+
+
+class WebSockets:
+    """All WebSocket connections of a worker."""
+
+    def __init__(self, gateway: AsgiGateway, count: Callable[[int], None]) -> None:
+        """``count`` is called with 1 when a connection begins, and with -1 when it has ended."""
+        self.gateway = gateway
+        self.connections: set[WebSocketConnection] = set()
+        self._count = count
+
+    def take(self, connection: "Connection", head: RequestHead, rest: bytes) -> None:
+        """Answer a handshake; ``rest`` are the bytes received after it."""
+        from pyfork.http.websocket.connection import WebSocketConnection
+
+        websocket = WebSocketConnection(self, connection)
+        self.connections.add(websocket)
+        self._count(1)
+        connection.engine.remove(connection)
+        websocket.start(head, rest)
+
+    def remove(self, websocket: "WebSocketConnection") -> None:
+        """A connection has ended."""
+        self.connections.remove(websocket)
+        self._count(-1)
+
+    def drain(self) -> None:
+        """Close all with 1012 (service restart); one whose handshake runs, after it."""
+        for websocket in list(self.connections):
+            websocket.restart()
+
+    def abort(self) -> int:
+        """Abort what is left. Returns how many there were."""
+        left = list(self.connections)
+        for websocket in left:
+            websocket.abort()
+        return len(left)

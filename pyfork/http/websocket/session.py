@@ -1,0 +1,305 @@
+"""One WebSocket as the application sees it: ASGI's scope, ``receive`` and ``send``."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from enum import Enum, auto
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from pyfork.http.asgi.gateway import (
+    HIGH_WATER,
+    AsgiGateway,
+    ClientDisconnected,
+    Message,
+    is_about_the_client,
+)
+from pyfork.http.asgi.scope import Scope
+from pyfork.http.connection.exchange import APP_FAILURE, Exchange
+from pyfork.http.request.head import Fields, RequestHead
+from pyfork.http.response.head import Response
+from pyfork.http.websocket.handshake import offered_subprotocols, switching_protocols
+
+if TYPE_CHECKING:
+    from pyfork.http.websocket.connection import WebSocketConnection
+
+log = logging.getLogger("pyfork.error")
+
+# Bytes that a message in the queue is counted as, beside its own: it is a dictionary.
+_MESSAGE = 256
+
+# Seconds in which, in a drain, an application has to receive or to send when its client has left:
+# it may be at work on the last message. One that waits for something else is cancelled then, or it
+# would hold the worker for all of the grace.
+UNATTENDED = 3.0
+
+_SCHEMES = {"http": "ws", "https": "wss"}
+
+
+class Stage(Enum):
+    """What the application has done."""
+
+    CONNECTING = auto()  # nothing yet
+    OPEN = auto()  # accepted
+    DENYING = auto()  # begun a response of its own
+    CLOSED = auto()  # closed, or answered
+
+
+def websocket_scope(
+    gateway: AsgiGateway, connection: "WebSocketConnection", head: RequestHead
+) -> Scope:
+    """The scope of a handshake (ASGI 3, WebSocket spec version 2.4)."""
+    scope = gateway.scopes.make(connection.link, head)
+    del scope["method"]
+    scope["type"] = "websocket"
+    scope["asgi"]["spec_version"] = "2.4"
+    scope["scheme"] = _SCHEMES.get(scope["scheme"], scope["scheme"])
+    scope["subprotocols"] = offered_subprotocols(head)
+    scope["extensions"]["websocket.http.response"] = {}
+    return scope
+
+
+class WebSocketSession(Exchange):
+    """One call of the application."""
+
+    def __init__(
+        self,
+        gateway: AsgiGateway,
+        websocket: "WebSocketConnection",
+        head: RequestHead,
+        negotiated: Fields,
+    ) -> None:
+        super().__init__(websocket.link, head)
+        self._gateway = gateway
+        self._websocket = websocket
+        self._negotiated = negotiated  # fields of the 101 response
+        self._scope = websocket_scope(gateway, websocket, head)
+        self._task: asyncio.Task[None] | None = None
+        self.stage = Stage.CONNECTING
+        # Messages that the application has not received, each with the bytes it is counted as.
+        self._messages: deque[tuple[int, Message]] = deque([(0, {"type": "websocket.connect"})])
+        self._queued = 0  # bytes
+        self._disconnect: Message | None = None  # what receive() returns after the messages
+        self._readable = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._denial: Message | None = None  # websocket.http.response.start, until content comes
+        self._cancelled = False  # by us
+        self._told = False  # the application knows that the client has left
+        self._received = 0  # messages that the application has received
+
+    # Called by the connection.
+
+    def start(self) -> None:
+        self.started = monotonic()
+        self._task = self._gateway.spawn(self)
+
+    @property
+    def full(self) -> bool:
+        """Whether more than the high-water mark waits for the application."""
+        return self._queued > HIGH_WATER
+
+    def message_received(self, message: str | bytes, size: int) -> None:
+        """A message of ``size`` bytes has arrived."""
+        if self.stage is Stage.CLOSED or self._disconnect is not None:
+            return
+        kind = "text" if isinstance(message, str) else "bytes"
+        size += _MESSAGE
+        self._messages.append((size, {"type": "websocket.receive", kind: message}))
+        self._queued += size
+        self._readable.set()
+
+    def closed(self, code: int, reason: str = "") -> None:
+        """Nothing more comes from the client. ``code`` is for the application (RFC 6455 7.4)."""
+        if self._disconnect is None:
+            self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
+            self._readable.set()
+            self.resume()
+            if self.connection.engine.draining:
+                self.end_unattended()
+
+    def resume(self) -> None:
+        self._writable.set()
+
+    # Called by the gateway, in a drain.
+
+    def end_unattended(self) -> None:
+        """If its client has left, give it `UNATTENDED` seconds to notice."""
+        if self._disconnect is not None:
+            self._gateway.loop.call_later(UNATTENDED, self._end_if_unattended, self._received)
+
+    def _end_if_unattended(self, received: int) -> None:
+        if self._told or self.stage is Stage.CLOSED:
+            return
+        if self._received != received:  # it works on what the client has sent
+            self.end_unattended()
+        else:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Cancel the application's task: what it raises now is not its failure."""
+        self._cancelled = True
+        if self._task is not None:
+            self._task.cancel()
+
+    # The application's side.
+
+    async def run(self) -> None:
+        """Run the application: one task."""
+        failed = False
+        try:
+            await self._gateway.app(self._scope, self.receive, self.send)
+        except APP_FAILURE as error:
+            if isinstance(error, GeneratorExit) and self._is_abandoned():
+                raise
+            failed = True
+            if not self._is_expected(error):
+                self.log_failure()
+        else:
+            if self.stage is Stage.CONNECTING and self._disconnect is None:
+                failed = True
+                path = self.head.path.decode("latin-1")
+                log.error("%s %s: the application did not answer the handshake", self.method, path)
+        self._end(failed=failed)
+
+    def _is_abandoned(self) -> bool:
+        """Whether this coroutine is being closed, because its loop has ended."""
+        running = asyncio.current_task(self._gateway.loop)
+        return self._task is not None and running is not self._task
+
+    def _is_expected(self, error: BaseException) -> bool:
+        """Whether ``error`` says that the task was cancelled by us, or that the client left.
+
+        Frameworks have an exception of this name for it (Starlette, FastAPI, Litestar), which an
+        application may leave to the server.
+        """
+        if self._cancelled and isinstance(error, asyncio.CancelledError):
+            return True
+        if self._disconnect is None:
+            return False
+        names = [each.__name__ for each in type(error).__mro__]
+        return "WebSocketDisconnect" in names or is_about_the_client(error)
+
+    def _end(self, *, failed: bool) -> None:
+        """End what the application has left open."""
+        stage, self.stage = self.stage, Stage.CLOSED
+        if self._disconnect is not None:
+            return
+        if stage is Stage.OPEN:
+            self._websocket.close(1011 if failed else 1000)
+        elif stage is not Stage.CLOSED and self.response is None:
+            self.deny(500, [(b"content-type", b"text/plain")], b"Internal Server Error\n")
+        elif stage is Stage.DENYING:
+            self._websocket.abort()
+
+    async def receive(self) -> Message:
+        """ASGI's ``receive``."""
+        while not self._messages and self._disconnect is None:
+            self._readable.clear()
+            await self._readable.wait()
+        if not self._messages:
+            assert self._disconnect is not None
+            self._told = True
+            return dict(self._disconnect)
+        size, message = self._messages.popleft()
+        was_full = self.full
+        self._queued -= size
+        self._received += 1
+        if was_full and not self.full:
+            self._websocket.read_on()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """ASGI's ``send``.
+
+        Raises RuntimeError for a message out of order, ResponseError for what HTTP does not allow,
+        and ClientDisconnected when the client has left.
+        """
+        while self._websocket.write_paused and self._disconnect is None:
+            self._writable.clear()
+            await self._writable.wait()
+        kind = message["type"]
+        if self._disconnect is not None and self.stage is not Stage.CLOSED:
+            if kind == "websocket.close":  # as it is
+                self.stage = Stage.CLOSED
+                return
+            self._told = True
+            raise ClientDisconnected("the client has left")
+        step = _STEPS.get((self.stage, kind))
+        if step is None:
+            raise RuntimeError(f"{kind!r} is out of order: WebSocket {self.stage.name.lower()}")
+        step(self, message)
+        if self._websocket.is_closing:  # what is dropped makes nobody wait
+            await asyncio.sleep(0)
+
+    def _accept(self, message: Message) -> None:
+        lines = self.connection.engine.heads.ours
+        headers, subprotocol = message.get("headers", ()), message.get("subprotocol")
+        head = switching_protocols(self._negotiated, headers, subprotocol, **lines)
+        self.response = Response(101, head, close=True, content=False, chunked=False, left=0)
+        self.stage = Stage.OPEN
+        self._websocket.open(head)
+
+    def _send(self, message: Message) -> None:
+        data, text = message.get("bytes"), message.get("text")
+        if data is not None:
+            self.length += self._websocket.send_binary(data)
+        elif text is not None:
+            self.length += self._websocket.send_text(text)
+        else:
+            raise RuntimeError("websocket.send has neither bytes nor text")
+
+    def _close(self, message: Message) -> None:
+        code, reason = message.get("code", 1000), message.get("reason") or ""
+        self._websocket.close(code, reason)
+        self.stage = Stage.CLOSED
+        self._messages.clear()
+        self._queued = 0
+        self.closed(code, reason)
+        self._websocket.read_on()
+
+    def _reject(self, message: Message) -> None:
+        self.deny(403, [], b"")
+        self.stage = Stage.CLOSED
+
+    def _start_denial(self, message: Message) -> None:
+        self._denial = message
+        self.stage = Stage.DENYING
+
+    def _continue_denial(self, message: Message) -> None:
+        body, more = message.get("body", b""), message.get("more_body", False)
+        if self._denial is not None:
+            start, length = self._denial, None if more else len(body)
+            self._respond(start["status"], start.get("headers", ()), body, length=length)
+            self._denial = None
+        else:
+            self.send_more(body)
+        if not more:
+            self._denied()
+            self.stage = Stage.CLOSED
+
+    def deny(self, status: int, headers: Fields, content: bytes) -> None:
+        """Answer the handshake with a response in place of a WebSocket, and close."""
+        self._respond(status, headers, content, length=len(content))
+        self._denied()
+
+    def _respond(self, status: int, headers: Fields, content: bytes, *, length: int | None) -> None:
+        self.connection.closing = True  # which the head says
+        self.connection.write(self.begin(status, None, headers, content, length=length))
+
+    def _denied(self) -> None:
+        """The response is complete."""
+        assert self.response is not None
+        self.connection.write(self.response.end())
+        self.closed(1006)
+        self._websocket.end()
+
+
+_STEPS: dict[tuple[Stage, str], Callable[[WebSocketSession, Message], None]] = {
+    (Stage.CONNECTING, "websocket.accept"): WebSocketSession._accept,
+    (Stage.CONNECTING, "websocket.close"): WebSocketSession._reject,
+    (Stage.CONNECTING, "websocket.http.response.start"): WebSocketSession._start_denial,
+    (Stage.DENYING, "websocket.http.response.body"): WebSocketSession._continue_denial,
+    (Stage.OPEN, "websocket.send"): WebSocketSession._send,
+    (Stage.OPEN, "websocket.close"): WebSocketSession._close,
+}

@@ -1,0 +1,172 @@
+"""The WSGI environ of a request (PEP 3333, and RFC 3875 for the CGI names).
+
+Request lines and field blocks are often those of an earlier request; what is made of them here is
+kept with them, from the second one on.
+"""
+
+import sys
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+from pyfork.http.proxy_headers import script_name
+from pyfork.http.request.head import ONCE, Field, FieldBlock, RequestHead, RequestLine
+from pyfork.http.wsgi.sendfile import FileWrapper
+
+if TYPE_CHECKING:
+    from pyfork.http.connection.transport import Link
+
+Environ = dict[str, Any]
+
+# Fields that have a CGI name of their own, or that describe the framing, which is ours.
+_UNPREFIXED = {b"content-type": "CONTENT_TYPE", b"content-length": "", b"transfer-encoding": ""}
+
+_JOINED_BY = {"HTTP_COOKIE": "; "}  # RFC 6265 5.4: a comma would be part of the value
+
+
+class ErrorStream:
+    """``wsgi.errors``: the process's stderr, whatever it is when it is written to."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def writelines(self, lines: "list[str]") -> None:
+        sys.stderr.writelines(lines)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+Variable = tuple[str, str]
+
+
+def variable(field: Field) -> Variable:
+    """A field's name and value in an environ; an empty name if the application does not see it."""
+    name, value = field
+    if name in _UNPREFIXED:
+        key = _UNPREFIXED[name]
+    elif name.find(b"_") >= 0:  # `in` of bytes makes an exception first
+        key = ""  # X_Forwarded_For would pass for X-Forwarded-For
+    else:
+        key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+    return key, value.decode("latin-1")
+
+
+class Environs:
+    """Makes the environ of each request, out of what requests have in common."""
+
+    def __init__(self, *, multithread: bool, multiprocess: bool, root_path: str) -> None:
+        self._root = root_path.rstrip("/")
+        self._base: Environ = {
+            "wsgi.version": (1, 0),
+            "wsgi.errors": ErrorStream(),
+            "wsgi.multithread": multithread,
+            "wsgi.multiprocess": multiprocess,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
+            "wsgi.input": None,
+            "wsgi.input_terminated": True,
+            "SERVER_SOFTWARE": "pyfork",
+            "SCRIPT_NAME": self._root,
+        }
+
+    def make(
+        self, connection: "Link", head: RequestHead, body: IO[bytes], length: int = 0
+    ) -> Environ:
+        """The environ of one request. ``length`` is the body's, in bytes."""
+        made: Environ | None = head.made
+        if made:
+            environ = made.copy()
+        else:
+            environ = self._of_head(connection, head)
+            head.made = ONCE if made is None else environ.copy()
+        environ["wsgi.input"] = body
+        if length or "CONTENT_LENGTH" in environ:
+            environ["CONTENT_LENGTH"] = str(length)
+        return environ
+
+    def _of_head(self, connection: "Link", head: RequestHead) -> Environ:
+        line, block = head.line, head.block
+        made: Environ | None = block.made
+        if made:
+            environ = made.copy()
+        else:
+            environ = self._of_block(connection, block)
+            block.made = ONCE if made is None else environ.copy()
+        if line.made is None:
+            line.made = self._of_line(line)
+        environ |= line.made
+        if environ["SCRIPT_NAME"] is not self._root:  # a proxy said it
+            environ["PATH_INFO"] = _below(environ["SCRIPT_NAME"], line.path)
+        if block.framed:
+            environ["CONTENT_LENGTH"] = ""
+        return environ
+
+    def _of_line(self, line: RequestLine) -> Environ:
+        target = line.target.decode("latin-1")
+        return {
+            "REQUEST_METHOD": line.method,
+            "REQUEST_URI": target,
+            "RAW_URI": target,
+            "PATH_INFO": _below(self._root, line.path),
+            "QUERY_STRING": line.query.decode("latin-1"),
+            "SERVER_PROTOCOL": "HTTP/" + line.version,
+        }
+
+    def _of_block(self, connection: "Link", block: FieldBlock) -> Environ:
+        """What a connection and the fields of a head on it say."""
+        if connection.made is None:
+            connection.made = self._of_connection(connection)
+        environ: Environ = connection.made.copy()
+        expected = len(environ) + len(block.entries)
+        environ.update(block.entries)
+        if len(environ) != expected or "" in environ:  # some are joined, or not passed on
+            _join(environ, block.entries)
+        if connection.trusted:  # its own word is kept as it came
+            client, scheme = connection.engine.proxies.origin(block.said)
+            if client:
+                host, port = client
+                environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = host, str(port or "")
+            if scheme:
+                environ["wsgi.url_scheme"] = scheme
+            if field := block.said.get(b"script_name"):
+                name = script_name(field)
+                if name is not None:
+                    environ["SCRIPT_NAME"] = name
+        return environ
+
+    def _of_connection(self, connection: "Link") -> Environ:
+        name, port = _server(connection.sockname)
+        return self._base | {
+            "wsgi.url_scheme": connection.scheme,
+            "SERVER_NAME": name,
+            "SERVER_PORT": port,
+            "REMOTE_ADDR": connection.peer_host,
+            "REMOTE_PORT": str(connection.peer_port) if connection.peer_port else "",
+        }
+
+
+def _below(root: str, path: bytes) -> str:
+    """What of ``path`` is below ``root``, percent-decoded; all of it where a proxy has cut that."""
+    text = path.decode("latin-1")
+    if "%" in text:
+        text = unquote_to_bytes(path).decode("latin-1")
+    if root and (text == root or text.startswith(root + "/")):
+        return text[len(root) :]
+    return text
+
+
+def _join(environ: Environ, variables: list[Variable]) -> None:
+    """Fields that came more than once, as one each (RFC 9110 5.3)."""
+    seen: set[str] = set()
+    for key, text in variables:
+        environ[key] = f"{environ[key]}{_JOINED_BY.get(key, ',')}{text}" if key in seen else text
+        seen.add(key)
+    environ.pop("", None)
+
+
+def _server(sockname: object) -> tuple[str, str]:
+    if isinstance(sockname, tuple):
+        return str(sockname[0]), str(sockname[1])
+    if isinstance(sockname, bytes):
+        sockname = sockname.decode(errors="replace")
+    return str(sockname or "unix"), ""

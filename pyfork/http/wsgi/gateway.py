@@ -1,0 +1,400 @@
+"""The WSGI gateway (PEP 3333).
+
+The application is called when its request is whole, so that a slow sender never holds it. All its
+code for one request (the call, each ``next()``, ``close()``) runs in one go, in one thread and in
+the request's own context: on a worker with one thread nothing of another request runs in between.
+What the client does not take meanwhile is kept (`output`), so that a slow reader does not hold it
+either. That thread is the loop's, or one of a pool; what comes behind it runs in the loop.
+"""
+
+import os
+from asyncio.events import _set_running_loop  # which every event loop calls
+from collections.abc import Callable, Iterable
+from contextvars import Context, copy_context
+from functools import partial
+from io import BytesIO
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from pyfork.http.connection.exchange import APP_FAILURE, Exchange
+from pyfork.http.request.head import RequestHead
+from pyfork.http.request.head_reader import Entry
+from pyfork.http.response.head import Response, ResponseError, as_bytes, join
+from pyfork.http.wsgi.body import Body
+from pyfork.http.wsgi.environ import Environ, Environs, variable
+from pyfork.http.wsgi.output import ClientGone, Output
+from pyfork.http.wsgi.runners import Inline, Pool
+from pyfork.http.wsgi.sendfile import BLOCK, FileReader, FileSender, FileWrapper, Region
+from pyfork.http.wsgi.status_line import Statuses
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pyfork.http.connection.connection import Connection
+
+    ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
+
+_NO_START = "the application returned without calling start_response"
+_NEWS = 1.0  # seconds between two signs of life while an application gives pieces
+
+WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+
+
+class WsgiGateway:
+    """What all requests of one worker share: the application and how to run it."""
+
+    unbuffered = True  # PEP 3333: a piece leaves, or goes on leaving, before the next is made
+
+    def __init__(
+        self,
+        app: WsgiApp,
+        inline: Inline,
+        *,
+        pool: Pool | None,
+        new_output: "Callable[[Connection], Output]",
+        alive: Callable[[], None],
+        multithread: bool,
+        multiprocess: bool,
+        root_path: str = "",
+        left: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Application code runs in ``pool`` if there is one, else in the loop's thread.
+
+        ``alive`` is called about once a second while an application gives pieces.
+
+        ``left`` is called when a request counts in ``abandoned`` no more.
+        """
+        self.app = app
+        self.pool = pool
+        self.inline = inline
+        self.new_output = new_output
+        self.alive = alive
+        self.environs = Environs(
+            multithread=multithread, multiprocess=multiprocess, root_path=root_path
+        )
+        self.entry: Entry | None = variable
+        self.statuses = Statuses()
+        self.context = copy_context()  # what each request begins with
+        self.abandoned = 0  # requests whose clients have gone, and whose application code runs
+        self.left = left
+        self.new_sender: type[FileSender] | type[FileReader] = FileSender
+        # What the engine makes for each request.
+        self.exchange: Callable[[Connection, RequestHead], Exchange] = WsgiExchange
+
+
+class WsgiExchange(Exchange):
+    """One call of the application."""
+
+    turn = False
+    reason: bytes | None = None
+    # What became of the call.
+    whole: list[bytes] | tuple[bytes, ...] | None = None  # all of the content
+    region: Region | None = None  # of a file, still to be sent; its descriptor is ours
+    output: Output | None = None  # of a response in pieces
+    broken: ResponseError | None = None  # the application broke HTTP
+    error = False  # the application raised; logged where it did
+    abandoned = False  # counted as such by the gateway
+    returned = False  # no more application code will run
+    sender: FileSender | FileReader | None = None
+
+    context: Context
+    headers: list[tuple[str, str]]
+
+    def __init__(self, connection: "Connection", head: RequestHead) -> None:
+        self.connection = connection
+        self.head = head
+        # What each request asks for is quicker to find here than in the class.
+        self.gateway: WsgiGateway = connection.engine.gateway
+        self.body: Body | None = None
+        self.response: Response | None = None
+        self.code = 0  # what start_response said, like ``reason``
+        self.given_up = False  # the client has gone, or has had an answer without us
+
+    # Hooks of Exchange.
+
+    def start(self) -> None:
+        if not self.arrived:
+            self.turn = True
+            self.send_continue()
+            return
+        gateway, connection, body = self.gateway, self.connection, self.body
+        if body is None:
+            self.environ = gateway.environs.make(connection, self.head, BytesIO())
+        else:
+            self.environ = gateway.environs.make(connection, self.head, body.open(), len(body))
+        context = gateway.context.copy()
+        connection.engine.begin(self)
+        if gateway.pool is not None:
+            self.context = context
+            gateway.pool.run(self)
+            return
+        inline = gateway.inline
+        _set_running_loop(None)
+        try:
+            context.run(self.serve)
+        finally:
+            _set_running_loop(inline.loop)
+        if inline.disturbed:
+            inline.restore_wakeup()
+        self.served()
+
+    def body_received(self, data: bytes) -> None:
+        if self.body is None:
+            self.body = Body()
+        try:
+            self.body.add(data)
+        except OSError as error:  # it is ours and not the application's
+            self.given_up = True
+            self.refuse_response(f"no room for the request's body: {error}")
+
+    def request_complete(self) -> None:
+        if self.turn and not self.connection.write_paused:  # what was sent before has left
+            self.start()
+
+    def resume(self) -> None:
+        if not self.started:
+            if self.turn and self.arrived:
+                self.start()
+        elif self.sender is not None:
+            self.sender.resume()
+        elif self.region is not None:
+            if self.returned:
+                self._start_sender()
+        elif self.output is not None and self.output.drain() and self.returned:
+            self._end()
+
+    def disconnected(self) -> None:
+        self.given_up = True
+        if self.returned:
+            self._give_up()
+            return
+        if self.output is not None:
+            self.output.abandon()
+        if self.started:
+            self.abandoned = True
+            self.gateway.abandoned += 1
+        elif self.body is not None:
+            self.body.close()
+
+    def overdue(self, seconds: float) -> None:
+        from pyfork.log.stacks import log_stacks
+
+        line = f"{self.head.method} {self.head.path.decode('latin-1')}"
+        log_stacks(f"{line} has been running for {seconds:.0f} s")
+        self.connection.engine.overdue(f"{line} has been running for {seconds:.0f} s")
+        self.given_up = True
+        self.fail(503, "no response in time")
+
+    @property
+    def blocked(self) -> bool:
+        return self.sender is not None or self.unsent > 0
+
+    @property
+    def unsent(self) -> int:
+        return len(self.output) if self.output is not None else 0
+
+    # The application's side. These run in its thread.
+
+    def start_response(
+        self,
+        status: str,
+        headers: list[tuple[str, str]],
+        exc_info: "ExcInfo | None" = None,
+    ) -> Callable[[bytes], None]:
+        """PEP 3333's ``start_response``."""
+        if exc_info is not None:
+            try:
+                if self.response is not None:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # break the cycle with the traceback's frame
+        elif self.code:
+            raise AssertionError("start_response was called twice without exc_info")
+        statuses = self.gateway.statuses
+        self.code, self.reason = statuses.known.get(status) or statuses.learn(status)
+        self.headers = list(headers)
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """PEP 3333's ``write``. Raises ClientGone, and ResponseError."""
+        data = as_bytes(data)
+        if data:
+            self._send(data)
+            self.gateway.alive()
+
+    def serve(self) -> None:
+        """Call the application and take all that it gives."""
+        try:
+            result: Any = self.gateway.app(self.environ, self.start_response)
+            kind = type(result)
+            if (kind is list or kind is tuple) and self.response is None:  # nothing to close
+                self.whole = result
+            else:
+                self._take(result)
+        except ClientGone:
+            self.given_up = True
+        except ResponseError as error:
+            self.broken = error
+        except APP_FAILURE:
+            self.error = True
+            self.log_failure()
+        if self.body is not None:
+            self.body.close()
+
+    def _take(self, result: Any) -> None:
+        """Take the content of ``result``, and call its ``close`` however that ends."""
+        try:
+            if type(result) is not FileWrapper:
+                self._send_pieces(result)
+            elif not self._take_region(result):
+                self._send_pieces(result.pieces(self._promised()))
+        finally:
+            try:
+                if (close := getattr(result, "close", None)) is not None:
+                    close()
+            except APP_FAILURE:
+                self.log_failure()
+
+    def _send_pieces(self, pieces: Iterable[bytes]) -> None:
+        """Send each before the next is asked for, then the end of the content."""
+        head_only = self.head.method == "HEAD"
+        news = self.started + _NEWS
+        for piece in pieces:
+            data = piece if type(piece) is bytes else as_bytes(piece)
+            if not data:  # the head waits for content
+                continue
+            self._send(data)
+            if head_only:
+                break
+            if (now := monotonic()) > news:
+                news = now + _NEWS
+                self.gateway.alive()
+        if self.response is None:
+            self.whole = ()
+        elif last := self.response.end():
+            assert self.output is not None
+            self.output.write(last)
+
+    def _send(self, data: bytes) -> None:
+        if self.response is None:
+            pool = self.gateway.pool
+            begin = partial(self._begin, data)
+            framed = begin() if pool is None else pool.in_loop(begin)
+        else:
+            framed = self.response.body(data)
+            self.length += len(data)
+        if framed:
+            assert self.output is not None
+            self.output.write(framed)
+
+    def _begin(self, data: bytes) -> bytes:
+        """In the loop: the head, with the first piece of content behind it."""
+        if self.given_up:
+            raise ClientGone("the request has had an answer")
+        if not self.code:
+            raise ResponseError(_NO_START)
+        self.output = self.gateway.new_output(self.connection)
+        return self.begin(self.code, self.reason, self.headers, data)
+
+    def _take_region(self, wrapper: FileWrapper) -> bool:
+        """Keep a regular file to be sent without the application; whether it is one."""
+        region = wrapper.region() if self.response is None else None
+        if region is None:
+            return False
+        fd, offset, count = region.fd, region.offset, region.count
+        if (promised := self._promised()) is not None:
+            count = min(count, promised)
+        if count <= BLOCK:
+            self.whole = (os.pread(fd, count, offset),)
+        else:
+            self.region = Region(os.dup(fd), offset, count)
+        return True
+
+    def _promised(self) -> int | None:
+        """The application's Content-Length; what is wrong with it is not found here."""
+        if not self.code:
+            raise ResponseError(_NO_START)
+        for name, value in self.headers:
+            if name.lower() == "content-length":
+                return int(value) if value.isdecimal() else None
+        return None
+
+    # The loop's side.
+
+    def served(self) -> None:
+        """No more application code will run: send what is left."""
+        try:
+            if (whole := self.whole) is not None and self.code and not self.given_up:
+                data = whole[0] if len(whole) == 1 else join(whole)
+                self.respond_whole(self.code, self.reason, self.headers, data)
+                return
+            self.returned = True
+            if self.given_up:
+                if self.abandoned:
+                    self.gateway.abandoned -= 1
+                    self.gateway.left()
+                self._give_up()
+            elif whole is not None:
+                raise ResponseError(_NO_START)
+            elif self.region is not None:
+                self._send_region(self.region)
+            elif self.output is None or self.output.drain():
+                self._end()
+        except ResponseError as error:
+            self.refuse_response(error)
+            self._give_up()
+
+    def _end(self) -> None:
+        """All that the application gave has left for the client."""
+        if self.broken is not None:
+            self.refuse_response(self.broken)
+        elif self.error:
+            self.fail()
+        else:
+            self.complete()
+
+    def _give_up(self) -> None:
+        """Nobody waits for the rest."""
+        if self.output is not None:
+            self.output.abandon()
+        if self.sender is not None:
+            self.sender.stop()
+            self.sender = None
+        elif self.region is not None:
+            os.close(self.region.fd)
+        self.region = None
+        self.fail(why="the client has gone")
+
+    # Files.
+
+    def _send_region(self, region: Region) -> None:
+        self.respond(self.code, self.reason, self.headers, length=region.count)
+        assert self.response is not None
+        if self.response.left == 0:  # no content may follow: HEAD, 204, 304
+            os.close(region.fd)
+            self.region = None
+            self.finish()
+        elif not self.connection.write_paused:  # else when the head has left
+            self._start_sender()
+
+    def _start_sender(self) -> None:
+        assert self.region is not None
+        region, self.region = self.region, None
+        self.sender = self.gateway.new_sender(
+            self.connection, region, progress=self._file_progress, done=self._file_sent
+        )
+
+    def _file_progress(self, sent: int) -> None:
+        assert self.response is not None
+        self.length += sent
+        self.response.sent(sent)
+
+    def _file_sent(self, error: OSError | None) -> None:
+        self.sender = None
+        if error is not None:
+            self.fail(why=str(error))
+            return
+        try:
+            self.finish()
+        except ResponseError as short:
+            self.refuse_response(short)

@@ -1,0 +1,165 @@
+"""Applications that take the connection: ``environ["gunicorn.socket"]``, ``["werkzeug.socket"]``.
+
+Libraries for WebSockets in threads (simple-websocket, flask-sock) speak with the client themselves.
+The first use of the socket makes the connection the application's until the request ends: the loop
+reads and writes nothing more, and no response is sent. Only workers with threads offer it: a
+connection holds its thread.
+"""
+
+import errno
+import logging
+import os
+import socket
+import sys
+import weakref
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pyfork.http.connection.deadlines import LINGER
+from pyfork.http.response.head import Response
+from pyfork.http.wsgi.gateway import WsgiExchange
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+# Seconds that a call on the socket may wait: poll(2) takes no more than 24 days.
+_LONG = 86400.0 * 20
+
+# What only asks or sets options takes nothing over.
+_HARMLESS = frozenset(
+    ("family", "getpeername", "getsockname", "getsockopt", "proto", "setsockopt", "type")
+)
+
+# What a socket raises when its connection has ended or its descriptor was closed, besides
+# ConnectionError.
+_ENDED = frozenset((errno.EBADF, errno.EHOSTUNREACH, errno.ENOTCONN, errno.ETIMEDOUT))
+
+log = logging.getLogger("pyfork.error")
+
+
+class OfferedSocket:
+    """The client's socket: has the attributes of `socket.socket`."""
+
+    def __init__(self, exchange: "SocketExchange") -> None:
+        # The environ of that request has this: with a reference it would wait for the collector.
+        self._exchange = weakref.ref(exchange)
+        self._socket: socket.socket | None = None  # a thread may use it beyond the request
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(socket.socket, name)  # AttributeError for what no socket has
+        if name in _HARMLESS:
+            return getattr(self._get(taken=False), name)
+        return partial(self._call, name) if callable(found) else found
+
+    def _call(self, name: str, *args: Any, **options: Any) -> Any:
+        return getattr(self._get(taken=True), name)(*args, **options)
+
+    def send(self, data: "ReadableBuffer", flags: int = 0) -> int:
+        """Send all of ``data``, as send(2) does on a socket that blocks."""
+        client = self._get(taken=True)
+        if flags or client.gettimeout() != _LONG:  # the application has other wishes
+            return client.send(data, flags)
+        client.sendall(data)
+        return memoryview(data).nbytes
+
+    def _get(self, *, taken: bool) -> socket.socket:
+        """The connection's socket, taken over or not. Raises OSError where it is too late."""
+        exchange = self._exchange()
+        if exchange is not None:
+            self._socket = exchange.take_socket() if taken else exchange.duplicate()
+        if self._socket is None:
+            raise OSError(errno.EBADF, "the request is over")
+        return self._socket
+
+
+class SocketExchange(WsgiExchange):
+    """One call of an application that may take the connection."""
+
+    _socket: socket.socket | None = None
+    _taken = False
+
+    def serve(self) -> None:
+        offered = OfferedSocket(self)
+        self.environ["gunicorn.socket"] = self.environ["werkzeug.socket"] = offered
+        super().serve()
+
+    def log_failure(self) -> None:
+        error = sys.exception()
+        if not self._taken or error is None or not _ends_connection(error):
+            super().log_failure()
+        elif not isinstance(error, StopIteration):
+            path = self.head.path.decode("latin-1")
+            log.debug("connection of %s %s ended: %r", self.head.method, path, error)
+
+    def duplicate(self) -> socket.socket:
+        """A socket of our own for the connection."""
+        if self._socket is None:
+            self._socket = socket.socket(fileno=os.dup(self.connection.fileno()))
+            # The loop's descriptor shares its flags, so it does not block; a timeout waits as well.
+            self._socket.settimeout(_LONG)
+        return self._socket
+
+    def take_socket(self) -> socket.socket:
+        """The socket, from now on the application's. Raises OSError where it is too late."""
+        if not self._taken:
+            pool = self.gateway.pool
+            assert pool is not None
+            pool.in_loop(self._take_over)
+        return self.duplicate()
+
+    def _take_over(self) -> None:
+        connection = self.connection
+        if self._taken:  # by another thread
+            return
+        if self.given_up or self.response is not None or connection.lost:
+            raise OSError("the connection cannot be taken: it has a response, or has ended")
+        self.duplicate()
+        self._taken = True
+        connection.pause_reading()
+        connection.closing, connection.quiet = True, False
+        self.response = Response(101, b"", close=True, content=False, chunked=False, left=0)
+
+    def served(self) -> None:
+        ours = self._socket
+        if not self._taken or self.given_up:
+            super().served()
+            if ours is not None:
+                ours.close()
+            return
+        self.returned = True
+        self.complete()  # which closes the loop's copy
+        # A closing handshake may still be under way, in a thread of the application's.
+        assert ours is not None
+        self.connection.engine.loop.call_later(LINGER, _shut_down, ours)
+
+    def disconnected(self) -> None:
+        if self._taken and self._socket is not None:
+            _shut_down(self._socket)
+        super().disconnected()
+
+
+def _shut_down(taken: socket.socket) -> None:
+    """End the connection, whoever has copies of it, and wake who waits in a call on it."""
+    with suppress(OSError):  # it was closed
+        taken.shutdown(socket.SHUT_RDWR)
+
+
+def _ends_connection(error: BaseException) -> bool:
+    """Whether ``error`` tells that the connection that the application took has ended.
+
+    flask-sock raises StopIteration for "no response to send", as gunicorn expects; python-engineio
+    raises ConnectionError for the same, and a bare OSError where its client has gone.
+    """
+    if isinstance(error, ConnectionRefusedError):  # no accepted socket raises it
+        return False
+    if isinstance(error, OSError):
+        bare = type(error) is OSError and error.errno is None
+        return bare or isinstance(error, ConnectionError) or error.errno in _ENDED
+    return isinstance(error, (StopIteration, *_closed_by_library()))
+
+
+def _closed_by_library() -> tuple[type[BaseException], ...]:
+    """simple-websocket's ConnectionClosed, if the application has imported it."""
+    library = sys.modules.get("simple_websocket")
+    return () if library is None else (library.ConnectionClosed,)

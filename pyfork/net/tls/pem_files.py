@@ -1,0 +1,87 @@
+"""The files that TLS needs, as text: read once, so that what was checked is what is used.
+
+The arbiter reads them, as whoever started pyfork, and passes on what it has read: workers may
+have given up the right to read a private key. Nothing here knows what the text means.
+"""
+
+import os
+from collections.abc import Sequence
+
+from pyfork.config.config import Config
+from pyfork.errors import ConfigError
+from pyfork.record import record
+
+_MOST = 256 * 1024  # bytes of all files together: they travel in one message
+
+
+@record
+class Credentials:
+    """Everything that a configuration's files say. Texts are PEM."""
+
+    certificates: Sequence[Sequence[str]]  # path and text
+    keys: Sequence[Sequence[str]]  # path and text, in the order of the certificates
+    authorities: str  # whose client certificates are accepted; may be empty
+    password: str
+
+    def __repr__(self) -> str:
+        return "Credentials(...)"
+
+
+Seen = tuple[tuple[int, ...] | None, ...]
+"""Which state of the files was looked at; None for one that is not there."""
+
+
+def read(config: Config) -> Credentials:
+    """Read the files. Raises ConfigError: settings that do not fit, or a file that is missing."""
+    certificates = config.certfile
+    keys = config.keyfile or certificates
+    if len(keys) != len(certificates):
+        raise ConfigError(
+            f"--keyfile: there are {len(keys)} for {len(certificates)} --certfile: give one for "
+            "each, in the same order, or none if the keys are in the certificates' files"
+        )
+    if config.cert_reqs != "none" and not config.ca_certs:
+        raise ConfigError(
+            f"--cert-reqs {config.cert_reqs}: say with --ca-certs FILE who may issue clients' "
+            "certificates"
+        )
+    found = Credentials(
+        tuple((path, _text("--certfile", path)) for path in certificates),
+        tuple((path, _text("--keyfile", path)) for path in keys),
+        _text("--ca-certs", config.ca_certs) if config.ca_certs else "",
+        _password(config),
+    )
+    pairs = (*found.certificates, *found.keys)
+    if sum(len(text) for _, text in pairs) + len(found.authorities) > _MOST:
+        raise ConfigError(f"the files of TLS have more than {_MOST >> 10} KiB: keep what is used")
+    return found
+
+
+def look(config: Config) -> Seen:
+    """The present state of the files: it differs when one was written or replaced."""
+    paths = (*config.certfile, *config.keyfile, config.ca_certs, config.keyfile_password_file)
+    return tuple(_state(path) for path in paths if path)
+
+
+def _state(path: str) -> tuple[int, ...] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _text(flag: str, path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(_MOST + 1)
+    except OSError as error:
+        raise ConfigError(f"{flag} {path}: cannot be read: {error.strerror}") from None
+
+
+def _password(config: Config) -> str:
+    if config.keyfile_password_file is None:
+        return config.keyfile_password or ""
+    if config.keyfile_password is not None:
+        raise ConfigError("keyfile_password and keyfile_password_file: give one of them")
+    return _text("--keyfile-password-file", config.keyfile_password_file).partition("\n")[0]

@@ -1,0 +1,1 @@
+"""The decisions of the arbiter, pure: events in, actions out."""

@@ -1,0 +1,121 @@
+"""What the supervisor knows of each worker and each generation. Pure; no decisions."""
+
+from enum import Enum, IntEnum
+
+from pyfork.record import entity, field, record
+from pyfork.supervisor.backoff import Backoff
+from pyfork.supervisor.events import Policy
+
+
+class State(Enum):
+    """Where a worker is in its life. Only the first two are on duty; nothing leads back."""
+
+    BOOTING = "booting"
+    SERVING = "serving"
+    RETIRING = "retiring"  # told to drain
+    DYING = "dying"  # failed or aborted: should be gone any moment
+    KILLED = "killed"
+
+
+class Haste(IntEnum):
+    """How a stop is made. It only grows, unless the arbiter that was to follow is gone."""
+
+    NONE = 0
+    GRACEFUL = 1
+    QUICK = 2
+    FORCED = 3
+
+
+@entity(kw_only=True)
+class Worker:
+    """One worker process, from Spawn to Exited."""
+
+    serial: int
+    slot: int
+    generation: "Generation"
+    state: State = State.BOOTING
+    due: float | None = None  # when its state ends or is looked at again
+    ready_at: float | None = None
+    promise: float = 0.0  # the latest that was told; zero: none
+    suspect: bool = False  # that promise was broken when it was looked at
+    worn: bool = False
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that it was born under."""
+        return self.generation.policy
+
+    @property
+    def on_duty(self) -> bool:
+        """Whether it serves or is about to."""
+        return self.state in (State.BOOTING, State.SERVING)
+
+    def lived(self, now: float) -> float:
+        """Seconds since it was ready; zero if it never was."""
+        return now - self.ready_at if self.ready_at is not None else 0.0
+
+    def next_look(self, now: float) -> float | None:
+        """When it is looked at again while it serves: when its promise ends, if it gave one."""
+        if self.promise:
+            return self.promise
+        return now + self.policy.timeout if self.policy.timeout else None
+
+    def become(self, state: State, due: float | None) -> None:
+        """Go on to the next state."""
+        self.state, self.due = state, due
+
+
+@record(kw_only=True)
+class Kept:
+    """What another supervisor of this process knew of a worker. Times as in `Worker`."""
+
+    serial: int
+    slot: int
+    generation: int
+    ready_at: float
+    retire_by: float | None  # None: it serves
+    worn: bool = False
+
+    def as_worker(self, serving: "Generation") -> Worker:
+        """The same, where ``serving`` is the generation that serves."""
+        own = self.generation == serving.number
+        return Worker(
+            serial=self.serial,
+            slot=self.slot,
+            generation=serving if own else Generation(self.generation, serving.policy, 0),
+            state=State.SERVING if self.retire_by is None else State.RETIRING,
+            due=self.retire_by,
+            ready_at=self.ready_at,
+            worn=self.worn,
+        )
+
+
+@record
+class Failure:
+    """Why a generation cannot be."""
+
+    reason: str
+    detail: str = ""
+
+
+@entity
+class Generation:
+    """One generation of code and configuration."""
+
+    number: int
+    policy: Policy
+    size: int  # slots to fill: the policy's workers, as scaled since
+    adopted: bool = False
+    stillborn: int = 0  # deaths before anyone was ready
+    anyone_ready: bool = False
+    failure: Failure | None = None
+    backoffs: dict[int, Backoff] = field(default_factory=dict)  # by slot
+    full_from: float = 0.0  # the end of a head start
+
+    def backoff(self, slot: int) -> Backoff:
+        """The memory of a slot."""
+        return self.backoffs.setdefault(slot, Backoff())
+
+    def not_before(self, slot: int) -> float:
+        """When a slot may be filled."""
+        return max(self.backoff(slot).not_before, self.full_from)

@@ -1,0 +1,1 @@
+"""Facts from the kernel and the environment."""

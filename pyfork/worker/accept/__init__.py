@@ -1,0 +1,1 @@
+"""Accepting connections, and closing idle ones to make room."""

@@ -1,0 +1,356 @@
+"""Accepting: one connection a turn of the loop, and only while there is room for it.
+
+One at a time, because a worker that empties the kernel's queue at once takes what the others
+would have been free to serve; a worker without others takes some more. Where there is a `Gate`, it
+may leave even that one to another.
+
+Under saturation a new connection is a peer of the kept ones, whose requests never end. Where all
+threads are busy, one connection may be accepted for each request that ends (a credit), and its
+request waits behind those that wait already. Where the application runs in the loop's thread, a
+turn runs one request of each connection: as many connections may be accepted in it.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable, Coroutine, Iterable
+from typing import cast
+
+from pyfork.dispatch.least import MOMENT, Gate
+from pyfork.ipc.fd_queue import Source
+from pyfork.ipc.scoreboard import ACCEPTED, ACCEPTING, REQUESTS, Accepting, Line
+from pyfork.net.accepted import Accepted, Client, ClientSocket, Listening
+
+log = logging.getLogger("pyfork.error")
+
+# A client that has gone, or whose network has (accept(2)): the next one may be well.
+_NEXT = frozenset(
+    (
+        *(errno.EPROTO, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EPERM, errno.ETIMEDOUT),
+        *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+    )
+)
+# This process, or the system, has no file left: closing a connection gives one back.
+_FILES = frozenset((errno.EMFILE, errno.ENFILE))
+
+_REST = 1.0  # seconds without accepting, when there is nothing to be done
+_RETRY = 0.05  # seconds until another client may have left
+
+_FULL = "as many connections as --worker-connections allows"
+
+BATCH = 16  # connections accepted in one turn, at most
+
+
+class Acceptor:
+    """Accepts on the shared listeners and makes a protocol for each connection."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        listeners: Iterable[socket.socket | Source],
+        new_protocol: Callable[[Client], asyncio.Protocol],
+        *,
+        line: Line,
+        count: Callable[[int], None],
+        gate: Gate | None = None,
+        alone: bool = False,
+        is_full: Callable[[], bool] = lambda: False,
+        make_room: Callable[[str], bool] = lambda why: False,
+    ) -> None:
+        """On ``line`` it says whether it accepts, and how often it did.
+
+        ``new_protocol`` is called with the client. ``count`` is called with 1 for each
+        connection, at once since other workers look at their number, and with -1 for one that
+        comes to nothing. ``alone``: there is nobody to leave a connection to. ``is_full`` tells
+        whether one more is too many, and ``make_room`` closes one that idles, if it can.
+        """
+        self._loop = loop
+        # A loop that is written in Python reads and writes by a socket's methods.
+        python = isinstance(loop, asyncio.BaseEventLoop)
+        self._kind = ClientSocket if python else Accepted
+        self._listeners = [
+            each if isinstance(each, Source) else Listening(each, self._kind) for each in listeners
+        ]
+        self._minded: dict[str, Listening] = {}  # those that came later, by name
+        self._new_protocol = new_protocol
+        self._cells = line.cells
+        self._count = count
+        self._gate = gate
+        self._alone = alone
+        self.inline = True  # application code runs in the loop's thread
+        self._answered = 0  # requests of this worker, when it looked last
+        self._is_full = is_full
+        self._make_room = make_room
+        self._left_to_others = False  # a client for whom there was no room
+        self._reasons: set[str] = {"not started"}  # why nothing is accepted now
+        self._saturated = False  # a request that came now would have to wait
+        self._credit = 0  # connections that may be accepted nevertheless
+        self._most_credit = 0
+        self._no_room = False  # as many connections as may be, and none idles
+        self._giving_way = False  # nothing is accepted for a moment: others have fewer
+        self._watching = False  # the listeners are readers of the loop
+        self._opening = 0  # connections that were accepted and have no protocol yet
+        self._finished: Callable[[], None] | None = None  # called when the queues are empty
+        self._owed: dict[Listening | Source, float] = {}  # what is to be accepted before, at most
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self.resume("not started")
+
+    def finish(self, stopped: Callable[[], None]) -> None:
+        """Accept until the kernel's queues are empty, then stop, and call ``stopped``.
+
+        No more than waits there now, where further clients can come: they would keep it open.
+        Who never began stops at once: the queues are for others.
+        """
+        if "not started" in self._reasons:
+            self.stop()
+            stopped()
+            return
+        self._finished = stopped
+        self._gate = None
+        self._update()
+        self._loop.call_soon(self._empty_queues)
+
+    def mind(self, name: str, listener: socket.socket) -> None:
+        """Accept on this one too, unless it is minded already or everything is over."""
+        if name in self._minded or self.stopped:
+            listener.close()
+            return
+        self._watch(False)
+        minded = self._minded[name] = Listening(listener, self._kind)
+        self._listeners.append(minded)
+        self._update()
+
+    def unmind(self, name: str) -> None:
+        """Leave a listener to others."""
+        if name in self._minded and not self.stopped:
+            self._watch(False)
+            minded = self._minded.pop(name)
+            self._listeners.remove(minded)
+            minded.close()
+            self._update()
+
+    def stop(self) -> None:
+        """Accept no more, for good, and give the listeners back.
+
+        What lies on a tray is this worker's, and taken.
+        """
+        if self.stopped:
+            return
+        self.pause("stopped")
+        for source in self._listeners:
+            while isinstance(source, Source) and self._accept(source):
+                pass
+        for listener in self._listeners:
+            listener.close()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return "stopped" in self._reasons
+
+    @property
+    def opening(self) -> bool:
+        """Whether a connection was accepted that has no protocol yet."""
+        return self._opening > 0
+
+    def pause(self, reason: str) -> None:
+        """Accept nothing until `resume` is called with the same reason."""
+        self._reasons.add(reason)
+        self._update()
+
+    def resume(self, reason: str) -> None:
+        """Take ``reason`` away; accept again if it was the last."""
+        if reason not in self._reasons:
+            return
+        self._reasons.discard(reason)
+        if not self._reasons:
+            self._go_on()
+
+    def saturate(self, most: int) -> None:
+        """Accept on credit only (`add_credit`), at most ``most`` connections at once."""
+        self._saturated = True
+        self._credit, self._most_credit = 0, most
+        self._update()
+
+    def add_credit(self) -> None:
+        """While saturated: a request has ended, and another one that waited has begun."""
+        if self._credit < self._most_credit:
+            self._credit += 1
+            if self._credit == 1:
+                self._go_on()
+
+    def desaturate(self) -> None:
+        """Accept freely: a request that came now would begin at once."""
+        self._saturated = False
+        self._go_on()
+
+    @property
+    def _holds_back(self) -> bool:
+        """Whether nothing is accepted now."""
+        return bool(self._reasons) or (self._saturated and self._credit <= 0)
+
+    def _go_on(self) -> None:
+        self._update()
+        if self._finished is not None:
+            self._loop.call_soon(self._empty_queues)
+
+    def _update(self) -> None:
+        """Tell the other workers, and let the loop watch the listeners, or not."""
+        if self._holds_back or self._no_room:
+            self._cells[ACCEPTING] = Accepting.NO
+        else:
+            self._cells[ACCEPTING] = Accepting.ON_CREDIT if self._saturated else Accepting.FREELY
+        self._watch(not self._holds_back and not self._giving_way and self._finished is None)
+
+    def _watch(self, watching: bool, /) -> None:
+        if watching == self._watching:
+            return
+        self._watching = watching
+        for listener in self._listeners:
+            if watching:
+                self._loop.add_reader(listener.fileno(), self._readable, listener)
+            else:
+                self._loop.remove_reader(listener.fileno())
+
+    def _readable(self, listener: Listening | Source) -> None:
+        """Accept, or leave it to those who have fewer connections, for a moment."""
+        if self._holds_back:  # since this turn of the loop began
+            return
+        if self._is_full():
+            self._full()
+            return
+        gate, ran = self._gate, self._ran()
+        share = BATCH if self._alone or self._saturated else max(1, ran)
+        for _ in range(share):
+            if self._holds_back or self._is_full():
+                break
+            if gate is not None and gate.gives_way(saturated=self._saturated, more=ran):
+                if not ran:  # else the next turn is late enough
+                    self._give_way(MOMENT)
+                break
+            if not self._accept(listener):
+                break
+
+    def _ran(self) -> int:
+        """How many requests ran in this turn while nobody could have accepted, BATCH at most.
+
+        Counted since the last look; 0 where they run in threads, and where another worker is free.
+        """
+        answered = self._cells[REQUESTS]
+        since, self._answered = answered - self._answered, answered
+        if since < 2 or not self.inline:
+            return 0
+        if self._gate is not None and self._gate.others_are_free():
+            return 0
+        return min(since, BATCH)
+
+    def _full(self) -> None:
+        """A client waits, and there is no room: another worker has some, or some is made."""
+        if not (self._alone or self._left_to_others):
+            self._left_to_others = True
+            self._give_way(MOMENT)
+        elif self._make_room(_FULL):
+            self._give_way(0.0)
+        else:
+            self._no_room = True
+            self._give_way(_RETRY)
+
+    def _give_way(self, seconds: float) -> None:
+        """Leave what is there to others, for so long."""
+        if not self._giving_way:
+            self._giving_way = True
+            self._update()
+            self._loop.call_later(seconds, self._look_again)
+
+    def _look_again(self) -> None:
+        """What nobody took is there still, and makes a listener readable again."""
+        self._giving_way = self._no_room = False
+        self._update()
+
+    def _empty_queues(self) -> None:
+        """One from each queue a turn; what was accepted is served in between."""
+        if self._holds_back or self._finished is None:
+            return
+        if self._is_full():
+            wait = 0.0 if self._make_room(_FULL) else _RETRY
+            self._loop.call_later(wait, self._empty_queues)
+            return
+        accepted = [not self._holds_back and self._accept_owed(each) for each in self._listeners]
+        if any(accepted):
+            self._loop.call_soon(self._empty_queues)
+        elif not self._reasons:
+            self.stop()
+            self._finished()
+
+    def _accept_owed(self, listener: Listening | Source) -> bool:
+        """Accept one of those that waited when this was asked first; whether there was one."""
+        if listener not in self._owed:
+            self._owed[listener] = listener.queued()
+        if self._owed[listener] <= 0 or not self._accept(listener):
+            return False
+        self._owed[listener] -= 1
+        return True
+
+    def _accept(self, listener: Listening | Source) -> bool:
+        """Accept one connection; whether there was one."""
+        try:
+            client = listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False  # another worker was quicker, or the client has gone
+        except OSError as error:
+            if error.errno not in _NEXT:
+                self._cannot_accept(error)
+            return False
+        self._left_to_others = False
+        self._count(1)
+        self._cells[ACCEPTED] += 1
+        if self._saturated:
+            self._credit -= 1
+            if not self._credit:
+                self._update()
+        self._open(client)
+        return True
+
+    def _cannot_accept(self, error: OSError) -> None:
+        """Try again when there is a file for the client, or in a while."""
+        rest = _REST
+        if error.errno in _FILES and self._make_room(f"cannot accept: {error}"):
+            rest = MOMENT
+        elif error.errno not in _FILES:
+            log.error("cannot accept: %s; trying again in %.0f s", error, rest)
+        self.pause("exhausted")
+        self._loop.call_later(rest, self.resume, "exhausted")
+
+    def _open(self, client: Client) -> None:
+        """Give a connection its transport and its protocol.
+
+        The coroutine of the loop waits once, for `connection_made`, which it has scheduled when it
+        does. What is scheduled then comes behind that, and takes its second and last step: a task
+        would do the same for a tenth of what a short connection costs.
+        """
+        protocol = self._new_protocol(client)
+        opening = self._loop.connect_accepted_socket(lambda: protocol, cast(socket.socket, client))
+        try:
+            opening.send(None)
+        except OSError as error:  # the client has gone, and the system says so
+            client.drop()
+            self._never_began(error)
+        else:
+            self._opening += 1
+            self._loop.call_soon(self._opened, opening)
+
+    def _opened(self, opening: Coroutine[object, None, object]) -> None:
+        self._opening -= 1
+        try:
+            opening.send(None)
+        except StopIteration:
+            pass
+        except (OSError, RuntimeError) as error:  # uvloop's for what was closed in between
+            self._never_began(error)
+
+    def _never_began(self, error: Exception) -> None:
+        self._count(-1)
+        log.debug("a connection ended before it began: %s", error)

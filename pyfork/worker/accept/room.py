@@ -1,0 +1,98 @@
+"""Room for the next client of a worker that has as many connections, or files, as it may.
+
+A connection that idles is not more important than a client that wants to be served: the one that
+has idled longest is closed, never one with a request, or with bytes that have not left or have
+not been read. A client that has not spoken yet counts by the age of its connection.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from math import inf
+from typing import TYPE_CHECKING, Protocol
+
+from pyfork.http.connection.engine import Engine
+from pyfork.ipc.scoreboard import Line
+
+if TYPE_CHECKING:
+    from pyfork.http.tls.transport import Handshakes
+
+log = logging.getLogger("pyfork.error")
+
+QUIET = 60.0  # seconds between two lines in the log
+SCAN = 0.25  # seconds between two looks at all connections: there may be many thousands
+
+
+class Closable(Protocol):
+    """What may be closed to make room."""
+
+    @property
+    def idle_since(self) -> float:
+        """Monotonic seconds; infinity where it does not idle, or has only just begun to."""
+
+    def close_idle(self) -> bool:
+        """Close, if it idles; whether it did."""
+
+
+class Room:
+    """Which connections of one worker are closed so that others can begin."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        handshakes: "Handshakes | None",
+        line: Line,
+        clock: Callable[[], float],
+    ) -> None:
+        """``clock`` tells monotonic seconds."""
+        self._engine = engine
+        self._handshakes = handshakes
+        self._line = line
+        self._clock = clock
+        # Since when each idles, longest first; as they were when this was looked up.
+        self._idle: deque[tuple[float, Closable]] = deque()
+        self._scanned = -inf
+        self._told = -inf
+        self._closed = 0  # since then
+
+    def make(self, why: str) -> bool:
+        """Close the connection that has idled longest. ``why`` is for the log.
+
+        Returns whether there was one. Its file is closed in the next turn of the loop.
+        """
+        now = self._clock()
+        while True:
+            while self._idle:
+                since, one = self._idle.popleft()
+                if one.idle_since == since and one.close_idle():
+                    self._line.idle_closed += 1
+                    self._closed += 1
+                    self._tell(why, now)
+                    return True
+            if now - self._scanned < SCAN:
+                self._tell(why, now)
+                return False
+            self._scanned = now
+            self._idle.extend(sorted(self._at_rest(), key=lambda each: each[0]))
+
+    def _at_rest(self) -> Iterable[tuple[float, Closable]]:
+        """Idle connections, in the order of their ages where the sweep has not seen them yet.
+
+        A new connection is none before the sweep has seen it wait: its request may be on the way.
+        """
+        for connection in self._engine.connections:
+            since = connection.idle_since
+            if connection.movable and (connection.serial or since < inf):
+                yield since, connection
+        if self._handshakes is not None:
+            for transport in self._handshakes.open:
+                if transport.silent:
+                    yield transport.idle_since, transport
+
+    def _tell(self, why: str, now: float) -> None:
+        if now - self._told >= QUIET:
+            self._told = now
+            closed, self._closed = self._closed, 0
+            some = "an idle connection" if closed == 1 else f"{closed} idle connections"
+            how = f"closed {some} to make room" if closed else "none idles"
+            log.warning("%s: %s", why, how)

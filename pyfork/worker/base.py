@@ -1,0 +1,324 @@
+"""A worker's life: boots, serves, drains, exits.
+
+`Worker` is the life cycle that every worker class has; a class fills in how it boots, accepts,
+drains and stops. All waiting happens in one loop; the arbiter speaks through the channel, and its
+silence for good (EOF) means: drain and exit. How it is born: `entry`.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Container, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pyfork.errors import BootError, ExitStatus
+from pyfork.ipc.channel import ChannelClosed
+from pyfork.ipc.messages import (
+    Certify,
+    Declined,
+    Message,
+    Ready,
+    ReopenLogs,
+    Retire,
+    Serve,
+    Take,
+    Worn,
+)
+from pyfork.ipc.scoreboard import State
+from pyfork.ipc.titles import show, worker_title
+from pyfork.ipc.worker_args import Birth
+from pyfork.loader.load import App
+from pyfork.log import setup as logs
+from pyfork.net.tls.pem_files import Credentials
+from pyfork.record import asdict
+from pyfork.worker import hooks
+from pyfork.worker.exit import descendants, ending
+from pyfork.worker.exit.termination import Termination, ignore
+from pyfork.worker.process.signals import blocked, leave_to_the_arbiter
+from pyfork.worker.running import run
+
+if TYPE_CHECKING:
+    from pyfork.net.tls.context import Context
+
+log = logging.getLogger("pyfork.error")
+
+BEAT = 1.0  # seconds between two looks at deadlines, memory and the clock
+RETRY = 0.1  # seconds until the log's reader is tried again
+
+
+def new_loop(kind: str) -> asyncio.AbstractEventLoop:
+    """An event loop: uvloop where it is wanted and installed, else asyncio's."""
+    if kind != "asyncio":
+        try:
+            import uvloop
+        except ImportError:
+            if kind == "uvloop":
+                raise BootError("--loop uvloop: uvloop is not installed") from None
+        else:
+            return uvloop.new_event_loop()
+    return asyncio.new_event_loop()
+
+
+async def _cancel_tasks(patience: float) -> None:
+    """Cancel what the application has left running, and wait for its clean-up."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=patience)
+
+
+class Worker:
+    """The life cycle. A subclass says what happens in it."""
+
+    interface = "any"  # what the app must speak: "wsgi", "asgi" or "any"
+    # What --dispatch may be: under the others the listeners are not all there is to accept from.
+    dispatches: Container[str] = ("least", "shared")
+
+    def __init__(self, birth: Birth, app: App) -> None:
+        self.birth = birth
+        self.config = birth.config
+        self.app = app
+        self.line = birth.line
+        self.loop = new_loop(birth.config.loop)
+        self.admitted: asyncio.Future[None] = self.loop.create_future()
+        self.leaving = asyncio.Event()
+        self.leave_by = 0.0  # monotonic seconds; what runs then is cut
+        self.handoff = False  # others serve on, and take what idles
+        self.changed = asyncio.Event()  # something that is waited for may have happened
+        self._worn = False
+        self._termination: Termination
+
+    # What a subclass fills in.
+
+    async def boot(self) -> None:
+        """Get ready to serve. Raises BootError."""
+
+    def accept(self) -> None:
+        """Begin to accept connections."""
+        raise NotImplementedError
+
+    def beat(self, now: float) -> None:
+        """Once a second; ``now`` is monotonic seconds."""
+
+    async def drain(self) -> None:
+        """Stop accepting, and return when what runs is done or ``leave_by`` is over."""
+        raise NotImplementedError
+
+    async def stop(self) -> None:
+        """The last thing that the application hears."""
+
+    # What a subclass may call.
+
+    def tls_context(self) -> "Context | None":
+        """What it speaks TLS with, if it does: the same object for life, see `net.tls`."""
+        return self.birth.tls.context if self.birth.tls else None
+
+    def wear(self, reason: str) -> None:
+        """Ask for a replacement, and serve on until it is ready."""
+        if not self._worn:
+            self._worn = True
+            self.say(Worn(reason))
+
+    async def drained(self, done: Callable[[], bool]) -> bool:
+        """Wait until ``done()``, asked at each change, or for ``leave_by``. Whether it is."""
+        while not done():
+            left = self.leave_by - time.monotonic()
+            if left <= 0:
+                return False
+            self.changed.clear()
+            timer = self.loop.call_later(left, self.changed.set)
+            await self.changed.wait()
+            timer.cancel()
+        return True
+
+    # The life.
+
+    def run(self) -> int:
+        """Live. Returns the exit status; raises BootError."""
+        if self.interface != "wsgi":  # such an application may get a loop of its own
+            asyncio.set_event_loop(self.loop)
+        self.loop.add_reader(self.birth.channel.fileno(), self._hear)
+        self._handle_signals()
+        self._keep_from_children()
+        try:
+            status = run(self.loop, self._live())
+        except BootError:
+            self._close_loop()  # in development another worker takes its place, in this process
+            raise
+        self._end(status)
+        return status
+
+    def _handle_signals(self) -> None:
+        """What an operator may send to one worker."""
+        grace = self.config.graceful_timeout
+        leave = partial(self._signalled, signal.SIGTERM, grace)
+        self._termination = Termination(self.loop, leave)
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            self.loop.add_signal_handler(number, self._signalled, number, 0.0)
+        self.loop.add_signal_handler(signal.SIGUSR1, logs.reopen)
+
+    def _signalled(self, number: signal.Signals, grace: float) -> None:
+        if not self.leaving.is_set():
+            log.info("%s: this worker leaves", number.name)
+        self.retire(grace)
+
+    def _keep_from_children(self) -> None:
+        """Processes that the application forks get no descriptor of the worker's."""
+        birth = self.birth
+        private = (birth.channel, *birth.listeners)
+        descendants.disown(birth.addresses, private, self._termination)
+
+    def retire(self, grace: float) -> None:
+        """Leave: what runs has ``grace`` seconds. Asked again, the shorter time counts."""
+        leave_by = time.monotonic() + grace
+        if not self.leaving.is_set() or leave_by < self.leave_by:
+            self.leave_by = leave_by
+        if grace == 0.0 and self.birth.face is not None:
+            hooks.interrupted(self.birth.face)
+        self._termination.tell()
+        self.leaving.set()
+        self.changed.set()
+
+    def _end(self, status: int) -> None:
+        """End the loop as `asyncio.run` does; the rest of the grace is for the interpreter."""
+        ending.limit(self.leave_by - time.monotonic(), status)
+        run(self.loop, _cancel_tasks(ending.LEAST))
+        run(self.loop, self.loop.shutdown_asyncgens())
+        self._close_loop()
+
+    def _close_loop(self) -> None:
+        """Close it; the signals that it handled have no effect any more."""
+        self._termination.release()
+        with blocked():
+            self.loop.close()
+            leave_to_the_arbiter()
+            for number in (signal.SIGTERM, signal.SIGQUIT):
+                signal.signal(number, ignore)
+
+    async def _live(self) -> int:
+        if not await self._boot():
+            return ExitStatus.OK
+        if self.birth.held:
+            self.say(Ready(self.app.interface))
+            await self._until(self.admitted)
+        # Admitted and told to leave in one breath: what is queued is this worker's all the same.
+        if self.admitted.done() or not self.leaving.is_set():
+            self.accept()
+            self._become(State.SERVING)
+        self._beat()
+        if not self.birth.held:
+            self.say(Ready(self.app.interface))
+        await self.leaving.wait()
+        self._become(State.DRAINING)
+        await self.drain()
+        await self._stop()
+        return ExitStatus.OK
+
+    async def _boot(self) -> bool:
+        """Boot, unless told to leave before it is done."""
+        boot = self.loop.create_task(self.boot())
+        await self._until(boot)
+        if boot.done():
+            boot.result()
+            return True
+        boot.cancel()
+        return False
+
+    async def _until(self, done: "asyncio.Future[None]") -> None:
+        """Wait for ``done``, or to be told to leave."""
+        done.add_done_callback(lambda _: self.changed.set())
+        while not (done.done() or self.leaving.is_set()):
+            self.changed.clear()
+            await self.changed.wait()
+
+    async def _stop(self) -> None:
+        """Give the application's own shutdown the rest of the time, and a moment at least."""
+        left = max(1.0, self.leave_by - time.monotonic())
+        try:
+            await asyncio.wait_for(self.stop(), left)
+        except TimeoutError:
+            log.warning("the application's shutdown took over %.0f s and was cut", left)
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        timeout = self.config.timeout
+        # A beat may be a whole BEAT old when the loop is taken: the app gets all of its timeout.
+        self.line.deadline = now + timeout + BEAT if timeout else 0.0
+        self.beat(now)
+        self._retry_logs()
+        self._weigh()
+        self.loop.call_later(BEAT, self._beat)
+
+    def _retry_logs(self) -> None:
+        """Write log lines that wait for their reader; again soon, if it does not take all."""
+        if not logs.flush():
+            self.loop.call_later(RETRY, self._retry_logs)
+        self.line.lost = logs.lost()
+
+    def _weigh(self) -> None:
+        """Ask for a replacement when the resident set has passed ``--max-memory``."""
+        limit = self.config.max_memory
+        if not limit or self._worn:
+            return
+        import psutil
+
+        size = psutil.Process().memory_info().rss
+        if size > limit:
+            self.wear(f"it uses {size >> 20} MiB of memory, --max-memory is {limit >> 20} MiB")
+
+    def _become(self, state: State) -> None:
+        self.line.state = state
+        slot, generation = self.birth.slot, self.birth.generation
+        show(worker_title(self.config.name, slot, generation, state.name.lower()))
+
+    def _hear(self) -> None:
+        """Read what the arbiter says."""
+        channel = self.birth.channel
+        try:
+            for received in channel.receive():
+                self.obey(received.message, received.fds)
+        except ChannelClosed:
+            self.loop.remove_reader(channel.fileno())
+            log.warning("the arbiter is gone: draining")
+            self.orphaned()
+
+    def orphaned(self) -> None:
+        """The arbiter is gone, and the port with it."""
+        self.retire(self.config.graceful_timeout)
+
+    def obey(self, message: Message, fds: Sequence[int]) -> None:
+        """Do what the arbiter says. Whoever overrides this owns the ``fds``."""
+        for fd in fds:
+            os.close(fd)
+        match message:
+            case Retire(grace, handoff):
+                self.handoff = handoff
+                self.retire(grace)
+            case Serve():
+                if not self.admitted.done():
+                    self.admitted.set_result(None)
+            case Certify() if self.birth.tls:
+                self.birth.tls.renew(Credentials(**asdict(message)))
+            case ReopenLogs():
+                logs.reopen()
+            case Take(ticket):
+                self.say(Declined(ticket))
+            case _:
+                log.error("no worker understands %r", message)
+
+    def say(self, message: Message, fds: Sequence[int] = ()) -> None:
+        """Tell the arbiter."""
+        channel = self.birth.channel
+        channel.send(message, fds)
+        if channel.pending:
+            self.loop.add_writer(channel.fileno(), self._flush)
+
+    def _flush(self) -> None:
+        channel = self.birth.channel
+        channel.flush()
+        if not channel.pending:
+            self.loop.remove_writer(channel.fileno())

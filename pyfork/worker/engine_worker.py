@@ -1,0 +1,182 @@
+"""What the WSGI and ASGI worker have in common: an engine, an acceptor, and how both end."""
+
+import logging
+import socket
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pyfork.dispatch.least import Gate
+from pyfork.http.asgi.gateway import AsgiGateway
+from pyfork.http.connection.connection import Connection
+from pyfork.http.connection.deadlines import Limits
+from pyfork.http.connection.engine import Engine, Upgrade
+from pyfork.http.connection.sweep import sweep
+from pyfork.http.wsgi.gateway import WsgiGateway
+from pyfork.ipc.messages import Keep, Message, Mind, Release, Take, Unmind
+from pyfork.net.accepted import Client
+from pyfork.worker import hooks
+from pyfork.worker.accept.acceptor import Acceptor
+from pyfork.worker.accept.room import Room
+from pyfork.worker.base import Worker
+from pyfork.worker.handoff import Giver, Taker
+
+if TYPE_CHECKING:
+    from pyfork.http.tls.transport import Handshakes, TlsTransport
+
+log = logging.getLogger("pyfork.error")
+
+# Seconds before a drain has to be over in which what idles still, since it cannot be handed off, is
+# closed: who asks in that moment is answered, and not cut with the rest.
+LAST_CALL = 2.0
+
+
+class EngineWorker(Worker):
+    """A worker that serves with pyfork's own engine."""
+
+    dispatches = ("least", "shared", "round-robin", "reuseport")
+    engine: Engine
+    acceptor: Acceptor
+
+    def equip(self, gateway: WsgiGateway | AsgiGateway, *, upgrade: Upgrade | None = None) -> None:
+        """Build engine and acceptor around a gateway."""
+        config = self.config
+        self.engine = Engine(
+            config,
+            loop=self.loop,
+            line=self.line,
+            gateway=gateway,
+            upgrade=upgrade,
+        )
+        self.engine.connections_changed = self.connections_changed
+        self.engine.overdue = self.wear
+        if self.birth.face is not None:
+            hooks.equipped(self.birth.face, self.engine, self.app)
+        if config.max_requests:
+            import random  # a millisecond that other starts need not wait
+
+            self.engine.wear_after = config.max_requests + random.randint(
+                0, config.max_requests_jitter
+            )
+            self.engine.worn = self._worn_out
+        self._handshakes = self._begin_tls()
+        room = Room(self.engine, self._handshakes, self.line, time.monotonic)
+        is_shared = config.dispatch in ("least", "shared")  # else the queue is this worker's own
+        least = config.dispatch == "least"
+        self.acceptor = Acceptor(
+            self.loop,
+            self.birth.listeners,
+            self.new_connection,
+            line=self.line,
+            count=self.engine.count,
+            alone=config.workers == 1,
+            gate=Gate(self.birth.scoreboard, self.line, fewest=least) if is_shared else None,
+            is_full=self._is_full,
+            make_room=room.make,
+        )
+        self._limits = Limits.from_config(config)
+        self._giver = Giver(self.loop, self.say, self.engine.drain)
+        self._taker = Taker(self.loop, self.say, self._take_over)
+
+    def _begin_tls(self) -> "Handshakes | None":
+        """What comes before a connection, where TLS is spoken."""
+        if (context := self.tls_context()) is None:
+            return None
+        from pyfork.http.tls.transport import Handshakes
+
+        return Handshakes(
+            self.engine,
+            context,
+            limit=self.config.header_timeout,
+            changed=self.connections_changed,
+        )
+
+    def new_connection(self, client: Client) -> "Connection | TlsTransport":
+        """The protocol of a connection that was just accepted."""
+        if self._handshakes is not None:
+            return self._handshakes.new_transport()
+        return Connection(self.engine, client)
+
+    def _is_full(self) -> bool:
+        """Whether it holds as many connections as it may."""
+        return self.engine.held >= self.config.worker_connections
+
+    def _take_over(self, client: Client) -> Connection:
+        """The protocol of a connection that another worker handed off."""
+        return Connection(self.engine, client, kept=True)
+
+    def obey(self, message: Message, fds: Sequence[int]) -> None:
+        match message:
+            case Take(ticket):
+                unfit = self._is_full() or self.leaving.is_set() or self._handshakes is not None
+                self._taker.take(ticket, fds, willing=not unfit)
+            case Mind(listeners):
+                for name, fd in zip(listeners, fds, strict=False):
+                    self.acceptor.mind(name, socket.socket(fileno=fd))
+            case Unmind(listeners):
+                for name in listeners:
+                    self.acceptor.unmind(name)
+            case Release(connection):
+                self._giver.release(connection)
+            case Keep(connection, final):
+                self._giver.keep(connection, final=final)
+            case _:
+                super().obey(message, fds)
+
+    def orphaned(self) -> None:
+        self._giver.lost()
+        super().orphaned()
+
+    def connections_changed(self) -> None:
+        """A connection ended, or became a WebSocket."""
+        self.changed.set()
+
+    def accept(self) -> None:
+        self.acceptor.start()
+
+    def beat(self, now: float) -> None:
+        self.engine.tick(time.time())
+        sweep(self.engine, self._limits, now)
+        if self._handshakes is not None:
+            self._handshakes.sweep(now)
+
+    async def drain(self) -> None:
+        if self.handoff:
+            self.acceptor.stop()  # what is queued is for the others; what was given, is not
+            self.engine.drain(self._giver.give)
+            left = self.leave_by - time.monotonic()
+            self.loop.call_later(max(left - LAST_CALL, left / 2), self._close_idle)
+        else:
+            self.engine.drain()
+            await self._empty_queue()
+            self.engine.drain()
+        if not await self.drained(self.empty):
+            lost = self.cut()
+            if lost:
+                expected = self.config.reload  # browsers keep streams open while one edits
+                level = logging.INFO if expected else logging.WARNING
+                log.log(level, "cut %d requests that were still running", lost)
+
+    def _close_idle(self) -> None:
+        for connection in list(self.engine.connections):
+            connection.close_idle()
+
+    async def _empty_queue(self) -> None:
+        """This is the end of the port: accept what clients had sent before it."""
+        self.acceptor.finish(self.changed.set)
+        await self.drained(lambda: self.acceptor.stopped)
+        self.acceptor.stop()
+
+    def empty(self) -> bool:
+        """Whether no connection is left, nor one that is about to be."""
+        beginning = self.acceptor.opening or (self._handshakes and self._handshakes.open)
+        return not self.engine.connections and not beginning
+
+    def cut(self) -> int:
+        """End what is left; how many requests that loses."""
+        if self._handshakes is not None:
+            self._handshakes.cut()
+        return self.engine.cut()
+
+    def _worn_out(self) -> None:
+        self.wear(f"it has answered {self.engine.served} requests")

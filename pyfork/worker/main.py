@@ -1,0 +1,131 @@
+"""A worker's entry: what the arbiter runs in the child that it has forked.
+
+The child becomes a worker, loads the application, and lives as the class for it does.
+"""
+
+import os
+import signal
+from importlib import import_module
+
+from pyfork.config.config import Config
+from pyfork.config.greenlets import patched_by
+from pyfork.errors import BootError, ExitStatus, HookError
+from pyfork.ipc.messages import Failed
+from pyfork.ipc.worker_args import Birth
+from pyfork.loader.load import App, enter, load
+from pyfork.log import setup as logs
+from pyfork.worker import hooks
+from pyfork.worker.base import Worker
+from pyfork.worker.exit import ending
+from pyfork.worker.exit.termination import end_while_loading
+from pyfork.worker.process.arbiter_loss import ends_with
+from pyfork.worker.process.privileges import drop_privileges
+from pyfork.worker.process.signals import leave_to_the_arbiter
+
+CLASSES = {
+    "sync": "pyfork.worker.wsgi:WsgiWorker",
+    "thread": "pyfork.worker.wsgi:WsgiWorker",
+    "asgi": "pyfork.worker.asgi:AsgiWorker",
+    "uvicorn": "pyfork.worker.uvicorn.worker:UvicornWorker",
+}
+
+
+def main(birth: Birth) -> int:
+    """Live; the exit status is returned."""
+    try:
+        _settle_in(birth)
+        try:
+            return _serve(birth)
+        except BootError as error:
+            if not birth.config.reload or patched_by():  # no class of ours runs in what is patched
+                raise
+            wrong = error
+        from pyfork.dev.stand_in import stand_in
+
+        return stand_in(birth, wrong)
+    except (BootError, HookError) as error:
+        birth.channel.send(Failed(str(error), error.detail))
+        ending.limit(ending.FAILED, ExitStatus.BOOT)
+        return ExitStatus.BOOT
+    except BaseException:
+        ending.limit(ending.FAILED, ExitStatus.FAILED)
+        raise
+
+
+def _settle_in(birth: Birth) -> None:
+    """Become a worker: signals, environment, privileges."""
+    config = birth.config
+    leave_to_the_arbiter()
+    signal.signal(signal.SIGTERM, end_while_loading)
+    os.environ["PYFORK_WORKER"] = str(birth.slot)
+    drop_privileges(config)
+    enter(birth.directory, config.pythonpath, config.env)
+    if config.reload:
+        from pyfork.dev import bytecode
+
+        bytecode.install([os.getcwd(), *map(os.path.abspath, config.pythonpath)])
+
+
+def _serve(birth: Birth) -> int:
+    """Load the application, and serve it to the end."""
+    with ends_with(birth.channel.fileno()):
+        app = load_app(birth.config)
+    _refuse_greenlets(birth.config)
+    if birth.face is not None:
+        app = hooks.loaded(birth.face, app)
+    worker = worker_class(birth.config, app)(birth, app)
+    logs.reclaim()
+    return worker.run()
+
+
+def _refuse_greenlets(config: Config) -> None:
+    """Raises BootError: the application is patched, and the class does not expect that."""
+    library = patched_by()
+    if library and (config.worker_class in CLASSES or config.worker_class == "auto"):
+        raise BootError(
+            f"{config.app} is patched by {library}, and no worker class here runs greenlets: leave "
+            f"its monkey patching out and use -k thread, with as many --threads as requests wait "
+            f"at a time (32, say); or start a program with {library}'s own server: "
+            "pyfork run server.py"
+        )
+
+
+def load_app(config: Config) -> App:
+    """The application that ``config`` names. Raises BootError."""
+    assert config.app is not None
+    return load(config.app, factory=config.factory, interface=config.interface)
+
+
+def worker_class(config: Config, app: App) -> type[Worker]:
+    """The class for ``-k`` and what the app speaks. Raises BootError where they do not fit."""
+    kind = config.worker_class
+    if kind == "auto":
+        kind = "asgi" if app.interface == "asgi" else "sync"
+    path = CLASSES.get(kind, kind)
+    module, _, name = path.replace(":", ".").rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BootError(f"worker class {kind!r} cannot be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, Worker)):
+        raise BootError(
+            f"worker class {kind!r} is not a subclass of pyfork.worker.base.Worker{_advice(found)}"
+        )
+    if found.interface not in ("any", app.interface):
+        raise BootError(
+            f"worker class {kind!r} runs {found.interface.upper()} applications, and "
+            f"{config.app!r} speaks {app.interface.upper()}: leave -k out, or use -k auto"
+        )
+    if config.dispatch not in found.dispatches:
+        raise BootError(
+            f"worker class {kind!r} cannot be had with --dispatch {config.dispatch}: "
+            f"it accepts connections by itself"
+        )
+    return found
+
+
+def _advice(found: object) -> str:
+    """What to do with a worker class that somebody has made for gunicorn."""
+    if hasattr(found, "CONFIG_KWARGS"):  # made from uvicorn's
+        return "; what its CONFIG_KWARGS set, set here, and use -k asgi, or -k uvicorn"
+    return "; leave -k out" if hasattr(found, "init_process") else ""

@@ -1,0 +1,1 @@
+"""Set-up of a worker process: signals, privileges, loss of the arbiter."""

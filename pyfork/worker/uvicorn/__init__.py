@@ -1,0 +1,1 @@
+"""The `uvicorn` worker: stock uvicorn in a worker process."""

@@ -1,0 +1,68 @@
+"""uvicorn's server for the `uvicorn` worker: what of it is changed, and what it is told."""
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from pyfork.config.config import Config
+from pyfork.http.asgi.forwarded_scopes import ForwardedScopes
+from pyfork.http.proxy_headers import Proxies
+from pyfork.loader.load import App
+from pyfork.worker.uvicorn.lifespan import Lifespan
+
+if TYPE_CHECKING:
+    import ssl
+
+
+class _StartupFailed(Exception):
+    """uvicorn would leave the process."""
+
+
+class Server(uvicorn.Server):
+    """Says when it has started, and leaves signals and the process to the worker."""
+
+    booted: asyncio.Event
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except SystemExit as leaving:
+            raise _StartupFailed from leaving
+        self.booted.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def prepared(config: Config, app: App, context: "ssl.SSLContext | None") -> uvicorn.Config:
+    """uvicorn's own settings, from ours; loaded."""
+    settings = uvicorn.Config(
+        app.callable,
+        interface="asgi3" if app.interface == "asgi" else "wsgi",
+        http="h11" if config.http == "h11" else "auto",
+        lifespan=config.lifespan,  # type: ignore[arg-type]
+        log_config=None,
+        access_log=config.access_logfile is not None,
+        root_path=config.root_path,
+        proxy_headers=False,  # see `ForwardedScopes`
+        server_header=config.server_header,
+        backlog=config.backlog,
+        timeout_keep_alive=round(config.keep_alive),
+        ws=config.ws,
+        ws_max_size=config.ws_max_size or sys.maxsize,
+        ws_ping_interval=config.ws_ping_interval,
+        ws_ping_timeout=config.ws_ping_timeout,
+        ws_per_message_deflate=config.ws_compression,
+    )
+    settings.load()
+    settings.loaded_app = ForwardedScopes(settings.loaded_app, Proxies(config.forwarded_allow_ips))
+    settings.ssl = context
+    if config.lifespan != "off" and app.interface == "asgi":
+        settings.lifespan_class = Lifespan
+    return settings

@@ -1,0 +1,75 @@
+"""The `uvicorn` worker: stock uvicorn.Server on the shared listeners, driven by the channel.
+
+What uvicorn can do, can be had; what pyfork's engine does (deadlines, fair accept), cannot.
+"""
+
+import asyncio
+import random
+import socket
+import time
+
+from pyfork.errors import BootError
+from pyfork.ipc.worker_args import Birth
+from pyfork.loader.load import App
+from pyfork.worker.base import Worker
+from pyfork.worker.uvicorn.server import Server, prepared
+
+# Seconds between the last accept and uvicorn's shutdown, which closes whoever has not spoken yet:
+# what was accepted a moment ago has a request on its way.
+SETTLE = 0.1
+
+
+class UvicornWorker(Worker):
+    """Runs an ASGI application, or a WSGI one by uvicorn's own middleware."""
+
+    def __init__(self, birth: Birth, app: App) -> None:
+        super().__init__(birth, app)
+        self._server = Server(prepared(birth.config, app, self.tls_context()))
+        self._serving: asyncio.Task[None] | None = None
+        jitter = random.randint(0, birth.config.max_requests_jitter)
+        self._wear_after = birth.config.max_requests and birth.config.max_requests + jitter
+
+    async def boot(self) -> None:
+        """Start the server and wait until it says that it has started."""
+        server = self._server
+        listeners = [each for each in self.birth.listeners if isinstance(each, socket.socket)]
+        started = server.booted = asyncio.Event()
+        self._serving = self.loop.create_task(server.serve(sockets=listeners))
+        waiting = self.loop.create_task(started.wait())
+        await asyncio.wait((self._serving, waiting), return_when=asyncio.FIRST_COMPLETED)
+        if self._serving.done():
+            waiting.cancel()
+            failure = getattr(server.lifespan, "failure", "")
+            raise BootError("the application's lifespan startup failed", failure)
+        self._serving.add_done_callback(self._ended)
+
+    def _ended(self, serving: "asyncio.Task[None]") -> None:
+        """uvicorn has left, when it was told to or by an error."""
+        self.changed.set()
+        if not self.leaving.is_set():
+            self.retire(0.0)
+
+    def accept(self) -> None:
+        """uvicorn accepts since it started."""
+
+    def beat(self, now: float) -> None:
+        state = self._server.server_state
+        self.line.connections = len(state.connections)
+        self.line.requests = state.total_requests
+        if self._wear_after and state.total_requests >= self._wear_after:
+            self.wear(f"it has answered {state.total_requests} requests")
+
+    async def drain(self) -> None:
+        assert self._serving is not None
+        server, serving = self._server, self._serving
+        for accepting in server.servers:
+            accepting.close()
+        await asyncio.sleep(SETTLE)
+        left = max(1, round(self.leave_by - time.monotonic()))
+        server.config.timeout_graceful_shutdown = left
+        server.should_exit = True
+        if not await self.drained(serving.done):
+            server.force_exit = True
+            await asyncio.wait((serving,), timeout=1.0)
+        if serving.done():
+            serving.result()
