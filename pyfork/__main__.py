@@ -17,7 +17,7 @@ def main() -> None:
     if os.environ.get("PYFORK_UPGRADE", "").startswith("exec:"):
         from pyfork import reexec
 
-        sys.exit(reexec.outlast(_command))
+        sys.exit(reexec.run_until_started(_command))
     sys.exit(_command())
 
 

@@ -66,7 +66,7 @@ class Unix:
 
 
 @record
-class Inherited:
+class InheritedFd:
     """A listening socket that whoever started pyfork left open as file descriptor ``fd``."""
 
     fd: int
@@ -79,7 +79,7 @@ class Inherited:
         return str(self)
 
 
-Address = Inet | Unix | Inherited
+Address = Inet | Unix | InheritedFd
 
 
 def parse(text: str) -> Address:
@@ -112,11 +112,11 @@ def _unix(text: str) -> Unix:
     return Unix("\0" + path[1:] if path.startswith("@") else path)
 
 
-def _inherited(text: str) -> Inherited:
+def _inherited(text: str) -> InheritedFd:
     number = text.removeprefix("fd://")
     if not _is_number(number):
         raise ConfigError(f"bind address {text!r} has no file descriptor number: write fd://3")
-    return Inherited(int(number))
+    return InheritedFd(int(number))
 
 
 def _inet(text: str, whole: str) -> Inet:

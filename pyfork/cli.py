@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING
 
 from pyfork import __version__
 from pyfork.config.command_line.arguments import Arguments, options, parse, usage
-from pyfork.config.command_line.getopt import Verb
+from pyfork.config.command_line.getopt import CommandSpec
 from pyfork.config.config import Config
 from pyfork.config.directory import Start
 from pyfork.config.load import Loaded, load, table
 from pyfork.config.script import for_script
-from pyfork.config.sources.files_and_environment import FILES, Given
+from pyfork.config.sources.files_and_environment import FILES, RawValue
 from pyfork.errors import ConfigError, ExitStatus, PyforkError
 from pyfork.log.formatter import indented
 from pyfork.system import environment
 
 if TYPE_CHECKING:
-    from pyfork.arbiter.upgrade.saved_state import Heritage
+    from pyfork.arbiter.upgrade.saved_state import Previous
 
 _WORKER = "pyfork.worker.main"
 _SCRIPT = "pyfork.cluster.script.managed"
@@ -88,9 +88,9 @@ def run(argv: Sequence[str]) -> int:
         return serve(words)
     given = dict(said.given)
     if module is not None:
-        given["app"] = Given(f"-m {module}", "-m")
+        given["app"] = RawValue(f"-m {module}", "-m")
     if end < len(argv):
-        given["script_args"] = Given(behind, "--")
+        given["script_args"] = RawValue(behind, "--")
     arguments = Arguments(given, said.file, said.action, said.takeover, said.notes)
     read = _reader(arguments)
     loaded = for_script(read())
@@ -144,15 +144,17 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
 """What the first word may be; any other is an application or an option of ``serve``."""
 
 
-def _verbs() -> list[Verb]:
+def _verbs() -> list[CommandSpec]:
     """The commands, for people and for shells."""
     from pyfork.config.command_line.completion import SHELLS
 
     return [
-        Verb("serve", "Serve APP, as without a command."),
-        Verb("run", "Run a script that opens its own port, in several processes on that port."),
+        CommandSpec("serve", "Serve APP, as without a command."),
+        CommandSpec(
+            "run", "Run a script that opens its own port, in several processes on that port."
+        ),
         *importlib.import_module(_CONTROL).verbs(),
-        Verb("completion", "Print a completion script for a shell.", (), tuple(SHELLS)),
+        CommandSpec("completion", "Print a completion script for a shell.", (), tuple(SHELLS)),
     ]
 
 
@@ -192,7 +194,7 @@ def _run(
     loaded: Loaded, reread: Callable[[], Config], arguments: Arguments, *, worker: str = _WORKER
 ) -> int:
     from pyfork.arbiter.arbiter import Arbiter
-    from pyfork.arbiter.children.watcher import Watched
+    from pyfork.arbiter.children.watcher import WatcherSpec
     from pyfork.log import streams
 
     streams.never_wait()
@@ -212,7 +214,7 @@ def _run(
         reread=reread,
         worker_main=f"{worker}:main",
         heritage=_heritage(config, takeover=arguments.takeover),
-        watched=Watched(_WATCHER, files),
+        watched=WatcherSpec(_WATCHER, files),
         notes=loaded.notes,
     )
     match environment.claim_upgrade(os.environ):  # who fails before this is tried again
@@ -244,27 +246,27 @@ def _libraries(config: Config) -> list[str]:
     return wanted
 
 
-def _heritage(config: Config, *, takeover: bool) -> "Heritage":
+def _heritage(config: Config, *, takeover: bool) -> "Previous":
     """What this program follows: whoever upgrades to it, or whoever it is to take over from."""
     from pyfork.arbiter.upgrade import saved_state
     from pyfork.ipc.channel import Channel
 
     match environment.upgrade(os.environ):
         case ("exec" | "rehearsal", fd):
-            return saved_state.Estate.read(fd)
+            return saved_state.ExecState.load(fd)
         case ("spawn", fd):
             os.set_inheritable(fd, False)
             channel = Channel(socket.socket(fileno=fd))
-            return saved_state.Predecessor.meet(channel, _PATIENCE)
+            return saved_state.OldArbiter.meet(channel, _PATIENCE)
     if not takeover:
         return None
     client = importlib.import_module(_CLIENT)
     targets = [*([config.name] if config.name else []), *config.bind]
-    if (running := client.incumbent(targets, config.control)) is None:
+    if (running := client.find_running(targets, config.control)) is None:
         return None
-    channel = Channel(running.follow())
+    channel = Channel(running.request_takeover())
     running.close()
-    return saved_state.Predecessor.meet(channel, _PATIENCE)
+    return saved_state.OldArbiter.meet(channel, _PATIENCE)
 
 
 def _check(config: Config) -> int:
@@ -273,7 +275,9 @@ def _check(config: Config) -> int:
     _collect_garbage()
     if config.certfile or config.keyfile or config.ca_certs:
         importlib.import_module(_TLS).load(config)
-    loading.enter(Start.of_process(os.environ).enter(config.chdir), config.pythonpath, config.env)
+    loading.set_up_path(
+        Start.of_process(os.environ).enter(config.chdir), config.pythonpath, config.env
+    )
     app = loading.load(config.app, factory=config.factory, interface=config.interface)
     return _show(f"{config.app}: {app.interface.upper()} application, ready to serve")
 

@@ -21,42 +21,42 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-VARIABLE = "PYFORK_UPGRADE"  # "exec:FD", then "exec:FD:TRIES"; the arbiter's loop takes it away
+ENV_VAR = "PYFORK_UPGRADE"  # "exec:FD", then "exec:FD:TRIES"; the arbiter's loop takes it away
 
 LONGEST = 10.0  # seconds between two tries
 
 _STOPS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 
 
-def is_on() -> bool:
+def is_pending() -> bool:
     """Whether this process has workers of a program before it, and no loop yet."""
-    return os.environ.get(VARIABLE, "").startswith("exec:")
+    return os.environ.get(ENV_VAR, "").startswith("exec:")
 
 
-def outlast(command: Callable[[], int]) -> int:
+def run_until_started(command: Callable[[], int]) -> int:
     """The exit status of ``command``, whose loop has run; without one this does not return."""
     try:
         status = command()
         why = f"it ended with exit status {status}"
     except BaseException:  # whatever it is: the workers would lose their arbiter by it
-        if not is_on():
+        if not is_pending():
             raise
         why = traceback.format_exc().rstrip()
         status = 1
-    if is_on():
-        _hold(why)
+    if is_pending():
+        _retry(why)
     return status
 
 
-def _hold(why: str) -> NoReturn:
+def _retry(why: str) -> NoReturn:
     """Wait, and try again."""
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    kind, fd, *counted = os.environ[VARIABLE].split(":")
+    kind, fd, *counted = os.environ[ENV_VAR].split(":")
     tries = int(counted[0]) if counted else 0
     while True:
         _wait(min(0.5 * 2 ** min(tries, 9), LONGEST), why)
         tries += 1
-        os.environ[VARIABLE] = f"{kind}:{fd}:{tries}"
+        os.environ[ENV_VAR] = f"{kind}:{fd}:{tries}"
         try:
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
         except OSError as error:
@@ -66,18 +66,18 @@ def _hold(why: str) -> NoReturn:
 def _wait(pause: float, why: str) -> None:
     """For ``pause`` seconds, or to be told to stop."""
     state = "the workers of before serve on, and nobody replaces them"
-    _say(f"the new program does not start: {why}\npyfork: {state}; next try in {pause:g} s")
+    _stderr(f"the new program does not start: {why}\npyfork: {state}; next try in {pause:g} s")
     until = time.monotonic() + pause
     while time.monotonic() < until:
         if signal.sigpending() & _STOPS:
-            _leave()
+            _stop()
         _notify(f"WATCHDOG=1\nSTATUS=the new program does not start: {state}")
         time.sleep(0.1)  # sigtimedwait() is not everywhere
 
 
-def _leave() -> NoReturn:
+def _stop() -> NoReturn:
     """Close all: the workers see that there is no arbiter any more, drain, and leave."""
-    _say("told to stop: the workers finish what they do")
+    _stderr("told to stop: the workers finish what they do")
     _notify("STOPPING=1")
     os.closerange(3, 1 << 20)
     try:
@@ -97,7 +97,7 @@ def _notify(text: str) -> None:
         end.sendto(text.encode(), f"\0{place[1:]}" if place[0] == "@" else place)
 
 
-def _say(text: str) -> None:
+def _stderr(text: str) -> None:
     """No log is open yet. The workers must not lose this process to a stderr that nobody reads."""
     text = "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
     data = f"pyfork: {text}\n".encode()

@@ -14,11 +14,11 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from pyfork.arbiter.build import assemble, furnish
-from pyfork.arbiter.children.watcher import Watched
-from pyfork.arbiter.generations import Outcome
+from pyfork.arbiter.build import build, build_parts
+from pyfork.arbiter.children.watcher import WatcherSpec
+from pyfork.arbiter.generations import ReloadResult
 from pyfork.arbiter.reporting import log_lines
-from pyfork.arbiter.upgrade.saved_state import Estate, Heritage, Predecessor
+from pyfork.arbiter.upgrade.saved_state import ExecState, OldArbiter, Previous
 from pyfork.config.config import Config
 from pyfork.config.directory import Start
 from pyfork.errors import ExitStatus, HookError, PyforkError
@@ -49,23 +49,23 @@ class Arbiter:
         *,
         reread: Callable[[], Config],
         worker_main: str,
-        heritage: Heritage = None,
-        watched: Watched | None = None,
+        heritage: Previous = None,
+        watched: WatcherSpec | None = None,
         start: Start | None = None,
         notes: Sequence[str] = (),
     ) -> None:
         self._heritage = heritage
         self._notes = notes
-        self._spoilt: HookError | None = None  # why an exec comes to no new workers
+        self._hook_error: HookError | None = None  # why an exec comes to no new workers
         self._retry_at: float | None = None  # to write log lines that wait for their reader
-        self._house = furnish(
+        self._house = build_parts(
             config,
             heritage,
             reread=reread,
             worker_main=worker_main,
             start=start or Start.of_process(os.environ),
         )
-        self._parts = assemble(self._house, heritage, watched)
+        self._parts = build(self._house, heritage, watched)
 
     def run(self) -> ExitStatus:
         """Serve until told to stop. Returns the exit status of the command.
@@ -79,10 +79,10 @@ class Arbiter:
             self._start(generations.config(generations.first))
             patience: float | None = 0.0
             while orders.status is None:
-                self._listen(patience)
-                orders.act()
-                self._act()
-                patience = self._patience()
+                self._wait_for_events(patience)
+                orders.run_pending()
+                self._tick()
+                patience = self._timeout()
             return orders.status
         finally:
             self._end()
@@ -93,15 +93,15 @@ class Arbiter:
         Raises:
             PyforkError: it would not run. Whatever else there is to raise says the same.
         """
-        assert isinstance(self._heritage, Estate)
+        assert isinstance(self._heritage, ExecState)
         config = self._house.generations.config(self._house.generations.first)
-        self._parts.premises.rehearse(config, self._heritage)
+        self._parts.premises.open_for_dry_run(config, self._heritage)
         self._house.crew.restore(self._heritage.survivors)
         setup.configure(config)
 
     # A turn.
 
-    def _listen(self, patience: float | None) -> None:
+    def _wait_for_events(self, patience: float | None) -> None:
         """Wait, at most ``patience`` seconds, and take in what has happened.
 
         Workers are heard before signals are read, and what they said has its consequences first:
@@ -110,28 +110,28 @@ class Arbiter:
         house, parts = self._house, self._parts
         house.wires.wait(patience)
         if meanings := house.inbox.read():
-            parts.orders.act()
+            parts.orders.run_pending()
         for meaning in meanings:
-            parts.errands.obey(meaning)
-        parts.liaison.look()
+            parts.errands.handle_signal(meaning)
+        parts.liaison.read_scoreboard()
 
-    def _act(self) -> None:
+    def _tick(self) -> None:
         """What follows from what is, whatever has happened: each compares, and does the rest."""
         house, parts = self._house, self._parts
-        house.hooks.recount()
-        house.ports.handles.act(time.monotonic())
-        parts.dispatch.act(time.monotonic())
-        parts.upgrade.act(time.monotonic())
-        parts.watch.act(time.monotonic())
-        parts.liaison.certify(time.monotonic())
-        parts.requests.settle()
+        house.hooks.check_worker_count()
+        house.ports.handles.tick(time.monotonic())
+        parts.dispatch.tick(time.monotonic())
+        parts.upgrade.tick(time.monotonic())
+        parts.watch.tick(time.monotonic())
+        parts.liaison.push_certificates(time.monotonic())
+        parts.requests.notify_waiters()
         parts.control.act(time.monotonic())
-        parts.accession.act()
-        parts.herald.act(time.monotonic())
+        parts.accession.tick()
+        parts.herald.tick(time.monotonic())
         parts.log_process.act(time.monotonic())
         self._retry_at = None if setup.flush() else time.monotonic() + RETRY
 
-    def _patience(self) -> float | None:
+    def _timeout(self) -> float | None:
         """How long to wait for something to happen, at most."""
         house, parts = self._house, self._parts
         deadlines = (
@@ -153,13 +153,13 @@ class Arbiter:
 
     def _start(self, config: Config) -> None:
         house, parts = self._house, self._parts
-        in_charge = not isinstance(self._heritage, Predecessor)
-        if isinstance(self._heritage, Estate):
-            self._heritage.claim()
+        in_charge = not isinstance(self._heritage, OldArbiter)
+        if isinstance(self._heritage, ExecState):
+            self._heritage.mark_cloexec()
         setup.configure(config)
         setup.identify("arbiter")
         parts.log_process.act(time.monotonic())
-        titles.show(titles.arbiter_title(config.name, config.app))
+        titles.set_title(titles.arbiter_title(config.name, config.app))
         for note in self._notes:
             log.info("%s", note)
         self._call(house.hooks.start)
@@ -167,25 +167,25 @@ class Arbiter:
         if in_charge:
             parts.control.open(config.control)
         house.wires.watch(house.inbox, lambda mask: None)  # read after the workers: see _listen
-        parts.console.starts(config)
+        parts.console.log_start(config)
         self._call(house.hooks.ready)
         gc.freeze()  # what is here now stays: keep the collector off the pages that workers share
         if in_charge:
             generations = house.generations
-            parts.watch.heed(config, generations.directory(generations.first))
-        if isinstance(self._heritage, Estate):
-            self._go_on(self._heritage)
+            parts.watch.apply_config(config, generations.directory(generations.first))
+        if isinstance(self._heritage, ExecState):
+            self._resume_after_exec(self._heritage)
 
     def _call(self, hooks: Callable[[], None]) -> None:
         """Call ``hooks`` of the start: what they raise stops it; after an exec, the upgrade."""
         try:
             hooks()
         except HookError as error:
-            if not isinstance(self._heritage, Estate):
+            if not isinstance(self._heritage, ExecState):
                 raise
-            self._spoilt = self._spoilt or error
+            self._hook_error = self._hook_error or error
 
-    def _go_on(self, estate: Estate) -> None:
+    def _resume_after_exec(self, estate: ExecState) -> None:
         """After an exec: the workers are there, and serve the code of before."""
         crew, parts = self._house.crew, self._parts
         crew.restore(estate.survivors)
@@ -194,13 +194,13 @@ class Arbiter:
         parts.liaison.reap()
         parts.requests.resume([parts.control.resume(fd) for fd in estate.clients])
         try:
-            if self._spoilt is not None:
-                text = f"upgrade failed, the workers of before serve on: {self._spoilt}"
-                log.error(log_lines.with_detail(text, self._spoilt.detail))
-                raise self._spoilt
+            if self._hook_error is not None:
+                text = f"upgrade failed, the workers of before serve on: {self._hook_error}"
+                log.error(log_lines.with_detail(text, self._hook_error.detail))
+                raise self._hook_error
             parts.upgrade.renew(parts.errands.reload())
         except PyforkError as error:
-            parts.upgrade.renewed(Outcome(None, time.monotonic(), str(error), error.detail))
+            parts.upgrade.renewed(ReloadResult(None, time.monotonic(), str(error), error.detail))
 
     def _end(self) -> None:
         house, parts = self._house, self._parts

@@ -8,103 +8,107 @@ import os
 from collections.abc import Callable
 
 from pyfork.arbiter.children.log_process import LogProcess
-from pyfork.arbiter.children.watcher import Watch, Watched
-from pyfork.arbiter.commands import Errands
-from pyfork.arbiter.context import House
+from pyfork.arbiter.children.watcher import WatcherProcess, WatcherSpec
+from pyfork.arbiter.commands import Commands
+from pyfork.arbiter.context import ArbiterContext
 from pyfork.arbiter.control.requests import Requests
-from pyfork.arbiter.control.server import Server
-from pyfork.arbiter.executor import Orders
+from pyfork.arbiter.control.server import ControlServer
+from pyfork.arbiter.executor import ActionExecutor
 from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.listeners.dispatch import Dispatch
-from pyfork.arbiter.listeners.handoff import Handoffs
-from pyfork.arbiter.listeners.table import Ports
-from pyfork.arbiter.reporting.reporter import Console
-from pyfork.arbiter.reporting.systemd_notify import Herald
-from pyfork.arbiter.resources import Premises
-from pyfork.arbiter.signals import Inbox
-from pyfork.arbiter.upgrade.new_side import Accession
+from pyfork.arbiter.listeners.handoff import HandoffBroker
+from pyfork.arbiter.listeners.table import ListenerTable
+from pyfork.arbiter.reporting.reporter import Reporter
+from pyfork.arbiter.reporting.systemd_notify import SystemdNotifier
+from pyfork.arbiter.resources import Resources
+from pyfork.arbiter.signals import SignalPipe
+from pyfork.arbiter.upgrade.new_side import Takeover
 from pyfork.arbiter.upgrade.old_side import Upgrade
 from pyfork.arbiter.upgrade.saved_state import (
-    Estate,
-    Heritage,
-    Predecessor,
+    ExecState,
+    OldArbiter,
+    Previous,
     scoreboard_for,
     supervisor_for,
 )
-from pyfork.arbiter.workers.hooks import Hooks
-from pyfork.arbiter.workers.messages import Liaison
-from pyfork.arbiter.workers.pool import Crew
+from pyfork.arbiter.workers.hooks import OperatorHooks
+from pyfork.arbiter.workers.messages import WorkerMessages
+from pyfork.arbiter.workers.pool import WorkerPool
 from pyfork.config.config import Config
 from pyfork.config.directory import Start
-from pyfork.ipc.poller import Wires
+from pyfork.ipc.poller import Poller
 from pyfork.record import record
 from pyfork.system import systemd_env
 
 
 @record(kw_only=True)
-class Parts:
+class Components:
     """What the loop calls."""
 
-    house: House
+    house: ArbiterContext
     log_process: LogProcess
-    premises: Premises
-    accession: Accession
+    premises: Resources
+    accession: Takeover
     dispatch: Dispatch
-    watch: Watch
-    control: Server
+    watch: WatcherProcess
+    control: ControlServer
     upgrade: Upgrade
-    console: Console
-    liaison: Liaison  # what happens, told to the supervisor
-    orders: Orders  # what the supervisor orders, done
-    errands: Errands
+    console: Reporter
+    liaison: WorkerMessages  # what happens, told to the supervisor
+    orders: ActionExecutor  # what the supervisor orders, done
+    errands: Commands
     requests: Requests
-    herald: Herald
+    herald: SystemdNotifier
 
 
-def furnish(
+def build_parts(
     config: Config,
-    heritage: Heritage,
+    heritage: Previous,
     *,
     reread: Callable[[], Config],
     worker_main: str,
     start: Start,
-) -> House:
+) -> ArbiterContext:
     """What everybody works with."""
-    supervisor, ports, wires = supervisor_for(config, heritage), Ports(), Wires()
+    supervisor, ports, wires = supervisor_for(config, heritage), ListenerTable(), Poller()
     private: list[Callable[[], object]] = []
-    hooks = Hooks(config, lambda: supervisor.serving.size, renewed=isinstance(heritage, Estate))
+    hooks = OperatorHooks(
+        config, lambda: supervisor.serving.size, renewed=isinstance(heritage, ExecState)
+    )
     first = heritage.generation if heritage else 1
-    directory = heritage.directory_of(start) if isinstance(heritage, Estate) else None
-    return House(
-        inbox=Inbox(),
+    directory = heritage.directory_of(start) if isinstance(heritage, ExecState) else None
+    return ArbiterContext(
+        inbox=SignalPipe(),
         wires=wires,
         supervisor=supervisor,
         generations=Generations(
             config,
-            hooks.rereading(reread),
+            hooks.with_on_reload(reread),
             ports,
             start=start,
             first=first,
             directory=directory,
         ),
         ports=ports,
-        crew=Crew(worker_main, private, scoreboard_for(heritage), hooks),
-        handoffs=Handoffs(wires.send),
+        crew=WorkerPool(worker_main, private, scoreboard_for(heritage), hooks),
+        handoffs=HandoffBroker(wires.send),
         hooks=hooks,
         private=private,
     )
 
 
-def assemble(house: House, heritage: Heritage, watched: Watched | None) -> Parts:
+def build(house: ArbiterContext, heritage: Previous, watched: WatcherSpec | None) -> Components:
     """Everybody who works there."""
-    predecessor = heritage if isinstance(heritage, Predecessor) else None
+    predecessor = heritage if isinstance(heritage, OldArbiter) else None
     log_process = LogProcess(house)
     dispatch = Dispatch(house)
-    console = Console(house)
-    watch = Watch(house=house, watched=watched, changed=lambda cause: errands.changed(cause))
-    control = Server(house.wires, lambda client, line: requests.hear(client, line))
-    premises = Premises(house, watch, control)
-    accession = Accession(house, predecessor, take_charge=lambda: orders.take_charge())
+    console = Reporter(house)
+    watch = WatcherProcess(
+        house=house, watched=watched, changed=lambda cause: errands.files_changed(cause)
+    )
+    control = ControlServer(house.wires, lambda client, line: requests.on_request(client, line))
+    premises = Resources(house, watch, control)
+    accession = Takeover(house, predecessor, take_charge=lambda: orders.activate())
     upgrade = Upgrade(
         house=house,
         accession=accession,
@@ -112,10 +116,10 @@ def assemble(house: House, heritage: Heritage, watched: Watched | None) -> Parts
         dispatch=dispatch,
         clients=lambda: requests.upgrading,
     )
-    liaison = Liaison(
+    liaison = WorkerMessages(
         house=house, accession=accession, upgrade=upgrade, dispatch=dispatch, watch=watch
     )
-    orders = Orders(
+    orders = ActionExecutor(
         house=house,
         accession=accession,
         upgrade=upgrade,
@@ -125,12 +129,12 @@ def assemble(house: House, heritage: Heritage, watched: Watched | None) -> Parts
         liaison=liaison,
         console=console,
     )
-    errands = Errands(house=house, upgrades=upgrade, liaison=liaison, console=console)
+    errands = Commands(house=house, upgrades=upgrade, liaison=liaison, console=console)
     requests = Requests(errands, house, upgrade)
     house.private.append(house.wires.close)
     for part in (house.inbox, log_process, control, dispatch, watch, accession, upgrade):
-        house.private.append(part.disown)
-    return Parts(
+        house.private.append(part.close_in_child)
+    return Components(
         house=house,
         log_process=log_process,
         premises=premises,
@@ -144,13 +148,15 @@ def assemble(house: House, heritage: Heritage, watched: Watched | None) -> Parts
         orders=orders,
         errands=errands,
         requests=requests,
-        herald=herald_for(house, upgrade, predecessor),
+        herald=systemd_notifier(house, upgrade, predecessor),
     )
 
 
-def herald_for(house: House, upgrade: Upgrade, predecessor: Predecessor | None) -> Herald:
+def systemd_notifier(
+    house: ArbiterContext, upgrade: Upgrade, predecessor: OldArbiter | None
+) -> SystemdNotifier:
     """Who speaks to the service manager that the environment names."""
-    return Herald(
+    return SystemdNotifier(
         systemd_env.notify_socket(os.environ),
         systemd_env.watchdog_interval(os.environ, os.getpid()),
         house=house,

@@ -8,13 +8,13 @@ import logging
 import time
 from typing import Any
 
-from pyfork.arbiter.context import House
+from pyfork.arbiter.context import ArbiterContext
 from pyfork.arbiter.reporting import log_lines
-from pyfork.arbiter.reporting.reporter import Console
+from pyfork.arbiter.reporting.reporter import Reporter
 from pyfork.arbiter.reporting.status import describe, describe_sockets
-from pyfork.arbiter.signals import Errand, Meaning, in_terminal
+from pyfork.arbiter.signals import Errand, SignalSpec, in_terminal
 from pyfork.arbiter.upgrade.old_side import Upgrade
-from pyfork.arbiter.workers.messages import Liaison
+from pyfork.arbiter.workers.messages import WorkerMessages
 from pyfork.errors import PyforkError
 from pyfork.ipc import messages
 from pyfork.ipc.channel import Channel
@@ -29,16 +29,16 @@ NOT_OURS = "another arbiter has taken over: ask that one"
 
 
 @entity(kw_only=True)
-class Errands:
+class Commands:
     """Runs them."""
 
-    house: House
+    house: ArbiterContext
     upgrades: Upgrade
-    liaison: Liaison
-    console: Console
+    liaison: WorkerMessages
+    console: Reporter
     started: float = field(default_factory=time.monotonic)
 
-    def obey(self, meaning: Meaning) -> None:
+    def handle_signal(self, meaning: SignalSpec) -> None:
         """What a signal asks for. What is refused is in the log."""
         name = meaning.number.name
         match meaning.asks:
@@ -53,28 +53,28 @@ class Errands:
             case Errand.REOPEN_LOGS:
                 self.reopen_logs()
                 log.info("%s: log files are open anew", name)
-            case events.Wish.RETIRE_ALL if in_terminal():
+            case events.OperatorCommand.RETIRE_ALL if in_terminal():
                 log.debug("%s: the window has changed", name)
-            case events.Wish.RETIRE_ALL if self.upgrades.beside:
+            case events.OperatorCommand.RETIRE_ALL if self.upgrades.beside:
                 log.info("%s: the workers leave when the new arbiter is ready", name)
-            case events.Wish.STOP if self.upgrades.postpones_stop():
+            case events.OperatorCommand.STOP if self.upgrades.postpones_stop():
                 log.info(
                     "%s: the upgrade finishes first, and this arbiter leaves then; "
                     "another %s, or pyfork stop, ends both at once",
                     name,
                     name.removeprefix("SIG"),
                 )
-            case events.Wish() as wish:
+            case events.OperatorCommand() as wish:
                 log.info("%s: %s", name, meaning.help.partition(":")[0].partition(".")[0].lower())
-                self.ask(wish)
+                self.submit(wish)
 
-    def changed(self, message: messages.Changed) -> None:
+    def files_changed(self, message: messages.FilesChanged) -> None:
         """Files have changed: as if the operator had asked for a reload."""
-        if self.house.supervisor.stopping:
+        if self.house.supervisor.stop_requested:
             return
         self.console.changed(message)
         with contextlib.suppress(PyforkError):
-            self.console.expect(self.reload(), message)
+            self.console.remember_cause(self.reload(), message)
 
     def status(self) -> dict[str, Any]:
         """What this server is at."""
@@ -85,38 +85,38 @@ class Errands:
         """What this server and its workers listen on."""
         return describe_sockets(self.house.ports, self.house.crew)
 
-    def ask(self, wish: events.Wish | events.Scale) -> None:
+    def submit(self, wish: events.OperatorCommand | events.Scale) -> None:
         """Pass a wish on."""
-        self.house.supervisor.feed(events.Asked(wish), time.monotonic())
+        self.house.supervisor.feed(events.CommandReceived(wish), time.monotonic())
 
     def reopen_logs(self) -> None:
         """Log files were rotated: open them anew, in every process."""
         setup.reopen()
-        self.liaison.tell(messages.ReopenLogs())
+        self.liaison.broadcast(messages.ReopenLogs())
 
     def reload(self) -> int:
         """Ask for a new generation, and return its number. Raises PyforkError: there is none."""
         supervisor = self.house.supervisor
-        if supervisor.stopping:
+        if supervisor.stop_requested:
             raise PyforkError(STOPPING if not self.upgrades.in_charge else NOT_OURS)
         now = time.monotonic()
         try:
-            reload = self.house.generations.begin(now)
+            reload = self.house.generations.prepare_reload(now)
         except PyforkError as error:
             text = f"reload refused, all stays as it was: {error}"
             log.error(log_lines.with_detail(text, error.detail))
             raise
         log.info("reload: generation %d boots", reload.generation)
-        supervisor.feed(events.Asked(reload), now)
+        supervisor.feed(events.CommandReceived(reload), now)
         return reload.generation
 
     def upgrade(self) -> None:
         """Replace this program. Raises PyforkError: not now."""
-        if refusal := self.upgrades.ask(time.monotonic()):
+        if refusal := self.upgrades.start(time.monotonic()):
             log.warning("upgrade refused: %s", refusal)
             raise PyforkError(refusal)
 
-    def follow(self, successor: Channel) -> None:
+    def accept_takeover(self, successor: Channel) -> None:
         """Another arbiter asks to take over; it hears why not, if that is so."""
-        if refusal := self.upgrades.receive(successor, time.monotonic()):
+        if refusal := self.upgrades.start_takeover(successor, time.monotonic()):
             log.warning("takeover refused: %s", refusal)

@@ -7,17 +7,17 @@ import logging
 import signal
 import time
 
-from pyfork.arbiter.children.watcher import Watch
-from pyfork.arbiter.context import House
-from pyfork.arbiter.generations import Outcome
+from pyfork.arbiter.children.watcher import WatcherProcess
+from pyfork.arbiter.context import ArbiterContext
+from pyfork.arbiter.generations import ReloadResult
 from pyfork.arbiter.listeners.dispatch import Dispatch
 from pyfork.arbiter.reporting import log_lines
-from pyfork.arbiter.reporting.reporter import Console
-from pyfork.arbiter.resources import Premises
-from pyfork.arbiter.upgrade.new_side import Accession
+from pyfork.arbiter.reporting.reporter import Reporter
+from pyfork.arbiter.resources import Resources
+from pyfork.arbiter.upgrade.new_side import Takeover
 from pyfork.arbiter.upgrade.old_side import Upgrade
-from pyfork.arbiter.workers.messages import Liaison
-from pyfork.arbiter.workers.process import Member
+from pyfork.arbiter.workers.messages import WorkerMessages
+from pyfork.arbiter.workers.process import WorkerProcess
 from pyfork.config.directory import within
 from pyfork.errors import ExitStatus, HookError, PyforkError
 from pyfork.ipc import messages, titles
@@ -29,37 +29,37 @@ log = logging.getLogger("pyfork.error")
 
 
 @entity(kw_only=True)
-class Orders:
+class ActionExecutor:
     """Carries them out."""
 
-    house: House
-    accession: Accession
+    house: ArbiterContext
+    accession: Takeover
     upgrade: Upgrade
     dispatch: Dispatch
-    premises: Premises
-    watch: Watch
-    liaison: Liaison
-    console: Console
+    premises: Resources
+    watch: WatcherProcess
+    liaison: WorkerMessages
+    console: Reporter
     status: ExitStatus | None = None  # of this process, once that is known
 
-    def act(self) -> None:
+    def run_pending(self) -> None:
         """Until there is nothing to do: to fail at an order is a fact again."""
         while orders := self.house.supervisor.actions(time.monotonic()):
             for order in orders:
-                self._perform(order)
+                self._execute(order)
 
-    def _perform(self, order: actions.Action) -> None:
+    def _execute(self, order: actions.Action) -> None:
         match order:
             case actions.Spawn():
                 self._spawn(order)
-            case actions.Adopt(generation=generation):
+            case actions.Activate(generation=generation):
                 self._adopt(generation)
-            case actions.Abandon():
+            case actions.Discard():
                 self._abandon(order)
-            case actions.Finish():
+            case actions.Exit():
                 self._finish(order)
             case _:
-                self._dismiss(order)
+                self._stop_worker(order)
 
     # One worker.
 
@@ -73,8 +73,8 @@ class Orders:
                 house.ports,
                 time.monotonic(),
                 own_log=order.generation != house.supervisor.serving.number,
-                held=self._others_serve_before(order.generation),
-                tls=house.generations.certificates.of(order.generation),
+                held=self._hold_accept(order.generation),
+                tls=house.generations.certificates.for_generation(order.generation),
             )
         except (OSError, HookError) as error:
             text = f"cannot fork worker {order.slot}: {error}"
@@ -84,13 +84,13 @@ class Orders:
         else:
             self.liaison.connect(member)
 
-    def _others_serve_before(self, generation: int) -> bool:
+    def _hold_accept(self, generation: int) -> bool:
         """Whether a new worker is not needed before all of its generation are ready."""
         if generation == self.house.supervisor.serving.number:
-            return not self.accession.complete
+            return not self.accession.active
         return True
 
-    def _dismiss(self, order: actions.Retire | actions.Abort | actions.Kill) -> None:
+    def _stop_worker(self, order: actions.Retire | actions.Abort | actions.Kill) -> None:
         """Tell a worker to leave, or make it. Nothing happens if it is gone."""
         member = self.house.crew.get(order.worker)
         if member is None:
@@ -99,19 +99,19 @@ class Orders:
             case actions.Retire(grace=grace):
                 self._retire(member, grace)
             case actions.Abort(reason=reason):
-                log.error(log_lines.distress(member, reason, time.monotonic()))
+                log.error(log_lines.hang_line(member, reason, time.monotonic()))
                 member.signal(signal.SIGABRT, doom=reason)
             case actions.Kill(reason=reason):
                 member.signal(signal.SIGKILL, doom=reason)
 
-    def _retire(self, member: Member, grace: float) -> None:
+    def _retire(self, member: WorkerProcess, grace: float) -> None:
         """Tell it to leave; by TERM too if it may not hear."""
-        others = not self.house.supervisor.leaving or self.upgrade.in_charge is not None
+        others = not self.house.supervisor.stop_started or self.upgrade.in_charge is not None
         if not others:  # each worker empties the queue, and closes the last copy
             self.dispatch.finish()
             self.house.ports.close()
         member.retiring = True
-        self.house.wires.send(member.channel, messages.Retire(grace, handoff=others))
+        self.house.wires.send(member.channel, messages.StartDrain(grace, handoff=others))
         if not self.house.wires.is_connected(member.channel):
             member.signal(signal.SIGTERM)
 
@@ -119,43 +119,43 @@ class Orders:
 
     def _adopt(self, generation: int) -> None:
         """A whole generation is ready."""
-        if not self.accession.complete:
-            self.accession.succeed()
+        if not self.accession.active:
+            self.accession.report_ready()
             return
         house = self.house
-        config = house.generations.adopt(generation, time.monotonic())
-        self.liaison.admit(generation)
+        config = house.generations.activate(generation, time.monotonic())
+        self.liaison.start_accepting(generation)
         self.console.adopted(generation)
         if generation == house.generations.first:
             return
         directory = house.generations.directory(generation)
-        self.watch.heed(config, directory)
+        self.watch.apply_config(config, directory)
         try:
             with within(directory.base):
                 setup.configure(config)
         except (OSError, PyforkError) as error:
             log.error("the log stays as it was: %s", error)
         house.hooks.config = config
-        titles.show(titles.arbiter_title(config.name, config.app))
+        titles.set_title(titles.arbiter_title(config.name, config.app))
         log.info("reload: generation %d serves", generation)
 
-    def _abandon(self, order: actions.Abandon) -> None:
-        self.house.generations.abandon(order, time.monotonic())
+    def _abandon(self, order: actions.Discard) -> None:
+        self.house.generations.discard(order, time.monotonic())
         self.console.abandoned(order, self.house.supervisor.serving.number)
 
     # The whole server.
 
-    def take_charge(self) -> None:
+    def activate(self) -> None:
         """The arbiter before this one yields, or is gone."""
         serving = self.house.supervisor.serving.number
-        self.upgrade.last = Outcome(serving, time.monotonic())
-        self.premises.take_charge()
+        self.upgrade.last = ReloadResult(serving, time.monotonic())
+        self.premises.activate()
         self._adopt(serving)
 
-    def _finish(self, order: actions.Finish) -> None:
+    def _finish(self, order: actions.Exit) -> None:
         failure = self.house.supervisor.serving.failure
         self.accession.fail(order.reason, failure.detail if failure else "")
-        dismissed = self.accession.dismissed
+        dismissed = self.accession.rejection
         if reason := dismissed or order.reason:
             log.critical("pyfork gives up: %s", reason)
         else:

@@ -8,18 +8,18 @@ from collections import deque
 from collections.abc import Callable
 
 from pyfork.arbiter.listeners.certificates import Certificates
-from pyfork.arbiter.listeners.table import Ports
+from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.config.config import Config
 from pyfork.config.directory import Directory, Start
 from pyfork.errors import PyforkError
-from pyfork.ipc.messages import Broken
+from pyfork.ipc.messages import ErrorPageShown
 from pyfork.record import record
-from pyfork.supervisor.actions import Abandon
+from pyfork.supervisor.actions import Discard
 from pyfork.supervisor.events import Policy, Reload
 
 # Seconds. Workers that boot at once compete for the processors, and the first answer comes when all
 # are nearly there; a small application is there within this. See docs/performance.md.
-HEAD_START = 0.01
+FIRST_WORKER_LEAD = 0.01
 
 # Seconds that an outcome is remembered at least. Who waits for one asks in every turn of the loop,
 # and as many may come in one turn as there are signals to read.
@@ -27,14 +27,14 @@ _REMEMBERED = 60.0
 
 
 @record
-class Outcome:
+class ReloadResult:
     """How a reload ended."""
 
     generation: int | None  # None: it was refused before it got a number
     at: float
     error: str = ""  # why it failed; empty: its generation serves
     detail: str = ""  # the application's traceback
-    page: bool = False  # in development: its generation serves, and says that
+    error_page: bool = False  # in development: its generation serves, and says that
 
 
 class Generations:
@@ -51,7 +51,7 @@ class Generations:
         self,
         config: Config,
         reread: Callable[[], Config],
-        ports: Ports,
+        ports: ListenerTable,
         *,
         start: Start,
         first: int = 1,
@@ -65,9 +65,9 @@ class Generations:
         self._newest = first  # the last one asked for
         self._reread = reread
         self._ports = ports
-        self._outcomes: deque[Outcome] = deque()
-        self._broken: dict[int, Broken] = {}  # generations that will be the error page
-        self.page: Broken | None = None  # what the one that serves is, if it is that
+        self._outcomes: deque[ReloadResult] = deque()
+        self._broken: dict[int, ErrorPageShown] = {}  # generations that will be the error page
+        self.error_page: ErrorPageShown | None = None  # what the one that serves is, if it is that
 
     @property
     def newest(self) -> int:
@@ -75,11 +75,11 @@ class Generations:
         return self._newest
 
     @property
-    def last(self) -> Outcome | None:
+    def last(self) -> ReloadResult | None:
         """How the last reload ended."""
         return self._outcomes[-1] if self._outcomes else None
 
-    def outcome(self, generation: int) -> Outcome | None:
+    def outcome(self, generation: int) -> ReloadResult | None:
         """How the reload ended that was to bring this generation; None: it is under way."""
         return next((each for each in self._outcomes if each.generation == generation), None)
 
@@ -93,9 +93,9 @@ class Generations:
 
     def scheme(self, generation: int) -> str:
         """What its listeners speak, as in a URL."""
-        return "https" if self.certificates.of(generation) else "http"
+        return "https" if self.certificates.for_generation(generation) else "http"
 
-    def begin(self, now: float) -> Reload:
+    def prepare_reload(self, now: float) -> Reload:
         """Read the configuration and bind what is new.
 
         Raises:
@@ -108,44 +108,46 @@ class Generations:
             self._ports.open(generation, config)
         except PyforkError as error:
             self.certificates.release(generation)
-            self._note(Outcome(None, now, str(error), error.detail))
+            self._note(ReloadResult(None, now, str(error), error.detail))
             raise
         self._newest = generation
         self._configs[generation] = config
         self._directories[generation] = self.start.enter(config.chdir)
         return Reload(generation, policy(config))
 
-    def note_broken(self, generation: int, why: Broken) -> None:
+    def record_boot_error(self, generation: int, why: ErrorPageShown) -> None:
         """A generation will serve, but nothing except the reason why it does not load."""
         self._broken.setdefault(generation, why)
 
-    def adopt(self, generation: int, now: float) -> Config:
+    def activate(self, generation: int, now: float) -> Config:
         """A generation serves: what only lower ones used goes. Returns its configuration."""
         self._configs = {each: kept for each, kept in self._configs.items() if each >= generation}
         self._directories = {n: kept for n, kept in self._directories.items() if n >= generation}
         self.certificates.release_below(generation)
         self._ports.release_below(generation)
-        why = self._broken.get(generation, Broken("", ""))
+        why = self._broken.get(generation, ErrorPageShown("", ""))
         self._broken = {each: kept for each, kept in self._broken.items() if each > generation}
-        self.page = why if why.reason else None
+        self.error_page = why if why.reason else None
         if generation > self.first:
-            outcome = Outcome(generation, now, why.reason, why.detail, page=bool(why.reason))
+            outcome = ReloadResult(
+                generation, now, why.reason, why.detail, error_page=bool(why.reason)
+            )
             self._note(outcome)
         return self._configs[generation]
 
-    def _note(self, outcome: Outcome) -> None:
+    def _note(self, outcome: ReloadResult) -> None:
         while self._outcomes and self._outcomes[0].at < outcome.at - _REMEMBERED:
             self._outcomes.popleft()
         self._outcomes.append(outcome)
 
-    def abandon(self, order: Abandon, now: float) -> None:
+    def discard(self, order: Discard, now: float) -> None:
         """A generation will not be: what only it used goes."""
         self._configs.pop(order.generation, None)
         self._directories.pop(order.generation, None)
         self._broken.pop(order.generation, None)
         self.certificates.release(order.generation)
         self._ports.release(order.generation)
-        self._note(Outcome(order.generation, now, order.reason, order.detail))
+        self._note(ReloadResult(order.generation, now, order.reason, order.detail))
 
 
 def policy(config: Config) -> Policy:
@@ -156,7 +158,7 @@ def policy(config: Config) -> Policy:
         boot_timeout=config.boot_timeout,
         graceful_timeout=config.graceful_timeout,
         drain_delay=config.drain_delay,
-        head_start=HEAD_START,
+        head_start=FIRST_WORKER_LEAD,
         reload_parallel=config.reload_parallel,
         margin=0.5 if config.reload else 2.0,
         persistent=config.reload,

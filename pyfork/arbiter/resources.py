@@ -11,11 +11,11 @@ import resource
 import socket
 from collections.abc import Mapping
 
-from pyfork.address import Inherited, parse
-from pyfork.arbiter.children.watcher import Watch
-from pyfork.arbiter.context import House
-from pyfork.arbiter.control.server import Server
-from pyfork.arbiter.upgrade.saved_state import Estate, Heritage, Predecessor
+from pyfork.address import InheritedFd, parse
+from pyfork.arbiter.children.watcher import WatcherProcess
+from pyfork.arbiter.context import ArbiterContext
+from pyfork.arbiter.control.server import ControlServer
+from pyfork.arbiter.upgrade.saved_state import ExecState, OldArbiter, Previous
 from pyfork.config.config import Config
 from pyfork.errors import BindError, PyforkError
 from pyfork.net.bind import bind, bound_address
@@ -25,10 +25,12 @@ from pyfork.system.pidfile import PidFile
 log = logging.getLogger("pyfork.error")
 
 
-class Premises:
+class Resources:
     """Opened once, closed once."""
 
-    def __init__(self, house: House, watch: Watch, control: Server) -> None:
+    def __init__(
+        self, house: ArbiterContext, watch: WatcherProcess, control: ControlServer
+    ) -> None:
         self._house = house
         self._watch = watch
         self._control = control
@@ -36,47 +38,49 @@ class Premises:
         self._generations = house.generations
         self._pidfile: PidFile | None = None
 
-    def open(self, config: Config, heritage: Heritage) -> None:
+    def open(self, config: Config, heritage: Previous) -> None:
         """Have everything. Raises PyforkError, with nothing left behind, where that cannot be."""
         _allow_many_files()
         first = self._generations.first
         self._generations.certificates.open(first, config)
         match heritage:
-            case Estate():
+            case ExecState():
                 self._inherit(heritage)
                 self.write_pid(config)
-            case Predecessor():  # its file stays its own until this arbiter is in charge
+            case OldArbiter():  # its file stays its own until this arbiter is in charge
                 self._ports.inherit(heritage.listeners, first - 1)
                 self._ports.open(first, config)
             case None:
                 self._ports.open(first, config)
                 passed = systemd_env.passed_sockets(os.environ, os.getpid())
-                _account_for(passed, self._ports.all(), self._generations.scheme(first))
+                _log_systemd_sockets(
+                    passed, self._ports.all_sockets(), self._generations.scheme(first)
+                )
                 if config.pid:
                     self._pidfile = PidFile.claim(config.pid)
 
-    def rehearse(self, config: Config, estate: Estate) -> None:
+    def open_for_dry_run(self, config: Config, estate: ExecState) -> None:
         """Have as much as can be had with nobody noticing it. Raises PyforkError."""
         self._generations.certificates.open(self._generations.first, config)
         self._inherit(estate)
 
-    def _inherit(self, estate: Estate) -> None:
+    def _inherit(self, estate: ExecState) -> None:
         first = self._generations.first
         self._ports.inherit(estate.sockets(), first)
-        self._ports.claim()
+        self._ports.own_files()
         self._ports.resume(first, estate.listeners)
 
-    def take_charge(self) -> None:
+    def activate(self) -> None:
         """What there is only one of is this arbiter's, whoever's it was."""
         config = self._serving()
         serving = self._house.supervisor.serving.number
-        self._ports.claim()
+        self._ports.own_files()
         self.write_pid(config)
-        self._watch.heed(config, self._generations.directory(serving))
+        self._watch.apply_config(config, self._generations.directory(serving))
         if not self._control.is_open:
             self._control.open(config.control)
 
-    def give_way(self) -> None:
+    def release_control_socket(self) -> None:
         """Another arbiter wants the same control socket, if it has a place of its own."""
         if self._serving().control != "auto":
             self._control.unlisten()
@@ -109,7 +113,7 @@ def _allow_many_files() -> None:
             log.debug("the limit of open files stays at %d: %s", soft, error)
 
 
-def _account_for(
+def _log_systemd_sockets(
     passed: Mapping[str, str], listeners: Mapping[str, socket.socket], scheme: str
 ) -> None:
     """Log which of the ``passed`` sockets serve; close the others, or their clients would wait."""
@@ -120,7 +124,7 @@ def _account_for(
             continue
         log.warning("systemd passed %s (%s), which no --bind names: it is closed", text, name)
         address = parse(text)
-        assert isinstance(address, Inherited)
+        assert isinstance(address, InheritedFd)
         try:
             bind(address, backlog=0).close()
         except BindError as error:

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from types import FrameType
 
 from pyfork.record import record
-from pyfork.supervisor.events import Wish
+from pyfork.supervisor.events import OperatorCommand
 
 
 class Errand(Enum):
@@ -25,58 +25,60 @@ class Errand(Enum):
 
 
 @record
-class Meaning:
+class SignalSpec:
     """One line of the table."""
 
     number: signal.Signals
-    asks: Wish | Errand
+    asks: OperatorCommand | Errand
     help: str
 
 
-MEANINGS = (
-    Meaning(
+SIGNALS = (
+    SignalSpec(
         signal.SIGTERM,
-        Wish.STOP,
+        OperatorCommand.STOP,
         "Graceful stop: after `--drain-delay`, workers finish their requests within "
         "`--graceful-timeout`. A second one ends the delay; one without a delay to end stops "
         "quickly. While an upgrade starts a new arbiter beside this one, the first `TERM` lets it "
         "finish.",
     ),
-    Meaning(
+    SignalSpec(
         signal.SIGINT,
-        Wish.QUIT,
+        OperatorCommand.QUICK_STOP,
         "Quick stop: running requests are cut, whoever is still there after 2 seconds is killed. "
         "A second one kills at once.",
     ),
-    Meaning(signal.SIGQUIT, Wish.QUIT, "Quick stop, as `INT`."),
-    Meaning(
+    SignalSpec(signal.SIGQUIT, OperatorCommand.QUICK_STOP, "Quick stop, as `INT`."),
+    SignalSpec(
         signal.SIGHUP,
         Errand.RELOAD,
         "Reload configuration and application: new workers boot beside the old ones, which leave "
         "when all the new ones are ready. If one fails, the old ones serve on.",
     ),
-    Meaning(signal.SIGTTIN, Wish.SCALE_UP, "One more worker, until the next reload."),
-    Meaning(
-        signal.SIGTTOU, Wish.SCALE_DOWN, "One worker less, but never none, until the next reload."
+    SignalSpec(signal.SIGTTIN, OperatorCommand.SCALE_UP, "One more worker, until the next reload."),
+    SignalSpec(
+        signal.SIGTTOU,
+        OperatorCommand.SCALE_DOWN,
+        "One worker less, but never none, until the next reload.",
     ),
-    Meaning(signal.SIGUSR1, Errand.REOPEN_LOGS, "Reopen the log files, in every process."),
-    Meaning(
+    SignalSpec(signal.SIGUSR1, Errand.REOPEN_LOGS, "Reopen the log files, in every process."),
+    SignalSpec(
         signal.SIGWINCH,
-        Wish.RETIRE_ALL,
+        OperatorCommand.RETIRE_ALL,
         "Retire all workers and keep the port, until the next `HUP`. Ignored on a terminal, which "
         "sends it when its window changes.",
     ),
-    Meaning(
+    SignalSpec(
         signal.SIGUSR2,
         Errand.UPGRADE,
         "Upgrade pyfork itself, and the interpreter, in place of a new deploy: the new program is "
         "checked, started on the same listeners, and only when it is ready this one drains.",
     ),
-    Meaning(signal.SIGCHLD, Errand.REAP, "Internal: a worker ended."),
+    SignalSpec(signal.SIGCHLD, Errand.REAP, "Internal: a worker ended."),
 )
 
 
-class Inbox:
+class SignalPipe:
     """Where signals wait for the loop, from the moment this is made until `close`.
 
     The wakeup fd comes first, then the handlers: whatever was installed before answers a signal
@@ -89,9 +91,9 @@ class Inbox:
         self._ours.setblocking(False)
         self._wakeup.setblocking(False)
         signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
-        for meaning in MEANINGS:
+        for meaning in SIGNALS:
             signal.signal(meaning.number, _do_nothing)
-        numbers = {meaning.number for meaning in MEANINGS}
+        numbers = {meaning.number for meaning in SIGNALS}
         signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # whatever the starter had blocked
 
     def fileno(self) -> int:
@@ -99,31 +101,31 @@ class Inbox:
         return self._ours.fileno()
 
     @property
-    def waiting(self) -> bool:
+    def pending(self) -> bool:
         """Whether there is a signal to read."""
         try:
             return bool(self._ours.recv(1, socket.MSG_PEEK))
         except BlockingIOError:
             return False
 
-    def read(self) -> list[Meaning]:
+    def read(self) -> list[SignalSpec]:
         """The signals that came, in order; other handlers' signals are left out."""
         try:
             numbers = self._ours.recv(4096)
         except BlockingIOError:
             return []
-        by_number = {int(meaning.number): meaning for meaning in MEANINGS}
+        by_number = {int(meaning.number): meaning for meaning in SIGNALS}
         return [by_number[number] for number in numbers if number in by_number]
 
     def close(self) -> None:
         """Stop listening, for good: the interpreter, on its way out, would take our handlers
         away, and the next signal would end the process with another status."""
-        for meaning in MEANINGS:
+        for meaning in SIGNALS:
             signal.signal(meaning.number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
-        self.disown()
+        self.close_in_child()
 
-    def disown(self) -> None:
+    def close_in_child(self) -> None:
         """Close a forked copy; `process` has taken the handlers and the wakeup fd back."""
         self._ours.close()
         self._wakeup.close()
@@ -149,7 +151,7 @@ def in_terminal() -> bool:
 
 def page() -> str:
     """docs/signals.md."""
-    rows = [f"| `{meaning.number.name[3:]}` | {meaning.help} |" for meaning in MEANINGS]
+    rows = [f"| `{meaning.number.name[3:]}` | {meaning.help} |" for meaning in SIGNALS]
     return "\n".join(
         [
             "# Signals",

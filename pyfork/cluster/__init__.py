@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyfork.cluster.events import Handler
-    from pyfork.cluster.primary.primary import Program
+    from pyfork.cluster.primary.primary import Primary
     from pyfork.cluster.primary.worker import Worker
-    from pyfork.cluster.script.current import Oneself
+    from pyfork.cluster.script.current import CurrentWorker
 
 ROUND_ROBIN = "round-robin"
 """The primary accepts, and the workers take turns."""
@@ -41,14 +41,14 @@ schedule = ROUND_ROBIN
 # What differs from process to process; `become` is called in a worker before its script begins.
 is_primary = True
 is_worker = False
-worker: "Oneself | None" = None
+worker: "CurrentWorker | None" = None
 workers: "dict[int, Worker]" = {}
 
 is_exclusive: ContextVar[bool] = ContextVar("pyfork.cluster.is_exclusive", default=False)
 """Whether sockets that are bound now are this process's own."""
 
 
-def become(oneself: "Oneself") -> None:
+def become(oneself: "CurrentWorker") -> None:
     """This process is a worker."""
     global is_primary, is_worker, worker
     is_primary, is_worker, worker = False, True, oneself
@@ -135,13 +135,13 @@ def off(event: str, handler: "Handler") -> None:
 
 
 @cache
-def _primary() -> "Program":
-    from pyfork.cluster.primary.primary import Program
+def _primary() -> "Primary":
+    from pyfork.cluster.primary.primary import Primary
 
-    return Program(workers)
+    return Primary(workers)
 
 
-def _program() -> "Program":
+def _program() -> "Primary":
     if is_worker:
         raise RuntimeError("this process is a worker, which has none of its own: cluster.worker")
     return _primary()

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyfork
 from pyfork.cluster.door import Door, FarLink
-from pyfork.cluster.sockets.patches import Hooks
+from pyfork.cluster.sockets.patches import SocketPatches
 
 if TYPE_CHECKING:
     from psutil import Process
@@ -41,7 +41,7 @@ _JOIN = (
 _PROGRAMS = ("multiprocessing.spawn", "multiprocessing.forkserver")  # not the resource tracker
 
 _ending = allocate_lock()
-_hooks: Hooks | None = None  # of this process, for sockets that come out of a pickle
+_hooks: SocketPatches | None = None  # of this process, for sockets that come out of a pickle
 
 
 class Family:
@@ -53,7 +53,9 @@ class Family:
         life: the end of the pipe on which they wait; its other end is the worker's.
     """
 
-    def __init__(self, hooks: Hooks, far: FarLink, life: int, door: Door | None = None) -> None:
+    def __init__(
+        self, hooks: SocketPatches, far: FarLink, life: int, door: Door | None = None
+    ) -> None:
         self._hooks = hooks
         self._far = far
         self._life = life
@@ -62,7 +64,7 @@ class Family:
         self._writing = -1
 
     @classmethod
-    def of_worker(cls, hooks: Hooks, door: Door) -> "Family":
+    def of_worker(cls, hooks: SocketPatches, door: Door) -> "Family":
         """Of this process, which is the worker."""
         life, writing = os.pipe()
         family = cls(hooks, FarLink(door.outer), life, door)
@@ -137,7 +139,7 @@ def join(door: int, life: int, exclusive: tuple[str, ...]) -> None:
     for fd in (door, life):
         os.set_inheritable(fd, False)
     far = FarLink(socket(fileno=door))
-    hooks = Hooks(link=far, exclusive=frozenset(exclusive), serving=lambda: None)
+    hooks = SocketPatches(link=far, exclusive=frozenset(exclusive), serving=lambda: None)
     hooks.lend(far)
     hooks.install()
     family = Family(hooks, far, life)
@@ -149,12 +151,12 @@ def join(door: int, life: int, exclusive: tuple[str, ...]) -> None:
 # Sockets that are sent to a child.
 
 
-def change_reduction(module: ModuleType, hooks: Hooks) -> None:
+def change_reduction(module: ModuleType, hooks: SocketPatches) -> None:
     """``multiprocessing.reduction``: a shared socket arrives as one."""
     reduce_socket: Callable[[Any], tuple[Any, tuple[Any, ...]]] = module.__dict__["_reduce_socket"]
 
     def reduce(sock: Any) -> tuple[Any, tuple[Any, ...]]:
-        copy = hooks.copy(sock.fileno())
+        copy = hooks.handle_at(sock.fileno())
         if copy is None:
             return reduce_socket(sock)
         return rebuild, (copy.key, *reduce_socket(hooks.hand_out(sock.fileno()) or sock))

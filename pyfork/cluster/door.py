@@ -16,15 +16,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from socket import AF_UNIX, SOCK_DGRAM, recv_fds, send_fds, socket, socketpair
 
-from pyfork.cluster.script.arbiter_client import ArbiterGone, Link
+from pyfork.cluster.script.arbiter_client import ArbiterClient, ArbiterGone
 from pyfork.ipc.messages import (
-    Closed,
-    Held,
-    Listening,
+    FileAnswer,
+    FileQuery,
     Message,
-    QueryFile,
     QueryServer,
-    Shared,
+    ScriptClosed,
+    ScriptListening,
+    ServerHandle,
     decode,
     encode,
 )
@@ -44,14 +44,14 @@ class FarLink:
         """To be inherited."""
         return self._door.fileno()
 
-    def say(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         """Tell the arbiter."""
         self._send(message, ())
 
-    def ask(
+    def call(
         self, question: Callable[[int], Message], fds: Sequence[int] = ()
     ) -> tuple[Message, tuple[int, ...]]:
-        """As `Link.ask`. Raises ArbiterGone, also if the worker is."""
+        """As `ArbiterClient.ask`. Raises ArbiterGone, also if the worker is."""
         ours, theirs = socketpair()
         with ours:
             with theirs:
@@ -79,7 +79,7 @@ class Door:
     """
 
     def __init__(
-        self, link: Link, *, keeps: Callable[[str], bool], listens: Callable[[], None]
+        self, link: ArbiterClient, *, keeps: Callable[[str], bool], listens: Callable[[], None]
     ) -> None:
         self._link = link
         self._keeps = keeps
@@ -119,15 +119,15 @@ class Door:
                 self._link.pass_on(
                     lambda number: QueryServer(number, key, address, umask), fds[1:], _reply(fds[0])
                 )
-            case QueryFile(_, path) if fds:
-                self._link.pass_on(lambda number: QueryFile(number, path), (), _reply(fds[0]))
-            case Listening(key):
-                self._link.say(Listening(key))
+            case FileQuery(_, path) if fds:
+                self._link.pass_on(lambda number: FileQuery(number, path), (), _reply(fds[0]))
+            case ScriptListening(key):
+                self._link.send(ScriptListening(key))
                 self._listens()
-            case Closed(key):
+            case ScriptClosed(key):
                 self._used[key] -= 1
                 if not (self.uses(key) or self._keeps(key)):
-                    self._link.say(message)
+                    self._link.send(message)
 
 
 def _reply(fd: int) -> Callable[[Message | None, Sequence[int]], None]:
@@ -136,7 +136,7 @@ def _reply(fd: int) -> Callable[[Message | None, Sequence[int]], None]:
 
     def reply(answer: Message | None, fds: Sequence[int]) -> None:
         with end, suppress(OSError):
-            if isinstance(answer, Shared | Held):
+            if isinstance(answer, ServerHandle | FileAnswer):
                 send_fds(end, [encode(answer)], list(fds))
 
     return reply

@@ -13,7 +13,7 @@ from pyfork.config.config import SETTINGS, Config
 from pyfork.config.settings.declare import Setting
 from pyfork.config.sources.files_and_environment import (
     ARGUMENTS,
-    Given,
+    RawValue,
     Source,
     arguments_of,
     from_environment,
@@ -52,7 +52,7 @@ def load(arguments: Arguments, environ: Mapping[str, str], directory: str) -> Lo
     Raises:
         ConfigError: a setting is unknown, or a value is not what it must be.
     """
-    lower = _lower(*arguments_of(environ))
+    lower = _from_variable(*arguments_of(environ))
     file = from_file(arguments.file or lower.file, directory)
     return merge(
         file.given,
@@ -64,7 +64,7 @@ def load(arguments: Arguments, environ: Mapping[str, str], directory: str) -> Lo
     )
 
 
-def _lower(variable: str, words: Sequence[str]) -> Arguments:
+def _from_variable(variable: str, words: Sequence[str]) -> Arguments:
     """The arguments that a variable holds; it can set, but not ask for anything."""
     if not words:
         return Arguments(given={}, file=None, action="serve")
@@ -86,7 +86,7 @@ def merge(*sources: Source, notes: tuple[str, ...] = (), directory: str = "") ->
     Raises:
         ConfigError: a value is not what it must be.
     """
-    given: dict[str, Given] = {}
+    given: dict[str, RawValue] = {}
     for source in sources:
         given |= source
     if "worker_class" in given and given["worker_class"].raw not in WORKER_CLASSES:
@@ -105,13 +105,13 @@ def merge(*sources: Source, notes: tuple[str, ...] = (), directory: str = "") ->
         values["unix_mode"] = SETTINGS["unix_mode"].default & ~values["umask"]
         origins["unix_mode"] = origins["umask"]
     if values.get("reload"):
-        _develop(values, origins)
+        _reload_defaults(values, origins)
     if origins["keyfile_password"].startswith("--"):
         notes = (*notes, f"{origins['keyfile_password']}: {_READABLE}")
     return Loaded(Config(**values), origins, notes)
 
 
-def _develop(values: dict[str, Any], origins: dict[str, str]) -> None:
+def _reload_defaults(values: dict[str, Any], origins: dict[str, str]) -> None:
     """What --reload alters where nobody says otherwise: the new code is there at once."""
     workers = values.get("workers", SETTINGS["workers"].default)
     for name, value in {"graceful_timeout": DEVELOPMENT_GRACE, "reload_parallel": workers}.items():
@@ -129,7 +129,7 @@ def table(loaded: Loaded) -> str:
     )
 
 
-def _read(each: Setting, given: Given) -> Any:
+def _read(each: Setting, given: RawValue) -> Any:
     try:
         return each.kind.read(given.raw)
     except ConfigError as error:

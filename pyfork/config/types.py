@@ -1,9 +1,9 @@
 """What a setting's value may look like: how it is read, how it is shown, what to say if wrong.
 
-A `Kind` reads what a command line or environment gives (text) as well as what TOML gives (text,
-numbers, booleans, arrays, tables), and shows a value as the text that reads back to it. Reading
-raises ValueError; its caller knows the setting and the source, and words the error. (Addresses
-raise ConfigError, which says more than ``expects`` could.)
+A `ValueType` reads what a command line or environment gives (text) as well as what TOML gives
+(text, numbers, booleans, arrays, tables), and shows a value as the text that reads back to it.
+Reading raises ValueError; its caller knows the setting and the source, and words the error.
+(Addresses raise ConfigError, which says more than ``expects`` could.)
 """
 
 import math
@@ -31,7 +31,7 @@ _BOOLEANS = {
 
 
 @record
-class Kind(Generic[T]):
+class ValueType(Generic[T]):
     """One way to write a value.
 
     ``expects`` completes the sentence "it must be ..."; ``metavar`` stands for it in a usage line.
@@ -43,7 +43,7 @@ class Kind(Generic[T]):
     show: Callable[[T], str] = str
 
 
-def whole(minimum: int) -> Kind[int]:
+def whole(minimum: int) -> ValueType[int]:
     """Whole numbers from ``minimum`` on."""
 
     def read(raw: object) -> int:
@@ -52,10 +52,10 @@ def whole(minimum: int) -> Kind[int]:
             raise ValueError(raw)
         return number
 
-    return Kind("N", f"a whole number of at least {minimum}", read)
+    return ValueType("N", f"a whole number of at least {minimum}", read)
 
 
-def choice(*names: str, also: Mapping[str, str] | None = None) -> Kind[str]:
+def choice(*names: str, also: Mapping[str, str] | None = None) -> ValueType[str]:
     """One of ``names``; ``also`` has what other servers call some of them."""
 
     def read(raw: object) -> str:
@@ -65,10 +65,10 @@ def choice(*names: str, also: Mapping[str, str] | None = None) -> Kind[str]:
             raise ValueError(raw)
         return name
 
-    return Kind("|".join(names), _one_of(names), read)
+    return ValueType("|".join(names), _one_of(names), read)
 
 
-def optional(kind: Kind[T]) -> Kind[T | None]:
+def optional(kind: ValueType[T]) -> ValueType[T | None]:
     """``kind``, or nothing: empty text takes back what a lower source has set."""
 
     def read(raw: object) -> T | None:
@@ -77,10 +77,10 @@ def optional(kind: Kind[T]) -> Kind[T | None]:
     def show(value: T | None) -> str:
         return "" if value is None else kind.show(value)
 
-    return Kind(kind.metavar, kind.expects, read, show)
+    return ValueType(kind.metavar, kind.expects, read, show)
 
 
-def hook(parameters: str, *, fewest: int | None = None) -> Kind[Callable[..., Any]]:
+def hook(parameters: str, *, fewest: int | None = None) -> ValueType[Callable[..., Any]]:
     """A function that is called with ``parameters``, or with the ``fewest`` first of them."""
     names = parameters.split()
 
@@ -95,7 +95,7 @@ def hook(parameters: str, *, fewest: int | None = None) -> Kind[Callable[..., An
                 return raw if count == len(names) else _shortened(raw, count)
         raise ValueError(raw)
 
-    return Kind("", f"a function of ({', '.join(names)})", read, _show_function)
+    return ValueType("", f"a function of ({', '.join(names)})", read, _show_function)
 
 
 def _shortened(function: Callable[..., Any], count: int) -> Callable[..., Any]:
@@ -270,27 +270,27 @@ def _mapping(raw: object) -> dict[str, Any]:
     return raw
 
 
-TEXT = Kind("TEXT", "text", _text)
-APP = Kind("APP", "the name of an application, such as module:name", _text)
-PATH = Kind("PATH", "a path", _text)
-SECONDS = Kind("SECONDS", "a number of seconds, 0 or more", _seconds, "{:g}".format)
-SIZE = Kind("SIZE", "a number of bytes such as 4096, 64K, 512M or 1G", _size, _show_size)
-MODE = Kind("OCTAL", "octal digits as text, such as 022", _mode, "{:03o}".format)
-WORKERS = Kind("N|auto", "a whole number of at least 1, or auto", _workers)
-WORKER_CLASS = Kind(
+TEXT = ValueType("TEXT", "text", _text)
+APP = ValueType("APP", "the name of an application, such as module:name", _text)
+PATH = ValueType("PATH", "a path", _text)
+SECONDS = ValueType("SECONDS", "a number of seconds, 0 or more", _seconds, "{:g}".format)
+SIZE = ValueType("SIZE", "a number of bytes such as 4096, 64K, 512M or 1G", _size, _show_size)
+MODE = ValueType("OCTAL", "octal digits as text, such as 022", _mode, "{:03o}".format)
+WORKERS = ValueType("N|auto", "a whole number of at least 1, or auto", _workers)
+WORKER_CLASS = ValueType(
     "|".join(WORKER_CLASSES) + "|DOTTED.PATH",
     f"{', '.join(WORKER_CLASSES)} or the dotted path of a class",
     _worker_class,
 )
-BOOLEAN = Kind("BOOL", "true or false", _boolean, lambda value: str(value).lower())
-ROOT_PATH = Kind("PATH", "a URL path that starts with /", _root_path)
-ADDRESSES = Kind(
+BOOLEAN = ValueType("BOOL", "true or false", _boolean, lambda value: str(value).lower())
+ROOT_PATH = ValueType("PATH", "a URL path that starts with /", _root_path)
+ADDRESSES = ValueType(
     "ADDRESS", "HOST:PORT, :PORT, [::]:PORT, unix:PATH or fd://N", _addresses, ",".join
 )
-PATHS = Kind("PATH", "paths, separated by commas", _items, ",".join)
-NETWORKS = Kind(
+PATHS = ValueType("PATH", "paths, separated by commas", _items, ",".join)
+NETWORKS = ValueType(
     "CIDR", "IP addresses or networks such as 10.0.0.0/8, or *", _networks, _show_networks
 )
-WORDS = Kind("WORDS", "words, as in a shell", _words, shlex.join)
-MAPPING = Kind("", "a dictionary", _mapping, lambda found: "{...}" if found else "")
-VARIABLES = Kind("NAME=VALUE", "NAME=VALUE", _variables, _show_variables)
+WORDS = ValueType("WORDS", "words, as in a shell", _words, shlex.join)
+MAPPING = ValueType("", "a dictionary", _mapping, lambda found: "{...}" if found else "")
+VARIABLES = ValueType("NAME=VALUE", "NAME=VALUE", _variables, _show_variables)

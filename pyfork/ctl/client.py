@@ -24,7 +24,7 @@ EXIT_PATIENCE = 10.0  # seconds between a server's last word and the end of its 
 _LOOPBACK = ("127.0.0.1", "::1")
 
 
-class Connection:
+class ControlClient:
     """A connection to one server. It asks for the status first, to know whom it speaks to."""
 
     status: dict[str, Any]  # once it has been met
@@ -42,7 +42,7 @@ class Connection:
             self.close()
             raise
 
-    def meet(self, patience: float) -> Self:
+    def read_status(self, patience: float) -> Self:
         """Hear who is there, within ``patience`` seconds.
 
         Raises:
@@ -87,7 +87,7 @@ class Connection:
                 return
         raise PyforkError("the server has ended without an answer")
 
-    def follow(self) -> socket.socket:
+    def request_takeover(self) -> socket.socket:
         """Ask to take over; from here on the socket is a channel between two arbiters."""
         self._socket.sendall(b'{"request": "takeover"}\n')
         return self._socket.dup()
@@ -112,7 +112,7 @@ class Connection:
         self._socket.close()
 
 
-def find(target: str | None) -> Connection:
+def find(target: str | None) -> ControlClient:
     """A connection to the server that is meant: by name, process id, address or socket path.
 
     Raises:
@@ -133,7 +133,7 @@ def find(target: str | None) -> Connection:
     raise PyforkError(_refusal(target, [one.status for one in meant or running], silent))
 
 
-def incumbent(targets: Iterable[str], control: str) -> Connection | None:
+def find_running(targets: Iterable[str], control: str) -> ControlClient | None:
     """A connection to the server that one of ``targets`` means and that is to stay, if any.
 
     ``control`` is where its control socket may be besides: what ``--control`` says.
@@ -176,19 +176,19 @@ def _leads_to(wanted: Address, bound: Address) -> bool:
     return wanted == bound
 
 
-def _connect(path: str) -> Connection:
+def _connect(path: str) -> ControlClient:
     try:
-        return Connection(path).meet(PATIENCE)
+        return ControlClient(path).read_status(PATIENCE)
     except OSError as error:
         raise PyforkError(f"{path}: no server answers there: {error.strerror or error}") from None
 
 
-def _running(*more: str) -> tuple[list[Connection], list[str]]:
+def _running(*more: str) -> tuple[list[ControlClient], list[str]]:
     """Every server that answers, and the sockets of those that live and do not."""
     asked, running, silent = [], [], []
     for path in dict.fromkeys([*more, *control_socket.sockets()]):
         try:
-            asked.append(Connection(path))
+            asked.append(ControlClient(path))
         except (ConnectionRefusedError, FileNotFoundError):  # stale
             continue
         except OSError:
@@ -197,7 +197,7 @@ def _running(*more: str) -> tuple[list[Connection], list[str]]:
     deadline = time.monotonic() + PATIENCE
     for one in asked:
         try:
-            running.append(one.meet(max(0.1, deadline - time.monotonic())))
+            running.append(one.read_status(max(0.1, deadline - time.monotonic())))
         except (OSError, PyforkError):
             silent.append(one.path)
     return running, silent

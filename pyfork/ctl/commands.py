@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pyfork.config.command_line.getopt import Option, Verb, read
-from pyfork.config.command_line.help import page
+from pyfork.config.command_line.getopt import CommandSpec, Option, read
+from pyfork.config.command_line.help import help_text
 from pyfork.ctl import client, tables
 from pyfork.errors import ConfigError, ExitStatus, PyforkError
 from pyfork.log.formatter import printable
@@ -23,19 +23,19 @@ class Command:
     """One line of the table."""
 
     help: str
-    run: Callable[["Asked"], ExitStatus]
+    run: Callable[["CommandContext"], ExitStatus]
     options: dict[str, str]  # flag -> help
     words: tuple[str, ...] = ()  # before TARGET
 
 
 @record
-class Asked:
+class CommandContext:
     """One command line, understood, and the server that it means."""
 
-    server: client.Connection
+    server: client.ControlClient
     options: dict[str, Any]
     say: Say
-    complain: Say
+    print_error: Say
 
     @property
     def who(self) -> str:
@@ -54,9 +54,9 @@ class Asked:
         else:
             answer = tables.readable(answer)
             detail = answer.get("detail") or ""
-            self.complain(f"pyfork: error: {what}: {answer['error']}")
+            self.print_error(f"pyfork: error: {what}: {answer['error']}")
             if detail:
-                self.complain(detail)
+                self.print_error(detail)
         return ExitStatus.FAILED
 
 
@@ -74,28 +74,29 @@ def run(name: str, argv: Sequence[str], say: Say, complain: Say) -> int:
     try:
         server = client.find(options["target"])
         try:
-            return COMMANDS[name].run(Asked(server, options, say, complain))
+            return COMMANDS[name].run(CommandContext(server, options, say, complain))
         finally:
             server.close()
     except OSError as error:  # a lost connection, or no answer in time
         raise PyforkError(f"the server did not answer: {error.strerror or error}") from error
 
 
-def verbs() -> list[Verb]:
+def verbs() -> list[CommandSpec]:
     """The commands as the command line sees them."""
     return [
-        Verb(name, command.help, tuple(_options(command))) for name, command in COMMANDS.items()
+        CommandSpec(name, command.help, tuple(_options(command)))
+        for name, command in COMMANDS.items()
     ]
 
 
-def _status(asked: Asked) -> ExitStatus:
+def _status(asked: CommandContext) -> ExitStatus:
     status = asked.server.status
     if not asked.options["quiet"]:
         asked.tell(status, tables.status(status))
     return ExitStatus.OK if status["ready"] else ExitStatus.FAILED
 
 
-def _sockets(asked: Asked) -> ExitStatus:
+def _sockets(asked: CommandContext) -> ExitStatus:
     (answer,) = asked.server.ask("sockets")
     if not answer["ok"]:
         return asked.refuse("no answer", answer)
@@ -103,7 +104,7 @@ def _sockets(asked: Asked) -> ExitStatus:
     return ExitStatus.OK
 
 
-def _reload(asked: Asked) -> ExitStatus:
+def _reload(asked: CommandContext) -> ExitStatus:
     wait = asked.options["wait"]
     for answer in asked.server.ask("reload", wait=wait):
         if progress := answer.get("progress"):
@@ -119,7 +120,7 @@ def _reload(asked: Asked) -> ExitStatus:
     return ExitStatus.OK
 
 
-def _upgrade(asked: Asked) -> ExitStatus:
+def _upgrade(asked: CommandContext) -> ExitStatus:
     wait = asked.options["wait"]
     for answer in asked.server.ask("upgrade", wait=wait):
         if progress := answer.get("progress"):
@@ -132,7 +133,7 @@ def _upgrade(asked: Asked) -> ExitStatus:
     return ExitStatus.OK
 
 
-def _stop(asked: Asked) -> ExitStatus:
+def _stop(asked: CommandContext) -> ExitStatus:
     (answer,) = asked.server.ask("stop", quick=asked.options["quick"])
     if not answer["ok"]:
         return asked.refuse("stop failed", answer)
@@ -142,7 +143,7 @@ def _stop(asked: Asked) -> ExitStatus:
     return ExitStatus.OK
 
 
-def _scale(asked: Asked) -> ExitStatus:
+def _scale(asked: CommandContext) -> ExitStatus:
     text = asked.options["n"]
     if not re.fullmatch(r"[+-]?[0-9]{1,6}", text):
         raise ConfigError(f"{text!r} is not a number of workers, such as 4, +1 or -1")
@@ -211,7 +212,7 @@ def _options(command: Command) -> list[Option]:
 
 def _usage(name: str, command: Command) -> str:
     operands = [*(word.upper() for word in command.words), "[TARGET]"]
-    return page(f"pyfork {name}", command.help, _options(command), operands, end=_TARGET)
+    return help_text(f"pyfork {name}", command.help, _options(command), operands, end=_TARGET)
 
 
 def _parse(name: str, command: Command, argv: Sequence[str]) -> dict[str, Any]:

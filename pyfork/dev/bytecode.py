@@ -25,7 +25,7 @@ from importlib.machinery import (
 SETTLED = 2.0  # seconds; file systems may keep times in steps of two
 
 
-class _Loader(SourceFileLoader):
+class _BytecodeLoader(SourceFileLoader):
     def set_data(self, path: str, data: object, *, _mode: int = 0o666) -> None:
         """Write bytecode, or leave it."""
         with suppress(OSError):
@@ -37,7 +37,7 @@ def install(directories: Iterable[str]) -> None:
     """From now on, for modules below ``directories``, and for all that nobody has looked for."""
     finder = FileFinder.path_hook(
         (ExtensionFileLoader, EXTENSION_SUFFIXES),
-        (_Loader, SOURCE_SUFFIXES),
+        (_BytecodeLoader, SOURCE_SUFFIXES),
         (SourcelessFileLoader, BYTECODE_SUFFIXES),
     )
     sys.path_hooks.insert(0, finder)

@@ -17,7 +17,7 @@ from typing import Any
 
 from pyfork.dev import error_page
 from pyfork.dev.accept import preferred
-from pyfork.dev.error_report import Fault, Raised
+from pyfork.dev.error_report import ErrorInfo, ErrorReport
 from pyfork.dev.hosts import host_of, is_developers
 from pyfork.record import asdict
 
@@ -27,14 +27,14 @@ OFFERED = ("text/html", "application/json", "text/plain")
 Scope = MutableMapping[str, Any]
 
 
-class Broken:
+class ErrorApp:
     """An ASGI application that answers every request with status 500.
 
     Args:
         hosts: names under which it shows source code, besides localhost and addresses.
     """
 
-    def __init__(self, fault: Fault, hosts: Collection[str] = ()) -> None:
+    def __init__(self, fault: ErrorReport, hosts: Collection[str] = ()) -> None:
         self._fault = fault
         self._hosts = hosts
 
@@ -69,7 +69,7 @@ def _field(scope: Scope, wanted: bytes) -> str:
     return b",".join(value for name, value in scope["headers"] if name == wanted).decode("latin-1")
 
 
-def _body(fault: Fault, kind: str, method: str, nonce: str) -> str:
+def _body(fault: ErrorReport, kind: str, method: str, nonce: str) -> str:
     if kind == "text/html":
         return error_page.render(fault, method=method, nonce=nonce, header=HEADER)
     if kind == "application/json":
@@ -77,18 +77,18 @@ def _body(fault: Fault, kind: str, method: str, nonce: str) -> str:
     return as_text(fault)
 
 
-def withheld(fault: Fault, host: str) -> Fault:
+def withheld(fault: ErrorReport, host: str) -> ErrorReport:
     """What may be shown under any name: the kind of the error."""
     kind = fault.chain[0].kind if fault.chain else ""
-    chain = (Raised(kind, "", ()),) if kind else ()
+    chain = (ErrorInfo(kind, "", ()),) if kind else ()
     reason = f"{kind}: the rest" if kind else "The reason"
     reason += " is shown at localhost and at literal addresses only"
     if host:
         reason += f"; --reload-host {host} shows it here too"
-    return Fault(os.path.basename(fault.app), f"{reason}.", chain, "")
+    return ErrorReport(os.path.basename(fault.app), f"{reason}.", chain, "")
 
 
-def as_data(fault: Fault) -> dict[str, Any]:
+def as_data(fault: ErrorReport) -> dict[str, Any]:
     """Plain values, for JSON."""
     chain = [
         {"type": each.kind, "message": each.message, "frames": [asdict(f) for f in each.frames]}
@@ -102,7 +102,7 @@ def as_data(fault: Fault) -> dict[str, Any]:
     }
 
 
-def as_text(fault: Fault) -> str:
+def as_text(fault: ErrorReport) -> str:
     """For a terminal."""
     parts = [f"500: the application does not load\n\n{fault.reason}\n"]
     if fault.traceback:

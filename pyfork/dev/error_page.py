@@ -7,7 +7,7 @@ is no page of this fault, and then loads it.
 import re
 from html import escape
 
-from pyfork.dev.error_report import Fault, Frame
+from pyfork.dev.error_report import ErrorReport, Frame
 
 _KEYWORDS = (
     "and as assert async await break case class continue def del elif else except finally for from "
@@ -121,7 +121,7 @@ def policy(nonce: str) -> str:
     )
 
 
-def render(fault: Fault, *, method: str, nonce: str, header: str) -> str:
+def render(fault: ErrorReport, *, method: str, nonce: str, header: str) -> str:
     """The document. ``header``: the field of an answer that has the fault's id."""
     title = _title(fault)
     method = "GET" if method in ("GET", "HEAD") else method
@@ -140,14 +140,14 @@ def render(fault: Fault, *, method: str, nonce: str, header: str) -> str:
     )
 
 
-def _title(fault: Fault) -> str:
+def _title(fault: ErrorReport) -> str:
     if not fault.chain:
         return f"{fault.app} does not load"
     first = fault.chain[0]
     return f"{first.kind}: {first.message}" if first.message else first.kind
 
 
-def _head(fault: Fault) -> str:
+def _head(fault: ErrorReport) -> str:
     about = f"{fault.app} does not load"
     reason = fault.reason.removeprefix(f"cannot load {fault.app}: ")
     kind, message, state, more = about, reason, "", ""
@@ -164,7 +164,7 @@ def _head(fault: Fault) -> str:
     )
 
 
-def _body(fault: Fault) -> str:
+def _body(fault: ErrorReport) -> str:
     parts = []
     for number, raised in enumerate(fault.chain):
         if number:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from pyfork.errors import BootError
-from pyfork.ipc.messages import Broken
+from pyfork.ipc.messages import ErrorPageShown
 from pyfork.loader import tracebacks
 from pyfork.record import record
 
@@ -30,7 +30,7 @@ class Frame:
 
 
 @record
-class Raised:
+class ErrorInfo:
     """One exception of the chain."""
 
     kind: str
@@ -39,16 +39,16 @@ class Raised:
 
 
 @record
-class Fault:
+class ErrorReport:
     """Why an application does not load."""
 
     app: str
     reason: str
-    chain: tuple[Raised, ...]  # raised last first; empty if none of it is the application's
+    chain: tuple[ErrorInfo, ...]  # raised last first; empty if none of it is the application's
     traceback: str  # as Python prints it, without the frames of pyfork
 
     @classmethod
-    def of(cls, app: str, error: BootError) -> "Fault":
+    def of(cls, app: str, error: BootError) -> "ErrorReport":
         """What ``error`` and the exceptions that led to it say."""
         said = broken(error)
         chain = tuple(_chain(error.__cause__)) if said.detail else ()
@@ -60,9 +60,9 @@ class Fault:
         return hashlib.sha256(f"{self.reason}\n{self.traceback}".encode()).hexdigest()[:16]
 
 
-def broken(error: BootError) -> Broken:
+def broken(error: BootError) -> ErrorPageShown:
     """What the arbiter is told."""
-    return Broken(_clipped(str(error)), _clipped(error.detail))
+    return ErrorPageShown(_clipped(str(error)), _clipped(error.detail))
 
 
 def _clipped(text: str) -> str:
@@ -71,13 +71,13 @@ def _clipped(text: str) -> str:
     return text if len(text) <= MOST_TEXT else f"{text[:half]}\n[...]\n{text[-half:]}"
 
 
-def _chain(error: BaseException | None) -> Iterator[Raised]:
+def _chain(error: BaseException | None) -> Iterator[ErrorInfo]:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         kind = type(error).__qualname__
         frames = tuple(_frames(error))
-        yield Raised(kind, _message(error), frames)
+        yield ErrorInfo(kind, _message(error), frames)
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 

@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterable
 
 from pyfork.address import Inet, Unix, parse
 from pyfork.config.config import Config
-from pyfork.dev.error_app import Broken
-from pyfork.dev.error_report import Fault
+from pyfork.dev.error_app import ErrorApp
+from pyfork.dev.error_report import ErrorReport
 from pyfork.errors import BootError
 from pyfork.http.asgi.gateway import AsgiGateway
 from pyfork.http.connection.connection import Connection
-from pyfork.http.connection.deadlines import Limits
+from pyfork.http.connection.deadlines import Timeouts
 from pyfork.http.connection.engine import Engine
 from pyfork.http.connection.sweep import sweep
-from pyfork.ipc.scoreboard import Line
+from pyfork.ipc.scoreboard import Row
 
 log = logging.getLogger("pyfork.error")
 
@@ -30,7 +30,7 @@ BEAT = 1.0  # seconds between two looks at deadlines and the clock
 
 def serve(
     config: Config,
-    line: Line,
+    line: Row,
     error: BootError,
     addresses: Iterable[str],
     ready: Callable[[], None],
@@ -39,11 +39,11 @@ def serve(
 
     ``ready`` is called when all of them are listened to, as far as they are to be had.
     """
-    app = Broken(Fault.of(str(config.app), error), config.reload_host)
+    app = ErrorApp(ErrorReport.of(str(config.app), error), config.reload_host)
     loop = asyncio.new_event_loop()
     gateway = AsgiGateway(app, loop=loop, root_path="", state={})
     engine = Engine(config, loop=loop, line=line, gateway=gateway)
-    limits = Limits.from_config(config)
+    limits = Timeouts.from_config(config)
 
     def accepted() -> Connection:
         engine.count(1)

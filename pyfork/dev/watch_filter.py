@@ -20,7 +20,7 @@ Signature = tuple[int, int, int]
 
 
 @record
-class Found:
+class Snapshot:
     """What there is to watch at one moment."""
 
     files: dict[str, Signature]  # by absolute path
@@ -28,7 +28,7 @@ class Found:
 
 
 @record
-class Interest:
+class WatchFilter:
     """What is watched."""
 
     directories: tuple[str, ...]  # absolute; none lies in another
@@ -37,7 +37,7 @@ class Interest:
     exclude: tuple[str, ...]
 
     @classmethod
-    def of(cls, config: Config, files: Iterable[str], start: str) -> "Interest":
+    def of(cls, config: Config, files: Iterable[str], start: str) -> "WatchFilter":
         """What ``config`` says, seen from the directory ``start``; ``files`` are watched too."""
         chosen = config.reload_dir or (".", config.chdir or ".", *config.pythonpath)
         directories = {os.path.realpath(os.path.join(start, each)) for each in chosen}
@@ -49,7 +49,7 @@ class Interest:
             exclude=(*NOISE_FILES, *config.reload_exclude),
         )
 
-    def concerns(self, path: str, known: Found) -> bool:
+    def matches(self, path: str, known: Snapshot) -> bool:
         """Whether something that happened to ``path`` may matter."""
         if path in known.files or path in known.directories or path in self.extra:
             return True
@@ -58,7 +58,7 @@ class Interest:
             self._is_wanted(path, name) or (os.path.isdir(path) and not self._is_noise(path, name))
         )
 
-    def look(self) -> Found:
+    def scan(self) -> Snapshot:
         """What there is now. What cannot be read is not there."""
         files: dict[str, Signature] = {}
         directories: set[str] = set()
@@ -81,7 +81,7 @@ class Interest:
             files.update(_signed(path))
             if os.path.isdir(os.path.dirname(path)):
                 directories.add(os.path.dirname(path))
-        return Found(files, frozenset(directories))
+        return Snapshot(files, frozenset(directories))
 
     def _is_wanted(self, path: str, name: str) -> bool:
         return self._fits(self.include, path, name) and not self._fits(self.exclude, path, name)

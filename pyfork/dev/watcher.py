@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 
 from pyfork.config.config import Config
 from pyfork.config.directory import Directory
-from pyfork.dev.watch_filter import Found, Interest, Signature
+from pyfork.dev.watch_filter import Signature, Snapshot, WatchFilter
 from pyfork.errors import BootError, ExitStatus
 from pyfork.ipc.channel import Channel
-from pyfork.ipc.messages import Changed
-from pyfork.worker.process.arbiter_loss import ends_with
+from pyfork.ipc.messages import FilesChanged
+from pyfork.worker.process.arbiter_loss import exit_when_closed
 from pyfork.worker.process.privileges import drop_privileges
-from pyfork.worker.process.signals import leave_to_the_arbiter
+from pyfork.worker.process.signals import ignore_arbiter_signals
 
 if TYPE_CHECKING:
     from watchfiles._rust_notify import RustNotify
@@ -37,7 +37,7 @@ LONGEST = 0.5  # seconds after which changes without a pause are a reload; more 
 CLOCK_TICK = 0.02  # seconds by which a file's time may be behind the clock
 _NOTED = 3600.0  # seconds in which the system's silence is believed
 
-Wait = Callable[[Found], bool]
+Wait = Callable[[Snapshot], bool]
 """Waits until something may have happened. Whether the directories are still the right ones."""
 
 
@@ -51,7 +51,7 @@ def main(
         files: watched beside what the configuration says, as seen from the current directory.
         since: wall clock; what is younger has changed unseen.
     """
-    leave_to_the_arbiter()
+    ignore_arbiter_signals()
     signal.signal(signal.SIGQUIT, signal.SIG_IGN)  # a terminal sends it to all
     try:
         drop_privileges(config)
@@ -60,11 +60,11 @@ def main(
         return error.status
     with suppress(OSError):  # whoever has to work there says that it is gone
         os.chdir(directory.base)
-    interest = Interest.of(config, files, directory.base)
+    interest = WatchFilter.of(config, files, directory.base)
     for each in interest.directories:
         if not os.path.isdir(each):
             log.warning("there is no directory %s to watch", each)
-    with ends_with(channel.fileno()):
+    with exit_when_closed(channel.fileno()):
         Watcher(config, interest, channel).run(since)
     return ExitStatus.OK
 
@@ -72,17 +72,17 @@ def main(
 class Watcher:
     """Looks, waits, and looks again."""
 
-    def __init__(self, config: Config, interest: Interest, channel: Channel) -> None:
+    def __init__(self, config: Config, interest: WatchFilter, channel: Channel) -> None:
         self._interest = interest
         self._channel = channel
         self._pause = max(config.reload_delay, SHORTEST)
         self._longest = max(LONGEST, 5 * self._pause)
         self._polling = config.reload_engine == "poll"
-        self._known = Found({}, frozenset())
+        self._known = Snapshot({}, frozenset())
 
     def run(self, since: float) -> None:
         """For ever."""
-        self._known = self._interest.look()
+        self._known = self._interest.scan()
         newest = (since - CLOCK_TICK) * 1e9
         self._tell({path for path, sign in self._known.files.items() if sign[0] > newest}, {})
         while True:
@@ -123,23 +123,23 @@ class Watcher:
             events = notify.watch(longest, pause, noted, None)
             if not isinstance(events, set):  # a signal, or a very long silence
                 return
-            if any(self._interest.concerns(path, self._known) for _, path in events):
+            if any(self._interest.matches(path, self._known) for _, path in events):
                 return
 
     def _settle(self) -> None:
         """Where something has changed, look until two looks see the same, or long enough."""
         until = time.monotonic() + self._longest
-        before = self._interest.look()
+        before = self._interest.scan()
         while before.files != self._known.files and time.monotonic() < until:
             time.sleep(self._pause)
-            now = self._interest.look()
+            now = self._interest.scan()
             if now.files == before.files:
                 return
             before = now
 
     def _compare(self) -> None:
         """Look, and tell what differs."""
-        before, self._known = self._known, self._interest.look()
+        before, self._known = self._known, self._interest.scan()
         changed = {
             path for path, sign in self._known.files.items() if before.files.get(path) != sign
         }
@@ -153,7 +153,7 @@ class Watcher:
         newest = max(changed, key=lambda path: now[path][0], default=min(gone, default=""))
         verb = "was deleted" if newest in gone else "changed" if newest in before else "is new"
         self._channel.send(
-            Changed(
+            FilesChanged(
                 path=os.path.relpath(newest),
                 verb=verb if before else "changed",
                 others=len(changed) + len(gone) - 1,

@@ -20,13 +20,13 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count, islice
 
-from pyfork.ipc.messages import QueryServer, Shared
+from pyfork.ipc.messages import QueryServer, ServerHandle
 from pyfork.net import unix
-from pyfork.net.bind import bind_beside, bound_address
+from pyfork.net.bind import bind_reuseport, bound_address
 from pyfork.record import entity, field
 from pyfork.system.proc_sockets import queues as waiting
 
-LINGER = 5.0  # seconds
+KEEP_SECONDS = 5.0  # seconds
 MOST = 32  # queues of one address: an upgrade passes them on in one message
 PREFIX = "script:"  # of the key of a handle, where it is named beside the listeners of --bind
 
@@ -55,7 +55,7 @@ class Handles:
 
     def query(
         self, message: QueryServer, fd: int, *, worker: int, generation: int
-    ) -> tuple[Shared, tuple[int, ...]]:
+    ) -> tuple[ServerHandle, tuple[int, ...]]:
         """The answer to a worker that binds, and the fd that goes with it.
 
         ``fd`` is the worker's unbound socket; the caller closes it.
@@ -66,11 +66,11 @@ class Handles:
                 handle = _bind(message, fd)
             except OSError as error:
                 number = error.errno or errno.EINVAL  # none: Python refused, the kernel did not
-                return Shared(message.number, number, error.strerror or str(error)), ()
+                return ServerHandle(message.number, number, error.strerror or str(error)), ()
             self._handles[message.key] = handle
         handle.generations.add(generation)
         handle.users.add(worker)
-        return Shared(message.number), (handle.socket.fileno(),)
+        return ServerHandle(message.number), (handle.socket.fileno(),)
 
     def listens(self, key: str) -> str:
         """A worker listens. The address, if it is the first one to."""
@@ -121,7 +121,7 @@ class Handles:
         if handle.socket.family in (socket.AF_INET, socket.AF_INET6):
             ((_, limit),) = waiting((handle.socket,)).values()
             while len(handle.beside) + 1 < min(queues, MOST):
-                handle.beside.append(bind_beside(handle.socket, backlog=limit))
+                handle.beside.append(bind_reuseport(handle.socket, backlog=limit))
 
     def queues(self, key: str) -> list[str]:
         """The names of all queues of one."""
@@ -146,11 +146,11 @@ class Handles:
                 beside=[sockets[name] for name in beside if name.endswith(f" of {key}")],
             )
 
-    def lend(self) -> None:
+    def release_files(self) -> None:
         """Another arbiter has everything that is open now, and removes the socket files."""
         self._lent = set(self._handles)
 
-    def claim(self) -> None:
+    def own_files(self) -> None:
         """The socket files are ours, whoever's they were."""
         self._lent.clear()
 
@@ -170,13 +170,13 @@ class Handles:
         times = [each.close_at for each in self._handles.values() if each.close_at is not None]
         return min(times, default=None)
 
-    def act(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """Once a turn: close what nobody wants any more."""
         for handle in self._handles.values():
             if handle.generations or handle.users:
                 handle.close_at = None
             elif handle.close_at is None:
-                handle.close_at = now + LINGER
+                handle.close_at = now + KEEP_SECONDS
         self._close_if(lambda each: each.close_at is not None and each.close_at <= now)
 
     def close(self) -> None:
@@ -207,7 +207,7 @@ def _bind(message: QueryServer, fd: int) -> Handle:
             own.bind(tuple(message.address))
             return Handle(socket=own)
         path = str(message.address[0])
-        with _as_maker(own, message.umask):
+        with _as_socket_owner(own, message.umask):
             own.bind(path)
         return Handle(socket=own, file=unix.file_of(path))
     except BaseException:
@@ -226,7 +226,7 @@ def _make_private_to_the_cluster(own: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def _as_maker(own: socket.socket, umask: int) -> Iterator[None]:
+def _as_socket_owner(own: socket.socket, umask: int) -> Iterator[None]:
     """Be who has made the socket, by what the kernel says: a file is created with the owner and
     the mode that it would have had, where that user may create one. To settle these afterwards
     would be to touch whatever the path leads to by then, and a worker may have fewer rights.

@@ -23,22 +23,22 @@ from pyfork.ipc.scoreboard import (
     CONNECTIONS,
     REQUESTS,
     Accepting,
-    Line,
+    Row,
     Scoreboard,
 )
 
-MOMENT = 0.001  # seconds: time enough for a worker that is free, on a machine that is
-PATIENCE = 4  # moments; on a busy machine a free worker may need that long to have its turn
+DEFER_SECONDS = 0.001  # seconds: time enough for a worker that is free, on a machine that is
+MAX_DEFERRALS = 4  # moments; on a busy machine a free worker may need that long to have its turn
 JUST_NOW = 0.01  # seconds
 
 
-class Gate:
+class LeastConnections:
     """One worker's view of the others."""
 
     def __init__(
         self,
         scoreboard: Scoreboard,
-        line: Line,
+        line: Row,
         clock: Callable[[], float] = time.monotonic,
         *,
         fewest: bool = True,
@@ -57,7 +57,7 @@ class Gate:
         self._looked = 0.0
         self._coming_and_going = 0
 
-    def gives_way(self, *, saturated: bool = False, more: int = 0) -> bool:
+    def should_defer(self, *, saturated: bool = False, more: int = 0) -> bool:
         """Whether to leave a connection that is there to others, for a moment.
 
         ``saturated``: its request would have to wait in this worker. ``more``: how many
@@ -65,9 +65,9 @@ class Gate:
         """
         own = self._own[CONNECTIONS]
         board = self._scoreboard
-        if board.span == 1 or not (saturated or (own and self._fewest)):
+        if board.rows_used == 1 or not (saturated or (own and self._fewest)):
             return False
-        burden = own - self._passing(self._own[ACCEPTED] - own) - more
+        burden = own - self._recently_closed(self._own[ACCEPTED] - own) - more
         counts = board.column(CONNECTIONS)
         if burden <= min(counts) and not saturated:
             return False
@@ -83,7 +83,7 @@ class Gate:
                 before, times = self._given.get(index, (-1, 0))
                 if before != accepted[index]:
                     times = 0
-                if times < PATIENCE:
+                if times < MAX_DEFERRALS:
                     self._given[index] = accepted[index], times + 1
                     waits = True
         return waits
@@ -99,7 +99,7 @@ class Gate:
         own_free = own[ACCEPTING] == Accepting.FREELY and own[BEGUN] <= own[REQUESTS]
         return free > own_free
 
-    def _passing(self, ended: int) -> int:
+    def _recently_closed(self, ended: int) -> int:
         """How many connections ended just now, of ``ended`` in all."""
         now = self._clock()
         ago = now - self._looked

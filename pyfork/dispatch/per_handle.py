@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from pyfork.dispatch.handles import PREFIX, Handles
-from pyfork.dispatch.round_robin import RoundRobin, Taker
-from pyfork.ipc.fd_queue import Tray
-from pyfork.ipc.messages import Mind
-from pyfork.ipc.poller import Wires
+from pyfork.dispatch.round_robin import Candidate, RoundRobin
+from pyfork.ipc.fd_queue import FdQueue
+from pyfork.ipc.messages import AddListeners
+from pyfork.ipc.poller import Poller
 
 NAP = 1.0  # seconds; nothing else than that it accepts tells that a script is awake
 
 
-class Rounds:
+class RoundRobinByHandle:
     """Every handle's.
 
     Args:
@@ -26,7 +26,7 @@ class Rounds:
     """
 
     def __init__(
-        self, wires: Wires, handles: Handles, takers: Callable[[], Iterable[Taker]]
+        self, wires: Poller, handles: Handles, takers: Callable[[], Iterable[Candidate]]
     ) -> None:
         self._wires = wires
         self._handles = handles
@@ -45,42 +45,42 @@ class Rounds:
         times = [each.deadline for each in self._rounds.values()]
         return min((each for each in times if each is not None), default=None)
 
-    def disown(self) -> None:
+    def close_in_child(self) -> None:
         """Close what a forked child has of it."""
         for each in self._rounds.values():
-            each.disown()
+            each.close_in_child()
 
-    def seat(self, member: Taker, key: str) -> None:
+    def add_acceptor(self, member: Candidate, key: str) -> None:
         """A worker listens, and is to have its turn."""
-        if key in member.trays:
+        if key in member.fd_queues:
             return
         for handle in self._listeners_of(key):  # whatever the script did to it before
             os.set_blocking(handle.fileno(), False)
-        member.trays[key] = tray = Tray.make()
-        self._round(key).join(member)
-        self._wires.send(member.channel, Mind([f"tray of {key}"]), [tray.theirs.fileno()])
+        member.fd_queues[key] = tray = FdQueue.make()
+        self._round(key).add_worker(member)
+        self._wires.send(member.channel, AddListeners([f"tray of {key}"]), [tray.theirs.fileno()])
 
-    def join(self, member: Taker) -> None:
+    def add_worker(self, member: Candidate) -> None:
         """A worker has lived through an exec."""
-        for key in member.trays:
+        for key in member.fd_queues:
             if key.startswith(PREFIX):
-                self._round(key).join(member)
+                self._round(key).add_worker(member)
 
-    def unseat(self, member: Taker, key: str) -> None:
+    def remove_acceptor(self, member: Candidate, key: str) -> None:
         """It does not listen any more, or is dead."""
-        if key in member.trays:
-            self._rounds[key].leave(member)
-            member.trays.pop(key).close()
+        if key in member.fd_queues:
+            self._rounds[key].remove_worker(member)
+            member.fd_queues.pop(key).close()
 
-    def leave(self, member: Taker) -> None:
+    def remove_worker(self, member: Candidate) -> None:
         """A worker is dead."""
-        for key in [key for key in member.trays if key.startswith(PREFIX)]:
-            self.unseat(member, key)
+        for key in [key for key in member.fd_queues if key.startswith(PREFIX)]:
+            self.remove_acceptor(member, key)
 
-    def act(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """Once a turn."""
         for each in self._rounds.values():
-            each.act(now)
+            each.tick(now)
 
     def finish(self) -> None:
         """Accept no more: the workers do, on the handles themselves."""
@@ -88,7 +88,7 @@ class Rounds:
         for key, each in self._rounds.items():
             for handle in self._listeners_of(key):
                 for member in self._with_tray(key):
-                    self._wires.send(member.channel, Mind([key]), [handle.fileno()])
+                    self._wires.send(member.channel, AddListeners([key]), [handle.fileno()])
             each.finish()
 
     def _round(self, key: str) -> RoundRobin:
@@ -102,8 +102,8 @@ class Rounds:
             )
         return self._rounds[key]
 
-    def _with_tray(self, key: str) -> list[Taker]:
-        return [each for each in self._takers() if key in each.trays]
+    def _with_tray(self, key: str) -> list[Candidate]:
+        return [each for each in self._takers() if key in each.fd_queues]
 
     def _listeners_of(self, key: str) -> list[socket.socket]:
         found = self._handles.sockets().get(key)

@@ -19,25 +19,25 @@ from functools import partial
 from typing import Protocol
 
 from pyfork.ipc.channel import Channel
-from pyfork.ipc.fd_queue import Tray
-from pyfork.ipc.poller import Wires
-from pyfork.ipc.scoreboard import Accepting, Line
+from pyfork.ipc.fd_queue import FdQueue
+from pyfork.ipc.poller import Poller
+from pyfork.ipc.scoreboard import Accepting, Row
 
 log = logging.getLogger("pyfork.error")
 
-ROOM = 16  # connections on a tray
+MAX_QUEUED = 16  # connections on a tray
 PATIENCE = 0.05  # seconds on the tray of a worker that takes nothing; then others may have it
 BATCH = 16  # connections accepted in a turn of the loop
 REST = 1.0  # seconds without accepting when the system has no more to give
 
-Mark = tuple[int, int, float]
+Progress = tuple[int, int, float]
 """What changes on a worker's line when it does something."""
 
-Nap = tuple[Mark, float]
+StalledAt = tuple[Progress, float]
 """How its line was, and when that was seen."""
 
 
-class Taker(Protocol):
+class Candidate(Protocol):
     """A worker, as far as it matters here."""
 
     @property
@@ -52,19 +52,19 @@ class Taker(Protocol):
     def channel(self) -> Channel: ...
 
     @property
-    def line(self) -> Line: ...
+    def line(self) -> Row: ...
 
     @property
-    def trays(self) -> dict[str, Tray]:
+    def fd_queues(self) -> dict[str, FdQueue]:
         """By the key of a handle."""
 
 
-class Entrusted:
+class InFlightFd:
     """A connection on somebody's tray."""
 
     __slots__ = ("accepted", "client", "member", "since")
 
-    def __init__(self, client: socket.socket, member: Taker, since: float) -> None:
+    def __init__(self, client: socket.socket, member: Candidate, since: float) -> None:
         self.client = client  # the arbiter's copy
         self.member = member
         self.since = since
@@ -84,10 +84,10 @@ class RoundRobin:
 
     def __init__(
         self,
-        wires: Wires,
+        wires: Poller,
         *,
         key: str,
-        takers: Callable[[], Sequence[Taker]],
+        takers: Callable[[], Sequence[Candidate]],
         listeners: Callable[[], Iterable[socket.socket]],
         nap: float | None = None,
     ) -> None:
@@ -98,17 +98,17 @@ class RoundRobin:
         self._nap = nap
         self._watched: set[socket.socket] = set()
         self._number = time.monotonic_ns()  # none of those that another image of us gave
-        self._entrusted: dict[int, Entrusted] = {}
+        self._entrusted: dict[int, InFlightFd] = {}
         self._load: Counter[int] = Counter()  # serial of a worker -> connections on its tray
-        self._hand: deque[socket.socket] = deque()  # come back, or never given
-        self._asleep: dict[int, Nap] = {}  # by serial: who had left something lying
+        self._undelivered: deque[socket.socket] = deque()  # come back, or never given
+        self._stalled: dict[int, StalledAt] = {}  # by serial: who had left something lying
         self._last_slot = -1
         self._rest_until = 0.0
 
     @property
     def holding(self) -> bool:
         """Whether connections are in the arbiter's hand alone."""
-        return bool(self._hand)
+        return bool(self._undelivered)
 
     @property
     def deadline(self) -> float | None:
@@ -117,33 +117,33 @@ class RoundRobin:
         oldest = next(iter(self._entrusted.values()), None)
         return min([*times, *([oldest.since + PATIENCE] if oldest else [])], default=None)
 
-    def disown(self) -> None:
+    def close_in_child(self) -> None:
         """Close what a forked child has: a copy kept there would hide the connection's end."""
-        for client in [*self._hand, *(each.client for each in self._entrusted.values())]:
+        for client in [*self._undelivered, *(each.client for each in self._entrusted.values())]:
             client.close()
 
-    def join(self, member: Taker) -> None:
+    def add_worker(self, member: Candidate) -> None:
         """A worker was born, or has lived through an exec; then something may be on its tray."""
-        self._wires.watch(self._tray(member), partial(self._heard, member))
-        self._retrieve(member)
+        self._wires.watch(self._tray(member), partial(self._on_message, member))
+        self._reclaim(member)
 
-    def leave(self, member: Taker) -> None:
+    def remove_worker(self, member: Candidate) -> None:
         """A worker is dead, or accepts no more: what it has not taken is for another."""
-        self._hear(member)
-        self._retrieve(member)
+        self._on_readable(member)
+        self._reclaim(member)
         self._wires.unwatch(self._tray(member))
         for number in [n for n, each in self._entrusted.items() if each.member is member]:
-            self._hand.append(self._entrusted.pop(number).client)
+            self._undelivered.append(self._entrusted.pop(number).client)
         del self._load[member.worker]
-        self._asleep.pop(member.worker, None)
+        self._stalled.pop(member.worker, None)
 
-    def act(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """Once a turn."""
-        self._take_back(now)
-        self._recall()
+        self._reclaim_stale(now)
+        self._reclaim_from_leaving()
         self._give()
         self._rest_until = self._rest_until if now < self._rest_until else 0.0
-        room = not self._rest_until and not self._hand and bool(self._in_turn())
+        room = not self._rest_until and not self._undelivered and bool(self._in_turn())
         wanted = set(self._listeners()) if room else set()
         for listener in self._watched - wanted:
             self._wires.unwatch(listener)
@@ -157,15 +157,15 @@ class RoundRobin:
             self._wires.unwatch(listener)
         self._watched = set()
         trays = [self._tray(member) for member in self._takers()]
-        while self._hand and trays:
-            client = self._hand.popleft()
+        while self._undelivered and trays:
+            client = self._undelivered.popleft()
             if not any(tray.put(0, client) for tray in trays):
                 log.error("a connection is lost: no worker has room for it")
             client.close()
 
     def _accept(self, listener: socket.socket, mask: int) -> None:
         for _ in range(BATCH):
-            if self._hand or not self._in_turn():
+            if self._undelivered or not self._in_turn():
                 return
             try:
                 client, _ = listener.accept()
@@ -175,13 +175,13 @@ class RoundRobin:
                 log.error("cannot accept: %s; trying again in %.0f s", error, REST)
                 self._rest_until = time.monotonic() + REST
                 return
-            self._hand.append(client)
+            self._undelivered.append(client)
             self._give()
 
-    def _heard(self, member: Taker, mask: int) -> None:
-        self._hear(member)
+    def _on_message(self, member: Candidate, mask: int) -> None:
+        self._on_readable(member)
 
-    def _hear(self, member: Taker) -> None:
+    def _on_readable(self, member: Candidate) -> None:
         """Forget what the worker has taken."""
         while numbers := self._tray(member).taken():
             for number in numbers:
@@ -192,11 +192,11 @@ class RoundRobin:
                 if number > 0:
                     entrusted.client.close()
                 else:
-                    self._hand.append(entrusted.client)
+                    self._undelivered.append(entrusted.client)
 
-    def _take_back(self, now: float) -> None:
+    def _reclaim_stale(self, now: float) -> None:
         """What has been lying for long while another worker is free."""
-        idle: dict[int, Taker] = {}
+        idle: dict[int, Candidate] = {}
         for each in self._entrusted.values():
             if now >= each.since + PATIENCE:
                 if each.accepted == each.member.line.accepted:
@@ -204,69 +204,69 @@ class RoundRobin:
                 each.since, each.accepted = now, each.member.line.accepted
         for member in idle.values():
             others = any(self._is_free(each) for each in self._takers() if each is not member)
-            if others and self._retrieve(member):
-                self._asleep[member.worker] = _mark(member), now
+            if others and self._reclaim(member):
+                self._stalled[member.worker] = _mark(member), now
 
-    def _recall(self) -> None:
+    def _reclaim_from_leaving(self) -> None:
         """What lies with one that is leaving, where others are not."""
         takers = {member.worker for member in self._takers()}
         if takers and not takers.issuperset(+self._load):
             leaving = {each.member.worker: each.member for each in self._entrusted.values()}
             for member in leaving.values():
                 if member.worker not in takers:
-                    self._retrieve(member)
+                    self._reclaim(member)
 
-    def _retrieve(self, member: Taker) -> bool:
+    def _reclaim(self, member: Candidate) -> bool:
         """Take back what is on a worker's tray; whether there was anything."""
-        back = self._tray(member).take_back()
+        back = self._tray(member).reclaim()
         for number, fd in back:
             entrusted = self._entrusted.pop(number, None)
             if entrusted is not None:
                 self._load[member.worker] -= 1
-                self._hand.append(entrusted.client)
+                self._undelivered.append(entrusted.client)
                 if fd is not None:
                     os.close(fd)
             elif fd is not None:  # put there by another image of us
-                self._hand.append(socket.socket(fileno=fd))
+                self._undelivered.append(socket.socket(fileno=fd))
         return bool(back)
 
     def _give(self) -> None:
         """Put what is in hand on trays, in turn."""
         now = time.monotonic()
-        while self._hand:
+        while self._undelivered:
             for member in self._in_turn():
                 self._number += 1
-                if self._tray(member).put(self._number, self._hand[0]):
-                    client = self._hand.popleft()
-                    self._entrusted[self._number] = Entrusted(client, member, now)
+                if self._tray(member).put(self._number, self._undelivered[0]):
+                    client = self._undelivered.popleft()
+                    self._entrusted[self._number] = InFlightFd(client, member, now)
                     self._load[member.worker] += 1
                     self._last_slot = member.slot
                     break
             else:
                 return
 
-    def _in_turn(self) -> list[Taker]:
+    def _in_turn(self) -> list[Candidate]:
         """Workers with room, the next one first. Where nobody is free, those with nothing yet."""
         takers = self._takers()
         free = [member for member in takers if self._is_free(member)]
         free = free or [member for member in takers if not self._load[member.worker]]
         return sorted(free, key=lambda member: (member.slot <= self._last_slot, member.slot))
 
-    def _is_free(self, member: Taker) -> bool:
+    def _is_free(self, member: Candidate) -> bool:
         freely = member.line.accepting == Accepting.FREELY
         return freely and self._load[member.worker] < self._room(member)
 
-    def _room(self, member: Taker) -> int:
+    def _room(self, member: Candidate) -> int:
         """How many connections may lie with it."""
-        mark, since = self._asleep.get(member.worker, (None, 0.0))
+        mark, since = self._stalled.get(member.worker, (None, 0.0))
         if mark != _mark(member):
-            return ROOM
+            return MAX_QUEUED
         return int(self._nap is not None and time.monotonic() >= since + self._nap)
 
-    def _tray(self, member: Taker) -> Tray:
-        return member.trays[self._key]
+    def _tray(self, member: Candidate) -> FdQueue:
+        return member.fd_queues[self._key]
 
 
-def _mark(member: Taker) -> Mark:
+def _mark(member: Candidate) -> Progress:
     line = member.line
     return line.accepted, line.requests, line.deadline

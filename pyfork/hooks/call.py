@@ -36,7 +36,7 @@ def call(config: Config, name: str, *arguments: Any) -> Any:
     return returned
 
 
-def attempt(config: Config, name: str, *arguments: Any) -> None:
+def call_and_log(config: Config, name: str, *arguments: Any) -> None:
     """The same, where nothing is left that a failure could stop: it is logged."""
     try:
         call(config, name, *arguments)

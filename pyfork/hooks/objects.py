@@ -1,7 +1,7 @@
 """What hooks are given: the server and the worker, as far as hooks may see them.
 
 Every public attribute here is documented in docs/configuration.md and stays. Hooks may add their
-own; those of a `WorkerFace` that are set before the fork are there in the worker too.
+own; those of a `HookWorker` that are set before the fork are there in the worker too.
 """
 
 import logging
@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from pyfork.config.config import Config
-from pyfork.ipc.scoreboard import Line
+from pyfork.ipc.scoreboard import Row
 
 LOG = logging.getLogger("pyfork.error")
 
 
-class Settings:
+class HookConfig:
     """The settings, by our names and by gunicorn's."""
 
     def __init__(self, config: Config) -> None:
@@ -43,14 +43,14 @@ class Settings:
         return self._config.worker_class
 
 
-class ServerFace:
+class HookServer:
     """The arbiter. In a worker it is as it was when that was forked."""
 
     def __init__(self, config: Config, count: Callable[[], int]) -> None:
         self.pid = os.getpid()
         self.log = LOG
-        self.cfg = Settings(config)
-        self.WORKERS: dict[int, WorkerFace] = {}  # by process id
+        self.cfg = HookConfig(config)
+        self.WORKERS: dict[int, HookWorker] = {}  # by process id
         self.worker_age = 0  # of the youngest
         self._count = count
 
@@ -77,7 +77,7 @@ class Application:
     """What a worker serves, once it is loaded."""
 
     def __init__(self, config: Config) -> None:
-        self.cfg = Settings(config)
+        self.cfg = HookConfig(config)
         self.callable: Callable[..., Any] | None = None
 
     def wsgi(self) -> Callable[..., Any] | None:
@@ -85,11 +85,11 @@ class Application:
         return self.callable
 
 
-class WorkerFace:
+class HookWorker:
     """One worker process, from before its fork to after its end."""
 
     def __init__(
-        self, config: Config, *, age: int, slot: int, generation: int, line: Line | None = None
+        self, config: Config, *, age: int, slot: int, generation: int, line: Row | None = None
     ) -> None:
         self.pid: int | None = None  # until it is forked
         self.ppid = os.getpid()
@@ -97,13 +97,13 @@ class WorkerFace:
         self.slot = slot
         self.generation = generation
         self.log = LOG
-        self.cfg = Settings(config)
+        self.cfg = HookConfig(config)
         self.timeout = config.timeout
         self.app = Application(config)
         self.booted = False
         self.aborted = False
         self.alive = True
-        self.server: ServerFace  # set before the fork
+        self.server: HookServer  # set before the fork
         self._config = config
         self._line = line
 
@@ -121,6 +121,6 @@ class WorkerFace:
         return f"<worker {self.slot}, pid {self.pid}>"
 
 
-def config_of(worker: WorkerFace) -> Config:
+def config_of(worker: HookWorker) -> Config:
     """The configuration that a worker was born with, and whose hooks are for it."""
     return worker._config

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 
-class Request:
+class HookRequest:
     """One request. The same object is given before and after, and hooks may add to it."""
 
     def __init__(
@@ -27,7 +27,7 @@ class Request:
         self.scheme = scheme
 
     @classmethod
-    def of_environ(cls, environ: Mapping[str, Any]) -> "Request":
+    def of_environ(cls, environ: Mapping[str, Any]) -> "HookRequest":
         """The request of a WSGI environ."""
         query = environ.get("QUERY_STRING")
         uri = environ.get("PATH_INFO", "") + (f"?{query}" if query else "")
@@ -45,7 +45,7 @@ class Request:
         )
 
     @classmethod
-    def of_scope(cls, scope: Mapping[str, Any]) -> "Request":
+    def of_scope(cls, scope: Mapping[str, Any]) -> "HookRequest":
         """The request of an ASGI scope."""
         target = scope.get("raw_path") or scope["path"].encode()
         if scope["query_string"]:
@@ -71,7 +71,7 @@ def _text(part: bytes | str) -> str:
     return part if isinstance(part, str) else part.decode("latin-1")
 
 
-class Response:
+class HookResponse:
     """What was answered."""
 
     def __init__(

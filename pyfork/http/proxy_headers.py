@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Literal
 
-from pyfork.http.cache import Memory
+from pyfork.http.cache import BoundedCache
 
 Networks = Sequence[IPv4Network | IPv6Network] | Literal["*"]
 Node = tuple[str, int]  # an address, and a port or 0
@@ -38,13 +38,13 @@ _SCRIPT_NAME = re.compile(rb"(?:/[^/?#,\\\x00-\x20\x7f]+)*/?")
 _ESCAPED = re.compile(r"\\(.?)")
 
 
-class Proxies:
+class TrustedProxies:
     """The peers whose word about the client is taken."""
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
-        self._known: Memory[str, bool] = (
-            Memory()
+        self._known: BoundedCache[str, bool] = (
+            BoundedCache()
         )  # of peers: the nearest proxies come again and again
 
     def trust(self, host: str) -> bool:
@@ -52,7 +52,7 @@ class Proxies:
         known = self._known.get(host)
         if known is None:
             known = self._trusts(host)
-            self._known.keep(host, known)
+            self._known.put(host, known)
         return known
 
     def _trusts(self, host: str) -> bool:

@@ -77,7 +77,7 @@ class Channel:
         return bool(self._outgoing)
 
     @property
-    def quiet(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether this object holds nothing: no half of a message, in or out."""
         return not (self._incoming or self._batches or self._outgoing or self._gone)
 
@@ -156,7 +156,7 @@ class Channel:
             length, count = _HEADER.unpack_from(self._incoming)
             end = _HEADER.size + length
             if length > MAX_BODY:
-                self._garbled(f"a frame of {length} bytes")
+                self._protocol_error(f"a frame of {length} bytes")
                 break
             if len(self._incoming) < end:
                 break
@@ -167,10 +167,10 @@ class Channel:
                 received.append(Received(decode(body), fds))
             except (KeyError, TypeError, ValueError):
                 _close_all(fds)
-                self._garbled(f"no message: {body[:80]!r}")
+                self._protocol_error(f"no message: {body[:80]!r}")
         return received
 
-    def _garbled(self, why: str) -> None:
+    def _protocol_error(self, why: str) -> None:
         """Both ends are of one release: there is no way to go on after this."""
         self._gone = why
         self._incoming.clear()

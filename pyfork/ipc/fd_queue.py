@@ -22,7 +22,7 @@ _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # or a program that starts no
 _READ = 4096  # bytes of numbers, a multiple of one
 
 
-class Tray:
+class FdQueue:
     """The arbiter's: both ends."""
 
     def __init__(self, ours: socket.socket, theirs: socket.socket) -> None:
@@ -32,7 +32,7 @@ class Tray:
             end.setblocking(False)
 
     @classmethod
-    def make(cls) -> "Tray":
+    def make(cls) -> "FdQueue":
         """An empty one."""
         return cls(*socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM))
 
@@ -62,7 +62,7 @@ class Tray:
             return []
         return [number for (number,) in _NUMBER.iter_unpack(data)]
 
-    def take_back(self) -> list[tuple[int, int | None]]:
+    def reclaim(self) -> list[tuple[int, int | None]]:
         """Numbers and fds of all that the worker has not taken; the fds are the caller's, and
         missing where this process has no room for more."""
         back: list[tuple[int, int | None]] = []
@@ -77,11 +77,11 @@ class Tray:
         self.theirs.close()
 
 
-class TrayGone(BlockingIOError):
+class QueueClosed(BlockingIOError):
     """Nobody puts anything there any more."""
 
 
-class Source:
+class FdQueueReader:
     """The worker's end, with the verbs of a listening socket."""
 
     def __init__(self, end: socket.socket) -> None:
@@ -104,7 +104,7 @@ class Source:
         """
         found = _receive(self._end)
         if found is None:
-            raise TrayGone(errno.EAGAIN, "the arbiter is gone")
+            raise QueueClosed(errno.EAGAIN, "the arbiter is gone")
         number, fd = found
         with contextlib.suppress(ConnectionError):  # the arbiter is gone; what it gave is here
             self._end.send(_NUMBER.pack(number if fd is not None else -number))
@@ -112,7 +112,7 @@ class Source:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         return fd
 
-    def queued(self) -> float:
+    def backlog(self) -> float:
         """How many connections wait there: not known, and no more than the arbiter has put."""
         return math.inf
 

@@ -12,14 +12,14 @@ from pyfork.record import asdict, record
 
 
 @record
-class Ready:
+class WorkerReady:
     """Worker: the app is imported, its lifespan started; it accepts, unless it is held."""
 
     interface: str  # "wsgi" or "asgi"
 
 
 @record
-class Serve:
+class StartAccepting:
     """Arbiter, to a worker that was held: your whole generation is ready, accept connections."""
 
 
@@ -32,7 +32,7 @@ class Failed:
 
 
 @record
-class Broken:
+class ErrorPageShown:
     """Worker, in development: the app does not load; it serves a page that says why, and is ready
     like any other. ``detail`` is a traceback."""
 
@@ -41,7 +41,7 @@ class Broken:
 
 
 @record
-class Changed:
+class FilesChanged:
     """Watcher: files have changed. This one is the last that was saved."""
 
     path: str  # from the current directory
@@ -51,14 +51,14 @@ class Changed:
 
 
 @record
-class Worn:
+class Recycle:
     """Worker: it serves on, but wants to be replaced (``--max-requests``, ``--max-memory``)."""
 
     reason: str
 
 
 @record
-class Retire:
+class StartDrain:
     """Arbiter: drain and exit 0 within ``grace`` seconds; zero cuts what is still running.
 
     ``handoff``: other workers serve on and take idle connections over. Without it this is the
@@ -70,56 +70,56 @@ class Retire:
 
 
 @record
-class Mind:
+class AddListeners:
     """Arbiter, with the fds of listeners: accept on these too."""
 
     listeners: list[str]  # their names; who minds one already need not do so twice
 
 
 @record
-class Unmind:
+class RemoveListeners:
     """Arbiter: leave these listeners to others."""
 
     listeners: list[str]
 
 
 @record
-class Offered:
+class HandoffOffer:
     """Retiring worker, with the fd of an idle connection: somebody else may have it."""
 
     connection: int  # the giver's number for it
 
 
 @record
-class Take:
+class HandoffTake:
     """Arbiter, with the fd: serve this connection on, and say so."""
 
     ticket: int  # the arbiter's number for the handoff
 
 
 @record
-class Taken:
+class HandoffAccepted:
     """Worker: the connection is served here from now on."""
 
     ticket: int
 
 
 @record
-class Declined:
+class HandoffRefused:
     """Worker: the connection was not taken, and not a byte of it was read."""
 
     ticket: int
 
 
 @record
-class Release:
+class HandoffDone:
     """Arbiter: the connection was taken; close your copy."""
 
     connection: int
 
 
 @record
-class Keep:
+class HandoffFailed:
     """Arbiter: nobody took the connection; it is yours as before."""
 
     connection: int
@@ -127,7 +127,7 @@ class Keep:
 
 
 @record
-class Certify:
+class UpdateCertificates:
     """Arbiter: the certificates on the disk have changed; begin new connections with these.
 
     The fields of `net.credentials.Credentials`.
@@ -143,7 +143,7 @@ class Certify:
 
 
 @record
-class Bequest:
+class ListenerFds:
     """Arbiter to its successor, with the listeners' fds: what it may serve on."""
 
     generation: int  # the first of the successor's own
@@ -151,22 +151,22 @@ class Bequest:
 
 
 @record
-class Succeeded:
+class NewArbiterReady:
     """Successor: all my workers are ready; drain, and give me what idles."""
 
 
 @record
-class Granted:
+class HandoverGranted:
     """Arbiter to its successor: you are in charge from now on; I drain."""
 
 
 @record
-class Leaving:
+class NewArbiterStopping:
     """Successor, in charge: I was told to stop; do not carry on when I am gone."""
 
 
 @record
-class Dismissed:
+class UpgradeRejected:
     """Arbiter to its successor: you are not to follow; I serve on."""
 
     reason: str
@@ -186,7 +186,7 @@ class QueryServer:
 
 
 @record
-class Shared:
+class ServerHandle:
     """Arbiter, with the fd of the handle; or without it, and then it could not be bound."""
 
     number: int
@@ -195,7 +195,7 @@ class Shared:
 
 
 @record
-class Listening:
+class ScriptListening:
     """Worker: the script listens on this handle."""
 
     key: str
@@ -203,14 +203,14 @@ class Listening:
 
 
 @record
-class Closed:
+class ScriptClosed:
     """Worker: the script has closed its copy of this handle."""
 
     key: str
 
 
 @record
-class QueryFile:
+class FileQuery:
     """Worker: the script is about to remove a socket file. Is it that of a handle?"""
 
     number: int
@@ -218,7 +218,7 @@ class QueryFile:
 
 
 @record
-class Held:
+class FileAnswer:
     """Arbiter: whether it is."""
 
     number: int
@@ -231,17 +231,17 @@ class Online:
 
 
 @record
-class Said:
+class UserMessage:
     """Either side, for the other's program: whatever JSON can say."""
 
     value: Any
 
 
 @record
-class Quits:
+class WorkerQuitting:
     """Worker of a program: it leaves of its own accord."""
 
-    now: bool  # or its clients are to be answered first, and it waits to be told to `Retire`
+    now: bool  # or its clients are to be answered first, and it waits to be told to `StartDrain`
 
 
 @record
@@ -250,36 +250,36 @@ class ReopenLogs:
 
 
 Message = (
-    Ready
-    | Serve
+    WorkerReady
+    | StartAccepting
     | Failed
-    | Broken
-    | Changed
-    | Worn
-    | Retire
-    | Mind
-    | Unmind
-    | Offered
-    | Take
-    | Taken
-    | Declined
-    | Release
-    | Keep
-    | Certify
-    | Bequest
-    | Succeeded
-    | Granted
-    | Leaving
-    | Dismissed
+    | ErrorPageShown
+    | FilesChanged
+    | Recycle
+    | StartDrain
+    | AddListeners
+    | RemoveListeners
+    | HandoffOffer
+    | HandoffTake
+    | HandoffAccepted
+    | HandoffRefused
+    | HandoffDone
+    | HandoffFailed
+    | UpdateCertificates
+    | ListenerFds
+    | NewArbiterReady
+    | HandoverGranted
+    | NewArbiterStopping
+    | UpgradeRejected
     | QueryServer
-    | Shared
-    | Listening
-    | Closed
-    | QueryFile
-    | Held
+    | ServerHandle
+    | ScriptListening
+    | ScriptClosed
+    | FileQuery
+    | FileAnswer
     | Online
-    | Said
-    | Quits
+    | UserMessage
+    | WorkerQuitting
     | ReopenLogs
 )
 

@@ -14,10 +14,10 @@ from pyfork.ipc.messages import Message
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
-Called = Callable[[int], None]
+OnReady = Callable[[int], None]
 """Called with READ, WRITE or both."""
 
-Heard = Callable[[Message, Sequence[int]], None]
+OnMessage = Callable[[Message, Sequence[int]], None]
 """Called with a message and its fds, which are closed after the call."""
 
 
@@ -27,7 +27,7 @@ class HasFileno(Protocol):
     def fileno(self) -> int: ...
 
 
-class Wires:
+class Poller:
     """Everything that a parent hears from."""
 
     def __init__(self) -> None:
@@ -41,10 +41,10 @@ class Wires:
         """Wait, at most ``patience`` seconds, and tell whoever is concerned."""
         for key, mask in self._selector.select(patience):
             if self._selector.get_map().get(key.fileobj) is key:  # nobody before took it away
-                called: Called = key.data
+                called: OnReady = key.data
                 called(mask)
 
-    def watch(self, source: HasFileno, called: Called, *, events: int = READ) -> None:
+    def watch(self, source: HasFileno, called: OnReady, *, events: int = READ) -> None:
         """Call ``called`` when ``source`` is ready; again for the same one, to change that."""
         if source in self._selector.get_map():
             self._selector.modify(source, events, called)
@@ -62,7 +62,7 @@ class Wires:
 
     # Channels.
 
-    def connect(self, channel: Channel, heard: Heard, closed: Callable[[str], None]) -> None:
+    def connect(self, channel: Channel, heard: OnMessage, closed: Callable[[str], None]) -> None:
         """Hand on what is said on ``channel``, and, once, why nothing more will be."""
 
         def called(mask: int) -> None:
@@ -70,7 +70,7 @@ class Wires:
                 if mask & WRITE:
                     channel.flush()
                 for received in channel.receive():
-                    hand_on(heard, received.message, received.fds)
+                    deliver(heard, received.message, received.fds)
             except ChannelClosed as end:
                 self.unwatch(channel)
                 closed(str(end))
@@ -88,11 +88,11 @@ class Wires:
         """Send now, or as soon as there is room. Raises OSError for want of fds."""
         channel.send(message, fds)
         if self.is_connected(channel):
-            called: Called = self._selector.get_key(channel).data
+            called: OnReady = self._selector.get_key(channel).data
             self.watch(channel, called, events=_events(channel))
 
 
-def hand_on(heard: Heard, message: Message, fds: Sequence[int]) -> None:
+def deliver(heard: OnMessage, message: Message, fds: Sequence[int]) -> None:
     """Tell ``heard``; whoever the fds are for has copies then."""
     try:
         heard(message, fds)

@@ -7,7 +7,7 @@ is text and may be seen torn, which costs a line of the log some letters.
 Before the first line stands how many lines from the first on were ever in use; the arbiter writes
 it, and whoever looks at all lines need not look further.
 
-The hot path writes by `Line.begin` and `Line.cells`; the attributes are for everybody else.
+The hot path writes by `Row.begin` and `Row.cells`; the attributes are for everybody else.
 
 Rules: no locks, no system call after the first, no decisions.
 """
@@ -18,7 +18,7 @@ from enum import IntEnum
 from functools import partial
 from struct import Struct
 
-from pyfork.system.memfd import nameless_file
+from pyfork.system.memfd import anonymous_file
 
 # Cells of a line. `cells` reads them as integers, `times` as floats: seconds of CLOCK_MONOTONIC.
 (
@@ -46,7 +46,7 @@ _STRIDE = _LINE_BYTES // 8  # from a cell to the same one of the next line
 _BEGINNING = Struct(f"qd{DOING_BYTES}s")
 
 
-class State(IntEnum):
+class RowState(IntEnum):
     """What a worker is at."""
 
     FREE = 0  # the line belongs to no worker
@@ -84,19 +84,19 @@ class Scoreboard:
     def __len__(self) -> int:
         return self._lines
 
-    def line(self, index: int) -> "Line":
+    def line(self, index: int) -> "Row":
         """Line ``index``; IndexError beyond the last one."""
         if not 0 <= index < self._lines:
             raise IndexError(f"the scoreboard has {self._lines} lines, no line {index}")
         start = (1 + index) * _LINE_BYTES
-        return Line(self._memory[start : start + _LINE_BYTES])
+        return Row(self._memory[start : start + _LINE_BYTES])
 
     @property
-    def span(self) -> int:
+    def rows_used(self) -> int:
         """How many lines, from the first on, were ever in use."""
         return self._cells[0]
 
-    def use(self, index: int) -> None:
+    def mark_used(self, index: int) -> None:
         """The arbiter's: line ``index`` is in use from now on."""
         self._cells[0] = max(self._cells[0], index + 1)
 
@@ -107,35 +107,35 @@ class Scoreboard:
 
 
 def _new_memory(size: int) -> int:
-    with nameless_file("pyfork-scoreboard") as file:
+    with anonymous_file("pyfork-scoreboard") as file:
         file.truncate(size)
         return os.dup(file.fileno())
 
 
 def _number(cell: int, doc: str) -> property:
-    def read(line: "Line") -> int:
+    def read(line: "Row") -> int:
         return line.cells[cell]
 
-    def write(line: "Line", value: int) -> None:
+    def write(line: "Row", value: int) -> None:
         line.cells[cell] = value
 
     return property(read, write, doc=doc)
 
 
 def _time(cell: int, doc: str) -> property:
-    def read(line: "Line") -> float:
+    def read(line: "Row") -> float:
         return line.times[cell]
 
-    def write(line: "Line", value: float) -> None:
+    def write(line: "Row", value: float) -> None:
         line.times[cell] = value
 
     return property(read, write, doc=doc)
 
 
-class Line:
+class Row:
     """One worker's line: a view on shared memory, all zero when free."""
 
-    __slots__ = ("_doing", "begin", "cells", "times")
+    __slots__ = ("_doing", "cells", "start_request", "times")
 
     def __init__(self, memory: memoryview) -> None:
         numbers = memory[:_CELL_BYTES]
@@ -144,7 +144,7 @@ class Line:
         self._doing = memory[_CELL_BYTES:]
         # For the hot path, without a call of Python: set how many requests have begun,
         # ``busy_since`` and, in ASCII, ``doing``.
-        self.begin = partial(_BEGINNING.pack_into, memory, BEGUN * 8)
+        self.start_request = partial(_BEGINNING.pack_into, memory, BEGUN * 8)
 
     pid = _number(PID, "Process id.")
     slot = _number(SLOT, "Slot 0..N-1.")
@@ -169,21 +169,21 @@ class Line:
         self.cells[BEGUN] = self.cells[REQUESTS] + value
 
     @property
-    def state(self) -> State:
+    def state(self) -> RowState:
         """What the worker is at."""
-        return State(self.cells[STATE])
+        return RowState(self.cells[STATE])
 
     @state.setter
-    def state(self, value: State) -> None:
+    def state(self, value: RowState) -> None:
         self.cells[STATE] = value
 
     @property
-    def doing(self) -> str:
+    def activity(self) -> str:
         """Method and path of what runs, cut to DOING_BYTES; empty when idle."""
         return bytes(self._doing).partition(b"\0")[0].decode(errors="replace")
 
-    @doing.setter
-    def doing(self, text: str) -> None:
+    @activity.setter
+    def activity(self, text: str) -> None:
         self._doing[:] = text.encode(errors="replace")[:DOING_BYTES].ljust(DOING_BYTES, b"\0")
 
     def clear(self) -> None:

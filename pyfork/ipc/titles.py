@@ -23,7 +23,7 @@ def log_title() -> str:
     return "pyfork: log"
 
 
-def show(title: str) -> None:
+def set_title(title: str) -> None:
     """Make ``title`` the title of this process."""
     import setproctitle  # it looks at the environment when imported: not before it is needed
 

@@ -13,7 +13,7 @@ from typing import Any
 from pyfork.config.directory import Directory
 from pyfork.errors import BootError, ConfigError
 from pyfork.loader import detection, tracebacks
-from pyfork.loader.spec import Spec, parse
+from pyfork.loader.spec import AppSpec, parse
 from pyfork.log.setup import reclaim
 from pyfork.record import record
 
@@ -28,7 +28,7 @@ class App:
     interface: str  # "wsgi" or "asgi"
 
 
-def enter(
+def set_up_path(
     directory: Directory, pythonpath: Iterable[str], env: Iterable[tuple[str, str]] = ()
 ) -> None:
     """Make this process a place to load from: environment, directory, and ``sys.path``.
@@ -73,7 +73,7 @@ def load(spec: str, *, factory: bool = False, interface: str = "auto") -> App:
     return _accept(found, parsed, interface)
 
 
-def _module(spec: Spec) -> Any:
+def _module(spec: AppSpec) -> Any:
     try:
         return importlib.import_module(spec.module)
     except ModuleNotFoundError as error:
@@ -81,35 +81,38 @@ def _module(spec: Spec) -> Any:
     except SyntaxError as error:
         where = f"{error.filename}, line {error.lineno}" if error.filename else spec.module
         raise BootError(
-            f"cannot load {spec}: syntax error in {where}: {error.msg}", tracebacks.detail(error)
+            f"cannot load {spec}: syntax error in {where}: {error.msg}",
+            tracebacks.app_traceback(error),
         ) from error
     except SystemExit as error:
         raise BootError(
             f"cannot load {spec}: importing {spec.module} ended the program "
             f"(SystemExit: {error.code}); a script belongs under if __name__ == '__main__'",
-            tracebacks.detail(error),
+            tracebacks.app_traceback(error),
         ) from error
     except BaseException as error:
         raise BootError(
-            f"cannot load {spec}: importing {spec.module} raised {tracebacks.summary(error)}",
-            tracebacks.detail(error),
+            f"cannot load {spec}: importing {spec.module} raised {tracebacks.one_line(error)}",
+            tracebacks.app_traceback(error),
         ) from error
 
 
-def _missing(spec: Spec, error: ModuleNotFoundError) -> BootError:
+def _missing(spec: AppSpec, error: ModuleNotFoundError) -> BootError:
     """The application's module is missing; or it is there, and imports one that is."""
     name = error.name or ""
     if name != spec.module and not spec.module.startswith(f"{name}."):
-        where = _absence(name.partition(".")[0], spec.module.partition(".")[0])
+        where = _why_missing(name.partition(".")[0], spec.module.partition(".")[0])
         return BootError(
             f"cannot load {spec}: {spec.module} was found, but needs module {name!r}, which "
             f"{where}",
-            tracebacks.detail(error),
+            tracebacks.app_traceback(error),
         )
-    if tracebacks.frames(error):  # the module imports itself, or its package, under a wrong name
+    if tracebacks.has_app_frames(
+        error
+    ):  # the module imports itself, or its package, under a wrong name
         return BootError(
-            f"cannot load {spec}: importing {spec.module} raised {tracebacks.summary(error)}",
-            tracebacks.detail(error),
+            f"cannot load {spec}: importing {spec.module} raised {tracebacks.one_line(error)}",
+            tracebacks.app_traceback(error),
         )
     if "is not a package" in str(error):
         return BootError(f"cannot load {spec}: {name!r} is missing: {error.msg.partition('; ')[2]}")
@@ -120,7 +123,7 @@ def _missing(spec: Spec, error: ModuleNotFoundError) -> BootError:
     )
 
 
-def _absence(top: str, own: str) -> str:
+def _why_missing(top: str, own: str) -> str:
     """Why a package is not there, as far as can be told."""
     if top == own:
         return "does not exist"
@@ -142,7 +145,7 @@ def _modules_beside(name: str) -> list[str]:
     return found
 
 
-def _attribute(module: Any, spec: Spec) -> Any:
+def _attribute(module: Any, spec: AppSpec) -> Any:
     if spec.attributes:
         found = module
         for number, name in enumerate(spec.attributes):
@@ -162,14 +165,14 @@ def _attribute(module: Any, spec: Spec) -> Any:
 
 
 def _no_attribute(
-    spec: Spec, owner: str, found: Any, name: str, error: AttributeError
+    spec: AppSpec, owner: str, found: Any, name: str, error: AttributeError
 ) -> BootError:
-    if tracebacks.frames(
+    if tracebacks.has_app_frames(
         error
     ):  # a property or a module's __getattr__ failed in the app's own code
         return BootError(
-            f"cannot load {spec}: looking up {name!r} raised {tracebacks.summary(error)}",
-            tracebacks.detail(error),
+            f"cannot load {spec}: looking up {name!r} raised {tracebacks.one_line(error)}",
+            tracebacks.app_traceback(error),
         )
     near = tracebacks.nearest(name, vars(found) if hasattr(found, "__dict__") else dir(found))
     return BootError(f"cannot load {spec}: {owner} has no {name!r}{near or _offer(owner, found)}")
@@ -191,7 +194,7 @@ def _at_home(value: Any, module: str) -> bool:
     return not is_definition or getattr(value, "__module__", None) == module
 
 
-def _call(found: Any, spec: Spec) -> Any:
+def _call(found: Any, spec: AppSpec) -> Any:
     name = ".".join(spec.attributes) or "the factory"
     args, keywords = spec.call or ((), {})
     if not callable(found):
@@ -202,13 +205,13 @@ def _call(found: Any, spec: Spec) -> Any:
     try:
         made = found(*args, **keywords)
     except BaseException as error:
-        if isinstance(error, TypeError) and not tracebacks.frames(error):
+        if isinstance(error, TypeError) and not tracebacks.has_app_frames(error):
             raise BootError(
                 f"cannot load {spec}: factory {name} does not take these arguments: {error}"
             ) from error
         raise BootError(
-            f"cannot load {spec}: factory {name} raised {tracebacks.summary(error)}",
-            tracebacks.detail(error),
+            f"cannot load {spec}: factory {name} raised {tracebacks.one_line(error)}",
+            tracebacks.app_traceback(error),
         ) from error
     if detection.is_awaitable(made):
         made.close()
@@ -221,7 +224,7 @@ def _call(found: Any, spec: Spec) -> Any:
     return made
 
 
-def _accept(found: Any, spec: Spec, wanted: str) -> App:
+def _accept(found: Any, spec: AppSpec, wanted: str) -> App:
     if not callable(found):
         raise BootError(
             f"cannot load {spec}: it is {tracebacks.kind(found)}, not a WSGI or ASGI application, "

@@ -10,7 +10,7 @@ from pyfork.record import record
 
 
 @record
-class Spec:
+class AppSpec:
     """``module:attr.sub(arguments)``."""
 
     text: str
@@ -22,7 +22,7 @@ class Spec:
         return self.text
 
 
-def parse(text: str) -> Spec:
+def parse(text: str) -> AppSpec:
     """The parts of ``text``.
 
     Raises:
@@ -35,14 +35,14 @@ def parse(text: str) -> Spec:
         raise _malformed(text)
     names = tuple(rest.split(".")) if colon else ()
     if all(name.isidentifier() and name.isascii() and not iskeyword(name) for name in names):
-        return Spec(text, module, names, None)
+        return AppSpec(text, module, names, None)
     try:
         tree = ast.parse(rest, mode="eval").body
         call = None
         if isinstance(tree, ast.Call):
             call = _arguments(tree)
             tree = tree.func
-        return Spec(text, module, _names(tree), call)
+        return AppSpec(text, module, _names(tree), call)
     except SyntaxError as error:
         raise _malformed(text) from error
     except ValueError as error:

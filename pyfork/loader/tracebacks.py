@@ -9,14 +9,14 @@ _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _IMPORTLIB = os.path.dirname(os.path.abspath(importlib.__file__)) + os.sep
 
 
-def summary(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """Type and message in one line, as at the end of a traceback."""
     text = " ".join(str(error).split())
     name = type(error).__qualname__
     return f"{name}: {text}" if text else name
 
 
-def frames(error: BaseException) -> bool:
+def has_app_frames(error: BaseException) -> bool:
     """Some code of the application took part."""
     return any(
         not is_machinery(frame.f_code.co_filename)
@@ -24,7 +24,7 @@ def frames(error: BaseException) -> bool:
     )
 
 
-def detail(error: BaseException, *, also: str = "") -> str:
+def app_traceback(error: BaseException, *, also: str = "") -> str:
     """The traceback without the frames of pyfork and the import machinery; no line end.
 
     ``also`` is one more directory whose frames are left out.

@@ -18,16 +18,16 @@ Headers = Sequence[tuple[bytes, bytes]]
 Getter = Callable[["Access"], object]
 
 
-class Kept(Protocol):
+class Cached(Protocol):
     """A request line or a block of fields, which may serve many requests."""
 
-    logged: list[object] | None  # what the access log has made of it
+    log_cache: list[object] | None  # what the access log has made of it
 
 
-class KeptHead(Protocol):
+class CachedHead(Protocol):
     """Both, which may serve many requests on one connection."""
 
-    logged: str | None  # a template with all that they say; "" where they came once
+    log_cache: str | None  # a template with all that they say; "" where they came once
 
 
 class Access(Protocol):
@@ -73,15 +73,15 @@ class Access(Protocol):
         """As they were sent."""
 
     @property
-    def head(self) -> KeptHead:
+    def head(self) -> CachedHead:
         """What line and block are of."""
 
     @property
-    def line(self) -> Kept:
+    def line(self) -> Cached:
         """What method, target and version are of."""
 
     @property
-    def block(self) -> Kept:
+    def block(self) -> Cached:
         """What the client and request_headers are of."""
 
 
@@ -98,7 +98,7 @@ class _Sample:
 
     def __init__(self) -> None:
         self.line = self.block = self.head = self
-        self.logged: Any = None
+        self.log_cache: Any = None
 
 
 class Clock:
@@ -171,22 +171,22 @@ def _renderer(
 
     def render(access: Access) -> str:
         head = access.head
-        if head.logged:
-            return head.logged % tuple([getter(access) for getter in late])
+        if head.log_cache:
+            return head.log_cache % tuple([getter(access) for getter in late])
         line, block = access.line, access.block
-        if line.logged is None:
-            line.logged = [getter(access) for _, getter in of_line]
-        if block.logged is None:
-            block.logged = [None for _ in places]
+        if line.log_cache is None:
+            line.log_cache = [getter(access) for _, getter in of_line]
+        if block.log_cache is None:
+            block.log_cache = [None for _ in places]
             for at, getter in of_block:
-                block.logged[at] = getter(access)
-        values = block.logged.copy()
-        for (at, _), value in zip(of_line, line.logged, strict=True):
+                block.log_cache[at] = getter(access)
+        values = block.log_cache.copy()
+        for (at, _), value in zip(of_line, line.log_cache, strict=True):
             values[at] = value
-        if head.logged is None:
-            head.logged = ""
+        if head.log_cache is None:
+            head.log_cache = ""
         else:
-            head.logged = outer % tuple(
+            head.log_cache = outer % tuple(
                 [(form % values[at]).replace("%", "%%") for at, form in kept]
             )
         for at, getter in others:

@@ -2,8 +2,8 @@
 
 In a worker a thread calls them, for the records of pyfork's own loggers; those of the application
 are its own. The arbiter has no threads: it writes its records as lines of JSON to a process that
-does the same for it (`pyfork.arbiter.children.log_process`). Records beyond a bounded queue are lost and
-counted.
+does the same for it (`pyfork.arbiter.children.log_process`). Records beyond a bounded queue are
+lost and counted.
 """
 
 import json

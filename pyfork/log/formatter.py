@@ -37,7 +37,7 @@ def _shown(char: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def told(style: str = "", rows: Rows = ()) -> dict[str, object]:
+def terminal_style(style: str = "", rows: Rows = ()) -> dict[str, object]:
     """``extra`` of a record for the person who develops: ``rows`` stand below it, label and text.
 
     ``style``: "good" for good news.

@@ -28,7 +28,7 @@ _UNSUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _TIOCGDEV = 0x80045432  # Linux: the device number of a terminal
 
 
-class Output:
+class LogOutput:
     """A descriptor that takes bytes without blocking.
 
     ``write(data)`` returns how many bytes were taken; it raises BlockingIOError where there is no
@@ -48,7 +48,7 @@ class Output:
         self.write = partial(os.write, fd)
 
     @classmethod
-    def of_stream(cls, number: int) -> "Output":
+    def of_stream(cls, number: int) -> "LogOutput":
         """Of a descriptor that is shared with other processes: 1 or 2.
 
         Raises:
@@ -71,7 +71,7 @@ class Output:
         return output
 
     @classmethod
-    def _of_socket(cls, number: int) -> "Output":
+    def _of_socket(cls, number: int) -> "LogOutput":
         output = cls(number, own=False)
         timeout = socket.getdefaulttimeout()
         socket.setdefaulttimeout(None)  # or the new object would set O_NONBLOCK

@@ -284,12 +284,12 @@ def on_terminal(config: Config) -> bool:
 
 def _make_pleasant(handler: logging.Handler, config: Config) -> None:
     """On a terminal, and there in development: for who works at it."""
-    from pyfork.log.terminal import ConsoleFormatter, Quiet
+    from pyfork.log.terminal import ConsoleFormatter, HideOnTerminal
 
     brief = config.reload and config.log_level != "debug"
     handler.setFormatter(ConsoleFormatter(brief=brief, colour=wants_colour(2)))
     if brief:
-        handler.addFilter(Quiet())
+        handler.addFilter(HideOnTerminal())
 
 
 def _is_external(config: Config) -> bool:

@@ -20,7 +20,7 @@ from collections import deque
 from typing import Literal
 
 from pyfork.log.opening import open_log
-from pyfork.log.output import Output
+from pyfork.log.output import LogOutput
 
 LIMIT = 256 << 10  # bytes of lines that wait, for each sink in each process
 PATIENCE = 0.05  # seconds that a sink waits for room, from a full buffer until it has emptied
@@ -57,9 +57,9 @@ class Sink:
         self.path = os.path.abspath(path) if number is None else None
         self._owner = owner
         if self.path is not None:
-            self._output = Output(self._open(self.path), own=True)
+            self._output = LogOutput(self._open(self.path), own=True)
         elif number is not None:
-            self._output = Output.of_stream(number)
+            self._output = LogOutput.of_stream(number)
         self.fd = self._output.fd  # what is written to
         # Bytes that may go straight to it; 0 while something waits or is wrong.
         self._direct = self._output.direct
@@ -142,7 +142,7 @@ class Sink:
             with self.lock:
                 os.dup2(fresh, self.fd, inheritable=False)
                 os.close(fresh)
-                self._output = Output(self.fd, own=True)  # it may be of another kind
+                self._output = LogOutput(self.fd, own=True)  # it may be of another kind
                 self._direct = min(self._direct, self._output.direct)
 
     def _open(self, path: str) -> int:
@@ -282,7 +282,7 @@ class SinkHandler(logging.Handler):
 def say(text: str) -> None:
     """Write ``text`` to stderr if that takes it now."""
     try:
-        output = Output.of_stream(2)
+        output = LogOutput.of_stream(2)
     except OSError:  # there is no stderr
         return
     try:
@@ -300,7 +300,7 @@ def _descriptor(path: str) -> int | None:
     return _STREAMS.get(path)
 
 
-def _some_lines(data: bytes, output: Output) -> bytes:
+def _some_lines(data: bytes, output: LogOutput) -> bytes:
     """As many lines of ``data`` as leave whole; or the first one, where that is longer.
 
     Raises:

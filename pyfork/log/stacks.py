@@ -4,8 +4,8 @@ import faulthandler
 import logging
 from contextlib import suppress
 
-from pyfork.log.output import Output
-from pyfork.system.memfd import nameless_file
+from pyfork.log.output import LogOutput
+from pyfork.system.memfd import anonymous_file
 
 log = logging.getLogger("pyfork.error")
 
@@ -17,12 +17,12 @@ def write_at_abort() -> None:
     """
     with suppress(OSError, ValueError, RuntimeError):  # there may be no stderr
         # The descriptor stays open: faulthandler writes to it from a signal handler.
-        faulthandler.enable(Output.of_stream(2).fd)
+        faulthandler.enable(LogOutput.of_stream(2).fd)
 
 
 def log_stacks(why: str) -> None:
     """Log the stack of each thread."""
-    with nameless_file("pyfork-stacks") as file:
+    with anonymous_file("pyfork-stacks") as file:
         faulthandler.dump_traceback(file.fileno())
         file.seek(0)
         stacks = file.read().decode(errors="backslashreplace").rstrip()

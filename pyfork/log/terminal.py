@@ -20,7 +20,7 @@ _STYLES = {
 }
 
 
-class Quiet(logging.Filter):
+class HideOnTerminal(logging.Filter):
     """Lets through what is told to a person, and what is wrong."""
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -45,12 +45,12 @@ class ClientSocket(socket.socket):
         """SOCK_STREAM."""
         return _STREAM
 
-    def drop(self) -> None:
+    def close_unused(self) -> None:
         """Close what no loop took."""
         self.close()
 
 
-class Accepted:
+class RawClient:
     """The same for a loop that asks the kernel itself, as uvloop does, and wants no more of it.
 
     A `socket.socket` takes a call to the kernel to be made and another not to block, which the
@@ -74,19 +74,19 @@ class Accepted:
     def close(self) -> None:
         """Nothing is left to do: the loop calls this when it has closed the fd."""
 
-    def drop(self) -> None:
+    def close_unused(self) -> None:
         """Close what no loop took."""
         os.close(self._fd)
 
 
-Client: TypeAlias = ClientSocket | Accepted
+Client: TypeAlias = ClientSocket | RawClient
 
 
-class Listening:
+class ListenSocket:
     """A listening socket that accepts clients."""
 
     def __init__(
-        self, listener: socket.socket, kind: type[ClientSocket] | type[Accepted] = ClientSocket
+        self, listener: socket.socket, kind: type[ClientSocket] | type[RawClient] = ClientSocket
     ) -> None:
         self._accept = listener._accept  # type: ignore[attr-defined]
         self._kind = kind
@@ -105,7 +105,7 @@ class Listening:
         fd, peer = self._accept()
         return self._kind(self._family, fd, self._name, peer)
 
-    def queued(self) -> float:
+    def backlog(self) -> float:
         """How many clients wait to be accepted, infinity where the system does not tell.
 
         Infinity, too, where no further one can come to wait: all are to be accepted.

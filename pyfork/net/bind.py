@@ -10,7 +10,7 @@ import os
 import socket
 import stat
 
-from pyfork.address import Address, Inet, Inherited, Unix
+from pyfork.address import Address, Inet, InheritedFd, Unix
 from pyfork.errors import BindError
 from pyfork.net import bind_errors, unix
 from pyfork.record import record
@@ -49,8 +49,8 @@ def bind(
         case Unix():
             made, file = unix.bind(address, backlog=backlog, mode=unix_mode, owner=unix_owner)
             return Listener(address, made, file)
-        case Inherited():
-            return _adopt(address)
+        case InheritedFd():
+            return _from_inherited_fd(address)
 
 
 def _bind_inet(address: Inet, backlog: int) -> Listener:
@@ -89,7 +89,7 @@ def _resolve(address: Inet) -> tuple[int, tuple[object, ...]]:
     return family, where
 
 
-def _adopt(address: Inherited) -> Listener:
+def _from_inherited_fd(address: InheritedFd) -> Listener:
     """Take over an open descriptor, after looking that it is what it should be."""
     try:
         mode = os.fstat(address.fd).st_mode
@@ -114,7 +114,7 @@ def _adopt(address: Inherited) -> Listener:
         raise
 
 
-def bind_beside(first: socket.socket, *, backlog: int) -> socket.socket:
+def bind_reuseport(first: socket.socket, *, backlog: int) -> socket.socket:
     """Another socket on the same TCP address: the kernel shares connections out among them, and
     each has a queue of its own.
 
@@ -137,7 +137,7 @@ def bind_beside(first: socket.socket, *, backlog: int) -> socket.socket:
     return made
 
 
-def adopted(made: socket.socket, *, with_file: bool) -> Listener:
+def from_fd(made: socket.socket, *, with_file: bool) -> Listener:
     """A listener that another arbiter bound. ``with_file``: its file, if any, is ours to remove."""
     address = bound_address(made)
     file = unix.file_of(address.path) if with_file and isinstance(address, Unix) else None

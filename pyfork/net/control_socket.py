@@ -42,7 +42,7 @@ def listen(setting: str) -> Place | None:
             os.mkdir(directory, mode=0o700)
         if not _is_private(directory):
             continue
-        _sweep(directory)
+        _remove_stale(directory)
         with contextlib.suppress(BindError):  # a read-only system, a path that is too long
             return _bind(os.path.join(directory, f"{os.getpid()}.sock"))
     log.debug("no control socket: no runtime directory is ours and writable")
@@ -84,7 +84,7 @@ def _in(directory: str) -> list[str]:
     return [os.path.join(directory, name) for name in names if name.endswith(".sock")]
 
 
-def _sweep(directory: str) -> None:
+def _remove_stale(directory: str) -> None:
     """Remove what killed arbiters left: nobody listens there, and no process has that id.
 
     Either alone is not enough: another arbiter may be about to listen, or have the same process

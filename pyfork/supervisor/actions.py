@@ -41,14 +41,14 @@ class Kill:
 
 
 @record
-class Adopt:
+class Activate:
     """The generation serves at full strength: what only lower ones used may go."""
 
     generation: int
 
 
 @record
-class Abandon:
+class Discard:
     """The generation will not be: what only it used may go."""
 
     generation: int
@@ -57,11 +57,11 @@ class Abandon:
 
 
 @record
-class Finish:
+class Exit:
     """All workers are gone: leave with this status."""
 
     status: ExitStatus
     reason: str = ""  # empty when a stop was asked for
 
 
-Action = Spawn | Retire | Abort | Kill | Adopt | Abandon | Finish
+Action = Spawn | Retire | Abort | Kill | Activate | Discard | Exit

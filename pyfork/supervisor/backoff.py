@@ -15,13 +15,13 @@ class Backoff:
     a row the delay doubles. A long life wipes the slate.
     """
 
-    quick_deaths: int = 0
-    not_before: float = 0.0  # when the slot may be filled again
+    quick_failures: int = 0
+    retry_at: float = 0.0  # when the slot may be filled again
 
-    def died(self, now: float, lived: float) -> None:
+    def record_exit(self, now: float, lived: float) -> None:
         """Record a death at ``now``, after ``lived`` seconds of serving."""
-        self.quick_deaths = self.quick_deaths + 1 if lived < QUICK else 0
-        self.not_before = now + _delay(self.quick_deaths)
+        self.quick_failures = self.quick_failures + 1 if lived < QUICK else 0
+        self.retry_at = now + _delay(self.quick_failures)
 
 
 def _delay(quick_deaths: int) -> float:

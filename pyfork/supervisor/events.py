@@ -33,7 +33,7 @@ class Ready:
 
 
 @record
-class Failed:
+class BootFailed:
     """The worker could not boot the application; its exit will follow."""
 
     worker: int
@@ -50,7 +50,7 @@ class Exited:
 
 
 @record
-class Worn:
+class RecycleRequested:
     """The worker serves on, but wants to be replaced."""
 
     worker: int
@@ -58,25 +58,25 @@ class Worn:
 
 
 @record
-class Promised:
+class HeartbeatMoved:
     """The worker's scoreboard line says that it will move this deadline before it passes."""
 
     worker: int
     deadline: float  # zero: no promise
 
 
-class Wish(Enum):
+class OperatorCommand(Enum):
     """What an operator may ask for."""
 
     STOP = auto()
-    QUIT = auto()
-    FORCE = auto()
+    QUICK_STOP = auto()
+    KILL_ALL = auto()
     SCALE_UP = auto()
     SCALE_DOWN = auto()
     RETIRE_ALL = auto()
-    YIELD = auto()  # another arbiter serves: stop gracefully, and without delay
-    LEAVE = auto()  # and do not carry on, whatever becomes of it
-    CARRY_ON = auto()  # it is gone: do not stop after all
+    HAND_OVER = auto()  # another arbiter serves: stop gracefully, and without delay
+    STOP_FOR_GOOD = auto()  # and do not carry on, whatever becomes of it
+    RESUME = auto()  # it is gone: do not stop after all
 
 
 @record
@@ -95,10 +95,10 @@ class Scale:
 
 
 @record
-class Asked:
+class CommandReceived:
     """An operator wants something."""
 
-    wish: Wish | Reload | Scale
+    wish: OperatorCommand | Reload | Scale
 
 
 @record
@@ -106,4 +106,4 @@ class Alone:
     """The arbiter that serves until this one is ready is gone: no other process serves."""
 
 
-Fact = Ready | Failed | Exited | Worn | Promised | Asked | Alone
+Event = Ready | BootFailed | Exited | RecycleRequested | HeartbeatMoved | CommandReceived | Alone

@@ -7,7 +7,7 @@ from pyfork.supervisor.backoff import Backoff
 from pyfork.supervisor.events import Policy
 
 
-class State(Enum):
+class WorkerState(Enum):
     """Where a worker is in its life. Only the first two are on duty; nothing leads back."""
 
     BOOTING = "booting"
@@ -17,7 +17,7 @@ class State(Enum):
     KILLED = "killed"
 
 
-class Haste(IntEnum):
+class StopMode(IntEnum):
     """How a stop is made. It only grows, unless the arbiter that was to follow is gone."""
 
     NONE = 0
@@ -27,16 +27,16 @@ class Haste(IntEnum):
 
 
 @entity(kw_only=True)
-class Worker:
+class WorkerRecord:
     """One worker process, from Spawn to Exited."""
 
     serial: int
     slot: int
     generation: "Generation"
-    state: State = State.BOOTING
-    due: float | None = None  # when its state ends or is looked at again
+    state: WorkerState = WorkerState.BOOTING
+    deadline: float | None = None  # when its state ends or is looked at again
     ready_at: float | None = None
-    promise: float = 0.0  # the latest that was told; zero: none
+    heartbeat_deadline: float = 0.0  # the latest that was told; zero: none
     suspect: bool = False  # that promise was broken when it was looked at
     worn: bool = False
 
@@ -46,28 +46,28 @@ class Worker:
         return self.generation.policy
 
     @property
-    def on_duty(self) -> bool:
+    def is_active(self) -> bool:
         """Whether it serves or is about to."""
-        return self.state in (State.BOOTING, State.SERVING)
+        return self.state in (WorkerState.BOOTING, WorkerState.SERVING)
 
-    def lived(self, now: float) -> float:
+    def uptime(self, now: float) -> float:
         """Seconds since it was ready; zero if it never was."""
         return now - self.ready_at if self.ready_at is not None else 0.0
 
-    def next_look(self, now: float) -> float | None:
+    def next_check(self, now: float) -> float | None:
         """When it is looked at again while it serves: when its promise ends, if it gave one."""
-        if self.promise:
-            return self.promise
+        if self.heartbeat_deadline:
+            return self.heartbeat_deadline
         return now + self.policy.timeout if self.policy.timeout else None
 
-    def become(self, state: State, due: float | None) -> None:
+    def become(self, state: WorkerState, due: float | None) -> None:
         """Go on to the next state."""
-        self.state, self.due = state, due
+        self.state, self.deadline = state, due
 
 
 @record(kw_only=True)
-class Kept:
-    """What another supervisor of this process knew of a worker. Times as in `Worker`."""
+class SavedWorker:
+    """What another supervisor of this process knew of a worker. Times as in `WorkerRecord`."""
 
     serial: int
     slot: int
@@ -76,22 +76,22 @@ class Kept:
     retire_by: float | None  # None: it serves
     worn: bool = False
 
-    def as_worker(self, serving: "Generation") -> Worker:
+    def as_worker(self, serving: "Generation") -> WorkerRecord:
         """The same, where ``serving`` is the generation that serves."""
         own = self.generation == serving.number
-        return Worker(
+        return WorkerRecord(
             serial=self.serial,
             slot=self.slot,
             generation=serving if own else Generation(self.generation, serving.policy, 0),
-            state=State.SERVING if self.retire_by is None else State.RETIRING,
-            due=self.retire_by,
+            state=WorkerState.SERVING if self.retire_by is None else WorkerState.RETIRING,
+            deadline=self.retire_by,
             ready_at=self.ready_at,
             worn=self.worn,
         )
 
 
 @record
-class Failure:
+class BootFailure:
     """Why a generation cannot be."""
 
     reason: str
@@ -105,17 +105,17 @@ class Generation:
     number: int
     policy: Policy
     size: int  # slots to fill: the policy's workers, as scaled since
-    adopted: bool = False
-    stillborn: int = 0  # deaths before anyone was ready
+    active: bool = False
+    boot_failures: int = 0  # deaths before anyone was ready
     anyone_ready: bool = False
-    failure: Failure | None = None
+    failure: BootFailure | None = None
     backoffs: dict[int, Backoff] = field(default_factory=dict)  # by slot
-    full_from: float = 0.0  # the end of a head start
+    others_after: float = 0.0  # the end of a head start
 
     def backoff(self, slot: int) -> Backoff:
         """The memory of a slot."""
         return self.backoffs.setdefault(slot, Backoff())
 
-    def not_before(self, slot: int) -> float:
+    def retry_at(self, slot: int) -> float:
         """When a slot may be filled."""
-        return max(self.backoff(slot).not_before, self.full_from)
+        return max(self.backoff(slot).retry_at, self.others_after)

@@ -23,35 +23,46 @@ Rules: no os, signal, socket, time, logging; no pid; time is what the caller say
 
 from collections.abc import Callable, Iterable, Iterator
 
-from pyfork.supervisor.actions import Abandon, Abort, Action, Adopt, Finish, Kill, Retire, Spawn
+from pyfork.supervisor.actions import Abort, Action, Activate, Discard, Exit, Kill, Retire, Spawn
 from pyfork.supervisor.events import (
     Alone,
-    Asked,
+    BootFailed,
+    CommandReceived,
+    Event,
     Exited,
-    Fact,
-    Failed,
+    HeartbeatMoved,
+    OperatorCommand,
     Policy,
-    Promised,
     Ready,
+    RecycleRequested,
     Reload,
     Scale,
-    Wish,
-    Worn,
 )
-from pyfork.supervisor.shutdown import Stop
-from pyfork.supervisor.state import Failure, Generation, Haste, Kept, State, Worker
+from pyfork.supervisor.shutdown import Shutdown
+from pyfork.supervisor.state import (
+    BootFailure,
+    Generation,
+    SavedWorker,
+    StopMode,
+    WorkerRecord,
+    WorkerState,
+)
 
 DYING_LIMIT = 1.5  # seconds to write stacks, or to exit after a failure
-LOST_LIMIT = 5.0  # seconds after which a killed process that is stuck in the kernel is forgotten
+UNKILLABLE_AFTER = (
+    5.0  # seconds after which a killed process that is stuck in the kernel is forgotten
+)
 SECOND_LOOK = 0.5  # seconds; see _expire_serving
-OVERSLEPT = 1.0  # seconds by which it is asked so late that the whole machine was asleep
+MAX_LATENESS = 1.0  # seconds by which it is asked so late that the whole machine was asleep
 LATE = 0.1  # seconds by which this core is asked late, and not only a little
-STILLBORN_LIMIT = 5  # deaths in the first generation with nobody ever ready
+MAX_BOOT_FAILURES = 5  # deaths in the first generation with nobody ever ready
 
 STOPPING = "the server is stopping"
 NOT_NEEDED = "not needed any more"
 SUPERSEDED = "a newer reload was asked for"
-BLAMELESS = frozenset({STOPPING, NOT_NEEDED})  # reasons for a kill that are not the worker's fault
+EXPECTED_KILLS = frozenset(
+    {STOPPING, NOT_NEEDED}
+)  # reasons for a kill that are not the worker's fault
 
 
 class Supervisor:
@@ -62,29 +73,29 @@ class Supervisor:
         until this generation is complete, and goes on serving if it fails."""
         self._serving = Generation(first, policy, policy.workers)
         self._candidate: Generation | None = None
-        self._workers: dict[int, Worker] = {}  # by serial; from Spawn to Exited
+        self._workers: dict[int, WorkerRecord] = {}  # by serial; from Spawn to Exited
         self._serial = 0  # the last one given
         self._newest = first  # the highest generation seen
         self._reloads: list[Reload] = []  # asked for, not yet begun
-        self._stop = Stop()
+        self._stop = Shutdown()
         self._finished = False
         self._replaces = replaces
 
     @classmethod
     def resume(
-        cls, policy: Policy, *, generation: int, size: int, workers: Iterable[Kept]
+        cls, policy: Policy, *, generation: int, size: int, workers: Iterable[SavedWorker]
     ) -> "Supervisor":
         """Go on where another supervisor of this process was: ``generation`` serves."""
         resumed = cls(policy, first=generation)
         serving = resumed._serving
-        serving.adopted, serving.anyone_ready, serving.size = True, True, size
+        serving.active, serving.anyone_ready, serving.size = True, True, size
         for kept in workers:
             resumed._workers[kept.serial] = kept.as_worker(serving)
             resumed._serial = max(resumed._serial, kept.serial)
         return resumed
 
     @property
-    def workers(self) -> tuple[Worker, ...]:
+    def workers(self) -> tuple[WorkerRecord, ...]:
         """Every worker that is not known to be gone. To look at, not to change."""
         return tuple(self._workers.values())
 
@@ -99,35 +110,35 @@ class Supervisor:
         return self._candidate
 
     @property
-    def stopping(self) -> bool:
+    def stop_requested(self) -> bool:
         """Whether a stop was asked for."""
-        return self._stop.asked
+        return self._stop.requested
 
     @property
-    def haste(self) -> Haste:
+    def haste(self) -> StopMode:
         """How the stop that was asked for is made."""
-        return self._stop.haste
+        return self._stop.mode
 
     @property
-    def leaving(self) -> bool:
+    def stop_started(self) -> bool:
         """Whether everything is on its way out: the stop's drain delay, if any, is over."""
-        return self._stop.begun
+        return self._stop.started
 
     @property
-    def yielding(self) -> bool:
+    def handing_over(self) -> bool:
         """Whether it stops only because another arbiter serves, and would carry on without it."""
-        return self._stop.yielding
+        return self._stop.for_handover
 
     @property
-    def complete(self) -> bool:
+    def at_full_strength(self) -> bool:
         """Whether each slot of the serving generation has a worker that serves."""
         return self._is_complete(self._serving)
 
     # Facts: record, decide nothing.
 
-    def feed(self, fact: Fact, now: float) -> None:
+    def feed(self, fact: Event, now: float) -> None:
         """Record a fact. Facts about unknown workers are about dead ones, and change nothing."""
-        if isinstance(fact, Asked):
+        if isinstance(fact, CommandReceived):
             self._record_wish(fact.wish, now)
             return
         if isinstance(fact, Alone):
@@ -137,39 +148,39 @@ class Supervisor:
         if worker is None:
             return
         match fact:
-            case Ready() if worker.state is State.BOOTING:
+            case Ready() if worker.state is WorkerState.BOOTING:
                 worker.ready_at = now
                 worker.generation.anyone_ready = True
-                worker.become(State.SERVING, worker.next_look(now))
-            case Failed(reason=reason, detail=detail) if worker.state is State.BOOTING:
-                worker.become(State.DYING, now + DYING_LIMIT)
-                self._record_loss(worker, now, Failure(reason, detail), fatal=True)
+                worker.become(WorkerState.SERVING, worker.next_check(now))
+            case BootFailed(reason=reason, detail=detail) if worker.state is WorkerState.BOOTING:
+                worker.become(WorkerState.DYING, now + DYING_LIMIT)
+                self._record_loss(worker, now, BootFailure(reason, detail), fatal=True)
             case Exited(how=how):
                 del self._workers[worker.serial]
-                if worker.on_duty:
-                    self._record_loss(worker, now, Failure(how))
-            case Worn():
+                if worker.is_active:
+                    self._record_loss(worker, now, BootFailure(how))
+            case RecycleRequested():
                 worker.worn = True
-            case Promised(deadline=deadline) if deadline != worker.promise:
-                worker.promise, worker.suspect = deadline, False
-                if worker.state is State.SERVING:
-                    worker.due = worker.next_look(now)
+            case HeartbeatMoved(deadline=deadline) if deadline != worker.heartbeat_deadline:
+                worker.heartbeat_deadline, worker.suspect = deadline, False
+                if worker.state is WorkerState.SERVING:
+                    worker.deadline = worker.next_check(now)
 
-    def _record_wish(self, wish: Wish | Reload | Scale, now: float) -> None:
+    def _record_wish(self, wish: OperatorCommand | Reload | Scale, now: float) -> None:
         match wish:
             case Reload():
                 self._reloads.append(wish)
             case Scale(workers=workers):
                 self._resize(lambda size: workers)
-            case Wish.SCALE_UP | Wish.SCALE_DOWN:
-                step = 1 if wish is Wish.SCALE_UP else -1
+            case OperatorCommand.SCALE_UP | OperatorCommand.SCALE_DOWN:
+                step = 1 if wish is OperatorCommand.SCALE_UP else -1
                 self._resize(lambda size: size + step)
-            case Wish.RETIRE_ALL:
+            case OperatorCommand.RETIRE_ALL:
                 self._serving.size = 0
                 if self._candidate:
-                    self._candidate.failure = Failure("all workers are being retired")
+                    self._candidate.failure = BootFailure("all workers are being retired")
             case _:
-                delay = self._serving.policy.drain_delay if self._serving.adopted else 0.0
+                delay = self._serving.policy.drain_delay if self._serving.active else 0.0
                 self._stop.record(wish, now, delay=delay)
 
     def _resize(self, resized: Callable[[int], int]) -> None:
@@ -178,18 +189,18 @@ class Supervisor:
                 generation.size = max(1, resized(generation.size))
 
     def _record_loss(
-        self, worker: Worker, now: float, failure: Failure, *, fatal: bool = False
+        self, worker: WorkerRecord, now: float, failure: BootFailure, *, fatal: bool = False
     ) -> None:
         """Record that a worker on duty will serve no more. ``fatal``: another would fare alike."""
         generation = worker.generation
-        generation.backoff(worker.slot).died(now, worker.lived(now))
-        if generation.adopted or self._proved(generation):
+        generation.backoff(worker.slot).record_exit(now, worker.uptime(now))
+        if generation.active or self._proved(generation):
             return
         if generation is self._serving and not fatal:
             if generation.policy.persistent:
                 return
-            generation.stillborn += not generation.anyone_ready
-            if generation.stillborn < STILLBORN_LIMIT:
+            generation.boot_failures += not generation.anyone_ready
+            if generation.boot_failures < MAX_BOOT_FAILURES:
                 return
         generation.failure = generation.failure or failure
 
@@ -204,146 +215,152 @@ class Supervisor:
         """What is to be done now."""
         if self._finished:
             return []
-        orders = list(self._expire(now))
-        if self._serving.failure and not self.stopping:
+        orders = list(self._check_deadlines(now))
+        if self._serving.failure and not self.stop_requested:
             self._stop.fail(self._serving.failure.reason, now)
-        orders += self._choose_generation()
+        orders += self._advance_generations()
         if self._stop.begin(now):
-            orders += self._wind_down(now)
+            orders += self._shutdown_actions(now)
         else:  # in a drain delay too: the port is served as well as ever
-            orders += self._dismiss(now)
-            orders += self._fill(now)
+            orders += self._retire_unwanted(now)
+            orders += self._spawn_missing(now)
         return orders
 
     def deadline(self) -> float | None:
         """When to ask again if no fact comes before; None: not at all."""
-        times = [worker.due for worker in self._workers.values() if worker.due is not None]
-        if not self._stop.begun:
-            times += [self._serving.not_before(slot) for slot in self._vacancies()]
-            times += [self._stop.at] if self.stopping else []
+        times = [
+            worker.deadline for worker in self._workers.values() if worker.deadline is not None
+        ]
+        if not self._stop.started:
+            times += [self._serving.retry_at(slot) for slot in self._empty_slots()]
+            times += [self._stop.at] if self.stop_requested else []
         return min(times, default=None)
 
-    def _expire(self, now: float) -> Iterator[Action]:
+    def _check_deadlines(self, now: float) -> Iterator[Action]:
         """Whose time is up."""
         for worker in self.workers:
-            if worker.due is None or worker.due > now:
+            if worker.deadline is None or worker.deadline > now:
                 continue
-            overslept = now - worker.due > OVERSLEPT
+            overslept = now - worker.deadline > MAX_LATENESS
             match worker.state:
-                case State.BOOTING if overslept:
-                    worker.due = now + worker.policy.boot_timeout
-                case State.RETIRING if overslept:
-                    worker.due = now + worker.policy.margin
-                case State.BOOTING:
+                case WorkerState.BOOTING if overslept:
+                    worker.deadline = now + worker.policy.boot_timeout
+                case WorkerState.RETIRING if overslept:
+                    worker.deadline = now + worker.policy.margin
+                case WorkerState.BOOTING:
                     why = f"not ready within {worker.policy.boot_timeout:g} s"
                     yield self._abort(worker, now, why)
                     fatal = not worker.policy.persistent
-                    self._record_loss(worker, now, Failure(why), fatal=fatal)
-                case State.SERVING:
-                    yield from self._expire_serving(worker, worker.due, now)
-                case State.RETIRING:
+                    self._record_loss(worker, now, BootFailure(why), fatal=fatal)
+                case WorkerState.SERVING:
+                    yield from self._expire_serving(worker, worker.deadline, now)
+                case WorkerState.RETIRING:
                     yield self._kill(worker, now, "did not drain in time")
-                case State.DYING:
+                case WorkerState.DYING:
                     yield self._kill(worker, now, "did not exit")
-                case State.KILLED:
+                case WorkerState.KILLED:
                     del self._workers[worker.serial]
 
-    def _expire_serving(self, worker: Worker, due: float, now: float) -> Iterator[Action]:
+    def _expire_serving(self, worker: WorkerRecord, due: float, now: float) -> Iterator[Action]:
         """A promise was broken, or there was none to look at.
 
         The whole machine may have been asleep (a paused container, a stopped process group): then
         every promise looks broken, and each worker has a moment to renew its own. So a promise is
         looked at twice, and the second look counts only if it comes when it was to come.
         """
-        if not worker.promise:
-            worker.due = worker.next_look(now)
+        if not worker.heartbeat_deadline:
+            worker.deadline = worker.next_check(now)
         elif not worker.suspect or now - due > LATE:
-            worker.suspect, worker.due = True, now + SECOND_LOOK
+            worker.suspect, worker.deadline = True, now + SECOND_LOOK
         else:
             why = f"hangs: gave no sign of life for {worker.policy.timeout:g} s"
             yield self._abort(worker, now, why)
-            self._record_loss(worker, now, Failure(why))
+            self._record_loss(worker, now, BootFailure(why))
 
-    def _choose_generation(self) -> Iterator[Action]:
+    def _advance_generations(self) -> Iterator[Action]:
         """Begin the reloads that were asked for; end the one that is under way, if it can be."""
         for reload in self._reloads:
             if reload.generation <= self._newest:
                 continue
             self._newest = reload.generation
             if self._candidate:
-                yield self._abandon(self._candidate, Failure(SUPERSEDED))
+                yield self._abandon(self._candidate, BootFailure(SUPERSEDED))
             policy = reload.policy
             self._candidate = Generation(reload.generation, policy, policy.workers)
         self._reloads.clear()
-        if self._candidate and self.stopping:
-            yield self._abandon(self._candidate, Failure(STOPPING))
+        if self._candidate and self.stop_requested:
+            yield self._abandon(self._candidate, BootFailure(STOPPING))
         elif self._candidate and self._candidate.failure:
             yield self._abandon(self._candidate, self._candidate.failure)
         for generation in self._generations():
-            if not generation.adopted and not self.stopping and self._is_complete(generation):
-                generation.adopted = True
+            if not generation.active and not self.stop_requested and self._is_complete(generation):
+                generation.active = True
                 self._serving, self._candidate = generation, self._later_than(generation)
-                yield Adopt(generation.number)
+                yield Activate(generation.number)
 
-    def _wind_down(self, now: float) -> Iterator[Action]:
+    def _shutdown_actions(self, now: float) -> Iterator[Action]:
         """Everybody out; who is leaving already may be told to make haste."""
         stop = self._stop
         for worker in self.workers:
-            grace = worker.policy.graceful_timeout if stop.haste is Haste.GRACEFUL else 0.0
+            grace = worker.policy.graceful_timeout if stop.mode is StopMode.GRACEFUL else 0.0
             cut = max(stop.at + grace, now) + worker.policy.margin  # later if the machine slept
-            forced = stop.haste is Haste.FORCED and worker.state is not State.KILLED
-            late = worker.state is State.RETIRING and worker.due is not None and worker.due > cut
-            if forced or worker.state is State.BOOTING:
+            forced = stop.mode is StopMode.FORCED and worker.state is not WorkerState.KILLED
+            late = (
+                worker.state is WorkerState.RETIRING
+                and worker.deadline is not None
+                and worker.deadline > cut
+            )
+            if forced or worker.state is WorkerState.BOOTING:
                 yield self._kill(worker, now, STOPPING)
-            elif late or worker.state is State.SERVING:
+            elif late or worker.state is WorkerState.SERVING:
                 yield self._retire(worker, grace, cut)
         if not self._workers:
             self._finished = True
-            yield Finish(stop.status, stop.reason)
+            yield Exit(stop.status, stop.reason)
 
-    def _dismiss(self, now: float) -> Iterator[Action]:
+    def _retire_unwanted(self, now: float) -> Iterator[Action]:
         """Who is not wanted: of no generation that counts, in no slot of it, or succeeded."""
         generations = self._generations()
         youngest = {
             (worker.generation.number, worker.slot): worker.serial
             for worker in self.workers
-            if worker.state is State.SERVING
+            if worker.state is WorkerState.SERVING
         }
         for worker in self.workers:
             generation = worker.generation
             wanted = generation in generations and worker.slot < generation.size
-            if worker.state is State.BOOTING and not wanted:
+            if worker.state is WorkerState.BOOTING and not wanted:
                 yield self._kill(worker, now, NOT_NEEDED)
-            elif worker.state is State.SERVING:
+            elif worker.state is WorkerState.SERVING:
                 succeeded = youngest[generation.number, worker.slot] != worker.serial
                 if succeeded or not wanted:
                     grace = worker.policy.graceful_timeout
                     yield self._retire(worker, grace, now + grace + worker.policy.margin)
 
-    def _fill(self, now: float) -> Iterator[Action]:
+    def _spawn_missing(self, now: float) -> Iterator[Action]:
         """Who is missing."""
-        for slot in self._vacancies():
-            if self._serving.not_before(slot) <= now:
+        for slot in self._empty_slots():
+            if self._serving.retry_at(slot) <= now:
                 yield self._spawn(self._serving, slot, now)
         if self._candidate:
             crew = self._on_duty(self._candidate)
-            booting = sum(worker.state is State.BOOTING for worker in crew)
+            booting = sum(worker.state is WorkerState.BOOTING for worker in crew)
             staffed = {worker.slot for worker in crew}
             empty = [slot for slot in range(self._candidate.size) if slot not in staffed]
             for slot in empty[: max(0, self._candidate.policy.reload_parallel - booting)]:
                 yield self._spawn(self._candidate, slot, now)
 
-    def _vacancies(self) -> list[int]:
+    def _empty_slots(self) -> list[int]:
         """Slots of the serving generation that need one more worker: the empty ones, and one of
         the worn ones unless a successor boots already or a reload will bring them all."""
         crew = self._on_duty(self._serving)
         staffed = {worker.slot for worker in crew}
         empty = [slot for slot in range(self._serving.size) if slot not in staffed]
         worn = [worker.slot for worker in crew if worker.worn and worker.slot < self._serving.size]
-        booting = {worker.slot for worker in crew if worker.state is State.BOOTING}
+        booting = {worker.slot for worker in crew if worker.state is WorkerState.BOOTING}
         if not worn or self._candidate or not booting.isdisjoint(worn):
             return empty
-        return [*empty, min(worn, key=lambda slot: self._serving.not_before(slot))]
+        return [*empty, min(worn, key=lambda slot: self._serving.retry_at(slot))]
 
     # The table of workers.
 
@@ -354,11 +371,11 @@ class Supervisor:
     def _later_than(self, generation: Generation) -> Generation | None:
         return self._candidate if generation is not self._candidate else None
 
-    def _on_duty(self, generation: Generation) -> list[Worker]:
-        return [w for w in self.workers if w.on_duty and w.generation is generation]
+    def _on_duty(self, generation: Generation) -> list[WorkerRecord]:
+        return [w for w in self.workers if w.is_active and w.generation is generation]
 
     def _is_complete(self, generation: Generation) -> bool:
-        serving = {w.slot for w in self._on_duty(generation) if w.state is State.SERVING}
+        serving = {w.slot for w in self._on_duty(generation) if w.state is WorkerState.SERVING}
         return bool(generation.size) and serving.issuperset(range(generation.size))
 
     # Orders: record what is ordered, and order it.
@@ -366,28 +383,28 @@ class Supervisor:
     def _spawn(self, generation: Generation, slot: int, now: float) -> Action:
         self._serial += 1
         if self._serial == 1:
-            generation.full_from = now + generation.policy.head_start
+            generation.others_after = now + generation.policy.head_start
         patience = generation.policy.boot_timeout
-        self._workers[self._serial] = Worker(
+        self._workers[self._serial] = WorkerRecord(
             serial=self._serial,
             slot=slot,
             generation=generation,
-            due=now + patience if patience else None,
+            deadline=now + patience if patience else None,
         )
         return Spawn(self._serial, slot, generation.number)
 
-    def _retire(self, worker: Worker, grace: float, cut: float) -> Action:
-        worker.become(State.RETIRING, cut)
+    def _retire(self, worker: WorkerRecord, grace: float, cut: float) -> Action:
+        worker.become(WorkerState.RETIRING, cut)
         return Retire(worker.serial, grace)
 
-    def _abort(self, worker: Worker, now: float, reason: str) -> Action:
-        worker.become(State.DYING, now + DYING_LIMIT)
+    def _abort(self, worker: WorkerRecord, now: float, reason: str) -> Action:
+        worker.become(WorkerState.DYING, now + DYING_LIMIT)
         return Abort(worker.serial, reason)
 
-    def _kill(self, worker: Worker, now: float, reason: str) -> Action:
-        worker.become(State.KILLED, now + LOST_LIMIT)
+    def _kill(self, worker: WorkerRecord, now: float, reason: str) -> Action:
+        worker.become(WorkerState.KILLED, now + UNKILLABLE_AFTER)
         return Kill(worker.serial, reason)
 
-    def _abandon(self, generation: Generation, failure: Failure) -> Action:
+    def _abandon(self, generation: Generation, failure: BootFailure) -> Action:
         self._candidate = None
-        return Abandon(generation.number, failure.reason, failure.detail)
+        return Discard(generation.number, failure.reason, failure.detail)

@@ -28,7 +28,7 @@ def claim_upgrade(environ: MutableMapping[str, str]) -> tuple[str, int] | None:
     return found
 
 
-def withhold_secrets(environ: MutableMapping[str, str]) -> None:
+def remove_secrets(environ: MutableMapping[str, str]) -> None:
     """Take away what is for the arbiter: an application may show its environment to anybody."""
     environ.pop("PYFORK_KEYFILE_PASSWORD", None)
 

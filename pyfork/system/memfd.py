@@ -4,7 +4,7 @@ import os
 from typing import IO
 
 
-def nameless_file(purpose: str) -> IO[bytes]:
+def anonymous_file(purpose: str) -> IO[bytes]:
     """An empty one, in memory where that can be: a container may have no directory to write to.
 
     Raises OSError where it has none, and memory will not do.

@@ -16,7 +16,7 @@ _TCP_INFO = struct.Struct("8B6I")  # the first fields of struct tcp_info
 
 
 @entity
-class Listening:
+class SocketInfo:
     """One socket. It is the same for every process that has it."""
 
     kind: str  # "tcp", "udp" or "unix"
@@ -26,7 +26,7 @@ class Listening:
     pids: list[int] = field(default_factory=list)  # those of the group that have it
 
 
-def listening(pids: Iterable[int]) -> list[Listening]:
+def listening_sockets(pids: Iterable[int]) -> list[SocketInfo]:
     """What ``pids`` listen on, as far as this user may see it."""
     holders: dict[int, list[int]] = {}
     for pid in pids:
@@ -63,7 +63,7 @@ def _is_socket(link: str) -> bool:
     return link.startswith("socket:[")
 
 
-def _inet() -> Iterator[Listening]:
+def _inet() -> Iterator[SocketInfo]:
     for table, state in (("tcp", _LISTEN), ("udp", _UNCONNECTED)):
         for name in (table, f"{table}6"):
             for line in lines(f"/proc/net/{name}"):
@@ -72,13 +72,13 @@ def _inet() -> Iterator[Listening]:
                     host, _, port = column[1].partition(":")
                     address = str(Inet(proc_host(host), int(port, 16)))
                     waiting = int(column[4].partition(":")[2], 16)
-                    yield Listening(table, address, int(column[9]), waiting)
+                    yield SocketInfo(table, address, int(column[9]), waiting)
 
 
-def _unix() -> Iterator[Listening]:
+def _unix() -> Iterator[SocketInfo]:
     for line in lines("/proc/net/unix"):
         column = line.split(maxsplit=7)
         if len(column) == 8 and int(column[3], 16) & _ACCEPTS:
             path = column[7]
             name = Unix("\0" + path[1:] if path.startswith("@") else path)
-            yield Listening("unix", str(name), int(column[6]), None)
+            yield SocketInfo("unix", str(name), int(column[6]), None)

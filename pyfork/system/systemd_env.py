@@ -50,13 +50,13 @@ def watchdog_interval(environ: Mapping[str, str], pid: int) -> float | None:
     return int(limit) / 1e6 if limit.isascii() and limit.isdigit() and int(limit) else None
 
 
-def readdressed(environ: Mapping[str, str], old: int, new: int) -> dict[str, str]:
+def retarget_pid(environ: Mapping[str, str], old: int, new: int) -> dict[str, str]:
     """The same environment, where what was for the process ``old`` is for ``new``."""
     changed = {name: str(new) for name in _ADDRESSEES if environ.get(name) == str(old)}
     return {**environ, **changed}
 
 
-def withhold(environ: MutableMapping[str, str]) -> None:
+def remove(environ: MutableMapping[str, str]) -> None:
     """Take the variables away: a worker's program must not speak for the service."""
     for name in _VARIABLES:
         if name in environ:

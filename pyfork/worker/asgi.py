@@ -5,7 +5,7 @@ from typing import Any
 
 from pyfork.http.asgi.gateway import AsgiGateway
 from pyfork.http.websocket.gateway import WebSockets
-from pyfork.ipc.worker_args import Birth
+from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.loader.load import App
 from pyfork.worker.engine_worker import EngineWorker
 from pyfork.worker.lifespan import Lifespan
@@ -18,7 +18,7 @@ class AsgiWorker(EngineWorker):
 
     interface = "asgi"
 
-    def __init__(self, birth: Birth, app: App) -> None:
+    def __init__(self, birth: WorkerArgs, app: App) -> None:
         super().__init__(birth, app)
         self.state: dict[str, Any] = {}  # the lifespan's, copied into each scope
         self._lifespan: Lifespan | None = None
@@ -26,7 +26,9 @@ class AsgiWorker(EngineWorker):
             app.callable, loop=self.loop, root_path=self.config.root_path, state=self.state
         )
         self.websockets = WebSockets(self.gateway, lambda change: self.engine.count(change))
-        self.equip(self.gateway, upgrade=self.websockets.take if self.config.ws != "none" else None)
+        self.set_up(
+            self.gateway, upgrade=self.websockets.take if self.config.ws != "none" else None
+        )
 
     def _gateway_class(self) -> type[AsgiGateway]:
         if self.birth.tls is None:

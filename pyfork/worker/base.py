@@ -1,6 +1,6 @@
 """A worker's life: boots, serves, drains, exits.
 
-`Worker` is the life cycle that every worker class has; a class fills in how it boots, accepts,
+`BaseWorker` is the life cycle that every worker class has; a class fills in how it boots, accepts,
 drains and stops. All waiting happens in one loop; the arbiter speaks through the channel, and its
 silence for good (EOF) means: drain and exit. How it is born: `entry`.
 """
@@ -17,27 +17,27 @@ from typing import TYPE_CHECKING
 from pyfork.errors import BootError, ExitStatus
 from pyfork.ipc.channel import ChannelClosed
 from pyfork.ipc.messages import (
-    Certify,
-    Declined,
+    HandoffRefused,
+    HandoffTake,
     Message,
-    Ready,
+    Recycle,
     ReopenLogs,
-    Retire,
-    Serve,
-    Take,
-    Worn,
+    StartAccepting,
+    StartDrain,
+    UpdateCertificates,
+    WorkerReady,
 )
-from pyfork.ipc.scoreboard import State
-from pyfork.ipc.titles import show, worker_title
-from pyfork.ipc.worker_args import Birth
+from pyfork.ipc.scoreboard import RowState
+from pyfork.ipc.titles import set_title, worker_title
+from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.loader.load import App
 from pyfork.log import setup as logs
-from pyfork.net.tls.pem_files import Credentials
+from pyfork.net.tls.pem_files import PemFiles
 from pyfork.record import asdict
 from pyfork.worker import hooks
 from pyfork.worker.exit import descendants, ending
 from pyfork.worker.exit.termination import Termination, ignore
-from pyfork.worker.process.signals import blocked, leave_to_the_arbiter
+from pyfork.worker.process.signals import blocked, ignore_arbiter_signals
 from pyfork.worker.running import run
 
 if TYPE_CHECKING:
@@ -71,22 +71,22 @@ async def _cancel_tasks(patience: float) -> None:
         await asyncio.wait(tasks, timeout=patience)
 
 
-class Worker:
+class BaseWorker:
     """The life cycle. A subclass says what happens in it."""
 
     interface = "any"  # what the app must speak: "wsgi", "asgi" or "any"
     # What --dispatch may be: under the others the listeners are not all there is to accept from.
     dispatches: Container[str] = ("least", "shared")
 
-    def __init__(self, birth: Birth, app: App) -> None:
+    def __init__(self, birth: WorkerArgs, app: App) -> None:
         self.birth = birth
         self.config = birth.config
         self.app = app
         self.line = birth.line
         self.loop = new_loop(birth.config.loop)
-        self.admitted: asyncio.Future[None] = self.loop.create_future()
-        self.leaving = asyncio.Event()
-        self.leave_by = 0.0  # monotonic seconds; what runs then is cut
+        self.may_accept: asyncio.Future[None] = self.loop.create_future()
+        self.draining = asyncio.Event()
+        self.drain_deadline = 0.0  # monotonic seconds; what runs then is cut
         self.handoff = False  # others serve on, and take what idles
         self.changed = asyncio.Event()  # something that is waited for may have happened
         self._worn = False
@@ -101,7 +101,7 @@ class Worker:
         """Begin to accept connections."""
         raise NotImplementedError
 
-    def beat(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """Once a second; ``now`` is monotonic seconds."""
 
     async def drain(self) -> None:
@@ -117,16 +117,16 @@ class Worker:
         """What it speaks TLS with, if it does: the same object for life, see `net.tls`."""
         return self.birth.tls.context if self.birth.tls else None
 
-    def wear(self, reason: str) -> None:
+    def request_recycle(self, reason: str) -> None:
         """Ask for a replacement, and serve on until it is ready."""
         if not self._worn:
             self._worn = True
-            self.say(Worn(reason))
+            self.send(Recycle(reason))
 
     async def drained(self, done: Callable[[], bool]) -> bool:
         """Wait until ``done()``, asked at each change, or for ``leave_by``. Whether it is."""
         while not done():
-            left = self.leave_by - time.monotonic()
+            left = self.drain_deadline - time.monotonic()
             if left <= 0:
                 return False
             self.changed.clear()
@@ -141,7 +141,7 @@ class Worker:
         """Live. Returns the exit status; raises BootError."""
         if self.interface != "wsgi":  # such an application may get a loop of its own
             asyncio.set_event_loop(self.loop)
-        self.loop.add_reader(self.birth.channel.fileno(), self._hear)
+        self.loop.add_reader(self.birth.channel.fileno(), self._on_readable)
         self._handle_signals()
         self._keep_from_children()
         try:
@@ -162,7 +162,7 @@ class Worker:
         self.loop.add_signal_handler(signal.SIGUSR1, logs.reopen)
 
     def _signalled(self, number: signal.Signals, grace: float) -> None:
-        if not self.leaving.is_set():
+        if not self.draining.is_set():
             log.info("%s: this worker leaves", number.name)
         self.retire(grace)
 
@@ -175,17 +175,17 @@ class Worker:
     def retire(self, grace: float) -> None:
         """Leave: what runs has ``grace`` seconds. Asked again, the shorter time counts."""
         leave_by = time.monotonic() + grace
-        if not self.leaving.is_set() or leave_by < self.leave_by:
-            self.leave_by = leave_by
-        if grace == 0.0 and self.birth.face is not None:
-            hooks.interrupted(self.birth.face)
+        if not self.draining.is_set() or leave_by < self.drain_deadline:
+            self.drain_deadline = leave_by
+        if grace == 0.0 and self.birth.hook_worker is not None:
+            hooks.on_interrupt(self.birth.hook_worker)
         self._termination.tell()
-        self.leaving.set()
+        self.draining.set()
         self.changed.set()
 
     def _end(self, status: int) -> None:
         """End the loop as `asyncio.run` does; the rest of the grace is for the interpreter."""
-        ending.limit(self.leave_by - time.monotonic(), status)
+        ending.limit(self.drain_deadline - time.monotonic(), status)
         run(self.loop, _cancel_tasks(ending.LEAST))
         run(self.loop, self.loop.shutdown_asyncgens())
         self._close_loop()
@@ -195,25 +195,25 @@ class Worker:
         self._termination.release()
         with blocked():
             self.loop.close()
-            leave_to_the_arbiter()
+            ignore_arbiter_signals()
             for number in (signal.SIGTERM, signal.SIGQUIT):
                 signal.signal(number, ignore)
 
     async def _live(self) -> int:
         if not await self._boot():
             return ExitStatus.OK
-        if self.birth.held:
-            self.say(Ready(self.app.interface))
-            await self._until(self.admitted)
+        if self.birth.hold_accept:
+            self.send(WorkerReady(self.app.interface))
+            await self._until(self.may_accept)
         # Admitted and told to leave in one breath: what is queued is this worker's all the same.
-        if self.admitted.done() or not self.leaving.is_set():
+        if self.may_accept.done() or not self.draining.is_set():
             self.accept()
-            self._become(State.SERVING)
+            self._become(RowState.SERVING)
         self._beat()
-        if not self.birth.held:
-            self.say(Ready(self.app.interface))
-        await self.leaving.wait()
-        self._become(State.DRAINING)
+        if not self.birth.hold_accept:
+            self.send(WorkerReady(self.app.interface))
+        await self.draining.wait()
+        self._become(RowState.DRAINING)
         await self.drain()
         await self._stop()
         return ExitStatus.OK
@@ -231,13 +231,13 @@ class Worker:
     async def _until(self, done: "asyncio.Future[None]") -> None:
         """Wait for ``done``, or to be told to leave."""
         done.add_done_callback(lambda _: self.changed.set())
-        while not (done.done() or self.leaving.is_set()):
+        while not (done.done() or self.draining.is_set()):
             self.changed.clear()
             await self.changed.wait()
 
     async def _stop(self) -> None:
         """Give the application's own shutdown the rest of the time, and a moment at least."""
-        left = max(1.0, self.leave_by - time.monotonic())
+        left = max(1.0, self.drain_deadline - time.monotonic())
         try:
             await asyncio.wait_for(self.stop(), left)
         except TimeoutError:
@@ -248,9 +248,9 @@ class Worker:
         timeout = self.config.timeout
         # A beat may be a whole BEAT old when the loop is taken: the app gets all of its timeout.
         self.line.deadline = now + timeout + BEAT if timeout else 0.0
-        self.beat(now)
+        self.tick(now)
         self._retry_logs()
-        self._weigh()
+        self._check_memory()
         self.loop.call_later(BEAT, self._beat)
 
     def _retry_logs(self) -> None:
@@ -259,7 +259,7 @@ class Worker:
             self.loop.call_later(RETRY, self._retry_logs)
         self.line.lost = logs.lost()
 
-    def _weigh(self) -> None:
+    def _check_memory(self) -> None:
         """Ask for a replacement when the resident set has passed ``--max-memory``."""
         limit = self.config.max_memory
         if not limit or self._worn:
@@ -268,49 +268,51 @@ class Worker:
 
         size = psutil.Process().memory_info().rss
         if size > limit:
-            self.wear(f"it uses {size >> 20} MiB of memory, --max-memory is {limit >> 20} MiB")
+            self.request_recycle(
+                f"it uses {size >> 20} MiB of memory, --max-memory is {limit >> 20} MiB"
+            )
 
-    def _become(self, state: State) -> None:
+    def _become(self, state: RowState) -> None:
         self.line.state = state
         slot, generation = self.birth.slot, self.birth.generation
-        show(worker_title(self.config.name, slot, generation, state.name.lower()))
+        set_title(worker_title(self.config.name, slot, generation, state.name.lower()))
 
-    def _hear(self) -> None:
+    def _on_readable(self) -> None:
         """Read what the arbiter says."""
         channel = self.birth.channel
         try:
             for received in channel.receive():
-                self.obey(received.message, received.fds)
+                self.handle_message(received.message, received.fds)
         except ChannelClosed:
             self.loop.remove_reader(channel.fileno())
             log.warning("the arbiter is gone: draining")
-            self.orphaned()
+            self.on_arbiter_lost()
 
-    def orphaned(self) -> None:
+    def on_arbiter_lost(self) -> None:
         """The arbiter is gone, and the port with it."""
         self.retire(self.config.graceful_timeout)
 
-    def obey(self, message: Message, fds: Sequence[int]) -> None:
+    def handle_message(self, message: Message, fds: Sequence[int]) -> None:
         """Do what the arbiter says. Whoever overrides this owns the ``fds``."""
         for fd in fds:
             os.close(fd)
         match message:
-            case Retire(grace, handoff):
+            case StartDrain(grace, handoff):
                 self.handoff = handoff
                 self.retire(grace)
-            case Serve():
-                if not self.admitted.done():
-                    self.admitted.set_result(None)
-            case Certify() if self.birth.tls:
-                self.birth.tls.renew(Credentials(**asdict(message)))
+            case StartAccepting():
+                if not self.may_accept.done():
+                    self.may_accept.set_result(None)
+            case UpdateCertificates() if self.birth.tls:
+                self.birth.tls.renew(PemFiles(**asdict(message)))
             case ReopenLogs():
                 logs.reopen()
-            case Take(ticket):
-                self.say(Declined(ticket))
+            case HandoffTake(ticket):
+                self.send(HandoffRefused(ticket))
             case _:
                 log.error("no worker understands %r", message)
 
-    def say(self, message: Message, fds: Sequence[int] = ()) -> None:
+    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Tell the arbiter."""
         channel = self.birth.channel
         channel.send(message, fds)

@@ -6,20 +6,27 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pyfork.dispatch.least import Gate
+from pyfork.dispatch.least import LeastConnections
 from pyfork.http.asgi.gateway import AsgiGateway
 from pyfork.http.connection.connection import Connection
-from pyfork.http.connection.deadlines import Limits
+from pyfork.http.connection.deadlines import Timeouts
 from pyfork.http.connection.engine import Engine, Upgrade
 from pyfork.http.connection.sweep import sweep
 from pyfork.http.wsgi.gateway import WsgiGateway
-from pyfork.ipc.messages import Keep, Message, Mind, Release, Take, Unmind
+from pyfork.ipc.messages import (
+    AddListeners,
+    HandoffDone,
+    HandoffFailed,
+    HandoffTake,
+    Message,
+    RemoveListeners,
+)
 from pyfork.net.accepted import Client
 from pyfork.worker import hooks
 from pyfork.worker.accept.acceptor import Acceptor
-from pyfork.worker.accept.room import Room
-from pyfork.worker.base import Worker
-from pyfork.worker.handoff import Giver, Taker
+from pyfork.worker.accept.room import ConnectionRoom
+from pyfork.worker.base import BaseWorker
+from pyfork.worker.handoff import HandoffReceiver, HandoffSender
 
 if TYPE_CHECKING:
     from pyfork.http.tls.transport import Handshakes, TlsTransport
@@ -28,17 +35,17 @@ log = logging.getLogger("pyfork.error")
 
 # Seconds before a drain has to be over in which what idles still, since it cannot be handed off, is
 # closed: who asks in that moment is answered, and not cut with the rest.
-LAST_CALL = 2.0
+CLOSE_IDLE_BEFORE_END = 2.0
 
 
-class EngineWorker(Worker):
+class EngineWorker(BaseWorker):
     """A worker that serves with pyfork's own engine."""
 
     dispatches = ("least", "shared", "round-robin", "reuseport")
     engine: Engine
     acceptor: Acceptor
 
-    def equip(self, gateway: WsgiGateway | AsgiGateway, *, upgrade: Upgrade | None = None) -> None:
+    def set_up(self, gateway: WsgiGateway | AsgiGateway, *, upgrade: Upgrade | None = None) -> None:
         """Build engine and acceptor around a gateway."""
         config = self.config
         self.engine = Engine(
@@ -49,18 +56,18 @@ class EngineWorker(Worker):
             upgrade=upgrade,
         )
         self.engine.connections_changed = self.connections_changed
-        self.engine.overdue = self.wear
-        if self.birth.face is not None:
-            hooks.equipped(self.birth.face, self.engine, self.app)
+        self.engine.on_timeout = self.request_recycle
+        if self.birth.hook_worker is not None:
+            hooks.after_engine(self.birth.hook_worker, self.engine, self.app)
         if config.max_requests:
             import random  # a millisecond that other starts need not wait
 
             self.engine.wear_after = config.max_requests + random.randint(
                 0, config.max_requests_jitter
             )
-            self.engine.worn = self._worn_out
+            self.engine.on_recycle = self._worn_out
         self._handshakes = self._begin_tls()
-        room = Room(self.engine, self._handshakes, self.line, time.monotonic)
+        room = ConnectionRoom(self.engine, self._handshakes, self.line, time.monotonic)
         is_shared = config.dispatch in ("least", "shared")  # else the queue is this worker's own
         least = config.dispatch == "least"
         self.acceptor = Acceptor(
@@ -70,13 +77,15 @@ class EngineWorker(Worker):
             line=self.line,
             count=self.engine.count,
             alone=config.workers == 1,
-            gate=Gate(self.birth.scoreboard, self.line, fewest=least) if is_shared else None,
+            gate=LeastConnections(self.birth.scoreboard, self.line, fewest=least)
+            if is_shared
+            else None,
             is_full=self._is_full,
             make_room=room.make,
         )
-        self._limits = Limits.from_config(config)
-        self._giver = Giver(self.loop, self.say, self.engine.drain)
-        self._taker = Taker(self.loop, self.say, self._take_over)
+        self._limits = Timeouts.from_config(config)
+        self._giver = HandoffSender(self.loop, self.send, self.engine.drain)
+        self._taker = HandoffReceiver(self.loop, self.send, self._take_over)
 
     def _begin_tls(self) -> "Handshakes | None":
         """What comes before a connection, where TLS is spoken."""
@@ -99,33 +108,33 @@ class EngineWorker(Worker):
 
     def _is_full(self) -> bool:
         """Whether it holds as many connections as it may."""
-        return self.engine.held >= self.config.worker_connections
+        return self.engine.open_connections >= self.config.worker_connections
 
     def _take_over(self, client: Client) -> Connection:
         """The protocol of a connection that another worker handed off."""
         return Connection(self.engine, client, kept=True)
 
-    def obey(self, message: Message, fds: Sequence[int]) -> None:
+    def handle_message(self, message: Message, fds: Sequence[int]) -> None:
         match message:
-            case Take(ticket):
-                unfit = self._is_full() or self.leaving.is_set() or self._handshakes is not None
+            case HandoffTake(ticket):
+                unfit = self._is_full() or self.draining.is_set() or self._handshakes is not None
                 self._taker.take(ticket, fds, willing=not unfit)
-            case Mind(listeners):
+            case AddListeners(listeners):
                 for name, fd in zip(listeners, fds, strict=False):
-                    self.acceptor.mind(name, socket.socket(fileno=fd))
-            case Unmind(listeners):
+                    self.acceptor.add_listeners(name, socket.socket(fileno=fd))
+            case RemoveListeners(listeners):
                 for name in listeners:
-                    self.acceptor.unmind(name)
-            case Release(connection):
+                    self.acceptor.remove_listeners(name)
+            case HandoffDone(connection):
                 self._giver.release(connection)
-            case Keep(connection, final):
+            case HandoffFailed(connection, final):
                 self._giver.keep(connection, final=final)
             case _:
-                super().obey(message, fds)
+                super().handle_message(message, fds)
 
-    def orphaned(self) -> None:
-        self._giver.lost()
-        super().orphaned()
+    def on_arbiter_lost(self) -> None:
+        self._giver.on_arbiter_lost()
+        super().on_arbiter_lost()
 
     def connections_changed(self) -> None:
         """A connection ended, or became a WebSocket."""
@@ -134,7 +143,7 @@ class EngineWorker(Worker):
     def accept(self) -> None:
         self.acceptor.start()
 
-    def beat(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         self.engine.tick(time.time())
         sweep(self.engine, self._limits, now)
         if self._handshakes is not None:
@@ -143,9 +152,9 @@ class EngineWorker(Worker):
     async def drain(self) -> None:
         if self.handoff:
             self.acceptor.stop()  # what is queued is for the others; what was given, is not
-            self.engine.drain(self._giver.give)
-            left = self.leave_by - time.monotonic()
-            self.loop.call_later(max(left - LAST_CALL, left / 2), self._close_idle)
+            self.engine.drain(self._giver.offer)
+            left = self.drain_deadline - time.monotonic()
+            self.loop.call_later(max(left - CLOSE_IDLE_BEFORE_END, left / 2), self._close_idle)
         else:
             self.engine.drain()
             await self._empty_queue()
@@ -179,4 +188,4 @@ class EngineWorker(Worker):
         return self.engine.cut()
 
     def _worn_out(self) -> None:
-        self.wear(f"it has answered {self.engine.served} requests")
+        self.request_recycle(f"it has answered {self.engine.served} requests")

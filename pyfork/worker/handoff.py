@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from pyfork.http.connection.connection import Connection
-from pyfork.ipc.messages import Declined, Message, Offered, Taken
+from pyfork.ipc.messages import HandoffAccepted, HandoffOffer, HandoffRefused, Message
 from pyfork.net.accepted import ClientSocket
 
 log = logging.getLogger("pyfork.error")
@@ -23,7 +23,7 @@ REST = 0.05  # seconds without an offer after one that was declined
 Say = Callable[[Message, Sequence[int]], None]
 
 
-class Giver:
+class HandoffSender:
     """The retiring worker's side. A connection is served here until the moment of its offer."""
 
     def __init__(
@@ -39,7 +39,7 @@ class Giver:
         self._resting = False
         self._nobody = False
 
-    def give(self, connection: Connection) -> None:
+    def offer(self, connection: Connection) -> None:
         """Offer an idle connection; the engine's ``part``."""
         if self._nobody:
             self._alone()
@@ -62,7 +62,7 @@ class Giver:
             self._queue[connection] = None
             self._rest()
 
-    def lost(self) -> None:
+    def on_arbiter_lost(self) -> None:
         """The arbiter is gone: whoever was offered has been taken, or never will be."""
         for number in list(self._offered):
             self._offered.pop(number).release()
@@ -81,12 +81,12 @@ class Giver:
         while self._queue and len(self._offered) < WINDOW and not self._resting:
             connection = next(iter(self._queue))
             del self._queue[connection]
-            if not connection.movable:  # it comes back when it is, if it lives
+            if not connection.can_hand_off:  # it comes back when it is, if it lives
                 continue
             connection.hold()
             self._number += 1
             self._offered[self._number] = connection
-            self._say(Offered(self._number), (connection.fileno(),))
+            self._say(HandoffOffer(self._number), (connection.fileno(),))
 
     def _give_up(self) -> None:
         self._nobody = True
@@ -94,7 +94,7 @@ class Giver:
         self._alone()
 
 
-class Taker:
+class HandoffReceiver:
     """The serving worker's side."""
 
     def __init__(
@@ -114,7 +114,7 @@ class Taker:
         if not willing or len(clients) != 1:
             for client in clients:
                 client.close()
-            self._say(Declined(ticket), ())
+            self._say(HandoffRefused(ticket), ())
             return
         task = self._loop.create_task(self._open(ticket, clients[0]))
         self._opening.add(task)
@@ -128,4 +128,4 @@ class Taker:
             log.debug("a connection ended while it was handed off: %s", error)
             client.close()
         # Taken all the same: the client is gone, and the giver may forget it too.
-        self._say(Taken(ticket), ())
+        self._say(HandoffAccepted(ticket), ())

@@ -10,24 +10,24 @@ from pyfork.loader.load import App
 from pyfork.log import stacks
 
 if TYPE_CHECKING:
-    from pyfork.hooks.objects import WorkerFace
+    from pyfork.hooks.objects import HookWorker
     from pyfork.http.connection.engine import Engine
 
 
-def loaded(worker: "WorkerFace", app: App) -> App:
+def after_load(worker: "HookWorker", app: App) -> App:
     """The application is there; what is to be served in its place. Raises HookError."""
     from pyfork.hooks.call import call
     from pyfork.hooks.objects import config_of
 
     worker.app.callable = app.callable
     if config_of(worker).worker_abort is not None:
-        _mind_abort(worker)
+        _install_abort_hook(worker)
     call(config_of(worker), "post_worker_init", worker)
     worker.booted = True
     return _wrapped(worker, app)
 
 
-def _wrapped(worker: "WorkerFace", app: App) -> App:
+def _wrapped(worker: "HookWorker", app: App) -> App:
     """``app`` with what is called around each request, if anything is."""
     from pyfork.hooks.objects import config_of
 
@@ -36,31 +36,31 @@ def _wrapped(worker: "WorkerFace", app: App) -> App:
         return app
     from pyfork.worker import request_hooks
 
-    wrap = request_hooks.around_asgi if app.interface == "asgi" else request_hooks.around_wsgi
+    wrap = request_hooks.wrap_asgi if app.interface == "asgi" else request_hooks.wrap_wsgi
     return App(wrap(app.callable, worker), app.interface)
 
 
-def equipped(worker: "WorkerFace", engine: "Engine", app: App) -> None:
+def after_engine(worker: "HookWorker", engine: "Engine", app: App) -> None:
     """``engine`` is there, which is to serve ``app``."""
     from pyfork.hooks.objects import config_of
 
     if app.interface == "wsgi" and config_of(worker).post_request is not None:
         from pyfork.worker import request_hooks
 
-        request_hooks.listen(engine, worker)
+        request_hooks.install(engine, worker)
 
 
-def interrupted(worker: "WorkerFace") -> None:
+def on_interrupt(worker: "HookWorker") -> None:
     """It is to leave without grace."""
-    from pyfork.hooks.call import attempt
+    from pyfork.hooks.call import call_and_log
     from pyfork.hooks.objects import config_of
 
     if worker.alive:
         worker.alive = False
-        attempt(config_of(worker), "worker_int", worker)
+        call_and_log(config_of(worker), "worker_int", worker)
 
 
-def _mind_abort(worker: "WorkerFace") -> None:
+def _install_abort_hook(worker: "HookWorker") -> None:
     """Call worker_abort at SIGABRT, which kills the process all the same.
 
     faulthandler writes the stacks first, from C: when it is enabled it keeps the handler that it
@@ -68,12 +68,12 @@ def _mind_abort(worker: "WorkerFace") -> None:
     to Python has its stacks written, and the hook is not called.
     """
 
-    from pyfork.hooks.call import attempt
+    from pyfork.hooks.call import call_and_log
     from pyfork.hooks.objects import config_of
 
     def aborted(number: int, frame: FrameType | None) -> None:
         worker.aborted = True
-        attempt(config_of(worker), "worker_abort", worker)
+        call_and_log(config_of(worker), "worker_abort", worker)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 

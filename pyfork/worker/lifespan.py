@@ -46,7 +46,9 @@ class Lifespan:
         self._task = loop.create_task(self._live())
         await self._tell("startup")
         if self._refusal is not None or (self._raised is not None and self._required):
-            detail = self._refusal or (tracebacks.detail(self._raised) if self._raised else "")
+            detail = self._refusal or (
+                tracebacks.app_traceback(self._raised) if self._raised else ""
+            )
             why = "the application's lifespan startup failed"
             raise BootError(why, detail) from self._raised
 
@@ -73,7 +75,7 @@ class Lifespan:
         except BaseException as error:  # noqa: BLE001 - even SystemExit is not the loop's to raise
             self._raised = error
             if self._is_news(error):
-                log.error("the application's lifespan failed\n%s", tracebacks.detail(error))
+                log.error("the application's lifespan failed\n%s", tracebacks.app_traceback(error))
         finally:
             if not self._answered.done():
                 self._answered.set_result(None)

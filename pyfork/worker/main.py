@@ -11,16 +11,16 @@ from pyfork.config.config import Config
 from pyfork.config.greenlets import patched_by
 from pyfork.errors import BootError, ExitStatus, HookError
 from pyfork.ipc.messages import Failed
-from pyfork.ipc.worker_args import Birth
-from pyfork.loader.load import App, enter, load
+from pyfork.ipc.worker_args import WorkerArgs
+from pyfork.loader.load import App, load, set_up_path
 from pyfork.log import setup as logs
 from pyfork.worker import hooks
-from pyfork.worker.base import Worker
+from pyfork.worker.base import BaseWorker
 from pyfork.worker.exit import ending
 from pyfork.worker.exit.termination import end_while_loading
-from pyfork.worker.process.arbiter_loss import ends_with
+from pyfork.worker.process.arbiter_loss import exit_when_closed
 from pyfork.worker.process.privileges import drop_privileges
-from pyfork.worker.process.signals import leave_to_the_arbiter
+from pyfork.worker.process.signals import ignore_arbiter_signals
 
 CLASSES = {
     "sync": "pyfork.worker.wsgi:WsgiWorker",
@@ -30,19 +30,19 @@ CLASSES = {
 }
 
 
-def main(birth: Birth) -> int:
+def main(birth: WorkerArgs) -> int:
     """Live; the exit status is returned."""
     try:
-        _settle_in(birth)
+        _set_up_process(birth)
         try:
             return _serve(birth)
         except BootError as error:
             if not birth.config.reload or patched_by():  # no class of ours runs in what is patched
                 raise
             wrong = error
-        from pyfork.dev.stand_in import stand_in
+        from pyfork.dev.stand_in import serve_error_page
 
-        return stand_in(birth, wrong)
+        return serve_error_page(birth, wrong)
     except (BootError, HookError) as error:
         birth.channel.send(Failed(str(error), error.detail))
         ending.limit(ending.FAILED, ExitStatus.BOOT)
@@ -52,27 +52,27 @@ def main(birth: Birth) -> int:
         raise
 
 
-def _settle_in(birth: Birth) -> None:
+def _set_up_process(birth: WorkerArgs) -> None:
     """Become a worker: signals, environment, privileges."""
     config = birth.config
-    leave_to_the_arbiter()
+    ignore_arbiter_signals()
     signal.signal(signal.SIGTERM, end_while_loading)
     os.environ["PYFORK_WORKER"] = str(birth.slot)
     drop_privileges(config)
-    enter(birth.directory, config.pythonpath, config.env)
+    set_up_path(birth.directory, config.pythonpath, config.env)
     if config.reload:
         from pyfork.dev import bytecode
 
         bytecode.install([os.getcwd(), *map(os.path.abspath, config.pythonpath)])
 
 
-def _serve(birth: Birth) -> int:
+def _serve(birth: WorkerArgs) -> int:
     """Load the application, and serve it to the end."""
-    with ends_with(birth.channel.fileno()):
+    with exit_when_closed(birth.channel.fileno()):
         app = load_app(birth.config)
     _refuse_greenlets(birth.config)
-    if birth.face is not None:
-        app = hooks.loaded(birth.face, app)
+    if birth.hook_worker is not None:
+        app = hooks.after_load(birth.hook_worker, app)
     worker = worker_class(birth.config, app)(birth, app)
     logs.reclaim()
     return worker.run()
@@ -96,7 +96,7 @@ def load_app(config: Config) -> App:
     return load(config.app, factory=config.factory, interface=config.interface)
 
 
-def worker_class(config: Config, app: App) -> type[Worker]:
+def worker_class(config: Config, app: App) -> type[BaseWorker]:
     """The class for ``-k`` and what the app speaks. Raises BootError where they do not fit."""
     kind = config.worker_class
     if kind == "auto":
@@ -107,7 +107,7 @@ def worker_class(config: Config, app: App) -> type[Worker]:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise BootError(f"worker class {kind!r} cannot be imported: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, Worker)):
+    if not (isinstance(found, type) and issubclass(found, BaseWorker)):
         raise BootError(
             f"worker class {kind!r} is not a subclass of pyfork.worker.base.Worker{_advice(found)}"
         )

@@ -13,7 +13,7 @@ from threading import Thread
 log = logging.getLogger("pyfork.error")
 
 
-class Pool:
+class DaemonPool:
     """Up to ``size`` daemon threads, which live as long as the process. Each of the first calls
     starts one."""
 

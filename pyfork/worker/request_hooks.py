@@ -8,9 +8,9 @@ left, and is logged if it fails. An application without these hooks is not wrapp
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from pyfork.hooks.call import attempt, call
-from pyfork.hooks.objects import WorkerFace, config_of
-from pyfork.hooks.requests import Request, Response
+from pyfork.hooks.call import call, call_and_log
+from pyfork.hooks.objects import HookWorker, config_of
+from pyfork.hooks.requests import HookRequest, HookResponse
 from pyfork.http.connection.engine import Engine
 from pyfork.log.access import Access, AccessLog
 
@@ -19,22 +19,22 @@ _KEY = "pyfork.request"  # in the environ: what pre_request has seen, for post_r
 Message = dict[str, Any]
 
 
-def around_wsgi(
-    app: Callable[..., Iterable[bytes]], worker: WorkerFace
+def wrap_wsgi(
+    app: Callable[..., Iterable[bytes]], worker: HookWorker
 ) -> Callable[..., Iterable[bytes]]:
-    """``app`` behind pre_request; `Answered` sees to post_request."""
+    """``app`` behind pre_request; `PostRequestLog` sees to post_request."""
     config = config_of(worker)
 
     def hooked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        request = environ[_KEY] = Request.of_environ(environ)
+        request = environ[_KEY] = HookRequest.of_environ(environ)
         call(config, "pre_request", worker, request)
         return app(environ, start_response)
 
     return hooked
 
 
-def around_asgi(
-    app: Callable[..., Awaitable[None]], worker: WorkerFace
+def wrap_asgi(
+    app: Callable[..., Awaitable[None]], worker: HookWorker
 ) -> Callable[..., Awaitable[None]]:
     """``app`` between pre_request and post_request."""
     config = config_of(worker)
@@ -46,7 +46,7 @@ def around_asgi(
     ) -> None:
         if scope["type"] != "http":
             return await app(scope, receive, send)
-        request = Request.of_scope(scope)
+        request = HookRequest.of_scope(scope)
         status, headers = 0, []
         sent = 0
 
@@ -62,15 +62,15 @@ def around_asgi(
         try:
             return await app(scope, receive, watched)
         finally:
-            after(worker, request, {}, Response(status, headers, sent))
+            call_post_request(worker, request, {}, HookResponse(status, headers, sent))
 
     return hooked
 
 
-class Answered:
+class PostRequestLog:
     """Stands where the access log does, and hears of each response that has left."""
 
-    def __init__(self, access: AccessLog | None, worker: WorkerFace) -> None:
+    def __init__(self, access: AccessLog | None, worker: HookWorker) -> None:
         self._access = access
         self._worker = worker
 
@@ -80,18 +80,18 @@ class Answered:
             self._access.write(record)
         environ = record.environ or {}
         request = environ.get(_KEY)
-        if isinstance(request, Request):  # else it never came to the application
-            response = Response(record.status, record.response_headers, record.length)
-            after(self._worker, request, environ, response)
+        if isinstance(request, HookRequest):  # else it never came to the application
+            response = HookResponse(record.status, record.response_headers, record.length)
+            call_post_request(self._worker, request, environ, response)
 
 
-def listen(engine: Engine, worker: WorkerFace) -> None:
-    """Call post_request for each response of ``engine`` to what `around_wsgi` has let through."""
-    engine.access = Answered(engine.access, worker)  # type: ignore[assignment]
+def install(engine: Engine, worker: HookWorker) -> None:
+    """Call post_request for each response of ``engine`` to what `wrap_wsgi` has let through."""
+    engine.access = PostRequestLog(engine.access, worker)  # type: ignore[assignment]
 
 
-def after(
-    worker: WorkerFace, request: Request, environ: Mapping[str, object], response: Response
+def call_post_request(
+    worker: HookWorker, request: HookRequest, environ: Mapping[str, object], response: HookResponse
 ) -> None:
     """Call post_request, if there is one."""
-    attempt(config_of(worker), "post_request", worker, request, environ, response)
+    call_and_log(config_of(worker), "post_request", worker, request, environ, response)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pyfork.http.wsgi.output import call_in_loop
 from pyfork.http.wsgi.runners import Job
-from pyfork.worker.pool import Pool
+from pyfork.worker.pool import DaemonPool
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class ThreadRunner:
         self._threads = threads
         self._changed = changed
         self._went_on = went_on
-        self._pool = Pool(threads)
+        self._pool = DaemonPool(threads)
         self._running = 0  # jobs in the pool, or waiting for it
 
     @property
@@ -45,7 +45,7 @@ class ThreadRunner:
             self._changed()
         self._pool.submit(self._work, job)
 
-    def in_loop(self, call: Callable[[], T]) -> T:
+    def run_in_loop(self, call: Callable[[], T]) -> T:
         """From a job: run ``call`` in the loop and wait; gives or raises what that does.
 
         Raises ClientGone behind the end of the loop.

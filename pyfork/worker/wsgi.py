@@ -6,11 +6,11 @@ import time
 from typing import TYPE_CHECKING
 
 from pyfork.errors import BootError, ConfigError
-from pyfork.http.connection.phase import Phase
+from pyfork.http.connection.phase import ConnectionPhase
 from pyfork.http.wsgi.gateway import WsgiGateway
-from pyfork.http.wsgi.output import DirectOutput, Output, QueuedOutput, Room
-from pyfork.http.wsgi.runners import Inline
-from pyfork.ipc.worker_args import Birth
+from pyfork.http.wsgi.output import BufferSpace, DirectOutput, QueuedOutput, ResponseBuffer
+from pyfork.http.wsgi.runners import InlineRunner
+from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.loader.load import App
 from pyfork.system.environment import script_name
 from pyfork.worker.base import BEAT
@@ -26,13 +26,13 @@ class WsgiWorker(EngineWorker):
 
     interface = "wsgi"
 
-    def __init__(self, birth: Birth, app: App) -> None:
+    def __init__(self, birth: WorkerArgs, app: App) -> None:
         super().__init__(birth, app)
         config = self.config
         threaded = config.threads > 1 or config.worker_class == "thread"
-        self._room = Room(each=config.response_buffer, spool=config.response_spool)
+        self._room = BufferSpace(each=config.response_buffer, spool=config.response_spool)
         self._pool = self._new_pool() if threaded else None
-        self._inline = Inline(self.loop)
+        self._inline = InlineRunner(self.loop)
         self._gateway = gateway = self._gateway_class()(
             app.callable,
             self._inline,
@@ -48,7 +48,7 @@ class WsgiWorker(EngineWorker):
             from pyfork.http.wsgi.takeover import SocketExchange
 
             gateway.exchange = SocketExchange
-        self.equip(gateway)
+        self.set_up(gateway)
 
     def _new_pool(self) -> "ThreadRunner":
         from pyfork.worker.threads import ThreadRunner  # most workers have one thread
@@ -64,13 +64,16 @@ class WsgiWorker(EngineWorker):
 
         return TlsWsgiGateway
 
-    def _direct_output(self, connection: "Connection") -> Output:
-        limit, progress = self._limits.seconds[Phase.WRITE], self._limits.progress[Phase.WRITE]
+    def _direct_output(self, connection: "Connection") -> ResponseBuffer:
+        limit, progress = (
+            self._limits.seconds[ConnectionPhase.WRITE],
+            self._limits.progress[ConnectionPhase.WRITE],
+        )
         return DirectOutput(
             connection, self._room, limit=limit, progress=progress, alive=self._alive
         )
 
-    def _queued_output(self, connection: "Connection") -> Output:
+    def _queued_output(self, connection: "Connection") -> ResponseBuffer:
         return QueuedOutput(connection, self._room)
 
     def accept(self) -> None:
@@ -83,9 +86,9 @@ class WsgiWorker(EngineWorker):
                 signal.siginterrupt(number, False)  # as the loops have it
         super().accept()
 
-    def beat(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         self._inline.restore_wakeup()
-        super().beat(now)
+        super().tick(now)
 
     def empty(self) -> bool:
         """Whether no connection is left, and no application code of one whose client has gone."""

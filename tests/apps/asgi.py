@@ -46,22 +46,22 @@ class Exchange:
 
     async def answer(self) -> None:
         match self.scope["method"], self.scope["path"]:
-            case "GET" | "HEAD", "/":
+            case ["GET" | "HEAD", "/"]:
                 await self.respond(200, b"hello from asgi")
-            case "POST", "/form":
+            case ["POST", "/form"]:
                 body = b"".join([chunk async for chunk in self.body()])
                 await self.respond(200, parse_qs(body.decode())["name"][0].encode())
-            case "POST", "/upload":
+            case ["POST", "/upload"]:
                 await self.upload()
-            case "GET", "/stream":
+            case ["GET", "/stream"]:
                 await self.start(200)
                 for number in range(int(self.query["n"][0])):
                     await self.more(b"chunk %d\n" % number)
                 await self.send({"type": "http.response.body"})
-            case "GET", "/slow":
+            case ["GET", "/slow"]:
                 await asyncio.sleep(float(self.query["s"][0]))
                 await self.respond(200, b"slept")
-            case "GET", "/boom":
+            case ["GET", "/boom"]:
                 raise RuntimeError("boom")
             case _:
                 await self.respond(404, b"not found")

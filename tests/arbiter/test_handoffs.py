@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from pyfork.arbiter.listeners.handoff import Handoffs
-from pyfork.arbiter.workers.process import Member
+from pyfork.arbiter.listeners.handoff import HandoffBroker
+from pyfork.arbiter.workers.process import WorkerProcess
 from pyfork.ipc.channel import Channel, pair
-from pyfork.ipc.messages import Keep, Message, Release, Take
+from pyfork.ipc.messages import HandoffDone, HandoffFailed, HandoffTake, Message
 from pyfork.ipc.scoreboard import Scoreboard
 
 FDS = (0,)  # any number: nothing here looks at it
@@ -20,8 +20,8 @@ class Office:
 
     def __init__(self) -> None:
         self.posts: list[Post] = []
-        self.handoffs = Handoffs(self.send)
-        self.members: list[Member] = []
+        self.handoffs = HandoffBroker(self.send)
+        self.members: list[WorkerProcess] = []
         self.scoreboard = Scoreboard(10)
         self.out_of_fds = False
 
@@ -31,14 +31,16 @@ class Office:
         (member,) = (each for each in self.members if each.channel is channel)
         self.posts.append((member.worker, message, tuple(fds)))
 
-    def member(self, *, generation: int = 2, connections: int = 0, in_flight: int = 0) -> Member:
+    def member(
+        self, *, generation: int = 2, connections: int = 0, in_flight: int = 0
+    ) -> WorkerProcess:
         ours, theirs = pair()
         ours.close()
         theirs.close()
         serial = len(self.members)
         line = self.scoreboard.line(serial)
         line.connections, line.in_flight = connections, in_flight
-        member = Member(
+        member = WorkerProcess(
             worker=serial,
             slot=0,
             generation=generation,
@@ -72,7 +74,7 @@ def test_the_newest_and_least_busy_takes_it(office: Office) -> None:
     office.member(connections=1, in_flight=1)
     office.member(connections=6)
     office.member(connections=5)
-    assert office.offer() == [(4, Take(1), FDS)]
+    assert office.offer() == [(4, HandoffTake(1), FDS)]
 
 
 def test_those_on_their_way_count(office: Office) -> None:
@@ -84,47 +86,47 @@ def test_those_on_their_way_count(office: Office) -> None:
 
 def test_the_giver_hears_once_what_became_of_it(office: Office) -> None:
     office.member()
-    for taken, answer in [(True, Release(7)), (False, Keep(7, final=False))]:
+    for taken, answer in [(True, HandoffDone(7)), (False, HandoffFailed(7, final=False))]:
         ((_, take, _),) = office.offer()
-        assert isinstance(take, Take)
+        assert isinstance(take, HandoffTake)
         office.posts.clear()
-        office.handoffs.settle(take.ticket, taken=taken)
-        office.handoffs.settle(take.ticket, taken=taken)
+        office.handoffs.complete(take.ticket, taken=taken)
+        office.handoffs.complete(take.ticket, taken=taken)
         assert office.posts == [(0, answer, ())]
 
 
 def test_without_others_it_is_the_givers_for_good(office: Office) -> None:
     office.member().retiring = True
-    office.member().doom = "it hangs"
+    office.member().kill_reason = "it hangs"
     office.member().failed = True
-    assert office.offer() == [(0, Keep(7, final=True), ())]
+    assert office.offer() == [(0, HandoffFailed(7, final=True), ())]
 
 
 def test_while_another_boots_there_is_hope(office: Office) -> None:
     office.member().ready_at = None
-    assert office.offer() == [(0, Keep(7, final=False), ())]
+    assert office.offer() == [(0, HandoffFailed(7, final=False), ())]
 
 
 def test_lost_fds_and_no_room_for_them_pass(office: Office) -> None:
     office.member()
-    assert office.offer(fds=()) == [(0, Keep(7, final=False), ())]
+    assert office.offer(fds=()) == [(0, HandoffFailed(7, final=False), ())]
     office.out_of_fds = True
-    assert office.offer() == [(0, Keep(7, final=False), ())]
+    assert office.offer() == [(0, HandoffFailed(7, final=False), ())]
 
 
 def test_a_taker_that_dies_leaves_it_where_it_is(office: Office) -> None:
     taker = office.member()
     office.offer()
     office.posts.clear()
-    office.handoffs.forget(taker)
-    office.handoffs.settle(1, taken=True)
-    assert office.posts == [(0, Keep(7, final=False), ())]
+    office.handoffs.drop_worker(taker)
+    office.handoffs.complete(1, taken=True)
+    assert office.posts == [(0, HandoffFailed(7, final=False), ())]
 
 
 def test_a_giver_that_dies_is_not_answered(office: Office) -> None:
     office.member()
     office.offer()
     office.posts.clear()
-    office.handoffs.forget(office.members[0])
-    office.handoffs.settle(1, taken=True)
+    office.handoffs.drop_worker(office.members[0])
+    office.handoffs.complete(1, taken=True)
     assert office.posts == []

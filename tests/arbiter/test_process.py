@@ -5,21 +5,21 @@ import sys
 
 import pytest
 
-from pyfork.arbiter.workers.fork import describe
+from pyfork.arbiter.workers.fork import describe_exit
 from tests.server import environment
 
 PROLOGUE = """
 import atexit, logging, os, signal, sys
-from pyfork.arbiter.workers.fork import describe, fork
-from pyfork.arbiter.signals import Inbox
+from pyfork.arbiter.workers.fork import describe_exit, fork
+from pyfork.arbiter.signals import SignalPipe
 
-inbox = Inbox()
+pipe = SignalPipe()
 parent = os.getpid()
 atexit.register(lambda: print("exit function of", "parent" if os.getpid() == parent else "child"))
 
 def outcome(run, disown=()):
     _, status = os.waitpid(fork(run, disown=disown), 0)
-    return describe(status)
+    return describe_exit(status)
 """
 
 
@@ -61,7 +61,7 @@ def look():
         return 42
 fd = os.dup(1)
 print("a line in the buffer", end=" ")
-print(outcome(look, [inbox.disown, lambda: os.close(fd)]))
+print(outcome(look, [pipe.close_in_child, lambda: os.close(fd)]))
 """
     )
     assert lines == ["a line in the buffer True set() -1", "exit status 42"]
@@ -87,7 +87,7 @@ def test_how_a_child_ends(run: str, ending: str, told: str) -> None:
 
 
 def test_endings_have_names() -> None:
-    assert describe(0) == "exit status 0"
-    assert describe(3 << 8) == "exit status 3"
-    assert describe(9) == "killed by SIGKILL"
-    assert describe(63) == "killed by signal 63"
+    assert describe_exit(0) == "exit status 0"
+    assert describe_exit(3 << 8) == "exit status 3"
+    assert describe_exit(9) == "killed by SIGKILL"
+    assert describe_exit(63) == "killed by signal 63"

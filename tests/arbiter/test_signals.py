@@ -4,8 +4,8 @@ import signal
 import subprocess
 import sys
 
-from pyfork.arbiter.signals import MEANINGS, page
-from pyfork.supervisor.events import Wish
+from pyfork.arbiter.signals import SIGNALS, page
+from pyfork.supervisor.events import OperatorCommand
 from tests.server import ROOT, environment
 
 
@@ -14,13 +14,13 @@ def test_the_page_is_what_the_table_says() -> None:
 
 
 def test_each_signal_has_one_meaning_and_each_wish_of_an_operator_a_signal() -> None:
-    numbers = [meaning.number for meaning in MEANINGS]
+    numbers = [meaning.number for meaning in SIGNALS]
     assert len(numbers) == len(set(numbers))
-    assert {meaning.asks for meaning in MEANINGS} >= set(Wish) - {
-        Wish.FORCE,
-        Wish.YIELD,
-        Wish.LEAVE,
-        Wish.CARRY_ON,
+    assert {meaning.asks for meaning in SIGNALS} >= set(OperatorCommand) - {
+        OperatorCommand.KILL_ALL,
+        OperatorCommand.HAND_OVER,
+        OperatorCommand.STOP_FOR_GOOD,
+        OperatorCommand.RESUME,
     }
 
 
@@ -28,9 +28,9 @@ def test_the_inbox_keeps_signals_in_order_until_they_are_read() -> None:
     """In a process of its own: handlers are for the whole process."""
     program = """
 import os, select, signal
-from pyfork.arbiter.signals import Inbox
+from pyfork.arbiter.signals import SignalPipe
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-inbox = Inbox()
+inbox = SignalPipe()
 assert inbox.read() == []
 for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
     os.kill(os.getpid(), number)

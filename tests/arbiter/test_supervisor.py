@@ -6,20 +6,20 @@ A line is (time, facts, orders). Orders that a line does not name must not be gi
 import pytest
 
 from pyfork.errors import ExitStatus
-from pyfork.supervisor.actions import Abandon, Abort, Action, Adopt, Finish, Kill, Retire, Spawn
+from pyfork.supervisor.actions import Abort, Action, Activate, Discard, Exit, Kill, Retire, Spawn
 from pyfork.supervisor.events import (
     Alone,
-    Asked,
+    BootFailed,
+    CommandReceived,
+    Event,
     Exited,
-    Fact,
-    Failed,
+    HeartbeatMoved,
+    OperatorCommand,
     Policy,
-    Promised,
     Ready,
+    RecycleRequested,
     Reload,
     Scale,
-    Wish,
-    Worn,
 )
 from pyfork.supervisor.supervisor import NOT_NEEDED, STOPPING, Supervisor
 
@@ -27,19 +27,27 @@ ONE = Policy(workers=1, boot_timeout=60, graceful_timeout=30, timeout=30)
 SLOW = Policy(workers=1, boot_timeout=60, graceful_timeout=30, timeout=0, drain_delay=10)
 TWO = Policy(workers=2, boot_timeout=60, graceful_timeout=30, timeout=30)
 AHEAD = Policy(workers=3, boot_timeout=60, graceful_timeout=30, timeout=30, head_start=0.25)
-STOP, QUIT, FORCE = Asked(Wish.STOP), Asked(Wish.QUIT), Asked(Wish.FORCE)
-UP, DOWN, ALL = Asked(Wish.SCALE_UP), Asked(Wish.SCALE_DOWN), Asked(Wish.RETIRE_ALL)
+STOP, QUIT, FORCE = (
+    CommandReceived(OperatorCommand.STOP),
+    CommandReceived(OperatorCommand.QUICK_STOP),
+    CommandReceived(OperatorCommand.KILL_ALL),
+)
+UP, DOWN, ALL = (
+    CommandReceived(OperatorCommand.SCALE_UP),
+    CommandReceived(OperatorCommand.SCALE_DOWN),
+    CommandReceived(OperatorCommand.RETIRE_ALL),
+)
 
-Line = tuple[float, list[Fact], list[Action]]
+Line = tuple[float, list[Event], list[Action]]
 
 START_ONE: list[Line] = [
     (0, [], [Spawn(1, 0, 1)]),
-    (1, [Ready(1)], [Adopt(1)]),
+    (1, [Ready(1)], [Activate(1)]),
 ]
 START_TWO: list[Line] = [
     (0, [], [Spawn(1, 0, 1), Spawn(2, 1, 1)]),
     (1, [Ready(2)], []),
-    (2, [Ready(1)], [Adopt(1)]),
+    (2, [Ready(1)], [Activate(1)]),
 ]
 HUNG = "hangs: gave no sign of life for 30 s"
 LATE = "not ready within 60 s"
@@ -52,7 +60,7 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             (0, [], [Spawn(1, 0, 1)]),
             (0.2, [], []),
             (0.25, [], [Spawn(2, 1, 1), Spawn(3, 2, 1)]),
-            (1, [Ready(1), Ready(2), Ready(3)], [Adopt(1)]),
+            (1, [Ready(1), Ready(2), Ready(3)], [Activate(1)]),
             (2, [Exited(2, "exit status 0")], [Spawn(4, 1, 1)]),
         ],
     ),
@@ -61,7 +69,7 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
         [
             (0, [], [Spawn(1, 0, 1)]),
             (0.1, [STOP], [Kill(1, STOPPING)]),
-            (0.2, [Exited(1, "killed by SIGKILL")], [Finish(ExitStatus.OK)]),
+            (0.2, [Exited(1, "killed by SIGKILL")], [Exit(ExitStatus.OK)]),
         ],
     ),
     "a graceful stop waits for everyone": (
@@ -70,7 +78,7 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             *START_TWO,
             (10, [STOP], [Retire(1, 30), Retire(2, 30)]),
             (11, [Exited(1, "exit status 0")], []),
-            (12, [Exited(2, "exit status 0")], [Finish(ExitStatus.OK)]),
+            (12, [Exited(2, "exit status 0")], [Exit(ExitStatus.OK)]),
             (13, [STOP, Exited(2, "exit status 0")], []),
         ],
     ),
@@ -81,7 +89,7 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             (10, [STOP], [Retire(1, 30)]),
             (40, [], []),
             (42, [], [Kill(1, STUCK)]),
-            (42.1, [Exited(1, "killed by SIGKILL")], [Finish(ExitStatus.OK)]),
+            (42.1, [Exited(1, "killed by SIGKILL")], [Exit(ExitStatus.OK)]),
         ],
     ),
     "who cannot even be killed is forgotten": (
@@ -90,7 +98,7 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             *START_ONE,
             (10, [QUIT], [Retire(1, 0)]),
             (12, [], [Kill(1, STUCK)]),
-            (17, [], [Finish(ExitStatus.OK)]),
+            (17, [], [Exit(ExitStatus.OK)]),
         ],
     ),
     "a second TERM is impatient": (
@@ -110,7 +118,7 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             (10, [STOP], [Retire(1, 30)]),
             (11, [QUIT], [Retire(1, 0)]),
             (11.5, [QUIT], [Kill(1, STOPPING)]),
-            (11.6, [Exited(1, "killed by SIGKILL")], [Finish(ExitStatus.OK)]),
+            (11.6, [Exited(1, "killed by SIGKILL")], [Exit(ExitStatus.OK)]),
         ],
     ),
     "a drain delay is served through, at full strength": (
@@ -119,11 +127,11 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             *START_ONE,
             (10, [STOP], []),
             (11, [Exited(1, "killed by SIGSEGV")], [Spawn(2, 0, 1)]),
-            (12, [Ready(2), Asked(Reload(2, SLOW))], [Abandon(2, STOPPING)]),
+            (12, [Ready(2), CommandReceived(Reload(2, SLOW))], [Discard(2, STOPPING)]),
             (
                 13,
-                [Asked(Reload(3, SLOW)), Worn(2, "max-requests")],
-                [Abandon(3, STOPPING), Spawn(3, 0, 1)],
+                [CommandReceived(Reload(3, SLOW)), RecycleRequested(2, "max-requests")],
+                [Discard(3, STOPPING), Spawn(3, 0, 1)],
             ),
             (14, [Ready(3)], [Retire(2, 30)]),
             (20, [], [Retire(3, 30)]),
@@ -135,8 +143,8 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
         SLOW,
         [
             *START_ONE,
-            (10, [Asked(Reload(2, SLOW))], [Spawn(2, 0, 2)]),
-            (11, [STOP], [Abandon(2, STOPPING), Kill(2, NOT_NEEDED)]),
+            (10, [CommandReceived(Reload(2, SLOW))], [Spawn(2, 0, 2)]),
+            (11, [STOP], [Discard(2, STOPPING), Kill(2, NOT_NEEDED)]),
             (21, [], [Retire(1, 30)]),
         ],
     ),
@@ -183,27 +191,27 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             (1, [Ready(1)], []),
             (2, [STOP], [Retire(1, 30), Kill(2, STOPPING)]),
             (2, [Ready(2)], []),
-            (3, [Exited(2, "killed by SIGKILL"), Failed(1, "late")], []),
-            (4, [Exited(1, "exit status 0")], [Finish(ExitStatus.OK)]),
+            (3, [Exited(2, "killed by SIGKILL"), BootFailed(1, "late")], []),
+            (4, [Exited(1, "exit status 0")], [Exit(ExitStatus.OK)]),
         ],
     ),
-    "a stop before the first worker": (ONE, [(0, [STOP], [Finish(ExitStatus.OK)])]),
+    "a stop before the first worker": (ONE, [(0, [STOP], [Exit(ExitStatus.OK)])]),
     "an application that does not load ends everything": (
         TWO,
         [
             (0, [], [Spawn(1, 0, 1), Spawn(2, 1, 1)]),
-            (1, [Failed(1, "no module named shop", "Traceback")], [Kill(2, STOPPING)]),
+            (1, [BootFailed(1, "no module named shop", "Traceback")], [Kill(2, STOPPING)]),
             (2, [Exited(1, "exit status 3")], []),
-            (3, [Exited(2, "x")], [Finish(ExitStatus.BOOT, "no module named shop")]),
+            (3, [Exited(2, "x")], [Exit(ExitStatus.BOOT, "no module named shop")]),
         ],
     ),
     "who failed but does not exit is killed": (
         ONE,
         [
             (0, [], [Spawn(1, 0, 1)]),
-            (1, [Failed(1, "broken")], []),
+            (1, [BootFailed(1, "broken")], []),
             (2.5, [], [Kill(1, "did not exit")]),
-            (3, [Exited(1, "killed by SIGKILL")], [Finish(ExitStatus.BOOT, "broken")]),
+            (3, [Exited(1, "killed by SIGKILL")], [Exit(ExitStatus.BOOT, "broken")]),
         ],
     ),
     "a first boot that takes too long": (
@@ -211,7 +219,7 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
         [
             (0, [], [Spawn(1, 0, 1)]),
             (60, [], [Abort(1, LATE)]),
-            (61, [Exited(1, "killed by SIGKILL")], [Finish(ExitStatus.BOOT, LATE)]),
+            (61, [Exited(1, "killed by SIGKILL")], [Exit(ExitStatus.BOOT, LATE)]),
         ],
     ),
     "five deaths at boot and nobody ever ready": (
@@ -225,7 +233,7 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             (4, [], [Spawn(4, 0, 1)]),
             (5, [Exited(4, "killed by SIGSEGV")], []),
             (7, [], [Spawn(5, 0, 1)]),
-            (8, [Exited(5, "killed by SIGSEGV")], [Finish(ExitStatus.BOOT, "killed by SIGSEGV")]),
+            (8, [Exited(5, "killed by SIGSEGV")], [Exit(ExitStatus.BOOT, "killed by SIGSEGV")]),
         ],
     ),
     "crashes at boot are survived once one was ready": (
@@ -236,7 +244,7 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             (30, [Exited(2, "exit status 1")], [Spawn(3, 1, 1)]),
             (31, [Exited(3, "exit status 1")], []),
             (31.5, [], [Spawn(4, 1, 1)]),
-            (32, [Ready(4)], [Adopt(1)]),
+            (32, [Ready(4)], [Activate(1)]),
         ],
     ),
     "a boot that fails is not fatal once a worker was ready": (
@@ -244,15 +252,15 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
         [
             (0, [], [Spawn(1, 0, 1), Spawn(2, 1, 1)]),
             (1, [Ready(1)], []),
-            (2, [Failed(2, "cannot import name", "Traceback")], [Spawn(3, 1, 1)]),
+            (2, [BootFailed(2, "cannot import name", "Traceback")], [Spawn(3, 1, 1)]),
             (2.1, [Exited(2, "exit status 3")], []),
-            (3, [Failed(3, "cannot import name", "Traceback")], []),
+            (3, [BootFailed(3, "cannot import name", "Traceback")], []),
             (3.1, [Exited(3, "exit status 3")], []),
             (3.5, [], [Spawn(4, 1, 1)]),
             (63.5, [], [Abort(4, LATE)]),
             (64, [Exited(4, "killed by SIGABRT")], []),
             (65, [Exited(1, "killed by SIGSEGV")], [Spawn(5, 0, 1), Spawn(6, 1, 1)]),
-            (66, [Ready(5), Ready(6)], [Adopt(1)]),
+            (66, [Ready(5), Ready(6)], [Activate(1)]),
         ],
     ),
     "a dead worker is replaced at once, one that keeps dying is waited for": (
@@ -264,7 +272,7 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             (102, [Exited(2, "killed by SIGSEGV")], [Spawn(3, 0, 1)]),
             (103, [Exited(3, "exit status 3")], []),
             (103.5, [], [Spawn(4, 0, 1)]),
-            (104, [Failed(4, "gone", "Traceback")], []),
+            (104, [BootFailed(4, "gone", "Traceback")], []),
             (105, [Exited(4, "exit status 3")], [Spawn(5, 0, 1)]),
             (106, [Ready(5)], []),
             (200, [Exited(5, "killed by SIGKILL")], [Spawn(6, 0, 1)]),
@@ -282,9 +290,9 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
         TWO,
         [
             *START_TWO,
-            (10, [Asked(Reload(2, TWO))], [Spawn(3, 0, 2)]),
+            (10, [CommandReceived(Reload(2, TWO))], [Spawn(3, 0, 2)]),
             (11, [Ready(3)], [Spawn(4, 1, 2)]),
-            (12, [Ready(4)], [Adopt(2), Retire(1, 30), Retire(2, 30)]),
+            (12, [Ready(4)], [Activate(2), Retire(1, 30), Retire(2, 30)]),
             (13, [Exited(1, "exit status 0"), Exited(2, "exit status 0")], []),
         ],
     ),
@@ -294,56 +302,60 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             *START_ONE,
             (
                 10,
-                [Asked(Reload(2, Policy(workers=3, reload_parallel=2)))],
+                [CommandReceived(Reload(2, Policy(workers=3, reload_parallel=2)))],
                 [Spawn(2, 0, 2), Spawn(3, 1, 2)],
             ),
             (11, [Ready(3)], [Spawn(4, 2, 2)]),
             (12, [Ready(4)], []),
-            (13, [Ready(2)], [Adopt(2), Retire(1, 30)]),
+            (13, [Ready(2)], [Activate(2), Retire(1, 30)]),
         ],
     ),
     "a reload that fails leaves the old ones alone": (
         TWO,
         [
             *START_TWO,
-            (10, [Asked(Reload(2, TWO))], [Spawn(3, 0, 2)]),
+            (10, [CommandReceived(Reload(2, TWO))], [Spawn(3, 0, 2)]),
             (11, [Ready(3)], [Spawn(4, 1, 2)]),
             (
                 12,
-                [Failed(4, "no module named shop", "Traceback")],
-                [Abandon(2, "no module named shop", "Traceback"), Retire(3, 30)],
+                [BootFailed(4, "no module named shop", "Traceback")],
+                [Discard(2, "no module named shop", "Traceback"), Retire(3, 30)],
             ),
             (13, [Exited(4, "exit status 3"), Exited(3, "exit status 0")], []),
-            (14, [Asked(Reload(3, TWO))], [Spawn(5, 0, 3)]),
+            (14, [CommandReceived(Reload(3, TWO))], [Spawn(5, 0, 3)]),
         ],
     ),
     "a reload whose worker dies is abandoned": (
         ONE,
         [
             *START_ONE,
-            (10, [Asked(Reload(2, ONE))], [Spawn(2, 0, 2)]),
-            (11, [Exited(2, "killed by SIGSEGV")], [Abandon(2, "killed by SIGSEGV")]),
+            (10, [CommandReceived(Reload(2, ONE))], [Spawn(2, 0, 2)]),
+            (11, [Exited(2, "killed by SIGSEGV")], [Discard(2, "killed by SIGSEGV")]),
         ],
     ),
     "a reload that takes too long is abandoned": (
         ONE,
         [
             *START_ONE,
-            (10, [Asked(Reload(2, ONE))], [Spawn(2, 0, 2)]),
-            (70, [], [Abort(2, LATE), Abandon(2, LATE)]),
+            (10, [CommandReceived(Reload(2, ONE))], [Spawn(2, 0, 2)]),
+            (70, [], [Abort(2, LATE), Discard(2, LATE)]),
         ],
     ),
     "a newer reload takes the place of one under way": (
         TWO,
         [
             *START_TWO,
-            (10, [Asked(Reload(2, TWO))], [Spawn(3, 0, 2)]),
+            (10, [CommandReceived(Reload(2, TWO))], [Spawn(3, 0, 2)]),
             (11, [Ready(3)], [Spawn(4, 1, 2)]),
             (
                 12,
-                [Asked(Reload(3, TWO)), Asked(Reload(3, TWO)), Asked(Reload(2, TWO))],
                 [
-                    Abandon(2, "a newer reload was asked for"),
+                    CommandReceived(Reload(3, TWO)),
+                    CommandReceived(Reload(3, TWO)),
+                    CommandReceived(Reload(2, TWO)),
+                ],
+                [
+                    Discard(2, "a newer reload was asked for"),
                     Retire(3, 30),
                     Kill(4, NOT_NEEDED),
                     Spawn(5, 0, 3),
@@ -356,27 +368,31 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
         ONE,
         [
             *START_ONE,
-            (10, [Asked(Reload(2, ONE))], [Spawn(2, 0, 2)]),
+            (10, [CommandReceived(Reload(2, ONE))], [Spawn(2, 0, 2)]),
             (11, [Exited(1, "killed by SIGSEGV")], [Spawn(3, 0, 1)]),
             (12, [Ready(3)], []),
-            (13, [Ready(2)], [Adopt(2), Retire(3, 30)]),
+            (13, [Ready(2)], [Activate(2), Retire(3, 30)]),
         ],
     ),
     "a stop wins over a reload": (
         ONE,
         [
             *START_ONE,
-            (10, [Asked(Reload(2, ONE))], [Spawn(2, 0, 2)]),
-            (11, [STOP], [Abandon(2, STOPPING), Retire(1, 30), Kill(2, STOPPING)]),
-            (12, [Asked(Reload(3, ONE))], [Abandon(3, STOPPING)]),
+            (10, [CommandReceived(Reload(2, ONE))], [Spawn(2, 0, 2)]),
+            (11, [STOP], [Discard(2, STOPPING), Retire(1, 30), Kill(2, STOPPING)]),
+            (12, [CommandReceived(Reload(3, ONE))], [Discard(3, STOPPING)]),
         ],
     ),
     "a worn worker leaves after its successor is there, one at a time": (
         TWO,
         [
             *START_TWO,
-            (10, [Worn(1, "max-requests"), Worn(2, "max-requests")], [Spawn(3, 0, 1)]),
-            (11, [Worn(1, "again")], []),
+            (
+                10,
+                [RecycleRequested(1, "max-requests"), RecycleRequested(2, "max-requests")],
+                [Spawn(3, 0, 1)],
+            ),
+            (11, [RecycleRequested(1, "again")], []),
             (12, [Ready(3)], [Retire(1, 30), Spawn(4, 1, 1)]),
             (13, [Ready(4)], [Retire(2, 30)]),
         ],
@@ -385,7 +401,7 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
         ONE,
         [
             *START_ONE,
-            (10, [Worn(1, "max-requests")], [Spawn(2, 0, 1)]),
+            (10, [RecycleRequested(1, "max-requests")], [Spawn(2, 0, 1)]),
             (11, [Exited(1, "exit status 1")], []),
             (12, [Ready(2)], []),
         ],
@@ -405,19 +421,19 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
         TWO,
         [
             *START_TWO,
-            (10, [Asked(Scale(4))], [Spawn(3, 2, 1), Spawn(4, 3, 1)]),
-            (11, [Ready(3), Ready(4), Asked(Scale(4))], []),
-            (12, [Asked(Scale(0))], [Retire(2, 30), Retire(3, 30), Retire(4, 30)]),
+            (10, [CommandReceived(Scale(4))], [Spawn(3, 2, 1), Spawn(4, 3, 1)]),
+            (11, [Ready(3), Ready(4), CommandReceived(Scale(4))], []),
+            (12, [CommandReceived(Scale(0))], [Retire(2, 30), Retire(3, 30), Retire(4, 30)]),
         ],
     ),
     "scaling during a reload counts for both": (
         ONE,
         [
             *START_ONE,
-            (10, [Asked(Reload(2, ONE))], [Spawn(2, 0, 2)]),
+            (10, [CommandReceived(Reload(2, ONE))], [Spawn(2, 0, 2)]),
             (11, [UP], [Spawn(3, 1, 1)]),
             (12, [Ready(2)], [Spawn(4, 1, 2)]),
-            (13, [Ready(4)], [Adopt(2), Retire(1, 30), Kill(3, NOT_NEEDED)]),
+            (13, [Ready(4)], [Activate(2), Retire(1, 30), Kill(3, NOT_NEEDED)]),
         ],
     ),
     "all retired, until a reload": (
@@ -426,21 +442,21 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             *START_ONE,
             (10, [ALL], [Retire(1, 30)]),
             (11, [Exited(1, "exit status 0"), UP], []),
-            (20, [Asked(Reload(2, ONE))], [Spawn(2, 0, 2)]),
-            (21, [ALL], [Abandon(2, "all workers are being retired"), Kill(2, NOT_NEEDED)]),
-            (30, [Asked(Reload(3, ONE))], [Spawn(3, 0, 3)]),
-            (31, [Ready(3)], [Adopt(3)]),
+            (20, [CommandReceived(Reload(2, ONE))], [Spawn(2, 0, 2)]),
+            (21, [ALL], [Discard(2, "all workers are being retired"), Kill(2, NOT_NEEDED)]),
+            (30, [CommandReceived(Reload(3, ONE))], [Spawn(3, 0, 3)]),
+            (31, [Ready(3)], [Activate(3)]),
         ],
     ),
     "a worker that hangs is aborted, then killed, and replaced at once": (
         ONE,
         [
             *START_ONE,
-            (2, [Promised(1, 32)], []),
-            (31, [Promised(1, 60)], []),
+            (2, [HeartbeatMoved(1, 32)], []),
+            (31, [HeartbeatMoved(1, 60)], []),
             (60, [], []),
             (60.5, [], [Abort(1, HUNG), Spawn(2, 0, 1)]),
-            (61, [Promised(1, 90)], []),
+            (61, [HeartbeatMoved(1, 90)], []),
             (62, [], [Kill(1, "did not exit")]),
         ],
     ),
@@ -448,19 +464,19 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
         TWO,
         [
             *START_TWO,
-            (3, [Promised(1, 32), Promised(2, 32)], []),
+            (3, [HeartbeatMoved(1, 32), HeartbeatMoved(2, 32)], []),
             (100, [], []),
-            (100.5, [Promised(1, 130)], [Abort(2, HUNG), Spawn(3, 1, 1)]),
+            (100.5, [HeartbeatMoved(1, 130)], [Abort(2, HUNG), Spawn(3, 1, 1)]),
         ],
     ),
     "it may sleep until the very second at which a promise is looked at, and again": (
         ONE,
         [
             *START_ONE,
-            (3, [Promised(1, 32)], []),
+            (3, [HeartbeatMoved(1, 32)], []),
             (32, [], []),
             (33, [], []),
-            (33.5, [Promised(1, 63)], []),
+            (33.5, [HeartbeatMoved(1, 63)], []),
             (63, [], []),
             (63.5, [], [Abort(1, HUNG), Spawn(2, 0, 1)]),
         ],
@@ -469,9 +485,9 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
         ONE,
         [
             *START_ONE,
-            (10, [Asked(Reload(2, ONE))], [Spawn(2, 0, 2)]),
+            (10, [CommandReceived(Reload(2, ONE))], [Spawn(2, 0, 2)]),
             (1000, [], []),
-            (1059, [Ready(2)], [Adopt(2), Retire(1, 30)]),
+            (1059, [Ready(2)], [Activate(2), Retire(1, 30)]),
             (2000, [], []),
             (2002, [], [Kill(1, STUCK)]),
         ],
@@ -505,7 +521,7 @@ def test_history(name: str) -> None:
     [
         (START_ONE[:1], 60),  # the boot timeout
         (START_ONE, 31),  # no promise yet: look again
-        ([*START_ONE, (2, [Promised(1, 5)], [])], 5),
+        ([*START_ONE, (2, [HeartbeatMoved(1, 5)], [])], 5),
         ([*START_ONE, (2, [STOP], [])], 34),
         ([*START_ONE, (2, [Exited(1, "x")], []), (3, [Exited(2, "x")], [])], 3.5),  # back-off
         ([(0, [STOP], [])], None),
@@ -536,7 +552,7 @@ def test_limits_that_are_off() -> None:
     supervisor.actions(0)
     assert supervisor.deadline() is None
     supervisor.feed(Ready(1), 1000)
-    assert supervisor.actions(1000) == [Adopt(1)]
+    assert supervisor.actions(1000) == [Activate(1)]
     assert supervisor.deadline() is None
 
 
@@ -548,7 +564,7 @@ def test_a_boot_that_fails_ends_an_arbiter_in_whose_place_another_serves(alone: 
     supervisor.feed(Ready(1), 1)
     if alone:
         supervisor.feed(Alone(), 1)
-    supervisor.feed(Failed(2, "cannot import name"), 2)
+    supervisor.feed(BootFailed(2, "cannot import name"), 2)
     assert supervisor.actions(2) == [Spawn(3, 1, 5) if alone else Retire(1, 0)]
 
 
@@ -563,7 +579,7 @@ def test_backoff_doubles_up_to_a_limit() -> None:
         supervisor.feed(Exited(serial, "exit status 1"), now)
         born = now
         while not (orders := supervisor.actions(born)):
-            born = supervisor.serving.backoff(1).not_before
+            born = supervisor.serving.backoff(1).retry_at
         assert isinstance(orders[0], Spawn)
         serial = orders[0].worker
         waits.append(born - now)

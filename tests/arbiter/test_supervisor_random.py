@@ -11,20 +11,20 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from pyfork.supervisor import actions as do
 from pyfork.supervisor.events import (
-    Asked,
+    BootFailed,
+    CommandReceived,
+    Event,
     Exited,
-    Fact,
-    Failed,
+    HeartbeatMoved,
+    OperatorCommand,
     Policy,
-    Promised,
     Ready,
+    RecycleRequested,
     Reload,
     Scale,
-    Wish,
-    Worn,
 )
-from pyfork.supervisor.state import State
-from pyfork.supervisor.supervisor import LOST_LIMIT, Supervisor
+from pyfork.supervisor.state import WorkerState
+from pyfork.supervisor.supervisor import UNKILLABLE_AFTER, Supervisor
 
 GRACE = 20.0
 DELAY = 7.0
@@ -70,11 +70,11 @@ class World(RuleBasedStateMachine):
         self.open_reloads: set[int] = set()
         self.abandoned: set[int] = set()
         self.stop_asked: float | None = None
-        self.finished: do.Finish | None = None
-        self.past: list[Fact] = []
+        self.finished: do.Exit | None = None
+        self.past: list[Event] = []
         self.act()
 
-    def tell(self, fact: Fact) -> None:
+    def tell(self, fact: Event) -> None:
         self.past.append(fact)
         self.supervisor.feed(fact, self.now)
         self.act()
@@ -89,17 +89,17 @@ class World(RuleBasedStateMachine):
         assert self.finished is None, "Finish is the last word"
         match order:
             case do.Spawn(worker=serial, slot=slot, generation=generation):
-                assert not self.supervisor.leaving
+                assert not self.supervisor.stop_started
                 assert generation not in self.abandoned
                 assert all(serial > worker.serial for worker in self.workers)
                 self.workers.append(Simulated(serial, slot, generation))
-            case do.Adopt(generation=generation):
+            case do.Activate(generation=generation):
                 self.open_reloads.discard(generation)
-            case do.Abandon(generation=generation, reason=reason):
+            case do.Discard(generation=generation, reason=reason):
                 assert reason
                 self.open_reloads.remove(generation)
                 self.abandoned.add(generation)
-            case do.Finish():
+            case do.Exit():
                 self.finished = order
             case do.Retire(worker=serial):
                 worker = self.worker(serial)
@@ -109,7 +109,7 @@ class World(RuleBasedStateMachine):
             case do.Abort(worker=serial) | do.Kill(worker=serial):
                 worker = self.worker(serial)
                 if isinstance(order, do.Kill) and worker.serves:
-                    assert self.supervisor.leaving, "a serving worker is retired, never killed"
+                    assert self.supervisor.stop_started, "a serving worker is retired, never killed"
                 worker.doomed = True
 
     def worker(self, serial: int) -> Simulated:
@@ -125,7 +125,7 @@ class World(RuleBasedStateMachine):
         )
         assert (
             successor
-            or self.supervisor.leaving
+            or self.supervisor.stop_started
             or worker.generation in self.abandoned
             or worker.slot >= self.size(worker.generation)  # scaled down, or all are retired
         )
@@ -142,15 +142,15 @@ class World(RuleBasedStateMachine):
         assert supervisor.actions(self.now) == [], "asked twice, it gives nothing"
         deadline = supervisor.deadline()
         assert deadline is None or deadline > self.now
-        if supervisor.leaving:
+        if supervisor.stop_started:
             return
-        serving = {w.serial for w in supervisor.workers if w.state is State.SERVING}
+        serving = {w.serial for w in supervisor.workers if w.state is WorkerState.SERVING}
         assert serving <= {worker.serial for worker in self.workers if worker.serves}
         self.check_slots()
         candidate = supervisor.candidate
-        assert not (candidate and supervisor.stopping)
+        assert not (candidate and supervisor.stop_requested)
         if candidate:
-            booting = [w for w in supervisor.workers if w.state is State.BOOTING]
+            booting = [w for w in supervisor.workers if w.state is WorkerState.BOOTING]
             fresh = sum(w.generation is candidate for w in booting)
             assert fresh <= candidate.policy.reload_parallel
 
@@ -158,14 +158,14 @@ class World(RuleBasedStateMachine):
         """Each slot has one who serves, and beside it at most one slot has who boots for it."""
         generation = self.supervisor.serving
         crew = [w for w in self.supervisor.workers if w.generation is generation]
-        serving = [worker.slot for worker in crew if worker.state is State.SERVING]
-        booting = [worker.slot for worker in crew if worker.state is State.BOOTING]
+        serving = [worker.slot for worker in crew if worker.state is WorkerState.SERVING]
+        booting = [worker.slot for worker in crew if worker.state is WorkerState.BOOTING]
         assert len(serving) == len(set(serving))
         assert len(booting) == len(set(booting))
         assert set(serving) | set(booting) <= set(range(generation.size))
         assert len(set(serving) & set(booting)) <= 1, "worn workers are replaced one at a time"
         for slot in set(range(generation.size)).difference(serving, booting):
-            assert generation.not_before(slot) > self.now, f"slot {slot} is forgotten"
+            assert generation.retry_at(slot) > self.now, f"slot {slot} is forgotten"
 
     # What workers do.
 
@@ -185,7 +185,7 @@ class World(RuleBasedStateMachine):
         if worker := self.choose(data, booting):
             if failed:
                 worker.doomed = True
-                self.tell(Failed(worker.serial, "no such module", "Traceback"))
+                self.tell(BootFailed(worker.serial, "no such module", "Traceback"))
             else:
                 worker.gone = True
                 self.tell(Exited(worker.serial, "exit status 1"))
@@ -208,21 +208,21 @@ class World(RuleBasedStateMachine):
     @rule(data=st.data(), ahead=st.sampled_from([-40.0, -0.1, 0.5, 30.0]))
     def promise(self, data: st.DataObject, ahead: float) -> None:
         if worker := self.choose(data, [w for w in self.workers if w.ready and not w.gone]):
-            self.tell(Promised(worker.serial, self.now + ahead))
+            self.tell(HeartbeatMoved(worker.serial, self.now + ahead))
 
     @rule(data=st.data())
     def wear_out(self, data: st.DataObject) -> None:
         if worker := self.choose(data, [w for w in self.workers if w.ready and not w.gone]):
-            self.tell(Worn(worker.serial, "max-requests"))
+            self.tell(RecycleRequested(worker.serial, "max-requests"))
 
     @rule(data=st.data())
     def echo(self, data: st.DataObject) -> None:
         """A fact comes twice, or about someone long dead."""
-        past = [fact for fact in self.past if not isinstance(fact, Asked)]
+        past = [fact for fact in self.past if not isinstance(fact, CommandReceived)]
         if past:
             fact = data.draw(st.sampled_from(past))
             worker = self.worker(fact.worker)
-            if not isinstance(fact, Exited | Promised) or worker.gone:
+            if not isinstance(fact, Exited | HeartbeatMoved) or worker.gone:
                 self.tell(fact)
 
     # What time and operators do.
@@ -243,35 +243,48 @@ class World(RuleBasedStateMachine):
         if self.finished is None:
             self.generation += 1
             self.open_reloads.add(self.generation)
-            self.tell(Asked(Reload(self.generation, policy)))
+            self.tell(CommandReceived(Reload(self.generation, policy)))
 
-    @rule(wish=st.sampled_from([Wish.SCALE_UP, Wish.SCALE_DOWN, Wish.RETIRE_ALL, Scale(3)]))
-    def scale(self, wish: Wish | Scale) -> None:
+    @rule(
+        wish=st.sampled_from(
+            [
+                OperatorCommand.SCALE_UP,
+                OperatorCommand.SCALE_DOWN,
+                OperatorCommand.RETIRE_ALL,
+                Scale(3),
+            ]
+        )
+    )
+    def scale(self, wish: OperatorCommand | Scale) -> None:
         before = self.supervisor.serving.size
-        self.tell(Asked(wish))
-        if wish is not Wish.RETIRE_ALL and before:
+        self.tell(CommandReceived(wish))
+        if wish is not OperatorCommand.RETIRE_ALL and before:
             assert self.supervisor.serving.size >= 1
 
     @precondition(lambda self: len(self.workers) > 6)
-    @rule(wish=st.sampled_from([Wish.STOP, Wish.QUIT, Wish.FORCE]))
-    def stop(self, wish: Wish) -> None:
+    @rule(
+        wish=st.sampled_from(
+            [OperatorCommand.STOP, OperatorCommand.QUICK_STOP, OperatorCommand.KILL_ALL]
+        )
+    )
+    def stop(self, wish: OperatorCommand) -> None:
         if self.stop_asked is None:
             self.stop_asked = self.now
-        self.tell(Asked(wish))
-        assert self.supervisor.stopping
+        self.tell(CommandReceived(wish))
+        assert self.supervisor.stop_requested
 
     def teardown(self) -> None:
         """Whatever has been: a stop ends, in bounded time, even if nobody cooperates."""
         if not hasattr(self, "supervisor"):
             return
-        self.tell(Asked(Wish.STOP))
+        self.tell(CommandReceived(OperatorCommand.STOP))
         asked = self.now
         while self.finished is None:
             deadline = self.supervisor.deadline()
             assert deadline is not None
             self.now = deadline
             self.act()
-        assert self.now <= asked + DELAY + GRACE + Policy().margin + LOST_LIMIT
+        assert self.now <= asked + DELAY + GRACE + Policy().margin + UNKILLABLE_AFTER
         assert self.supervisor.deadline() is None
         assert not self.open_reloads, "each reload was answered"
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from pyfork.config.config import Config
 from pyfork.errors import ExitStatus
 from pyfork.ipc.channel import ChannelClosed
-from pyfork.ipc.messages import Failed, Ready, Retire, Worn
-from pyfork.ipc.worker_args import Birth
+from pyfork.ipc.messages import Failed, Recycle, StartDrain, WorkerReady
+from pyfork.ipc.worker_args import WorkerArgs
 
 
-def main(birth: Birth) -> int:
+def main(birth: WorkerArgs) -> int:
     """Live as the app's name says."""
     text = birth.config.app or ""
     if text.startswith("@"):
@@ -31,11 +31,11 @@ def main(birth: Birth) -> int:
     return serve(birth)
 
 
-def serve(birth: Birth) -> int:
+def serve(birth: WorkerArgs) -> int:
     """Say Ready, then answer each connection with slot and generation until told to leave."""
     if birth.config.timeout:
         birth.line.deadline = time.monotonic() + birth.config.timeout
-    birth.channel.send(Ready("wsgi"))
+    birth.channel.send(WorkerReady("wsgi"))
     while True:
         readable, _, _ = select.select([birth.channel, *birth.listeners], [], [], 0.1)
         if birth.config.timeout:
@@ -51,16 +51,16 @@ def serve(birth: Birth) -> int:
                 connection.close()
                 obey(command, birth)
         try:
-            if any(isinstance(each.message, Retire) for each in birth.channel.receive()):
+            if any(isinstance(each.message, StartDrain) for each in birth.channel.receive()):
                 return 0
         except ChannelClosed:
             return 0
 
 
-def obey(command: bytes, birth: Birth) -> None:
+def obey(command: bytes, birth: WorkerArgs) -> None:
     """What a client asks of the worker that took its connection."""
     if command == b"hang":
-        birth.line.in_flight, birth.line.doing = 1, "GET /hang"
+        birth.line.in_flight, birth.line.activity = 1, "GET /hang"
         birth.line.busy_since = time.monotonic()
         time.sleep(1000)
     elif command == b"deaf":
@@ -73,40 +73,40 @@ def obey(command: bytes, birth: Birth) -> None:
             os._exit(0)
         os.wait()
     elif command == b"worn":
-        birth.channel.send(Worn("it has served enough"))
+        birth.channel.send(Recycle("it has served enough"))
 
 
-def fail(birth: Birth) -> int:
+def fail(birth: WorkerArgs) -> int:
     """The application does not load."""
     birth.channel.send(Failed("no module named shop", "Traceback:\n  import shop\nBOOM"))
     return ExitStatus.BOOT
 
 
-def slow(birth: Birth) -> None:
+def slow(birth: WorkerArgs) -> None:
     """The application takes its time to load."""
     time.sleep(1000)
 
 
-def die(birth: Birth) -> None:
+def die(birth: WorkerArgs) -> None:
     """A crash at import."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def leave(birth: Birth) -> None:
+def leave(birth: WorkerArgs) -> None:
     """The application calls sys.exit."""
     sys.exit(7)
 
 
-def wrong(birth: Birth) -> None:
+def wrong(birth: WorkerArgs) -> None:
     """A defect in the worker."""
     raise RuntimeError("unheard of")
 
 
-def serving(birth: Birth) -> None:
+def serving(birth: WorkerArgs) -> None:
     """Nothing special."""
 
 
-def told(birth: Birth) -> None:
+def told(birth: WorkerArgs) -> None:
     """The application writes to the log."""
     logging.getLogger("pyfork.error").warning("a worker speaks")
 

@@ -17,7 +17,7 @@ from pyfork.config.directory import Start
 from pyfork.config.load import load
 from pyfork.ipc import channel
 from pyfork.ipc.scoreboard import Scoreboard
-from pyfork.ipc.worker_args import Birth
+from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.net.accepted import ClientSocket
 from pyfork.worker.engine_worker import EngineWorker
 from pyfork.worker.main import load_app, worker_class
@@ -27,8 +27,8 @@ def make_worker(app: str, loop: str, *options: str) -> EngineWorker:
     """A worker of the class that the command would take, with no arbiter above it."""
     config = load(parse([app, "--loop", loop, "--lifespan", "off", *options]), {}, Path()).config
     scoreboard = Scoreboard(1)
-    scoreboard.use(0)
-    birth = Birth(
+    scoreboard.mark_used(0)
+    birth = WorkerArgs(
         config=config,
         slot=0,
         generation=1,

@@ -9,9 +9,15 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pyfork.cluster.sockets.accept_epoll import EPOLL, Desk, Given, Queue, place
-from pyfork.cluster.sockets.ledger import Ledger
-from pyfork.ipc.fd_queue import Tray
+from pyfork.cluster.sockets.accept_epoll import (
+    EPOLL,
+    AcceptEpoll,
+    FdQueueSource,
+    ListenerSource,
+    place,
+)
+from pyfork.cluster.sockets.ledger import ConnectionCounter
+from pyfork.ipc.fd_queue import FdQueue
 from pyfork.ipc.scoreboard import Scoreboard
 from tests.server import PATIENCE
 
@@ -25,10 +31,10 @@ class Office:
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
     entered: list[int] = field(default_factory=list)
     ways: list[bool] = field(default_factory=list)  # whether way is given, next time first
-    desk: Desk = field(init=False)
+    desk: AcceptEpoll = field(init=False)
 
     def __post_init__(self) -> None:
-        self.desk = Desk(
+        self.desk = AcceptEpoll(
             self.listener.dup(),
             entered=self.entered.append,
             gives_way=lambda: bool(self.ways) and self.ways.pop(0),
@@ -61,12 +67,12 @@ def test_nothing_comes_from_nowhere(office: Office) -> None:
 
 
 def test_a_queue_and_a_tray_at_once(office: Office) -> None:
-    tray = Tray.make()
-    office.desk.mind("queue", Queue(office.listener.dup()))
-    office.desk.mind("tray", place(tray.theirs.dup()))
+    tray = FdQueue.make()
+    office.desk.add_listeners("queue", ListenerSource(office.listener.dup()))
+    office.desk.add_listeners("tray", place(tray.theirs.dup()))
     with office.connect() as first:
         assert office.accept() == first.getsockname()
-    office.desk.unmind("queue")
+    office.desk.remove_listeners("queue")
     with office.connect() as second:
         taken, _ = office.listener.accept()
         assert tray.put(7, taken)
@@ -79,8 +85,8 @@ def test_a_queue_and_a_tray_at_once(office: Office) -> None:
 
 
 def test_a_client_that_has_gone_is_passed_over(office: Office) -> None:
-    tray = Tray.make()
-    office.desk.mind("tray", Given(tray.theirs.dup()))
+    tray = FdQueue.make()
+    office.desk.add_listeners("tray", FdQueueSource(tray.theirs.dup()))
     for number in (1, 2):
         client = office.connect()
         taken, _ = office.listener.accept()
@@ -97,7 +103,7 @@ def test_a_client_that_has_gone_is_passed_over(office: Office) -> None:
 def test_it_is_readable_for_any_loop(office: Office) -> None:
     waiting = select.poll()
     waiting.register(office.desk.fileno(), select.POLLIN)
-    office.desk.mind("queue", Queue(office.listener.dup()))
+    office.desk.add_listeners("queue", ListenerSource(office.listener.dup()))
     assert not waiting.poll(0)
     with office.connect():
         assert waiting.poll(PATIENCE * 1000)
@@ -111,7 +117,7 @@ def test_it_is_readable_for_any_loop(office: Office) -> None:
 
 
 def test_way_is_given_and_the_connection_stays(office: Office) -> None:
-    office.desk.mind("queue", Queue(office.listener.dup()))
+    office.desk.add_listeners("queue", ListenerSource(office.listener.dup()))
     office.ways = [True, True]
     with office.connect() as client:
         with pytest.raises(BlockingIOError):
@@ -126,7 +132,7 @@ def test_who_waits_is_woken_by_what_comes_later(office: Office) -> None:
     waiting = threading.Thread(target=lambda: found.append(office.accept(None)), daemon=True)
     waiting.start()
     with office.connect() as client:
-        office.desk.mind("queue", Queue(office.listener.dup()))
+        office.desk.add_listeners("queue", ListenerSource(office.listener.dup()))
         waiting.join(PATIENCE)
         assert found == [client.getsockname()]
 
@@ -141,17 +147,17 @@ def test_a_closed_desk_is_a_closed_socket() -> None:
 
 def test_the_ledger_sees_connections_end() -> None:
     line = Scoreboard(1).line(0)
-    ledger = Ledger(line)
+    ledger = ConnectionCounter(line)
     pairs = [socket.socketpair() for _ in range(3)]
     for one, _ in pairs:
-        ledger.enter(one.fileno())
+        ledger.on_accept(one.fileno())
     assert (line.connections, line.accepted) == (3, 3)
     pairs[0][0].close()
     ends = socket.socketpair()  # takes its number
     pairs[1][0].close()
 
     def looked() -> int:
-        ledger.look()
+        ledger.scan()
         return line.connections
 
     while looked() != 1:  # not at once: a look is not taken all the time

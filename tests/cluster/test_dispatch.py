@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pyfork.dispatch.round_robin import ROOM
+from pyfork.dispatch.round_robin import MAX_QUEUED
 from tests.cluster.running import Load, Script, ask
 from tests.cluster.test_bind import write
 from tests.cluster.test_kinds import SCRIPT as SERVERS
@@ -120,7 +120,7 @@ def test_what_lies_with_one_that_dies_goes_to_another(tmp_path: Path) -> None:
         killed, left = running.workers()
         for worker in (killed, left):
             suspend(running, worker)
-        connections = [connect(port, b"/") for _ in range(2 * ROOM + 12)]
+        connections = [connect(port, b"/") for _ in range(2 * MAX_QUEUED + 12)]
         running.until(lambda: queued(port) == 12, "both trays are full")
         killed.kill()
         running.wait_log("killed by SIGKILL")
@@ -136,7 +136,7 @@ def test_what_lies_with_one_that_leaves_goes_to_another(tmp_path: Path) -> None:
     with running:
         for worker in running.workers():
             suspend(running, worker)
-        connections = [connect(port, b"/") for _ in range(2 * ROOM)]
+        connections = [connect(port, b"/") for _ in range(2 * MAX_QUEUED)]
         running.until(lambda: queued(port) == 0, "both trays are full")
         running.signal(signal.SIGTTOU)
         last = next(
@@ -172,7 +172,7 @@ def test_what_waits_for_an_arbiter_that_dies_is_answered(tmp_path: Path) -> None
     with running:
         (worker,) = running.workers()
         suspend(running, worker)
-        connections = [connect(port, b"/") for _ in range(ROOM + 12)]
+        connections = [connect(port, b"/") for _ in range(MAX_QUEUED + 12)]
         running.until(lambda: queued(port) == 12, "the tray is full")
         os.kill(running.pid, signal.SIGKILL)
         worker.resume()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pyfork.dispatch.handles import Handles
-from pyfork.ipc.messages import QueryServer, Shared
+from pyfork.ipc.messages import QueryServer, ServerHandle
 
 NOBODY = 65534
 
@@ -45,7 +45,7 @@ def nobody() -> Iterator[None]:
         os.setegid(0)
 
 
-def query(handles: Handles, path: Path, made: socket.socket) -> Shared:
+def query(handles: Handles, path: Path, made: socket.socket) -> ServerHandle:
     """What a worker that has made this socket is told."""
     question = QueryServer(1, f"script:stream:unix:{path}", [str(path)], 0o027)
     with made:
@@ -58,7 +58,7 @@ def test_a_socket_file_is_the_worker_s(handles: Handles, directory: Path) -> Non
     os.chmod(directory, 0o777)
     with nobody():
         made = socket.socket(socket.AF_UNIX)
-    assert query(handles, directory / "s", made) == Shared(1)
+    assert query(handles, directory / "s", made) == ServerHandle(1)
     found = os.lstat(directory / "s")
     assert (found.st_uid, found.st_gid) == (NOBODY, NOBODY)
     assert stat.S_IMODE(found.st_mode) == 0o750

@@ -120,7 +120,7 @@ def test_it_waits_as_the_script_has_said(listener: Any) -> None:
 def test_without_a_timeout_it_waits_without_end(
     listener: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared_socket, "_ENDLESS", 0.01)  # it is over again and again
+    monkeypatch.setattr(shared_socket, "_NO_TIMEOUT", 0.01)  # it is over again and again
     accepted: list[socket.socket] = []
     waiting = threading.Thread(target=lambda: accepted.append(listener.accept()[0]), daemon=True)
     waiting.start()

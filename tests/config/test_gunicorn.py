@@ -12,7 +12,7 @@ from gunicorn.workers import SUPPORTED_WORKERS
 from pyfork.config.command_line.arguments import parse
 from pyfork.config.compat.classes import REPLACEMENTS
 from pyfork.config.compat.gunicorn import GUNICORN
-from pyfork.config.compat.rules import Fate
+from pyfork.config.compat.rules import Effect
 from pyfork.config.config import SETTINGS
 from pyfork.config.load import Loaded, load
 from pyfork.config.types import WORKER_CLASSES
@@ -100,7 +100,7 @@ def test_the_table_has_every_setting_and_no_other() -> None:
 @pytest.mark.parametrize("name", GUNICORN)
 def test_each_outcome_says_what_it_must(name: str) -> None:
     outcome = GUNICORN[name]
-    if outcome.fate is Fate.HONOURED:
+    if outcome.fate is Effect.HONOURED:
         assert outcome.to in SETTINGS
     else:
         assert outcome.says
@@ -119,7 +119,7 @@ def test_each_flag_is_understood(setting: Any, place: Place) -> None:
             value = "027"
         words = [flag] if switch else [flag, value]
         outcome = GUNICORN[setting.name]
-        if outcome.fate is Fate.REFUSED:
+        if outcome.fate is Effect.REFUSED:
             refusal = place.refusal("", *words)
             assert refusal.startswith(f"{flag}: ")
             assert outcome.says in refusal
@@ -127,7 +127,7 @@ def test_each_flag_is_understood(setting: Any, place: Place) -> None:
         arguments = parse([*words, "a:b"])
         assert str(arguments.given["app"].raw) == "a:b"
         noted = any(note.startswith(f"{flag}: ") for note in arguments.notes)
-        if outcome.fate is Fate.HONOURED:
+        if outcome.fate is Effect.HONOURED:
             assert arguments.given[outcome.to].origin == flag
             assert noted == bool(outcome.says)
             assert load(arguments, {}, place.directory).origins[outcome.to] == flag
@@ -140,18 +140,18 @@ def test_a_file_with_every_setting_loads_and_accounts_for_each(place: Place) -> 
     taken = [
         each
         for each in KNOWN_SETTINGS
-        if GUNICORN[each.name].fate is not Fate.REFUSED and each.name not in TWINS
+        if GUNICORN[each.name].fate is not Effect.REFUSED and each.name not in TWINS
     ]
     off = "\n".join(
         f"{name} = {outcome.harmless[0]!r}"
         for name, outcome in GUNICORN.items()
-        if outcome.fate is Fate.REFUSED and outcome.harmless
+        if outcome.fate is Effect.REFUSED and outcome.harmless
     )
     loaded = place.load("\n".join([*map(asking, taken), off]))
     origins = set(loaded.origins.values())
     for each in taken:
         outcome, origin = GUNICORN[each.name], f"gunicorn.conf.py: {each.name}"
-        if outcome.fate is Fate.HONOURED:
+        if outcome.fate is Effect.HONOURED:
             assert origin in origins
         else:
             assert f"{origin}: {outcome.says}" in loaded.notes
@@ -177,7 +177,7 @@ def test_its_own_defaults_ask_for_nothing_that_is_refused(place: Place) -> None:
 
 
 def test_all_that_is_refused_is_told_at_once(place: Place) -> None:
-    refused = [each for each in KNOWN_SETTINGS if GUNICORN[each.name].fate is Fate.REFUSED]
+    refused = [each for each in KNOWN_SETTINGS if GUNICORN[each.name].fate is Effect.REFUSED]
     told = place.refusal("\n".join(map(asking, refused)))
     for each in refused:
         assert f"gunicorn.conf.py: {each.name}: {GUNICORN[each.name].says}" in told

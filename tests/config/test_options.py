@@ -2,8 +2,8 @@
 
 import pytest
 
-from pyfork.config.command_line.getopt import Option, Said, read
-from pyfork.config.command_line.help import page
+from pyfork.config.command_line.getopt import Option, ParsedOption, read
+from pyfork.config.command_line.help import help_text
 from pyfork.errors import ConfigError
 
 OPTIONS = (
@@ -26,7 +26,7 @@ def test_a_value_is_joined_or_follows(words: list[str]) -> None:
 
 def test_the_flag_that_counts_is_known() -> None:
     said = read(["--size", "3", "x", "-s", "4"], OPTIONS, ["first"])
-    assert said == {"size": Said("4", "-s"), "first": Said("x", "")}
+    assert said == {"size": ParsedOption("4", "-s"), "first": ParsedOption("x", "")}
 
 
 def test_a_repeated_option_keeps_each_value() -> None:
@@ -76,7 +76,7 @@ def test_a_mistake_is_named(words: list[str], message: str) -> None:
 def test_the_help_text_is_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     long = Option("long", ("--long-as-it-is",), "Words, as for --well-known things.")
-    assert page("do", "Do it.", [*OPTIONS[:3], long], ["[FIRST]"], end="The end.") == (
+    assert help_text("do", "Do it.", [*OPTIONS[:3], long], ["[FIRST]"], end="The end.") == (
         "Usage: do [OPTIONS] [FIRST]\n\n"
         "  Do it.\n\n"
         "Options:\n"

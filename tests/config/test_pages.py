@@ -10,8 +10,8 @@ from pyfork.config.compat.docs import PAGES, filled
 from pyfork.config.config import SETTINGS, Config
 from pyfork.config.load import load
 from pyfork.config.settings.hooks import HookSettings
-from pyfork.hooks.objects import ServerFace, WorkerFace
-from pyfork.hooks.requests import Request, Response
+from pyfork.hooks.objects import HookServer, HookWorker
+from pyfork.hooks.requests import HookRequest, HookResponse
 
 DOCS = Path(__file__).parents[2] / "docs"
 PYTHON = DOCS / "configuration.md"
@@ -43,14 +43,14 @@ def test_every_hook_is_explained_with_its_parameters() -> None:
 def test_whatever_hooks_are_given_is_explained_and_there() -> None:
     told = PYTHON.read_text().partition("### What they are given")[2]
     config = Config(app="a:b")
-    request = Request(
+    request = HookRequest(
         method="GET", uri="/a?b", version="1.1", headers=[("HOST", "x")], remote_addr="", scheme=""
     )
     things = {
-        "server": ServerFace(config, lambda: 1),
-        "worker": WorkerFace(config, age=1, slot=0, generation=1),
+        "server": HookServer(config, lambda: 1),
+        "worker": HookWorker(config, age=1, slot=0, generation=1),
         "req": request,
-        "resp": Response(404, [], 0),
+        "resp": HookResponse(404, [], 0),
     }
     for name, thing in things.items():
         (part,) = re.findall(rf"^`{name}`(.*?)(?=^`|\n\n[A-Z])", told, re.DOTALL | re.MULTILINE)

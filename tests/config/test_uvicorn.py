@@ -8,7 +8,7 @@ from uvicorn.main import main
 
 from pyfork.config.command_line.arguments import parse
 from pyfork.config.compat.gunicorn import GUNICORN
-from pyfork.config.compat.rules import Fate
+from pyfork.config.compat.rules import Effect
 from pyfork.config.compat.uvicorn import UVICORN
 from pyfork.config.config import SETTINGS, Config
 from pyfork.config.load import Loaded, load
@@ -50,7 +50,7 @@ def test_the_table_has_every_option() -> None:
 @pytest.mark.parametrize("name", UVICORN)
 def test_each_outcome_says_what_it_must(name: str) -> None:
     outcome = UVICORN[name]
-    if outcome.fate is Fate.HONOURED:
+    if outcome.fate is Effect.HONOURED:
         assert outcome.to in SETTINGS
     else:
         assert outcome.says
@@ -68,15 +68,15 @@ def test_each_flag_is_understood(option: Any, directory: Path) -> None:
         value = "true"
     for flag in (*option.opts, *option.secondary_opts):
         words = [flag] if option.is_flag else [flag, value]
-        if outcome.fate is Fate.REFUSED:
+        if outcome.fate is Effect.REFUSED:
             with pytest.raises(ConfigError, match=f"^{flag}: .*{outcome.says[:20]}"):
                 understood(directory, *words)
             continue
         loaded = understood(directory, "app:app", *words)
         assert loaded.config.app == "app:app"
-        if outcome.fate is Fate.HONOURED and flag != "--proxy-headers":
+        if outcome.fate is Effect.HONOURED and flag != "--proxy-headers":
             assert loaded.origins[outcome.to] == flag
-        elif outcome.fate is Fate.IDLE:
+        elif outcome.fate is Effect.IDLE:
             harmless = True in outcome.harmless and flag != outcome.off
             assert harmless or f"{flag}: {outcome.says}" in loaded.notes
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from pyfork.config import types
 from pyfork.config.config import SETTINGS
-from pyfork.config.types import Kind, choice, optional, whole
+from pyfork.config.types import ValueType, choice, optional, whole
 from pyfork.errors import ConfigError
 
 COLOUR = choice("red", "green")
 
-READ: list[tuple[Kind[Any], object, object]] = [
+READ: list[tuple[ValueType[Any], object, object]] = [
     (whole(1), "4", 4),
     (whole(1), 4, 4),
     (whole(0), "0", 0),
@@ -51,7 +51,7 @@ READ: list[tuple[Kind[Any], object, object]] = [
     (types.VARIABLES, {"A": "", "B": 2}, (("A", ""), ("B", "2"))),
 ]
 
-REFUSED: list[tuple[Kind[Any], object]] = [
+REFUSED: list[tuple[ValueType[Any], object]] = [
     (whole(1), "0"),
     (whole(1), "-1"),
     (whole(1), "four"),
@@ -106,13 +106,13 @@ REFUSED: list[tuple[Kind[Any], object]] = [
 
 
 @pytest.mark.parametrize(("kind", "raw", "value"), READ)
-def test_it_reads(kind: Kind[Any], raw: object, value: object) -> None:
+def test_it_reads(kind: ValueType[Any], raw: object, value: object) -> None:
     assert kind.read(raw) == value
     assert kind.read(kind.show(value)) == value
 
 
 @pytest.mark.parametrize(("kind", "raw"), REFUSED)
-def test_it_refuses(kind: Kind[Any], raw: object) -> None:
+def test_it_refuses(kind: ValueType[Any], raw: object) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 -- its message is not used
         kind.read(raw)
 

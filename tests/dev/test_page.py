@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pyfork.dev import error_page
-from pyfork.dev.error_report import Fault, Frame, Raised
+from pyfork.dev.error_report import ErrorInfo, ErrorReport, Frame
 from tests.dev.browser import Browser
 from tests.dev.project import PATIENCE, Development, Project
 
@@ -39,7 +39,7 @@ class _Tags(HTMLParser):
         self.text += data
 
 
-def _parsed(fault: Fault) -> tuple[str, _Tags]:
+def _parsed(fault: ErrorReport) -> tuple[str, _Tags]:
     text = error_page.render(fault, method="GET", nonce="N", header="Pyfork-Fault")
     tags = _Tags()
     tags.feed(text)
@@ -48,7 +48,9 @@ def _parsed(fault: Fault) -> tuple[str, _Tags]:
 
 def test_everything_is_escaped_and_nothing_comes_from_elsewhere() -> None:
     frame = Frame(EVIL, 1, EVIL, ((1, f"text = {EVIL!r}  # {EVIL}"), (2, EVIL)))
-    fault = Fault(EVIL, EVIL, (Raised(EVIL, EVIL, (frame,)), Raised(EVIL, EVIL, ())), EVIL)
+    fault = ErrorReport(
+        EVIL, EVIL, (ErrorInfo(EVIL, EVIL, (frame,)), ErrorInfo(EVIL, EVIL, ())), EVIL
+    )
     text, tags = _parsed(fault)
     names = [name for name, _ in tags.seen]
     assert names.count("script") == names.count("style") == 1
@@ -68,7 +70,7 @@ def test_code_is_shown_as_it_is() -> None:
         "é",
     ]
     source = tuple(enumerate(lines, 1))
-    fault = Fault("a", "r", (Raised("E", "m", (Frame("a.py", 2, "f", source),)),), "")
+    fault = ErrorReport("a", "r", (ErrorInfo("E", "m", (Frame("a.py", 2, "f", source),)),), "")
     _, tags = _parsed(fault)
     for line in lines:
         assert line in tags.text

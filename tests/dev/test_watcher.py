@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from pyfork.config.config import Config
-from pyfork.dev.watch_filter import Interest
+from pyfork.dev.watch_filter import WatchFilter
 from tests.dev.project import PATIENCE, Development, Project
 
 
@@ -114,7 +114,7 @@ def test_what_counts(tmp_path: Path) -> None:
         reload_include=("*.html", ".env"),
         reload_exclude=("old/", "*_test.py", str(tmp_path / "shop" / "legacy")),
     )
-    found = Interest.of(config, (), str(tmp_path)).look()
+    found = WatchFilter.of(config, (), str(tmp_path)).scan()
     seen = {os.path.relpath(path, tmp_path) for path in found.files}
     assert seen == {name for name, counts in SEEN.items() if counts}
 
@@ -123,5 +123,5 @@ def test_directories_within_others_are_watched_once(tmp_path: Path) -> None:
     for name in ("a/b", "ab"):
         (tmp_path / name).mkdir(parents=True)
     config = Config(reload=True, reload_dir=("a", "a/b", "ab", str(tmp_path / "a")))
-    interest = Interest.of(config, (), str(tmp_path))
+    interest = WatchFilter.of(config, (), str(tmp_path))
     assert interest.directories == (str(tmp_path / "a"), str(tmp_path / "ab"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-from pyfork.dispatch.round_robin import ROOM
+from pyfork.dispatch.round_robin import MAX_QUEUED
 from tests.dispatch.clients import KINDS, Answers, answer, burst, connect
 from tests.load.test_stop import queued
 from tests.server import Server
@@ -27,7 +27,7 @@ def test_a_worker_that_is_killed_loses_none(tmp_path: Path) -> None:
         killed, kept = server.workers()
         for worker in (killed, kept):
             suspend(server, worker)
-        clients = [connect(server.port, b"/") for _ in range(2 * ROOM + CLIENTS)]
+        clients = [connect(server.port, b"/") for _ in range(2 * MAX_QUEUED + CLIENTS)]
         server.until(lambda: queued(server.port) == CLIENTS, "both trays are full")
         killed.kill()
         server.wait_log("killed by SIGKILL")

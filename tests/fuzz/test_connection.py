@@ -26,14 +26,14 @@ from pyfork.config.command_line.arguments import parse
 from pyfork.config.load import load
 from pyfork.http.asgi.gateway import AsgiGateway
 from pyfork.http.connection.connection import SLICE, Connection
-from pyfork.http.connection.deadlines import Limits
+from pyfork.http.connection.deadlines import Timeouts
 from pyfork.http.connection.engine import Engine
 from pyfork.http.connection.sweep import sweep
 from pyfork.http.tls.gateways import TlsAsgiGateway, TlsWsgiGateway
 from pyfork.http.tls.transport import Handshakes
 from pyfork.http.wsgi.gateway import WsgiGateway
-from pyfork.http.wsgi.output import DirectOutput, QueuedOutput, Room
-from pyfork.http.wsgi.runners import Inline, Job
+from pyfork.http.wsgi.output import BufferSpace, DirectOutput, QueuedOutput
+from pyfork.http.wsgi.runners import InlineRunner, Job
 from pyfork.ipc.scoreboard import Scoreboard
 from pyfork.net.tls.context import Context
 from tests.fuzz import apps
@@ -89,12 +89,14 @@ class World:
             made = TlsAsgiGateway if tls else AsgiGateway
             gateway = made(apps.asgi, loop=self.loop, root_path="", state={})
         else:
-            room = Room(each=1 << 20, spool=0)  # for whole responses: nothing waits in `write`
+            room = BufferSpace(
+                each=1 << 20, spool=0
+            )  # for whole responses: nothing waits in `write`
             direct = partial(DirectOutput, room=room, limit=1.0, progress=1.0, alive=lambda: None)
             queued = partial(QueuedOutput, room=room)
             gateway = (TlsWsgiGateway if tls else WsgiGateway)(
                 apps.wsgi,
-                Inline(self.loop),
+                InlineRunner(self.loop),
                 pool=None if name == "sync" else self.threads,
                 new_output=direct if name == "sync" else queued,
                 alive=lambda: None,
@@ -102,10 +104,10 @@ class World:
                 multiprocess=False,
             )
         board = Scoreboard(1)
-        board.use(0)
+        board.mark_used(0)
         self.engine = Engine(config, loop=self.loop, line=board.line(0), gateway=gateway)
-        self.engine.overdue = lambda why: None
-        self.limits = Limits.from_config(config)
+        self.engine.on_timeout = lambda why: None
+        self.limits = Timeouts.from_config(config)
         self.handshakes: Handshakes | None = None
         self.client: ssl.SSLContext | None = None
         if tls:
@@ -232,7 +234,7 @@ class Client:
         # One answer, or piece of one, beyond the mark; TLS adds a little to each record.
         assert self.pipe.most <= (HIGH + apps.BIG) * 1.05
         for connection in self.world.engine.connections:
-            assert len(connection.unread) <= READ + SLICE
+            assert len(connection.buffered) <= READ + SLICE
             assert len(connection.waiting) <= SLICE // 20
 
     def finish(self) -> bytes:
@@ -310,7 +312,7 @@ def run(world: World, seed: int) -> None:
     engine = world.engine
     assert client.pipe.lost
     assert not engine.connections
-    assert (engine.held, engine.running) == (0, 0)
+    assert (engine.open_connections, engine.running) == (0, 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

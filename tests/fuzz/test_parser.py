@@ -20,7 +20,7 @@ from random import Random
 import pytest
 
 from pyfork.http.request.head_reader import HeadReader
-from pyfork.http.request.limits import Limits
+from pyfork.http.request.limits import SizeLimits
 from pyfork.http.request.parsing import ParserState, RequestParser
 from tests.fuzz.mutations import pieces, stream
 from tests.fuzz.witnesses import WITNESSES, Reading, Seen, comparable, plain, tamed
@@ -28,7 +28,7 @@ from tests.http.reading import PARSERS, Outcome, Request, drive
 
 STREAMS = 1500  # of each test that is no soak
 SEED = "pyfork"
-LIMITS = Limits(line=8190, field=2000, fields=20, head=8000, body=100_000)
+LIMITS = SizeLimits(line=8190, field=2000, fields=20, head=8000, body=100_000)
 
 # What our parser serves and both witnesses refuse, and why that is right.
 ACCEPTED = {
@@ -120,7 +120,7 @@ def may_go_on(parser: RequestParser, outcome: Outcome) -> bool:
         and outcome.status is None
         and last.head.block.keep_alive
         and not last.head.handshake
-        and parser.state is ParserState.BETWEEN
+        and parser.state is ParserState.IDLE
         and parser._partial is None  # or an empty line has come
     )
 

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyfork.http.request.head_reader import HeadReader
-from pyfork.http.request.limits import Limits
+from pyfork.http.request.limits import SizeLimits
 from pyfork.http.request.parsing import RequestParser
 from tests.fuzz.test_parser import judge
 from tests.http.reading import PARSERS, read
@@ -88,7 +88,7 @@ def test_one_outcome(kind: type[RequestParser], raw: bytes, size: int) -> None:
 @settings(max_examples=300, deadline=None)
 def test_one_outcome_for_all_that_is_remembered(streams: list[bytes], size: int) -> None:
     """What was read before, on this connection and on others, changes nothing."""
-    reader = HeadReader(Limits())
+    reader = HeadReader(SizeLimits())
     for raw in streams * 2:
         assert read(raw, size, reader=reader).summary() == read(raw).summary()
     assert read(streams * 2).summary() == read(b"".join(streams * 2)).summary()

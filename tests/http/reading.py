@@ -7,7 +7,7 @@ from pyfork.errors import ProtocolError
 from pyfork.http.request.h11_parser import H11Parser
 from pyfork.http.request.head import RequestHead
 from pyfork.http.request.head_reader import HeadReader
-from pyfork.http.request.limits import Limits
+from pyfork.http.request.limits import SizeLimits
 from pyfork.http.request.parser import Parser
 from pyfork.http.request.parsing import RequestParser
 
@@ -96,10 +96,10 @@ def parts(head: RequestHead) -> dict[str, object]:
 
 
 def new_parser(
-    outcome: Outcome, limits: Limits | None = None, kind: type[RequestParser] = Parser
+    outcome: Outcome, limits: SizeLimits | None = None, kind: type[RequestParser] = Parser
 ) -> RequestParser:
     """A parser of a worker that has read nothing yet."""
-    return kind(HeadReader(limits or Limits()), outcome)
+    return kind(HeadReader(limits or SizeLimits()), outcome)
 
 
 def read(
@@ -112,7 +112,7 @@ def read(
 ) -> Outcome:
     """Feed ``raw`` to a new parser until it refuses or a handshake stops it."""
     outcome = Outcome()
-    parser = kind(reader or HeadReader(Limits(**limits)), outcome)
+    parser = kind(reader or HeadReader(SizeLimits(**limits)), outcome)
     drive(parser, outcome, pieces(raw, size) if isinstance(raw, bytes) else iter(raw))
     return outcome
 
@@ -121,7 +121,7 @@ def drive(parser: RequestParser, outcome: Outcome, stream: Iterator[bytes]) -> N
     """Feed ``stream`` as a connection does until the parser refuses or a handshake stops it."""
     for piece in stream:
         outcome.fed += len(piece)
-        if (single := parser.single(piece)) is not None:  # as a connection does
+        if (single := parser.parse_whole_request(piece)) is not None:  # as a connection does
             content = piece[len(piece) - (single.block.content_length or 0) :]
             outcome.head_received(single, whole=True, content=content)
             continue
@@ -139,7 +139,7 @@ def drive(parser: RequestParser, outcome: Outcome, stream: Iterator[bytes]) -> N
 def read_everyhow(raw: bytes, kind: type[RequestParser] = Parser, **limits: int) -> Outcome:
     """Read in pieces of each size, by a worker that remembers: the outcome must be the same."""
     outcome = read(raw, kind=kind, **limits)
-    reader = HeadReader(Limits(**limits))
+    reader = HeadReader(SizeLimits(**limits))
     for size in SIZES * 2:
         other = read(raw, size, reader=reader, kind=kind)
         assert other.summary() == outcome.summary(), size

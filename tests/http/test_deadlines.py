@@ -7,19 +7,24 @@ import pytest
 
 from pyfork.config.command_line.arguments import parse
 from pyfork.config.load import load
-from pyfork.http.connection.deadlines import LINGER, Limits, Wait
-from pyfork.http.connection.phase import Phase
+from pyfork.http.connection.deadlines import LINGER, Timeouts, Wait
+from pyfork.http.connection.phase import ConnectionPhase
 
 HOUR = 3600
-FRESH, IDLE, HEAD, BODY = Phase.FRESH, Phase.IDLE, Phase.HEAD, Phase.BODY
-APP, STREAM, WRITE = Phase.APP, Phase.STREAM, Phase.WRITE
+FRESH, IDLE, HEAD, BODY = (
+    ConnectionPhase.FRESH,
+    ConnectionPhase.IDLE,
+    ConnectionPhase.HEAD,
+    ConnectionPhase.BODY,
+)
+APP, STREAM, WRITE = ConnectionPhase.APP, ConnectionPhase.STREAM, ConnectionPhase.WRITE
 
 # By second: the phase, the number of the request, and the bytes that have moved.
-History = Callable[[int], tuple[Phase, int, int]]
+History = Callable[[int], tuple[ConnectionPhase, int, int]]
 
 
-def limits(*options: str) -> Limits:
-    return Limits.from_config(load(parse([*options, "app:app"]), {}, Path()).config)
+def limits(*options: str) -> Timeouts:
+    return Timeouts.from_config(load(parse([*options, "app:app"]), {}, Path()).config)
 
 
 def ends(history: History, *options: str, every: float = 1.0) -> float | None:
@@ -34,7 +39,7 @@ def ends(history: History, *options: str, every: float = 1.0) -> float | None:
     return None
 
 
-def trickle(phase: Phase, rate: float, serial: int = 1) -> History:
+def trickle(phase: ConnectionPhase, rate: float, serial: int = 1) -> History:
     """So many bytes a second."""
     return lambda now: (phase, serial, int(now * rate))
 
@@ -45,7 +50,7 @@ def trickle(phase: Phase, rate: float, serial: int = 1) -> History:
 @pytest.mark.parametrize(
     ("phase", "after"), [(HEAD, 30), (BODY, 30), (WRITE, 60), (FRESH, 30), (IDLE, 65)]
 )
-def test_a_byte_each_10_seconds_is_late(phase: Phase, after: int) -> None:
+def test_a_byte_each_10_seconds_is_late(phase: ConnectionPhase, after: int) -> None:
     moved = 0 if phase in (HEAD, FRESH, IDLE) else 0.1  # nothing is counted of a head
     assert ends(trickle(phase, moved)) == after
 
@@ -60,14 +65,14 @@ def test_a_pause_has_the_same_time_without_a_rate() -> None:
 
 
 @pytest.mark.parametrize(("phase", "rate"), [(BODY, 500), (WRITE, 240)])
-def test_the_minimum_rate(phase: Phase, rate: int) -> None:
+def test_the_minimum_rate(phase: ConnectionPhase, rate: int) -> None:
     assert ends(trickle(phase, rate)) is None
     assert ends(trickle(phase, rate - 10)) is not None
 
 
 @pytest.mark.parametrize(("phase", "rate", "time"), [(BODY, 500, 30), (WRITE, 240, 60)])
-def test_bytes_may_come_in_gusts(phase: Phase, rate: int, time: int) -> None:
-    def gusts(now: int) -> tuple[Phase, int, int]:
+def test_bytes_may_come_in_gusts(phase: ConnectionPhase, rate: int, time: int) -> None:
+    def gusts(now: int) -> tuple[ConnectionPhase, int, int]:
         return phase, 1, now // (time - 1) * rate * time
 
     assert ends(gusts) is None
@@ -129,4 +134,4 @@ def test_time_with_the_application_is_not_the_clients() -> None:
 def test_no_limit() -> None:
     for phase, option in ((HEAD, "header"), (BODY, "body"), (WRITE, "write")):
         assert ends(trickle(phase, 0), f"--{option}-timeout", "0") is None
-    assert limits().seconds[Phase.LINGER] == LINGER
+    assert limits().seconds[ConnectionPhase.LINGER] == LINGER

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from pyfork.http.request.head import FieldBlock, RequestHead, RequestLine
-from pyfork.http.wsgi.environ import Environs, variable
+from pyfork.http.wsgi.environ import EnvironBuilder, variable
 
 
 def link() -> Any:
@@ -22,8 +22,8 @@ def link() -> Any:
     )
 
 
-def environs(root: str) -> Environs:
-    return Environs(multithread=False, multiprocess=False, root_path=root)
+def environs(root: str) -> EnvironBuilder:
+    return EnvironBuilder(multithread=False, multiprocess=False, root_path=root)
 
 
 def environ(

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyfork.http.proxy_headers import Proxies, node, scheme, script_name
+from pyfork.http.proxy_headers import TrustedProxies, node, scheme, script_name
 
-OURS = Proxies((ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("::1")))
-EVERYBODY = Proxies("*")
+OURS = TrustedProxies((ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("::1")))
+EVERYBODY = TrustedProxies("*")
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "10.9.8.7", "::1", "::ffff:10.1.1.1", ""])

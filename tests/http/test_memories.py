@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from pyfork.http.asgi.scope import Scopes
-from pyfork.http.proxy_headers import Proxies
+from pyfork.http.asgi.scope import ScopeBuilder
+from pyfork.http.proxy_headers import TrustedProxies
 from pyfork.http.request.head import RequestHead
 from pyfork.http.request.head_reader import HeadReader
-from pyfork.http.request.limits import Limits
+from pyfork.http.request.limits import SizeLimits
 from pyfork.http.request.parser import Parser
-from pyfork.http.wsgi.environ import Environs, variable
+from pyfork.http.wsgi.environ import EnvironBuilder, variable
 from pyfork.log.access_format import compile_format
 from tests.http.corpus import HANDSHAKE, REFUSED, SERVED, get
 from tests.http.reading import Outcome, drive, parts, pieces
@@ -71,10 +71,10 @@ class Worker:
 
     def __init__(self, gateway: str) -> None:
         self._gateway = gateway
-        self.reader = HeadReader(Limits(), variable if gateway == "wsgi" else None)
-        self._environs = Environs(multithread=False, multiprocess=False, root_path="/root")
-        self._scopes = Scopes(root_path="/root", state={})
-        self._proxies = Proxies("*")
+        self.reader = HeadReader(SizeLimits(), variable if gateway == "wsgi" else None)
+        self._environs = EnvironBuilder(multithread=False, multiprocess=False, root_path="/root")
+        self._scopes = ScopeBuilder(root_path="/root", state={})
+        self._proxies = TrustedProxies("*")
 
     def connect(self) -> "Client":
         """A new connection."""

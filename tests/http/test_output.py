@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.http.wsgi.output import SHARES, SLAB, Room, Unsent
+from pyfork.http.wsgi.output import SHARES, SLAB, BufferSpace, Unsent
 
 
 def drained(unsent: Unsent, count: int) -> bytes:
@@ -26,7 +26,7 @@ def test_bytes_come_out_in_order() -> None:
     seed = random.randrange(1 << 32)
     print("seed", seed)
     chance = random.Random(seed)
-    room = Room(each=1000, spool=5000)
+    room = BufferSpace(each=1000, spool=5000)
     unsent = Unsent(room)
     sent = kept = b""
     for _ in range(2000):
@@ -45,7 +45,7 @@ def test_bytes_come_out_in_order() -> None:
 
 
 def test_limits_are_a_workers() -> None:
-    room = Room(each=100, spool=50)
+    room = BufferSpace(each=100, spool=50)
     outputs = [Unsent(room) for _ in range(SHARES + 1)]
     assert [each.keep(bytes(100)) for each in outputs] == [100] * SHARES + [50]
     assert outputs[0].keep(b"x") == 0
@@ -57,7 +57,7 @@ def test_limits_are_a_workers() -> None:
 
 
 def test_memory_is_used_again_when_the_file_is_read() -> None:
-    room = Room(each=10, spool=SLAB * 3)
+    room = BufferSpace(each=10, spool=SLAB * 3)
     unsent = Unsent(room)
     data = os.urandom(SLAB * 2)
     assert unsent.keep(data) == len(data)
@@ -71,7 +71,7 @@ def test_a_file_that_cannot_be_written_is_no_room(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
-    room = Room(each=10, spool=100)
+    room = BufferSpace(each=10, spool=100)
     assert Unsent(room).keep(bytes(50)) == 10
     assert room.spool == 100
     assert "no room for unsent output" in caplog.text
@@ -80,7 +80,7 @@ def test_a_file_that_cannot_be_written_is_no_room(
 def test_its_file_has_no_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing can be planted at it, and nothing is left of a worker that is killed."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    unsent = Unsent(Room(each=10, spool=100))
+    unsent = Unsent(BufferSpace(each=10, spool=100))
     assert unsent.keep(bytes(50)) == 50
     assert list(tmp_path.iterdir()) == []
     unsent.clear()

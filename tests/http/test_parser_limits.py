@@ -8,7 +8,7 @@ import pytest
 from pyfork.config.config import Config
 from pyfork.http.request.chunked import EXTENSIONS
 from pyfork.http.request.h11_parser import H11Parser
-from pyfork.http.request.limits import UNLIMITED, Limits
+from pyfork.http.request.limits import UNLIMITED, SizeLimits
 from pyfork.http.request.parsing import RequestParser
 from tests.http.corpus import CHUNKED, get
 from tests.http.reading import Outcome, new_parser, read, read_everyhow
@@ -74,7 +74,7 @@ def test_a_line_without_limit_costs_its_length(kind: type[RequestParser], start:
     """Four times the pieces take four times the time; joined anew each time, it is sixteen."""
 
     def seconds(count: int) -> float:
-        limits = Limits(line=UNLIMITED, field=UNLIMITED, head=UNLIMITED)
+        limits = SizeLimits(line=UNLIMITED, field=UNLIMITED, head=UNLIMITED)
         parser = new_parser(Outcome(), limits, kind)
         parser.feed(start)
         begin = time.process_time()
@@ -115,7 +115,7 @@ def test_a_body_is_refused_by_its_announcement(kind: type[RequestParser]) -> Non
 
 
 def test_zero_in_the_configuration_is_no_limit(kind: type[RequestParser]) -> None:
-    limits = Limits.from_config(Config(limit_request_body=0, limit_request_line=0))
+    limits = SizeLimits.from_config(Config(limit_request_body=0, limit_request_line=0))
     outcome = Outcome()
     parser = new_parser(outcome, limits, kind)
     parser.feed(get(b"Content-Length: 99999999999999\r\n", b"GET /" + b"a" * 9000 + b" HTTP/1.1"))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pyfork.http.request.head_reader import HeadReader
-from pyfork.http.request.limits import Limits
+from pyfork.http.request.limits import SizeLimits
 from pyfork.http.request.parsing import RequestParser
 from tests.http.corpus import CHUNKED, FIRST, get
 from tests.http.reading import SIZES, Outcome, drive, pieces
@@ -35,7 +35,7 @@ SEEN: list[tuple[bytes, tuple[str, bytes] | None]] = [
 def test_what_was_read_is_told(
     kind: type[RequestParser], raw: bytes, expected: tuple[str, bytes] | None
 ) -> None:
-    reader = HeadReader(Limits())
+    reader = HeadReader(SizeLimits())
     for size in SIZES * 2:
         outcome = Outcome()
         parser = kind(reader, outcome)
@@ -47,7 +47,7 @@ def test_what_was_read_is_told(
 
 def test_the_line_of_what_arrives(kind: type[RequestParser]) -> None:
     """As far as it is there: a client that stops in the middle is told of, too."""
-    parser = kind(HeadReader(Limits()), Outcome())
+    parser = kind(HeadReader(SizeLimits()), Outcome())
     steps: list[tuple[bytes, tuple[str, bytes] | None]] = [
         (b"\r\n", None),
         (b"PO", None),

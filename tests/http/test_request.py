@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from pyfork.errors import ProtocolError
 from pyfork.http.request.authority import is_authority
-from pyfork.http.request.head import METHODS, RequestHead, members, read_fields, read_line
+from pyfork.http.request.head import METHODS, RequestHead, interpret_fields, list_members, read_line
 from pyfork.http.request.head_reader import HeadReader
-from pyfork.http.request.limits import Limits
+from pyfork.http.request.limits import SizeLimits
 from pyfork.http.wsgi.environ import variable
 
 
@@ -110,7 +110,7 @@ def test_absolute_targets(host: bytes, path: bytes, query: bytes | None) -> None
     target = b"http://" + host + path + (b"" if query is None else b"?" + query)
     line = read_line(b"GET " + target + b" HTTP/1.1")
     for entry in (None, variable):
-        block = HeadReader(Limits(), entry).block(b"A: x\r\nHost: other\r\n\r\n", line)
+        block = HeadReader(SizeLimits(), entry).read_block(b"A: x\r\nHost: other\r\n\r\n", line)
         assert (line.target, RequestHead(line, block).authority) == (target, host)
         assert (line.path, line.query) == (path or b"/", query or b"")
         fields = [(b"host", host), (b"a", b"x")]
@@ -121,7 +121,7 @@ def test_absolute_targets(host: bytes, path: bytes, query: bytes | None) -> None
 def test_an_absolute_target_does_not_excuse_a_bad_host() -> None:
     for fields in ([], [(b"host", b"a b")]):
         with pytest.raises(ProtocolError) as caught:
-            read_fields(fields, read_line(b"GET http://b/ HTTP/1.1"), 0)
+            interpret_fields(fields, read_line(b"GET http://b/ HTTP/1.1"), 0)
         assert caught.value.status == 400
 
 
@@ -136,7 +136,7 @@ def test_an_absolute_target_does_not_excuse_a_bad_host() -> None:
     ],
 )
 def test_members(value: bytes, expected: list[bytes]) -> None:
-    assert members(value) == expected
+    assert list_members(value) == expected
 
 
 def test_methods_are_their_own_names() -> None:
@@ -152,5 +152,5 @@ def test_400_comes_before_the_other_refusals() -> None:
     late = [(b"transfer-encoding", b"gzip, chunked"), (b"expect", b"x")]
     for fields, status in ((bad + late, 400), (late, 501), (late[1:], 417)):
         with pytest.raises(ProtocolError) as caught:
-            read_fields([(b"host", b"a"), *fields], read_line(b"GET / HTTP/1.1"), 0)
+            interpret_fields([(b"host", b"a"), *fields], read_line(b"GET / HTTP/1.1"), 0)
         assert caught.value.status == status

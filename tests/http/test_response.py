@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyfork.http.request.head import FieldBlock, RequestHead, RequestLine
-from pyfork.http.response.head import Response, ResponseError, begin, plain_error
+from pyfork.http.response.head import Response, ResponseError, build_response, plain_error
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -124,7 +124,7 @@ FRAMING: list[tuple[RequestHead | None, int, Fields, dict[str, Any], list[bytes]
 def test_fields(
     to: RequestHead | None, status: int, fields: Fields, more: dict[str, Any], expected: list[bytes]
 ) -> None:
-    response = begin(to, status, None, fields, **more)
+    response = build_response(to, status, None, fields, **more)
     assert lines(response) == expected
     assert response.close is any(b"close" in line for line in expected if line[:1] == b"C")
     assert response.headers == [tuple(line.split(b": ", 1)) for line in expected]
@@ -170,7 +170,7 @@ REFUSED: list[tuple[int, bytes | None, Any]] = [
 @pytest.mark.parametrize(("status", "reason", "fields"), REFUSED)
 def test_refused(status: int, reason: bytes | None, fields: Any) -> None:
     with pytest.raises(ResponseError):
-        begin(request(), status, reason, fields)
+        build_response(request(), status, reason, fields)
 
 
 @pytest.mark.parametrize(
@@ -185,42 +185,42 @@ def test_refused(status: int, reason: bytes | None, fields: Any) -> None:
     ],
 )
 def test_status_line(status: int, reason: bytes | None, line: bytes) -> None:
-    assert begin(request(), status, reason, [], length=0).head.split(b"\r\n")[0] == line
+    assert build_response(request(), status, reason, [], length=0).head.split(b"\r\n")[0] == line
 
 
 def test_content_keeps_to_its_length() -> None:
-    response = begin(request(), 200, None, [(b"content-length", b"5")])
+    response = build_response(request(), 200, None, [(b"content-length", b"5")])
     assert response.body(b"hel") == b"hel"
-    assert response.left == 2
+    assert response.remaining == 2
     with pytest.raises(ResponseError):
         response.end()
     with pytest.raises(ResponseError):
         response.body(b"lo!")
     response.sent(2)
-    assert (response.left, response.end()) == (0, b"")
+    assert (response.remaining, response.end()) == (0, b"")
     with pytest.raises(ResponseError):
         response.sent(1)
 
 
 def test_known_content_is_checked_before_the_head() -> None:
     with pytest.raises(ResponseError):
-        begin(request(), 200, None, [(b"content-length", b"5")], length=4)
-    longer = begin(request(), 200, None, [(b"content-length", b"5")], length=6)
+        build_response(request(), 200, None, [(b"content-length", b"5")], length=4)
+    longer = build_response(request(), 200, None, [(b"content-length", b"5")], length=6)
     with pytest.raises(ResponseError):
         longer.body(b"hello!")
 
 
 def test_chunks() -> None:
-    response = begin(request(), 200, None, [])
-    assert (response.chunked, response.left) == (True, None)
+    response = build_response(request(), 200, None, [])
+    assert (response.chunked, response.remaining) == (True, None)
     assert response.body(b"") == b""
     assert response.body(b"x" * 16) == b"10\r\n" + b"x" * 16 + b"\r\n"
     assert response.end() == b"0\r\n\r\n"
 
 
 def test_content_that_ends_with_the_connection() -> None:
-    response = begin(OLD_KEPT, 200, None, [])
-    assert (response.close, response.chunked, response.left) == (True, False, None)
+    response = build_response(OLD_KEPT, 200, None, [])
+    assert (response.close, response.chunked, response.remaining) == (True, False, None)
     assert (response.body(b"x"), response.end()) == (b"x", b"")
 
 
@@ -229,14 +229,14 @@ def test_content_that_ends_with_the_connection() -> None:
 )
 @pytest.mark.parametrize("fields", [[], [(b"content-length", b"5")]])
 def test_no_content(to: RequestHead, status: int, fields: Fields) -> None:
-    response = begin(to, status, None, fields)
+    response = build_response(to, status, None, fields)
     assert response.body(b"hello, world") == b""
     response.sent(5)
-    assert (response.end(), response.left, response.close) == (b"", 0, False)
+    assert (response.end(), response.remaining, response.close) == (b"", 0, False)
 
 
 def test_content_is_bytes() -> None:
-    response = begin(request(), 200, None, [])
+    response = build_response(request(), 200, None, [])
     assert response.body(bytearray(b"x")) == response.body(memoryview(b"x")) == b"1\r\nx\r\n"  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         response.body("x")  # type: ignore[arg-type]
@@ -297,7 +297,9 @@ def test_an_independent_reader_reads_it_back(
 ) -> None:
     length = sum(map(len, pieces)) if known else None
     try:
-        response = begin(to, status, reason, fields, date=DATE, server=SERVER, length=length)
+        response = build_response(
+            to, status, reason, fields, date=DATE, server=SERVER, length=length
+        )
         raw = response.head + b"".join(map(response.body, pieces)) + response.end()
     except ResponseError:
         return
@@ -317,7 +319,7 @@ def test_an_independent_reader_reads_it_back(
 @given(fields=st.lists(st.tuples(TOKEN, CLEAN), max_size=5), reason=CLEAN, pieces=PIECES)
 @settings(deadline=None)
 def test_what_is_valid_is_never_refused(fields: Fields, reason: bytes, pieces: list[bytes]) -> None:
-    response = begin(request(), 200, reason, fields)
+    response = build_response(request(), 200, reason, fields)
     _, read_fields, body = by_h11(
         request(), response.head + b"".join(map(response.body, pieces)) + response.end()
     )

@@ -10,13 +10,22 @@ import pytest
 
 from pyfork.ipc import channel as channels
 from pyfork.ipc.channel import Channel, ChannelClosed, Received, pair
-from pyfork.ipc.messages import Failed, Message, Ready, ReopenLogs, Retire, Worn, decode, encode
+from pyfork.ipc.messages import (
+    Failed,
+    Message,
+    Recycle,
+    ReopenLogs,
+    StartDrain,
+    WorkerReady,
+    decode,
+    encode,
+)
 
 MESSAGES: list[Message] = [
-    Ready("wsgi"),
+    WorkerReady("wsgi"),
     Failed("no module", "Traceback\n  \u00fc\n"),
-    Worn("max-requests"),
-    Retire(1.5),
+    Recycle("max-requests"),
+    StartDrain(1.5),
     ReopenLogs(),
 ]
 
@@ -44,18 +53,21 @@ def test_messages_arrive_whole_and_in_order(ends: tuple[Channel, Channel]) -> No
 
 def test_both_directions(ends: tuple[Channel, Channel]) -> None:
     left, right = ends
-    right.send(Ready("asgi"))
-    left.send(Retire(0))
-    assert [left.receive(), right.receive()] == [[Received(Ready("asgi"))], [Received(Retire(0))]]
+    right.send(WorkerReady("asgi"))
+    left.send(StartDrain(0))
+    assert [left.receive(), right.receive()] == [
+        [Received(WorkerReady("asgi"))],
+        [Received(StartDrain(0))],
+    ]
 
 
 def test_fds_come_with_their_message_and_close_on_exec(ends: tuple[Channel, Channel]) -> None:
     left, right = ends
     reader, writer = os.pipe()
-    left.send(Worn("none"))
-    left.send(Worn("one"), [writer])
-    left.send(Worn("none"))
-    left.send(Worn("two"), [reader, writer])
+    left.send(Recycle("none"))
+    left.send(Recycle("one"), [writer])
+    left.send(Recycle("none"))
+    left.send(Recycle("two"), [reader, writer])
     os.close(reader)
     os.close(writer)
     received = right.receive()
@@ -92,10 +104,10 @@ def test_what_does_not_fit_is_kept_with_its_fds(ends: tuple[Channel, Channel]) -
 
 def test_death_is_told_after_the_last_words(ends: tuple[Channel, Channel]) -> None:
     left, right = ends
-    right.send(Retire(1))  # never read: the kernel then reports a reset
-    left.send(Worn("last words"))
+    right.send(StartDrain(1))  # never read: the kernel then reports a reset
+    left.send(Recycle("last words"))
     left.close()
-    assert right.receive() == [Received(Worn("last words"))]
+    assert right.receive() == [Received(Recycle("last words"))]
     for _ in range(2):
         with pytest.raises(ChannelClosed, match="gone"):
             right.receive()
@@ -104,7 +116,7 @@ def test_death_is_told_after_the_last_words(ends: tuple[Channel, Channel]) -> No
 def test_writing_to_the_dead_is_no_error(ends: tuple[Channel, Channel]) -> None:
     left, right = ends
     right.close()
-    left.send(Retire(1))
+    left.send(StartDrain(1))
     assert not left.pending
 
 
@@ -129,9 +141,9 @@ def test_half_a_frame_of_a_dead_peer_is_dropped(ends: tuple[Channel, Channel]) -
 )
 def test_what_is_no_frame_ends_the_channel(ends: tuple[Channel, Channel], data: bytes) -> None:
     left, right = ends
-    left.send(Ready("wsgi"))
+    left.send(WorkerReady("wsgi"))
     os.write(left.fileno(), data)
-    assert right.receive() == [Received(Ready("wsgi"))]
+    assert right.receive() == [Received(WorkerReady("wsgi"))]
     with pytest.raises(ChannelClosed, match=r"frame|message"):
         right.receive()
 
@@ -140,18 +152,18 @@ def test_frames_have_a_bound(ends: tuple[Channel, Channel]) -> None:
     with pytest.raises(ValueError, match="too large"):
         ends[0].send(Failed("x", "y" * channels.MAX_BODY))
     with pytest.raises(ValueError, match="too large"):
-        ends[0].send(Ready("wsgi"), [0] * (channels.MAX_FDS + 1))
+        ends[0].send(WorkerReady("wsgi"), [0] * (channels.MAX_FDS + 1))
 
 
 def test_fds_that_nobody_claims_are_closed(ends: tuple[Channel, Channel]) -> None:
     left, right = ends
     reader, writer = os.pipe()
-    body = encode(Ready("wsgi"))
+    body = encode(WorkerReady("wsgi"))
     end = socket.socket(fileno=os.dup(left.fileno()))
     socket.send_fds(end, [struct.pack("!IH", len(body), 0) + body], [writer])
     end.close()
     os.close(writer)
-    assert right.receive() == [Received(Ready("wsgi"))]
+    assert right.receive() == [Received(WorkerReady("wsgi"))]
     right.close()
     assert os.read(reader, 1) == b"", "no copy of the writing end is left"
     os.close(reader)
@@ -162,7 +174,7 @@ def test_fds_that_wait_are_closed_with_their_channel(ends: tuple[Channel, Channe
     reader, writer = os.pipe()
     while not left.pending:
         left.send(Failed("x", "y" * 100_000))
-    left.send(Ready("wsgi"), [writer])
+    left.send(WorkerReady("wsgi"), [writer])
     os.close(writer)
     left.close()
     assert os.read(reader, 1) == b"", "no copy of the writing end is left"
@@ -174,8 +186,8 @@ def test_fds_that_find_no_room_are_lost_without_harm_to_the_next(
 ) -> None:
     left, right = ends
     reader, writer = os.pipe()
-    left.send(Worn("two"), [writer, writer])
-    left.send(Worn("one"), [reader])
+    left.send(Recycle("two"), [writer, writer])
+    left.send(Recycle("one"), [reader])
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(reader)
     os.close(lowest)
@@ -184,7 +196,7 @@ def test_fds_that_find_no_room_are_lost_without_harm_to_the_next(
         received = right.receive()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert [each.message for each in received] == [Worn("two"), Worn("one")]
+    assert [each.message for each in received] == [Recycle("two"), Recycle("one")]
     assert [len(each.fds) for each in received] == [0, 1]
     os.close(writer)
     assert os.read(received[1].fds[0], 1) == b"", "no copy of the writing end is left"
@@ -200,7 +212,7 @@ def test_fds_that_cannot_be_kept_are_refused(ends: tuple[Channel, Channel]) -> N
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, hard))
     try:
         with pytest.raises(OSError, match="Too many open files"):
-            ends[0].send(Worn("two"), [writer, writer])
+            ends[0].send(Recycle("two"), [writer, writer])
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     os.close(writer)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.system.memfd import nameless_file
+from pyfork.system.memfd import anonymous_file
 
 
 @pytest.mark.parametrize("memory", [True, False])
@@ -14,7 +14,7 @@ def test_it_has_no_name(memory: bool, monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     if not memory:
         monkeypatch.delattr(os, "memfd_create", raising=False)
-    with nameless_file("pyfork-test") as file:
+    with anonymous_file("pyfork-test") as file:
         file.write(b"state")
         assert list(tmp_path.iterdir()) == []
         assert os.fstat(file.fileno()).st_nlink == 0

@@ -24,7 +24,7 @@ from pyfork.log.access_format import Clock, compile_format
 class Kept:
     """A request line, a block of fields, or the head that they make."""
 
-    logged: Any = None
+    log_cache: Any = None
 
 
 @dataclass(kw_only=True)
@@ -152,9 +152,9 @@ def test_client_cannot_forge_a_line() -> None:
     assert line == rf'"{escaped}" "GET {escaped} HTTP/1.1" {escaped}'
 
 
-@pytest.mark.parametrize(("sent", "logged"), [('"', '\\"'), ("\\", "\\\\"), ("\t", "\\x09")])
-def test_each_dangerous_character_alone(sent: str, logged: str) -> None:
-    assert compile_format("%(U)s")(replace(ENTRY, target=sent)) == logged
+@pytest.mark.parametrize(("sent", "log_cache"), [('"', '\\"'), ("\\", "\\\\"), ("\t", "\\x09")])
+def test_each_dangerous_character_alone(sent: str, log_cache: str) -> None:
+    assert compile_format("%(U)s")(replace(ENTRY, target=sent)) == log_cache
 
 
 @given(st.binary(), st.text())

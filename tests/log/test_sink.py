@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.log.output import Output
+from pyfork.log.output import LogOutput
 from pyfork.log.sink import LIMIT, PATIENCE, Sink
 from tests.server import environment
 
@@ -46,7 +46,7 @@ def read(reader: int) -> bytes:
     return found
 
 
-def fill(output: Output) -> None:
+def fill(output: LogOutput) -> None:
     """Until it takes no more."""
     with suppress(BlockingIOError):
         while output.write(b"x" * 1000):
@@ -171,7 +171,7 @@ def test_pipe_of_another_user() -> None:
     with pipe() as (reader, writer):
         os.seteuid(NOBODY)
         try:
-            output = Output.of_stream(writer)
+            output = LogOutput.of_stream(writer)
         finally:
             os.seteuid(0)
         assert output.fd == writer
@@ -188,7 +188,7 @@ def test_terminal_of_another_user() -> None:
         if pid == 0:
             try:
                 os.seteuid(NOBODY)
-                output = Output.of_stream(1)
+                output = LogOutput.of_stream(1)
                 kept = os.get_blocking(1) and not os.get_blocking(output.fd)
                 os.write(writer, b"own" if kept and output.fd != 1 else b"shared")
                 output.write(b"line\n")
@@ -206,7 +206,7 @@ def test_socket_stays_as_it_is() -> None:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(5.0)
     try:
-        output = Output.of_stream(writer.fileno())
+        output = LogOutput.of_stream(writer.fileno())
         fill(output)
         assert os.get_blocking(writer.fileno())
         assert socket.getdefaulttimeout() == 5.0
@@ -247,7 +247,7 @@ def test_flush_at_the_end_gives_up() -> None:
     """
     with pipe() as (reader, writer):
         command = [sys.executable, "-c", textwrap.dedent(script)]
-        own = Output.of_stream(writer)
+        own = LogOutput.of_stream(writer)
         fill(own)
         done = subprocess.run(command, stdout=writer, env=environment(), check=False, timeout=30)
         own.close()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyfork.address import Address, Inet, Inherited, Unix, parse
+from pyfork.address import Address, Inet, InheritedFd, Unix, parse
 from pyfork.errors import ConfigError
 
 MEANINGS: list[tuple[str, Address]] = [
@@ -21,7 +21,7 @@ MEANINGS: list[tuple[str, Address]] = [
     ("unix:///run/a.sock", Unix("/run/a.sock")),
     ("unix:a.sock", Unix("a.sock")),
     ("unix:@name", Unix("\0name")),
-    ("fd://3", Inherited(3)),
+    ("fd://3", InheritedFd(3)),
 ]
 
 

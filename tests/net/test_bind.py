@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pyfork.address import Inet, Inherited, Unix, parse
+from pyfork.address import Inet, InheritedFd, Unix, parse
 from pyfork.errors import BindError
 from pyfork.net import unix
 from pyfork.net.bind import Listener, bind
@@ -359,10 +359,10 @@ def test_descriptors_that_are_no_listener_are_left_alone(tmp_path: Path) -> None
             (file.fileno(), "not a socket"),
         ):
             with pytest.raises(BindError, match=why):
-                bind(Inherited(fd), backlog=8)
+                bind(InheritedFd(fd), backlog=8)
             os.fstat(fd)
     with pytest.raises(BindError, match="not open"):
-        bind(Inherited(999), backlog=8)
+        bind(InheritedFd(999), backlog=8)
 
 
 def test_refused_bind_leaves_no_descriptor(listen: Listen, occupy: Occupy, tmp_path: Path) -> None:

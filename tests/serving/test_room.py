@@ -16,7 +16,7 @@ import psutil
 import pytest
 import uvloop
 
-from pyfork.ipc.fd_queue import Source, Tray
+from pyfork.ipc.fd_queue import FdQueue, FdQueueReader
 from pyfork.ipc.scoreboard import Scoreboard
 from pyfork.worker.accept.acceptor import Acceptor
 from tests.server import Server, environment
@@ -164,7 +164,7 @@ def ended_hard(wire: Wire) -> bool:
 # What accept may say, by a listener that says it.
 
 
-class Says(Source):
+class Says(FdQueueReader):
     """A source of clients with which something is wrong first."""
 
     def __init__(self, end: socket.socket, errors: list[int]) -> None:
@@ -204,14 +204,14 @@ def test_what_accept_may_say(errors: list[int], rooms: int, takes: float, loop: 
 
     async def accept() -> None:
         ours, theirs = socket.socketpair()
-        tray = Tray(ours, theirs)
+        tray = FdQueue(ours, theirs)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             client = socket.create_connection(listener.getsockname())
             accepted, _ = listener.accept()
         tray.put(1, accepted)
         source = Says(socket.socket(fileno=theirs.detach()), list(errors))
         board = Scoreboard(1)
-        board.use(0)
+        board.mark_used(0)
         acceptor = Acceptor(
             asyncio.get_running_loop(),
             [source],

@@ -5,9 +5,9 @@ import pytest
 from pyfork.system.systemd_env import (
     notify_socket,
     passed_sockets,
-    readdressed,
+    remove,
+    retarget_pid,
     watchdog_interval,
-    withhold,
 )
 
 
@@ -67,11 +67,11 @@ def test_watchdog_interval(environ: dict[str, str], seconds: float | None) -> No
 def test_a_successor_is_spoken_to_in_our_place() -> None:
     environ = {"LISTEN_PID": "7", "WATCHDOG_PID": "7", "LISTEN_FDS": "1", "A": "7"}
     changed = environ | {"LISTEN_PID": "8", "WATCHDOG_PID": "8"}
-    assert readdressed(environ, 7, 8) == changed
-    assert readdressed(environ, 6, 8) == environ
+    assert retarget_pid(environ, 7, 8) == changed
+    assert retarget_pid(environ, 6, 8) == environ
 
 
 def test_workers_get_none_of_it() -> None:
     environ = {"LISTEN_PID": "7", "NOTIFY_SOCKET": "/a", "WATCHDOG_USEC": "1", "PATH": "/bin"}
-    withhold(environ)
+    remove(environ)
     assert environ == {"PATH": "/bin"}

@@ -4,18 +4,18 @@ import socket
 
 import pytest
 
-from pyfork.arbiter.upgrade.saved_state import Predecessor, SuccessionError
+from pyfork.arbiter.upgrade.saved_state import OldArbiter, TakeoverError
 from pyfork.ipc.channel import pair
-from pyfork.ipc.messages import Bequest, Dismissed
+from pyfork.ipc.messages import ListenerFds, UpgradeRejected
 
 
 def test_a_dismissal_right_behind_the_bequest_is_heard() -> None:
     """The running server was told to stop while this program was still importing itself."""
     ours, theirs = pair()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        theirs.send(Bequest(2, ["127.0.0.1:0"]), [listener.fileno()])
-    theirs.send(Dismissed("the server is stopping"))
+        theirs.send(ListenerFds(2, ["127.0.0.1:0"]), [listener.fileno()])
+    theirs.send(UpgradeRejected("the server is stopping"))
     theirs.close()
-    with pytest.raises(SuccessionError, match="refuses: the server is stopping"):
-        Predecessor.meet(ours, 5.0)
+    with pytest.raises(TakeoverError, match="refuses: the server is stopping"):
+        OldArbiter.meet(ours, 5.0)
     ours.close()

@@ -16,18 +16,23 @@ from tests.upgrade.test_failure import last, slow
 
 # What is wrong with it: a line of the arbiter, what stands there instead, and what is told of it.
 FAULTS = {
-    "import": ("log = ", "import nothing.at.all\nlog = ", "No module named 'nothing'", "loop.py"),
+    "import": (
+        "log = ",
+        "import nothing.at.all\nlog = ",
+        "No module named 'nothing'",
+        "arbiter.py",
+    ),
     "estate": (
         "    clients: tuple[int, ...] = ()",
         "    crown: int",
         "the program before this one left no estate",
-        "heritage.py",
+        "upgrade/saved_state.py",
     ),
     "assembly": (
         "    dispatch = Dispatch(house)",
         "    raise RuntimeError('a part is missing')",
         "RuntimeError: a part is missing",
-        "assembly.py",
+        "build.py",
     ),
 }
 # Only the image that counts, not the one that rehearses: files were exchanged between the two.
@@ -56,15 +61,15 @@ class Release:
         return told
 
     def spoil_late(self) -> None:
-        self._put("loop.py", LATE + (self._arbiter / "loop.py").read_text())
+        self._put("arbiter.py", LATE + (self._arbiter / "arbiter.py").read_text())
 
     def mend(self) -> None:
-        for file in ("loop.py", "heritage.py", "assembly.py"):
+        for file in ("arbiter.py", "upgrade/saved_state.py", "build.py"):
             self._put(file, (ROOT / "pyfork" / "arbiter" / file).read_text())
 
     def _put(self, file: str, text: str) -> None:
         (self._arbiter / file).write_text(text)
-        for old in (self._arbiter / "__pycache__").glob(f"{Path(file).stem}.*"):
+        for old in (self._arbiter / file).parent.glob(f"__pycache__/{Path(file).stem}.*"):
             old.unlink()
 
 

@@ -14,7 +14,7 @@ import pytest
 from pyfork.config.directory import Directory, Start
 from pyfork.errors import BootError
 from pyfork.loader import detection
-from pyfork.loader.load import App, enter, load
+from pyfork.loader.load import App, load, set_up_path
 from tests.server import environment
 
 Write = Callable[..., None]
@@ -33,7 +33,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     monkeypatch.setattr(sys, "path", sys.path[:])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.chdir(tmp_path)
-    enter(here(), ())
+    set_up_path(here(), ())
 
     def start(name: str, text: str) -> None:
         path = tmp_path / name
@@ -191,9 +191,10 @@ def test_interface_of_frameworks(write: Write, name: str) -> None:
         text = f"from django.conf import settings\nsettings.configure()\n{text}()\n"
     write(f"with_{name}.py", text)
     script = (
-        "from pyfork.loader.load import enter, load\nfrom pyfork.config.directory import Start\n"
+        "from pyfork.loader.load import load, set_up_path\n"
+        "from pyfork.config.directory import Start\n"
     )
-    script += "enter(Start.of_process({}).enter(None), ())\n"
+    script += "set_up_path(Start.of_process({}).enter(None), ())\n"
     script += f"print(load('with_{name}:app').interface)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment()
@@ -399,12 +400,12 @@ def test_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYFORK_TEST_ENTER", "before")
     monkeypatch.chdir("/")
     (tmp_path / "lib").mkdir()
-    enter(here(str(tmp_path)), ["lib", "/other"], [("PYFORK_TEST_ENTER", "after")])
+    set_up_path(here(str(tmp_path)), ["lib", "/other"], [("PYFORK_TEST_ENTER", "after")])
     assert Path.cwd() == tmp_path
     assert sys.path == [str(tmp_path / "lib"), "/other", str(tmp_path), "/first"]
     assert os.environ["PYFORK_TEST_ENTER"] == "after"
     with pytest.raises(BootError, match=r"cannot change to directory /nowhere: No such file"):
-        enter(here("/nowhere"), ())
+        set_up_path(here("/nowhere"), ())
 
 
 def test_log_is_heard_after_the_application_set_its_own_up(write: Write) -> None:

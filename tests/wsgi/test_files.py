@@ -67,12 +67,12 @@ def test_what_is_sent_by_the_kernel(tmp_path: Path) -> None:
     for mode, buffering in (("rb", -1), ("rb", 0), ("r+b", -1)):
         with open(path, mode, buffering) as file:
             file.read(100)
-            region = FileWrapper(file).region()
+            region = FileWrapper(file).file_range()
             assert region is not None
             assert (region.offset, region.count) == (100, len(CONTENT) - 100)
     with tempfile.NamedTemporaryFile() as named:
         named.write(b"not flushed")
-        region = FileWrapper(named).region()
+        region = FileWrapper(named).file_range()
         assert region is not None
         assert (region.offset, region.count) == (11, 0)
 
@@ -81,8 +81,8 @@ def test_what_is_sent_by_the_kernel(tmp_path: Path) -> None:
             return super().read(size).upper()  # type: ignore[union-attr]
 
     with Upper(path) as upper, open(path, encoding="latin-1") as text:
-        assert FileWrapper(upper).region() is FileWrapper(text).region() is None
-    assert FileWrapper(io.BytesIO(CONTENT)).region() is None
+        assert FileWrapper(upper).file_range() is FileWrapper(text).file_range() is None
+    assert FileWrapper(io.BytesIO(CONTENT)).file_range() is None
 
 
 def test_pieces_end_at_the_limit() -> None:

@@ -11,8 +11,8 @@ import signal
 import time
 from collections.abc import Callable
 
-from pyfork.arbiter.context import House
-from pyfork.arbiter.signals import MEANINGS
+from pyfork.arbiter.context import ArbiterContext
+from pyfork.arbiter.signals import SIGNALS
 from pyfork.arbiter.workers import fork
 from pyfork.ipc import titles
 from pyfork.log import setup
@@ -29,7 +29,7 @@ _LOOK = 50  # ms between two looks whether the arbiter still lives
 class LogProcess:
     """The one of this arbiter, where the set-up of logging is the operator's."""
 
-    house: House
+    house: ArbiterContext
     _deferred: Deferred | None = None  # what it works for
     _forward: Sink | None = None
     _pid: int = 0
@@ -50,7 +50,7 @@ class LogProcess:
         """What has an error as soon as the process has ended."""
         return self._forward.fd if self._forward is not None else -1
 
-    def disown(self) -> None:
+    def close_in_child(self) -> None:
         """In a child: it has no way to the process."""
         if self._forward is not None:
             self._forward.close()
@@ -110,9 +110,9 @@ class LogProcess:
 
 def _write(reader: int, deferred: Deferred) -> int:
     """The process's life: handle what comes, until the arbiter has gone."""
-    for meaning in MEANINGS:  # what stops the arbiter is not for its last words
+    for meaning in SIGNALS:  # what stops the arbiter is not for its last words
         signal.signal(meaning.number, signal.SIG_IGN)
-    titles.show(titles.log_title())
+    titles.set_title(titles.log_title())
     with open(reader, encoding="ascii", closefd=False) as lines:
         for line in lines:
             if line.rstrip() == REOPEN:

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
-from pyfork.arbiter.context import House
+from pyfork.arbiter.context import ArbiterContext
 from pyfork.arbiter.workers import fork
 from pyfork.config.config import Config
 from pyfork.config.directory import Directory
 from pyfork.ipc import titles
 from pyfork.ipc.channel import Channel, pair
-from pyfork.ipc.messages import Changed, Message
+from pyfork.ipc.messages import FilesChanged, Message
 from pyfork.log import setup
 from pyfork.record import entity, field, record
 from pyfork.supervisor.backoff import Backoff
@@ -30,7 +30,7 @@ WatcherMain = Callable[[Config, Directory, Channel, tuple[str, ...], float], int
 
 
 @record
-class Watched:
+class WatcherSpec:
     """What the door says of it."""
 
     main: str  # dotted name of a WatcherMain; resolved in the child
@@ -38,12 +38,12 @@ class Watched:
 
 
 @entity(kw_only=True)
-class Watch:
+class WatcherProcess:
     """The one watcher that there may be."""
 
-    watched: Watched | None
-    house: House
-    changed: Callable[[Changed], None]
+    watched: WatcherSpec | None
+    house: ArbiterContext
+    changed: Callable[[FilesChanged], None]
     config: Config | None = None  # by which it watches; None: it does not
     directory: Directory | None = None  # that it watches from
     since: float = field(default_factory=time.time)  # wall clock; what is younger was not told yet
@@ -58,7 +58,7 @@ class Watch:
         """When to `act` if nothing happens before."""
         return self._begin_at
 
-    def heed(self, config: Config, directory: Directory) -> None:
+    def apply_config(self, config: Config, directory: Directory) -> None:
         """Watch as ``config`` says, from now on; ``directory`` is the generation's."""
         same = directory == self.directory
         if self.config and config.reload and same and _same(self.config, config):
@@ -69,7 +69,7 @@ class Watch:
         if self.config:
             self._begin()
 
-    def act(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """Once a turn: begin again if the time has come."""
         if self._begin_at is not None and now >= self._begin_at:
             self._begin()
@@ -81,8 +81,8 @@ class Watch:
         self._pid = None
         self._drop_channel()
         now = time.monotonic()
-        self._backoff.died(now, now - self._born)
-        self._begin_at = self._backoff.not_before
+        self._backoff.record_exit(now, now - self._born)
+        self._begin_at = self._backoff.retry_at
         log.warning("the watcher died (%s): it is started again", how)
         return True
 
@@ -95,7 +95,7 @@ class Watch:
                 os.kill(self._pid, signal.SIGKILL)
             self._pid = None
 
-    def disown(self) -> None:
+    def close_in_child(self) -> None:
         """Close what a forked child has of it."""
         if self._channel:
             self._channel.close()
@@ -119,10 +119,12 @@ class Watch:
         finally:
             theirs.close()
         self._channel, self._born = ours, time.monotonic()
-        self.house.wires.connect(ours, self._heard, lambda why: None)  # its end is told by waitpid
+        self.house.wires.connect(
+            ours, self._on_message, lambda why: None
+        )  # its end is told by waitpid
 
-    def _heard(self, message: Message, fds: Sequence[int]) -> None:
-        if isinstance(message, Changed):
+    def _on_message(self, message: Message, fds: Sequence[int]) -> None:
+        if isinstance(message, FilesChanged):
             self.since = time.time()
             self.changed(message)
         else:
@@ -142,11 +144,11 @@ def _same(one: Config, other: Config) -> bool:
 
 
 def _live(
-    watched: Watched, config: Config, directory: Directory, channel: Channel, since: float
+    watched: WatcherSpec, config: Config, directory: Directory, channel: Channel, since: float
 ) -> int:
     """The child's life."""
-    systemd_env.withhold(os.environ)
+    systemd_env.remove(os.environ)
     setup.identify("watcher")
-    titles.show(titles.watcher_title(config.name))
-    main: WatcherMain = fork.resolve(watched.main)
+    titles.set_title(titles.watcher_title(config.name))
+    main: WatcherMain = fork.import_name(watched.main)
     return main(config, directory, channel, watched.files, since)

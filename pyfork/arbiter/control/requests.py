@@ -10,15 +10,15 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from pyfork.arbiter.context import House
+from pyfork.arbiter.context import ArbiterContext
 from pyfork.arbiter.control.server import Client
-from pyfork.arbiter.generations import Outcome
-from pyfork.arbiter.upgrade.old_side import Stage, Upgrade
+from pyfork.arbiter.generations import ReloadResult
+from pyfork.arbiter.upgrade.old_side import Upgrade, UpgradeStage
 from pyfork.errors import PyforkError
 from pyfork.ipc.channel import Channel
 from pyfork.record import entity, record
-from pyfork.supervisor.events import Scale, Wish
-from pyfork.supervisor.state import Haste, State
+from pyfork.supervisor.events import OperatorCommand, Scale
+from pyfork.supervisor.state import StopMode, WorkerState
 from pyfork.supervisor.supervisor import STOPPING
 
 MOST_WORKERS = 1024  # that may be asked for: a slip of the finger is no fork bomb
@@ -28,7 +28,7 @@ log = logging.getLogger("pyfork.error")
 Answer = Mapping[str, object]
 
 
-class Operated(Protocol):
+class ArbiterCommands(Protocol):
     """What an arbiter does when it is asked to."""
 
     def status(self) -> dict[str, Any]: ...
@@ -38,19 +38,19 @@ class Operated(Protocol):
     def reload(self) -> int:
         """The new generation. Raises PyforkError: there is none."""
 
-    def ask(self, wish: Wish | Scale) -> None: ...
+    def submit(self, wish: OperatorCommand | Scale) -> None: ...
 
     def reopen_logs(self) -> None: ...
 
     def upgrade(self) -> None:
         """Raises PyforkError: not now."""
 
-    def follow(self, successor: Channel) -> None:
+    def accept_takeover(self, successor: Channel) -> None:
         """Another arbiter asks for the listeners; it hears the answer."""
 
 
 @record
-class Request:
+class ControlRequest:
     """One line of the table.
 
     ``run`` is called with the client and the options that were given. It returns the rest of the
@@ -63,7 +63,7 @@ class Request:
 
 
 @entity
-class _Wait:
+class _ReloadWaiter:
     """Somebody waits for the end of a reload."""
 
     client: Client
@@ -74,26 +74,26 @@ class _Wait:
 class Requests:
     """Answers clients, from what the supervisor knows and the arbiter can do."""
 
-    def __init__(self, arbiter: Operated, house: House, upgrade: Upgrade) -> None:
+    def __init__(self, arbiter: ArbiterCommands, house: ArbiterContext, upgrade: Upgrade) -> None:
         self._arbiter = arbiter
         self._upgrade = upgrade
         self._upgraders: list[Client] = []  # they wait for the end of the upgrade
-        self._stage = Stage.NONE  # as they know
+        self._stage = UpgradeStage.NONE  # as they know
         self._supervisor = house.supervisor
         self._generations = house.generations
-        self._waiting: list[_Wait] = []
+        self._waiting: list[_ReloadWaiter] = []
         self._table = {
-            "status": Request(self._status, {}),
-            "sockets": Request(self._sockets, {}),
-            "reload": Request(self._reload, {"wait": bool}),
-            "stop": Request(self._stop, {"quick": bool}),
-            "scale": Request(self._scale, {"to": int, "by": int}),
-            "reopen-logs": Request(self._reopen_logs, {}),
-            "upgrade": Request(self._begin_upgrade, {"wait": bool}),
-            "takeover": Request(self._takeover, {}),
+            "status": ControlRequest(self._status, {}),
+            "sockets": ControlRequest(self._sockets, {}),
+            "reload": ControlRequest(self._reload, {"wait": bool}),
+            "stop": ControlRequest(self._stop, {"quick": bool}),
+            "scale": ControlRequest(self._scale, {"to": int, "by": int}),
+            "reopen-logs": ControlRequest(self._reopen_logs, {}),
+            "upgrade": ControlRequest(self._begin_upgrade, {"wait": bool}),
+            "takeover": ControlRequest(self._takeover, {}),
         }
 
-    def hear(self, client: Client, line: bytes) -> None:
+    def on_request(self, client: Client, line: bytes) -> None:
         """Answer one line; whatever is in it, the connection and the server go on."""
         try:
             request, options = self._read(line)
@@ -108,7 +108,7 @@ class Requests:
             if answer is not None:
                 client.send({"ok": True, **answer})
 
-    def settle(self) -> None:
+    def notify_waiters(self) -> None:
         """Tell who waits how it is going; asked after each turn of the loop."""
         self._settle_upgrade()
         for wait in self._waiting.copy():
@@ -121,7 +121,7 @@ class Requests:
                 wait.ready = ready
                 wait.client.send({"progress": self._progress(wait)})
 
-    def _read(self, line: bytes) -> tuple[Request, dict[str, Any]]:
+    def _read(self, line: bytes) -> tuple[ControlRequest, dict[str, Any]]:
         try:
             options = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -154,7 +154,7 @@ class Requests:
         if not wait:
             return {"generation": generation}
         client.waits = True
-        self._waiting.append(_Wait(client, generation))
+        self._waiting.append(_ReloadWaiter(client, generation))
         return None
 
     def _begin_upgrade(self, client: Client, *, wait: bool = False) -> Answer | None:
@@ -168,13 +168,13 @@ class Requests:
     def _takeover(self, client: Client) -> None:
         """From here on the client's socket is a channel between two arbiters."""
         end, _ = client.detach()
-        self._arbiter.follow(Channel(end))
+        self._arbiter.accept_takeover(Channel(end))
 
     def _stop(self, client: Client, *, quick: bool = False) -> Answer:
         """Unlike a signal, a stop asked for twice is no other than one asked for once."""
-        if self._supervisor.haste < (Haste.QUICK if quick else Haste.GRACEFUL):
+        if self._supervisor.haste < (StopMode.QUICK if quick else StopMode.GRACEFUL):
             log.info("control: %s stop", "quick" if quick else "graceful")
-            self._arbiter.ask(Wish.QUIT if quick else Wish.STOP)
+            self._arbiter.submit(OperatorCommand.QUICK_STOP if quick else OperatorCommand.STOP)
         return {}
 
     def _scale(self, client: Client, *, to: int | None = None, by: int | None = None) -> Answer:
@@ -182,14 +182,14 @@ class Requests:
         if (to is None) == (by is None):
             raise PyforkError("scale needs one of to and by")
         wanted = to if to is not None else size + (by or 0)
-        if self._supervisor.stopping:
+        if self._supervisor.stop_requested:
             raise PyforkError(STOPPING)
         if not size:
             raise PyforkError("all workers were retired: a reload brings them back")
         if not 1 <= wanted <= MOST_WORKERS:
             raise PyforkError(f"from 1 to {MOST_WORKERS} workers may be asked for, not {wanted}")
         log.info("control: scale from %d to %d", size, wanted)
-        self._arbiter.ask(Scale(wanted))
+        self._arbiter.submit(Scale(wanted))
         return {"workers": wanted}
 
     def _reopen_logs(self, client: Client) -> Answer:
@@ -212,7 +212,7 @@ class Requests:
 
     def _settle_upgrade(self) -> None:
         stage, last = self._upgrade.stage, self._upgrade.last
-        if stage in (Stage.NONE, Stage.YIELDING) and last:
+        if stage in (UpgradeStage.NONE, UpgradeStage.DRAINING) and last:
             for client in self._upgraders:
                 client.finish(_told(last))
             self._upgraders.clear()
@@ -225,18 +225,18 @@ class Requests:
 
     def _ready(self, generation: int) -> int:
         return sum(
-            worker.state is State.SERVING and worker.generation.number == generation
+            worker.state is WorkerState.SERVING and worker.generation.number == generation
             for worker in self._supervisor.workers
         )
 
-    def _progress(self, wait: _Wait) -> Answer:
+    def _progress(self, wait: _ReloadWaiter) -> Answer:
         candidate = self._supervisor.candidate
         size = candidate.size if candidate and candidate.number == wait.generation else None
         return {"generation": wait.generation, "ready": wait.ready, "of": size}
 
 
-def _told(outcome: Outcome) -> Answer:
+def _told(outcome: ReloadResult) -> Answer:
     if outcome.error:
         told = {"ok": False, "error": outcome.error, "detail": outcome.detail}
-        return told | {"generation": outcome.generation} if outcome.page else told
+        return told | {"generation": outcome.generation} if outcome.error_page else told
     return {"ok": True, "generation": outcome.generation}

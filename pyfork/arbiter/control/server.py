@@ -4,7 +4,7 @@ Everything here is bounded, and nothing waits: what a client does not read or ne
 up to a limit, and then the client is dropped. Whoever connects is of our uid or root: the socket
 file's mode says so, and the kernel, where it can be asked.
 
-Rules: knows lines, not what they mean; waits only by the arbiter's `Wires`.
+Rules: knows lines, not what they mean; waits only by the arbiter's `Poller`.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import socket
 import struct
 from collections.abc import Callable, Mapping
 
-from pyfork.ipc.poller import READ, WRITE, Wires
+from pyfork.ipc.poller import READ, WRITE, Poller
 from pyfork.net import control_socket
 from pyfork.net.unix import SocketFile
 
@@ -33,12 +33,12 @@ Hear = Callable[["Client", bytes], None]
 """Called with each line, one at a time; answers by `Client.send`."""
 
 
-class Server:
+class ControlServer:
     """The listening socket and its clients."""
 
-    def __init__(self, wires: Wires, hear: Hear) -> None:
+    def __init__(self, wires: Poller, hear: Hear) -> None:
         self._wires = wires
-        self._hear = hear
+        self._on_readable = hear
         self._socket: socket.socket | None = None
         self._file: SocketFile | None = None
         self._setting = ""
@@ -83,7 +83,7 @@ class Server:
 
     def resume(self, fd: int) -> "Client":
         """A client of the program that this process was before, which waits for an answer."""
-        client = Client(socket.socket(fileno=fd), self, self._wires, self._hear)
+        client = Client(socket.socket(fileno=fd), self, self._wires, self._on_readable)
         client.waits = True
         self._clients.append(client)
         return client
@@ -108,17 +108,17 @@ class Server:
         for client in self._clients.copy():
             client.drop()
 
-    def disown(self) -> None:
+    def close_in_child(self) -> None:
         """Close a forked copy."""
         for end in (self._socket, *self._clients):
             if end:
                 end.close()
 
-    def forget(self, client: "Client") -> None:
+    def remove(self, client: "Client") -> None:
         """A client is gone."""
         self._clients.remove(client)
 
-    def heard_of(self, client: "Client") -> None:
+    def touch(self, client: "Client") -> None:
         """A client is not idle."""
         self._clients.remove(client)
         self._clients.append(client)
@@ -138,7 +138,7 @@ class Server:
             end.close()
             return
         self._make_room()
-        self._clients.append(Client(end, self, self._wires, self._hear))
+        self._clients.append(Client(end, self, self._wires, self._on_readable))
 
     def _make_room(self) -> None:
         """Drop who was silent for longest; rather one that waits for nothing."""
@@ -149,13 +149,15 @@ class Server:
 class Client:
     """One connection. What it asks is answered in order, one at a time."""
 
-    def __init__(self, end: socket.socket, server: Server, wires: Wires, hear: Hear) -> None:
+    def __init__(
+        self, end: socket.socket, server: ControlServer, wires: Poller, hear: Hear
+    ) -> None:
         end.setblocking(False)
         self.waits = False  # its answer is to come later, by `finish`
         self._socket = end
         self._server = server
         self._wires = wires
-        self._hear = hear
+        self._on_readable = hear
         self._incoming = bytearray()
         self._outgoing = bytearray()
         self._ended = False  # it will say no more
@@ -209,10 +211,10 @@ class Client:
     def _leave(self) -> None:
         self._gone = True
         self._wires.unwatch(self._socket)
-        self._server.forget(self)
+        self._server.remove(self)
 
     def _called(self, mask: int) -> None:
-        self._server.heard_of(self)
+        self._server.touch(self)
         if mask & WRITE:
             self._flush()
         if mask & READ and not self._gone:
@@ -250,7 +252,7 @@ class Client:
                 break
             self._incoming = rest
             if line.strip():
-                self._hear(self, bytes(line))
+                self._on_readable(self, bytes(line))
         if not self._gone:
             self._settle()
 

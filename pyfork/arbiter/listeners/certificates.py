@@ -12,33 +12,33 @@ from typing import TYPE_CHECKING
 
 from pyfork.config.config import Config
 from pyfork.errors import ConfigError
-from pyfork.net.tls.pem_files import Credentials, Seen, look, read
+from pyfork.net.tls.pem_files import FileState, PemFiles, read, stat_files
 from pyfork.record import entity
 
 if TYPE_CHECKING:
-    from pyfork.net.tls.context import Tls
+    from pyfork.net.tls.context import TlsContexts
 
 log = logging.getLogger("pyfork.error")
 
-LOOK = 1.0  # seconds between two looks at the files
+POLL_SECONDS = 1.0  # seconds between two looks at the files
 
 
 @entity
-class _Held:
+class _Loaded:
     """What one generation has."""
 
     config: Config
-    tls: "Tls"
-    read: Seen  # the state of the files that was read last, and taken or not
-    seen: Seen  # their state at the last look
+    tls: "TlsContexts"
+    read: FileState  # the state of the files that was read last, and taken or not
+    seen: FileState  # their state at the last look
 
 
 class Certificates:
     """Those of all generations that count."""
 
     def __init__(self) -> None:
-        self._held: dict[int, _Held] = {}
-        self._look_at = 0.0
+        self._held: dict[int, _Loaded] = {}
+        self._next_poll = 0.0
 
     def open(self, generation: int, config: Config) -> None:
         """Read what ``config`` names, if it does. Raises ConfigError: it cannot be used."""
@@ -46,11 +46,11 @@ class Certificates:
             return  # a script speaks for itself
         from pyfork.net.tls import context  # who speaks no TLS does not pay for it
 
-        seen = look(config)
+        seen = stat_files(config)
         if loaded := context.load(config):
-            self._held[generation] = _Held(config, loaded, seen, seen)
+            self._held[generation] = _Loaded(config, loaded, seen, seen)
 
-    def of(self, generation: int) -> "Tls | None":
+    def for_generation(self, generation: int) -> "TlsContexts | None":
         """What the workers of a generation speak TLS with."""
         held = self._held.get(generation)
         return held.tls if held else None
@@ -66,22 +66,22 @@ class Certificates:
     @property
     def deadline(self) -> float | None:
         """When to `act` at the latest."""
-        return self._look_at if self._held else None
+        return self._next_poll if self._held else None
 
-    def act(self, now: float) -> Iterator[tuple[int, Credentials]]:
+    def tick(self, now: float) -> Iterator[tuple[int, PemFiles]]:
         """Look at the files, if it is time to: which generation gets what."""
-        if not self._held or now < self._look_at:
+        if not self._held or now < self._next_poll:
             return
-        self._look_at = now + LOOK
+        self._next_poll = now + POLL_SECONDS
         for generation, held in self._held.items():
-            before, held.seen = held.seen, look(held.config)
+            before, held.seen = held.seen, stat_files(held.config)
             if held.seen == before and held.seen != held.read:
                 held.read = held.seen
                 if credentials := _renew(held):
                     yield generation, credentials
 
 
-def _renew(held: _Held) -> Credentials | None:
+def _renew(held: _Loaded) -> PemFiles | None:
     try:
         credentials = read(held.config)
         held.tls.renew(credentials)

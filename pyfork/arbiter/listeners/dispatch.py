@@ -2,19 +2,19 @@
 
 With ``least`` and ``shared`` that is nothing: the workers hold the listeners. With ``round-robin``
 the arbiter does, and `RoundRobin` gives what it accepts to the workers that may have it. With
-``reuseport`` a worker accepts on what `Queues` gives it. Which it is was settled when a worker was
-born, or for a script when it listened: a reload may bring another policy, and for a while there
-are workers of both.
+``reuseport`` a worker accepts on what `ReuseportAssigner` gives it. Which it is was settled when a
+worker was born, or for a script when it listened: a reload may bring another policy, and for a
+while there are workers of both.
 """
 
 import socket
 
-from pyfork.arbiter.context import House
-from pyfork.arbiter.listeners.reuseport import Queues
-from pyfork.arbiter.workers.process import BOUND, Member
-from pyfork.dispatch.per_handle import Rounds
+from pyfork.arbiter.context import ArbiterContext
+from pyfork.arbiter.listeners.reuseport import ReuseportAssigner
+from pyfork.arbiter.workers.process import BIND_KEY, WorkerProcess
+from pyfork.dispatch.per_handle import RoundRobinByHandle
 from pyfork.dispatch.round_robin import RoundRobin
-from pyfork.ipc.messages import Mind
+from pyfork.ipc.messages import AddListeners
 from pyfork.record import entity, field
 
 
@@ -22,22 +22,22 @@ from pyfork.record import entity, field
 class Dispatch:
     """The policy of the generation that serves, carried out."""
 
-    house: House
+    house: ArbiterContext
     _round_robin: RoundRobin = field(init=False)
-    _rounds: Rounds = field(init=False)
-    _queues: Queues = field(init=False)
+    _rounds: RoundRobinByHandle = field(init=False)
+    _queues: ReuseportAssigner = field(init=False)
     _finished: bool = False
 
     def __post_init__(self) -> None:
         wires, ports = self.house.wires, self.house.ports
         self._round_robin = RoundRobin(
-            wires, key=BOUND, takers=self._with_trays, listeners=self._listeners
+            wires, key=BIND_KEY, takers=self._with_trays, listeners=self._listeners
         )
-        self._rounds = Rounds(wires, ports.handles, self._takers)
-        self._queues = Queues(wires, ports, self._takers)
+        self._rounds = RoundRobinByHandle(wires, ports.handles, self._candidates)
+        self._queues = ReuseportAssigner(wires, ports, self._candidates)
 
     @property
-    def holding(self) -> bool:
+    def has_undelivered(self) -> bool:
         """Whether connections are in the arbiter's hand alone."""
         return self._round_robin.holding or self._rounds.holding
 
@@ -47,45 +47,45 @@ class Dispatch:
         times = (self._round_robin.deadline, self._rounds.deadline)
         return min((each for each in times if each is not None), default=None)
 
-    def disown(self) -> None:
+    def close_in_child(self) -> None:
         """Close what a forked child has of it."""
-        self._round_robin.disown()
-        self._rounds.disown()
+        self._round_robin.close_in_child()
+        self._rounds.close_in_child()
 
-    def join(self, member: Member) -> None:
+    def add_worker(self, member: WorkerProcess) -> None:
         """A worker is there."""
-        if BOUND in member.trays:
-            self._round_robin.join(member)
-        self._rounds.join(member)
+        if BIND_KEY in member.fd_queues:
+            self._round_robin.add_worker(member)
+        self._rounds.add_worker(member)
 
-    def leave(self, member: Member) -> None:
+    def remove_worker(self, member: WorkerProcess) -> None:
         """A worker is dead, and not buried yet."""
-        if BOUND in member.trays:
-            self._round_robin.leave(member)
-        self._rounds.leave(member)
-        self._queues.leave(member)
+        if BIND_KEY in member.fd_queues:
+            self._round_robin.remove_worker(member)
+        self._rounds.remove_worker(member)
+        self._queues.remove_worker(member)
 
-    def seat(self, member: Member, key: str, policy: str) -> None:
+    def add_acceptor(self, member: WorkerProcess, key: str, policy: str) -> None:
         """A script listens, and is to have its connections by ``policy``."""
         match policy:
             case "round-robin":
-                self._rounds.seat(member, key)
+                self._rounds.add_acceptor(member, key)
             case "reuseport":
-                member.minds.add(key)
+                member.listens_to.add(key)
 
-    def unseat(self, member: Member, key: str) -> None:
+    def remove_acceptor(self, member: WorkerProcess, key: str) -> None:
         """It does not any more."""
-        self._rounds.unseat(member, key)
-        member.minds.discard(key)
+        self._rounds.remove_acceptor(member, key)
+        member.listens_to.discard(key)
 
-    def act(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """Once a turn."""
-        self._round_robin.act(now)
-        self._rounds.act(now)
+        self._round_robin.tick(now)
+        self._rounds.tick(now)
         if not self._finished:
             serving = self.house.supervisor.serving
             backlog = self.house.generations.config(serving.number).backlog
-            self._queues.act(serving.number, slots=serving.size, backlog=backlog)
+            self._queues.tick(serving.number, slots=serving.size, backlog=backlog)
 
     def finish(self) -> None:
         """This is the end of the port: the workers empty the kernel's queues."""
@@ -94,16 +94,16 @@ class Dispatch:
         listeners = self.house.ports.sockets(self.house.supervisor.serving.number)
         fds = [each.fileno() for each in listeners.values()]
         for member in self._with_trays():
-            self.house.wires.send(member.channel, Mind(list(listeners)), fds)
+            self.house.wires.send(member.channel, AddListeners(list(listeners)), fds)
         self._round_robin.finish()
         self._rounds.finish()
         self._finished = True
 
-    def _takers(self) -> list[Member]:
-        return [each for each in self.house.crew if each.on_duty and not each.held]
+    def _candidates(self) -> list[WorkerProcess]:
+        return [each for each in self.house.crew if each.is_serving and not each.held]
 
-    def _with_trays(self) -> list[Member]:
-        return [each for each in self._takers() if BOUND in each.trays]
+    def _with_trays(self) -> list[WorkerProcess]:
+        return [each for each in self._candidates() if BIND_KEY in each.fd_queues]
 
     def _listeners(self) -> list[socket.socket]:
         if self._finished:

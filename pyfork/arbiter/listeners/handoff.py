@@ -9,28 +9,28 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from pyfork.ipc.channel import Channel
-from pyfork.ipc.messages import Keep, Message, Release
+from pyfork.ipc.messages import HandoffDone, HandoffFailed, Message
 from pyfork.record import record
 
 Send = Callable[[Channel, Message, Sequence[int]], None]
 
 
-class Giver(Protocol):
+class HandoffSource(Protocol):
     """Whoever offers connections: a worker, or an arbiter that leaves."""
 
     @property
     def channel(self) -> Channel: ...
 
 
-class Taker(Giver, Protocol):
+class HandoffTarget(HandoffSource, Protocol):
     """Whoever may be asked to take them: a worker, or an arbiter that follows us."""
 
     @property
     def generation(self) -> int: ...
     @property
-    def on_duty(self) -> bool: ...
+    def is_serving(self) -> bool: ...
     @property
-    def hopeful(self) -> bool:
+    def is_staying(self) -> bool:
         """Whether it is on duty or will be."""
 
     @property
@@ -40,12 +40,12 @@ class Taker(Giver, Protocol):
 
 @record
 class _Handoff:
-    giver: Giver
+    giver: HandoffSource
     connection: int  # the giver's number for it
-    taker: Taker
+    taker: HandoffTarget
 
 
-class Handoffs:
+class HandoffBroker:
     """Every offer that has no answer yet."""
 
     def __init__(self, send: Send) -> None:
@@ -54,14 +54,18 @@ class Handoffs:
         self._ticket = 0
 
     def offer(
-        self, giver: Giver, connection: int, fds: Sequence[int], others: Iterable[Taker]
+        self,
+        giver: HandoffSource,
+        connection: int,
+        fds: Sequence[int],
+        others: Iterable[HandoffTarget],
     ) -> None:
         """Ask the least busy of ``others`` to take a connection. The caller closes ``fds``."""
         others = [member for member in others if member is not giver]
-        takers = [member for member in others if member.on_duty]
+        takers = [member for member in others if member.is_serving]
         if not takers or not fds:
-            hope = any(member.hopeful for member in others)
-            self._send(giver.channel, Keep(connection, final=not hope), ())
+            hope = any(member.is_staying for member in others)
+            self._send(giver.channel, HandoffFailed(connection, final=not hope), ())
             return
         newest = max(member.generation for member in takers)
         taker = min((each for each in takers if each.generation == newest), key=self._load)
@@ -69,16 +73,16 @@ class Handoffs:
         try:
             self._send(taker.channel, taker.request(self._ticket), fds)
         except OSError:  # no fd left to hold it meanwhile: that passes
-            self._send(giver.channel, Keep(connection, final=False), ())
+            self._send(giver.channel, HandoffFailed(connection, final=False), ())
         else:
             self._pending[self._ticket] = _Handoff(giver, connection, taker)
 
-    def settle(self, ticket: int, *, taken: bool) -> None:
+    def complete(self, ticket: int, *, taken: bool) -> None:
         """A taker has answered."""
         handoff = self._pending.pop(ticket, None)
         if handoff is not None:
             number = handoff.connection
-            answer = Release(number) if taken else Keep(number, final=False)
+            answer = HandoffDone(number) if taken else HandoffFailed(number, final=False)
             self._send(handoff.giver.channel, answer, ())
 
     @property
@@ -86,15 +90,15 @@ class Handoffs:
         """Whether an answer is missing."""
         return bool(self._pending)
 
-    def forget(self, member: Giver) -> None:
+    def drop_worker(self, member: HandoffSource) -> None:
         """A worker is dead: what it was asked to take stays where it is."""
         for ticket, handoff in list(self._pending.items()):
             if handoff.giver is member:
                 del self._pending[ticket]
             elif handoff.taker is member:
-                self.settle(ticket, taken=False)
+                self.complete(ticket, taken=False)
 
-    def _load(self, taker: Taker) -> tuple[int, int]:
+    def _load(self, taker: HandoffTarget) -> tuple[int, int]:
         """Its load, with the connections that are on their way."""
         busy, connections = taker.load
         return busy, connections + sum(each.taker is taker for each in self._pending.values())

@@ -10,16 +10,16 @@ import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
 
-from pyfork.address import Inherited, parse
+from pyfork.address import InheritedFd, parse
 from pyfork.config.config import Config
 from pyfork.dispatch.handles import PREFIX, Handles
-from pyfork.net.bind import Listener, adopted, bind, bind_beside
+from pyfork.net.bind import Listener, bind, bind_reuseport, from_fd
 from pyfork.net.closing import refuse_new
 
 MOST = 32  # queues in all: an upgrade passes them on in one message
 
 
-class Ports:
+class ListenerTable:
     """Every listener of the arbiter."""
 
     def __init__(self) -> None:
@@ -42,19 +42,19 @@ class Ports:
             if beside := _queue_of(text):
                 self._beside.setdefault(beside, []).append(each)
                 continue
-            passed = isinstance(parse(text), Inherited)  # then its file is its owner's, too
-            self._listeners[text] = adopted(each, with_file=not passed)
-        self.lend()
+            passed = isinstance(parse(text), InheritedFd)  # then its file is its owner's, too
+            self._listeners[text] = from_fd(each, with_file=not passed)
+        self.release_files()
 
-    def lend(self) -> None:
+    def release_files(self) -> None:
         """Another arbiter has everything that is open now, and removes the socket files."""
         self._lent = set(self._listeners)
-        self.handles.lend()
+        self.handles.release_files()
 
-    def claim(self) -> None:
+    def own_files(self) -> None:
         """The socket files are ours, whoever's they were."""
         self._lent.clear()
-        self.handles.claim()
+        self.handles.own_files()
 
     def open(self, generation: int, config: Config) -> None:
         """Bind what ``generation`` needs and nobody has bound.
@@ -81,11 +81,11 @@ class Ports:
         """``generation`` used these already, in the image of this process before."""
         self._uses[generation] = tuple(text for text in addresses if text in self._listeners)
 
-    def all(self) -> dict[str, socket.socket]:
+    def all_sockets(self) -> dict[str, socket.socket]:
         """Every listener's socket, by the address asked for, and the handles of scripts by key."""
         return self._sockets(self._listeners) | self.handles.sockets()
 
-    def of(self, generation: int) -> tuple[Listener, ...]:
+    def of_generation(self, generation: int) -> tuple[Listener, ...]:
         """The listeners of a generation, in the order of its configuration."""
         return tuple(self._listeners[text] for text in self._uses[generation])
 
@@ -97,7 +97,7 @@ class Ports:
         """The same names, address by address."""
         return [list(self._sockets([text])) for text in self._uses[generation]]
 
-    def spread(self, generation: int, queues: int, backlog: int) -> None:
+    def add_reuseport_sockets(self, generation: int, queues: int, backlog: int) -> None:
         """Give each TCP address of a generation so many queues, if it has not more already.
 
         Raises:
@@ -107,7 +107,7 @@ class Ports:
         for text in tcp:
             beside = self._beside.setdefault(text, [])
             while len(beside) + 1 < min(queues, MOST // len(tcp)):
-                beside.append(bind_beside(self._listeners[text].socket, backlog=backlog))
+                beside.append(bind_reuseport(self._listeners[text].socket, backlog=backlog))
 
     def addresses(self, generation: int) -> list[str]:
         """What they are bound to, as text, paths absolute; nothing when they are closed."""
@@ -115,7 +115,7 @@ class Ports:
         bound = [f"unix:{each.file.path}" if each.file else str(each.address) for each in listeners]
         return bound + self.handles.addresses()
 
-    def not_of(self, generation: int) -> list[socket.socket]:
+    def not_of_generation(self, generation: int) -> list[socket.socket]:
         """The sockets that a worker of this generation must not hold."""
         own = self._uses[generation]
         others = self._sockets(text for text in self._listeners if text not in own).values()
@@ -136,7 +136,7 @@ class Ports:
     def close(self) -> None:
         """Close all: this is the end of the port, where nobody else has the sockets."""
         for text, listener in self._listeners.items():
-            if text not in self._lent and not isinstance(parse(text), Inherited):
+            if text not in self._lent and not isinstance(parse(text), InheritedFd):
                 for each in (listener.socket, *self._beside.get(text, ())):
                     refuse_new(each)
         self._uses.clear()

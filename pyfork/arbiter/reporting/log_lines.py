@@ -1,48 +1,50 @@
 """What the operator reads: one line for each thing that happens to a worker. Text, no I/O."""
 
-from pyfork.arbiter.workers.process import Member
+from pyfork.arbiter.workers.process import WorkerProcess
 
 
-def who(member: Member) -> str:
+def name_of(member: WorkerProcess) -> str:
     """``worker 2 (generation 5, pid 4711)``."""
     return f"worker {member.slot} (generation {member.generation}, pid {member.pid})"
 
 
-def doing(member: Member, now: float) -> str:
+def activity(member: WorkerProcess, now: float) -> str:
     """What it is, or at its death was, busy with: ``2 requests in flight, last GET /x (3.1 s)``."""
     line = member.line
     if not line.in_flight:
         return "no request in flight"
     text = f"{line.in_flight} request{'s' if line.in_flight > 1 else ''} in flight"
-    if line.doing:
-        text += f", last {line.doing}"
+    if line.activity:
+        text += f", last {line.activity}"
     if line.busy_since:
         text += f" ({max(0.0, now - line.busy_since):.1f} s)"
     return text
 
 
-def distress(member: Member, reason: str, now: float) -> str:
+def hang_line(member: WorkerProcess, reason: str, now: float) -> str:
     """The record of a worker that will now write its stacks and die."""
-    busy = f"; {doing(member, now)}" if _is_seen(member) else ""
-    return f"{who(member)} {reason}{busy}; its stacks:"
+    busy = f"; {activity(member, now)}" if _is_seen(member) else ""
+    return f"{name_of(member)} {reason}{busy}; its stacks:"
 
 
-def departure(member: Member, now: float) -> str:
+def exit_line(member: WorkerProcess, now: float) -> str:
     """The record of a worker that left when it was told to."""
-    return f"{who(member)} left after {_age(member, now)}"
+    return f"{name_of(member)} left after {_age(member, now)}"
 
 
-def death(member: Member, how: str, now: float, *, out_of_memory: bool | None = None) -> str:
+def death_line(
+    member: WorkerProcess, how: str, now: float, *, out_of_memory: bool | None = None
+) -> str:
     """The record of any other end. ``out_of_memory``: the kernel killed a process for that; None:
     nobody knows."""
     cause = how
-    if member.doom:
-        cause += f", by pyfork: {member.doom}"
+    if member.kill_reason:
+        cause += f", by pyfork: {member.kill_reason}"
     elif how == "killed by SIGKILL":
         cause += _KILLERS[out_of_memory]
     if _is_seen(member):
-        cause += f"; {doing(member, now)}"
-    return f"{who(member)} died after {_age(member, now)}: {cause}"
+        cause += f"; {activity(member, now)}"
+    return f"{name_of(member)} died after {_age(member, now)}: {cause}"
 
 
 _KILLERS = {
@@ -57,12 +59,12 @@ def with_detail(text: str, detail: str) -> str:
     return f"{text}\n{detail.rstrip()}" if detail else text
 
 
-def _is_seen(member: Member) -> bool:
+def _is_seen(member: WorkerProcess) -> bool:
     """Whether its requests are: it served, and is no script."""
     return member.ready_at is not None and member.interface != "script"
 
 
-def _age(member: Member, now: float) -> str:
+def _age(member: WorkerProcess, now: float) -> str:
     if member.ready_at is None:
         return f"{now - member.born:.1f} s, before it was ready"
     if not _is_seen(member):

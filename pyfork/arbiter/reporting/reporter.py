@@ -10,13 +10,13 @@ import time
 
 from pyfork import __version__
 from pyfork.address import Inet, parse
-from pyfork.arbiter.context import House
+from pyfork.arbiter.context import ArbiterContext
 from pyfork.arbiter.reporting import log_lines
 from pyfork.config.config import Config
-from pyfork.ipc.messages import Changed
-from pyfork.log.formatter import told
+from pyfork.ipc.messages import FilesChanged
+from pyfork.log.formatter import terminal_style
 from pyfork.log.setup import on_terminal
-from pyfork.supervisor.actions import Abandon
+from pyfork.supervisor.actions import Discard
 from pyfork.supervisor.supervisor import SUPERSEDED
 
 log = logging.getLogger("pyfork.error")
@@ -24,18 +24,18 @@ log = logging.getLogger("pyfork.error")
 ERROR_PAGE = "error page"  # the interface of a worker whose application does not load
 
 
-class Console:
+class Reporter:
     """Speaks to every log, and more to a terminal."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: ArbiterContext) -> None:
         self._generations = house.generations
         self._crew = house.crew
         self._ports = house.ports
         self._began = time.monotonic()
-        self._causes: dict[int, Changed] = {}  # by the generation that they led to
+        self._causes: dict[int, FilesChanged] = {}  # by the generation that they led to
         self._warned = False  # that others can read source code
 
-    def starts(self, config: Config) -> None:
+    def log_start(self, config: Config) -> None:
         """The first workers are about to boot, which may take its time."""
         log.info(
             "pyfork %s (pid %d) %s with %d worker%s%s",
@@ -47,13 +47,13 @@ class Console:
             f", class {config.worker_class}" if config.bind else "",
         )
         if config.reload and on_terminal(config):
-            log.info("pyfork %s loads %s", __version__, config.app, extra=told())
+            log.info("pyfork %s loads %s", __version__, config.app, extra=terminal_style())
 
-    def changed(self, cause: Changed) -> None:
+    def changed(self, cause: FilesChanged) -> None:
         """Files were saved."""
         log.info("reload: %s", _what(cause))
 
-    def expect(self, generation: int, cause: Changed) -> None:
+    def remember_cause(self, generation: int, cause: FilesChanged) -> None:
         """That has led to a new generation."""
         self._causes[generation] = cause
 
@@ -64,19 +64,19 @@ class Console:
         interface = self._interface(generation)
         self._warn_of_readers(generation)
         if generation == self._generations.first:
-            self._greet(generation, interface)
+            self._banner(generation, interface)
         elif cause and interface == ERROR_PAGE:
             log.info(
                 "%s, and the application does not load: it answers with the reason until a save "
                 "mends it",
                 _what(cause),
-                extra=told(),
+                extra=terminal_style(),
             )
         elif cause:
             took = (time.monotonic() - cause.at) * 1000
-            log.info("reloaded in %.0f ms: %s", took, _what(cause), extra=told("good"))
+            log.info("reloaded in %.0f ms: %s", took, _what(cause), extra=terminal_style("good"))
 
-    def abandoned(self, order: Abandon, serving: int) -> None:
+    def abandoned(self, order: Discard, serving: int) -> None:
         """A generation will not be."""
         if order.reason == SUPERSEDED:  # no failure: the newest is what everybody waits for
             log.info("reload: generation %d is not needed any more", order.generation)
@@ -91,10 +91,10 @@ class Console:
         """What is served where; a script says later where."""
         first = self._generations.first
         scheme = self._generations.scheme(first)
-        urls = [each.address.url(scheme) for each in self._ports.of(first)]
+        urls = [each.address.url(scheme) for each in self._ports.of_generation(first)]
         return f"serves {config.app} on {', '.join(urls)}" if urls else f"runs {config.app}"
 
-    def _greet(self, generation: int, interface: str) -> None:
+    def _banner(self, generation: int, interface: str) -> None:
         config = self._generations.config(generation)
         if not on_terminal(config):
             return
@@ -113,10 +113,10 @@ class Console:
                 "%s: the application does not load, and answers with the reason until a save "
                 "mends it",
                 name,
-                extra=told(rows=rows),
+                extra=terminal_style(rows=rows),
             )
         else:
-            log.info("%s is ready after %.0f ms", name, took, extra=told("good", rows))
+            log.info("%s is ready after %.0f ms", name, took, extra=terminal_style("good", rows))
 
     def _warn_of_readers(self, generation: int) -> None:
         if self._warned or not self._generations.config(generation).reload:
@@ -143,7 +143,7 @@ class Console:
         return [parse(text).url(scheme) for text in self._ports.addresses(first)]
 
 
-def _what(cause: Changed) -> str:
+def _what(cause: FilesChanged) -> str:
     """``shop/views.py changed (+3)``."""
     return f"{cause.path} {cause.verb}" + (f" (+{cause.others})" if cause.others else "")
 

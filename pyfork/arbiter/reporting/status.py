@@ -8,22 +8,24 @@ import os
 from typing import Any
 
 from pyfork import __version__
-from pyfork.arbiter.context import House
-from pyfork.arbiter.generations import Outcome
-from pyfork.arbiter.listeners.table import Ports
-from pyfork.arbiter.upgrade.old_side import Stage, Upgrade
-from pyfork.arbiter.workers.pool import Crew
-from pyfork.arbiter.workers.process import Member
+from pyfork.arbiter.context import ArbiterContext
+from pyfork.arbiter.generations import ReloadResult
+from pyfork.arbiter.listeners.table import ListenerTable
+from pyfork.arbiter.upgrade.old_side import Upgrade, UpgradeStage
+from pyfork.arbiter.workers.pool import WorkerPool
+from pyfork.arbiter.workers.process import WorkerProcess
 from pyfork.config.config import Config
 from pyfork.config.script import sees_connections
 from pyfork.log import setup
-from pyfork.supervisor.state import Haste, State, Worker
+from pyfork.supervisor.state import StopMode, WorkerRecord, WorkerState
 from pyfork.supervisor.supervisor import Supervisor
-from pyfork.system.proc_sockets import listening, queues
+from pyfork.system.proc_sockets import listening_sockets, queues
 from pyfork.system.process import resident
 
 
-def describe(house: House, upgrade: Upgrade, *, uptime: float, now: float) -> dict[str, Any]:
+def describe(
+    house: ArbiterContext, upgrade: Upgrade, *, uptime: float, now: float
+) -> dict[str, Any]:
     """Everything that ``status`` answers. Reads /proc: for somebody who asks, not for each turn."""
     supervisor, generations = house.supervisor, house.generations
     serving = supervisor.serving
@@ -39,12 +41,14 @@ def describe(house: House, upgrade: Upgrade, *, uptime: float, now: float) -> di
         "http": config.http,
         "state": state,
         # An error page is no application: a probe by HTTP, which it answers with 500, says so too.
-        "ready": state in ("serving", "reloading") and supervisor.complete and not generations.page,
-        "broken": generations.page.reason if generations.page else None,
+        "ready": state in ("serving", "reloading")
+        and supervisor.at_full_strength
+        and not generations.error_page,
+        "broken": generations.error_page.reason if generations.error_page else None,
         "generation": serving.number,
         "uptime": uptime,
         "last_reload": _outcome(generations.last, now),
-        "upgrade": upgrade.stage.value if upgrade.stage is not Stage.NONE else None,
+        "upgrade": upgrade.stage.value if upgrade.stage is not UpgradeStage.NONE else None,
         "last_upgrade": _outcome(upgrade.last, now),
         "log_lines_lost": setup.lost()
         + house.crew.lost
@@ -57,10 +61,10 @@ def describe(house: House, upgrade: Upgrade, *, uptime: float, now: float) -> di
     }
 
 
-def describe_sockets(ports: Ports, crew: Crew) -> dict[str, Any]:
+def describe_sockets(ports: ListenerTable, crew: WorkerPool) -> dict[str, Any]:
     """Everything that ``sockets`` answers. Reads /proc, as `describe` does."""
     names = {member.pid: f"worker {member.slot}" for member in crew} | {os.getpid(): "arbiter"}
-    own = queues(ports.all().values())
+    own = queues(ports.all_sockets().values())
     return {
         "sockets": [
             {
@@ -72,21 +76,21 @@ def describe_sockets(ports: Ports, crew: Crew) -> dict[str, Any]:
                 "queue": own.get(each.inode, (each.queue,))[0],
                 "limit": own[each.inode][1] if each.inode in own else None,
             }
-            for each in listening([os.getpid(), *(member.pid for member in crew)])
+            for each in listening_sockets([os.getpid(), *(member.pid for member in crew)])
         ]
     }
 
 
 def state_of(supervisor: Supervisor) -> str:
     """booting, serving, reloading, draining (a graceful stop) or stopping (a quick one)."""
-    if supervisor.stopping:
-        return "draining" if supervisor.haste is Haste.GRACEFUL else "stopping"
-    if not supervisor.serving.adopted:
+    if supervisor.stop_requested:
+        return "draining" if supervisor.haste is StopMode.GRACEFUL else "stopping"
+    if not supervisor.serving.active:
         return "booting"
     return "reloading" if supervisor.candidate else "serving"
 
 
-def _outcome(outcome: Outcome | None, now: float) -> dict[str, Any] | None:
+def _outcome(outcome: ReloadResult | None, now: float) -> dict[str, Any] | None:
     if outcome is None:
         return None
     return {
@@ -98,20 +102,22 @@ def _outcome(outcome: Outcome | None, now: float) -> dict[str, Any] | None:
     }
 
 
-def _worker(member: Member, known: Worker | None, config: Config, now: float) -> dict[str, Any]:
+def _worker(
+    member: WorkerProcess, known: WorkerRecord | None, config: Config, now: float
+) -> dict[str, Any]:
     """None for what is not known, as a script's requests."""
     line, is_script = member.line, not config.bind
-    state = known.state if known else State.KILLED
+    state = known.state if known else WorkerState.KILLED
     return {
         "slot": member.slot,
         "pid": member.pid,
         "generation": member.generation,
-        "state": "draining" if state is State.RETIRING else state.value,
+        "state": "draining" if state is WorkerState.RETIRING else state.value,
         "age": now - member.born,
         "connections": line.connections if not is_script or sees_connections(config) else None,
         "in_flight": None if is_script else line.in_flight,
         "requests": None if is_script else line.requests,
-        "doing": line.doing if line.in_flight else "",
+        "doing": line.activity if line.in_flight else "",
         "busy": max(0.0, now - line.busy_since) if line.in_flight and line.busy_since else 0.0,
         "memory": resident(member.pid),
         "log_lines_lost": line.lost,

@@ -1,8 +1,9 @@
 """What the service manager is told, by sd_notify(3).
 
-Once a turn `Herald` looks at where the server is, compares that with what it told last, and tells
-the difference: so nothing is told twice, and what could not be told is told later. `news`, which
-decides, is pure. Nothing here waits, and a service manager that does not listen harms nobody.
+Once a turn `SystemdNotifier` looks at where the server is, compares that with what it told last,
+and tells the difference: so nothing is told twice, and what could not be told is told later.
+`notifications`, which decides, is pure. Nothing here waits, and a service manager that does not
+listen harms nobody.
 """
 
 import logging
@@ -10,12 +11,12 @@ import os
 import socket
 from enum import Enum
 
-from pyfork.arbiter.context import House
-from pyfork.arbiter.generations import Outcome
+from pyfork.arbiter.context import ArbiterContext
+from pyfork.arbiter.generations import ReloadResult
 from pyfork.arbiter.upgrade.old_side import Upgrade
 from pyfork.log.formatter import printable
 from pyfork.record import record
-from pyfork.supervisor.state import State
+from pyfork.supervisor.state import WorkerState
 from pyfork.supervisor.supervisor import Supervisor
 
 log = logging.getLogger("pyfork.error")
@@ -26,7 +27,7 @@ MARGIN = 5.0  # seconds that a stop may take beyond what its settings say
 # The news.
 
 
-class Phase(Enum):
+class ServicePhase(Enum):
     """What a service manager tells apart."""
 
     BOOTING = "booting"
@@ -37,46 +38,55 @@ class Phase(Enum):
 
 
 @record
-class Situation:
+class ServiceStatus:
     """Where the server is."""
 
-    phase: Phase
+    phase: ServicePhase
     status: str  # one line, for people: another would be another message
     main: int | None  # pid of the arbiter that speaks for the service, where it is known
-    last_reload: Outcome | None = None
+    last_reload: ReloadResult | None = None
     stop_limit: float = 0.0  # seconds that a graceful stop may take
 
 
-def news(before: Situation | None, after: Situation, now: float) -> list[str]:
+def notifications(before: ServiceStatus | None, after: ServiceStatus, now: float) -> list[str]:
     """The messages that lead from what was told to what is, in order.
 
     ``now`` is CLOCK_MONOTONIC in seconds, by which a manager tells the reload that it asked for
     from one before.
     """
-    was = before.phase if before else Phase.BOOTING
-    entered: tuple[Phase, ...] = (after.phase,)
+    was = before.phase if before else ServicePhase.BOOTING
+    entered: tuple[ServicePhase, ...] = (after.phase,)
     if after.phase is was:
-        ended = was is Phase.SERVING and before and before.last_reload != after.last_reload
-        entered = (Phase.RELOADING, Phase.SERVING) if ended else ()  # it took less than a turn
-    elif was in (Phase.BOOTING, Phase.YIELDING) and after.phase is Phase.RELOADING:
-        entered = (Phase.SERVING, Phase.RELOADING)
+        ended = was is ServicePhase.SERVING and before and before.last_reload != after.last_reload
+        entered = (
+            (ServicePhase.RELOADING, ServicePhase.SERVING) if ended else ()
+        )  # it took less than a turn
+    elif (
+        was in (ServicePhase.BOOTING, ServicePhase.YIELDING)
+        and after.phase is ServicePhase.RELOADING
+    ):
+        entered = (ServicePhase.SERVING, ServicePhase.RELOADING)
     if entered:
         return [text for phase in entered if (text := _announcement(phase, after, now))]
-    changed = after.phase is not Phase.YIELDING and (not before or before.status != after.status)
+    changed = after.phase is not ServicePhase.YIELDING and (
+        not before or before.status != after.status
+    )
     return [f"STATUS={after.status}"] if changed else []
 
 
-def _announcement(phase: Phase, situation: Situation, now: float) -> str:
+def _announcement(phase: ServicePhase, situation: ServiceStatus, now: float) -> str:
     """The message that says that ``phase`` has begun; empty if there is none."""
     status = f"STATUS={situation.status}"
     match phase:
-        case Phase.SERVING:
+        case ServicePhase.SERVING:
             return f"READY=1\nMAINPID={situation.main}\n{status}"
-        case Phase.RELOADING:
+        case ServicePhase.RELOADING:
             return f"RELOADING=1\nMONOTONIC_USEC={_usec(now)}\n{status}"
-        case Phase.STOPPING:
+        case ServicePhase.STOPPING:
             return f"STOPPING=1\nEXTEND_TIMEOUT_USEC={_usec(situation.stop_limit)}\n{status}"
-        case Phase.YIELDING if situation.main:  # only the old main process can say who is the new
+        case ServicePhase.YIELDING if (
+            situation.main
+        ):  # only the old main process can say who is the new
             return f"MAINPID={situation.main}"
     return ""
 
@@ -85,14 +95,14 @@ def _usec(seconds: float) -> int:
     return int(seconds * 1e6)
 
 
-def survey(house: House, upgrade: Upgrade) -> Situation:
+def current_status(house: ArbiterContext, upgrade: Upgrade) -> ServiceStatus:
     """Where the server is now."""
     supervisor = house.supervisor
     policy = supervisor.serving.policy
     heir = upgrade.in_charge
-    phase = _phase(supervisor) if heir is None else Phase.YIELDING
+    phase = _phase(supervisor) if heir is None else ServicePhase.YIELDING
     last = house.generations.last
-    return Situation(
+    return ServiceStatus(
         phase,
         _status(supervisor, phase, last),
         os.getpid() if heir is None else heir.pid,
@@ -101,18 +111,18 @@ def survey(house: House, upgrade: Upgrade) -> Situation:
     )
 
 
-def _phase(supervisor: Supervisor) -> Phase:
-    if supervisor.stopping:
-        return Phase.STOPPING
-    if not supervisor.serving.adopted:
-        return Phase.BOOTING
-    return Phase.RELOADING if supervisor.candidate else Phase.SERVING
+def _phase(supervisor: Supervisor) -> ServicePhase:
+    if supervisor.stop_requested:
+        return ServicePhase.STOPPING
+    if not supervisor.serving.active:
+        return ServicePhase.BOOTING
+    return ServicePhase.RELOADING if supervisor.candidate else ServicePhase.SERVING
 
 
-def _status(supervisor: Supervisor, phase: Phase, last: Outcome | None) -> str:
+def _status(supervisor: Supervisor, phase: ServicePhase, last: ReloadResult | None) -> str:
     """One line for `systemctl status`."""
     serving, candidate = supervisor.serving, supervisor.candidate
-    if phase in (Phase.STOPPING, Phase.YIELDING):
+    if phase in (ServicePhase.STOPPING, ServicePhase.YIELDING):
         return f"stopping, {len(supervisor.workers)} workers left"
     text = f"generation {serving.number}: {_count(supervisor, serving.number, serving.size)}"
     if candidate:
@@ -125,7 +135,7 @@ def _status(supervisor: Supervisor, phase: Phase, last: Outcome | None) -> str:
 
 def _count(supervisor: Supervisor, generation: int, size: int) -> str:
     ready = sum(
-        each.state is State.SERVING and each.generation.number == generation
+        each.state is WorkerState.SERVING and each.generation.number == generation
         for each in supervisor.workers
     )
     return f"{ready} of {size} workers are ready"
@@ -134,7 +144,7 @@ def _count(supervisor: Supervisor, generation: int, size: int) -> str:
 # Telling.
 
 
-class Herald:
+class SystemdNotifier:
     """Speaks for the service, to whoever listens at ``place``.
 
     Args:
@@ -148,7 +158,7 @@ class Herald:
         place: str | None,
         interval: float | None,
         *,
-        house: House,
+        house: ArbiterContext,
         upgrade: Upgrade,
         silent: bool,
     ) -> None:
@@ -157,7 +167,7 @@ class Herald:
         self._house = house
         self._upgrade = upgrade
         self._silent = silent
-        self._told: Situation | None = None
+        self._last_sent: ServiceStatus | None = None
         self._alive_at = 0.0  # when the next sign of life is due
         self._retry_at: float | None = None
 
@@ -167,16 +177,16 @@ class Herald:
         beat = self._alive_at if self._half and not self._silent else None
         return min((each for each in (beat, self._retry_at) if each is not None), default=None)
 
-    def act(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """Once a turn: tell what is new."""
-        self._silent = self._silent and not self._house.supervisor.serving.adopted
+        self._silent = self._silent and not self._house.supervisor.serving.active
         if self._place is None or self._silent:
             return
         self._retry_at = None
-        situation = survey(self._house, self._upgrade)
-        if situation != self._told:
-            if all(self._send(text) for text in news(self._told, situation, now)):
-                self._told = situation
+        situation = current_status(self._house, self._upgrade)
+        if situation != self._last_sent:
+            if all(self._send(text) for text in notifications(self._last_sent, situation, now)):
+                self._last_sent = situation
             else:
                 self._retry_at = now + RETRY
         if self._half is not None and now >= self._alive_at:

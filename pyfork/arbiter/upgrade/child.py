@@ -13,7 +13,7 @@ from pyfork.config.directory import Start, within
 from pyfork.errors import ConfigError, HookError
 from pyfork.log.sink import say
 from pyfork.system import systemd_env
-from pyfork.system.memfd import nameless_file
+from pyfork.system.memfd import anonymous_file
 
 log = logging.getLogger("pyfork.error")
 
@@ -24,18 +24,18 @@ VARIABLE = "PYFORK_UPGRADE"
 _TOLD = 16 << 10  # bytes of a failed check's last words that are kept
 
 
-def program() -> list[str]:
+def command_line() -> list[str]:
     """The command line that this process was started with."""
     return [sys.executable, *sys.orig_argv[1:]]
 
 
-def checking(command: list[str]) -> list[str]:
+def check_command(command: list[str]) -> list[str]:
     """The same, only to check the configuration. What stands behind -- is a script's."""
     end = command.index("--") if "--" in command else len(command)
     return [*command[:end], "--check-config", *command[end:]]
 
 
-def become(
+def exec_command(
     command: list[str], environ: dict[str, str], start: Start, *, keep: Iterable[int] = ()
 ) -> None:
     """Execute ``command`` in this process, with the fds of ``keep``, in the directory ``start``.
@@ -51,7 +51,7 @@ def become(
         os.execve(command[0], command, environ)
 
 
-def attempt(
+def exec_or_report(
     command: list[str],
     environ: dict[str, str],
     start: Start,
@@ -75,8 +75,8 @@ def attempt(
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(words.fileno(), 2)
     try:
-        become(
-            command, systemd_env.readdressed(environ, os.getppid(), os.getpid()), start, keep=keep
+        exec_command(
+            command, systemd_env.retarget_pid(environ, os.getppid(), os.getpid()), start, keep=keep
         )
     except ConfigError as error:
         say(f"error: {error}")
@@ -85,11 +85,11 @@ def attempt(
     return 1
 
 
-class LastWords:
+class StderrCapture:
     """A nameless file for what a child writes to stderr."""
 
     def __init__(self) -> None:
-        self.file = nameless_file("pyfork-words")
+        self.file = anonymous_file("pyfork-words")
 
     def take(self) -> str:
         """What was written; the file is gone then."""

@@ -14,27 +14,27 @@ from contextlib import contextmanager
 from functools import partial
 from typing import IO
 
-from pyfork.arbiter.context import House
-from pyfork.arbiter.upgrade.child import VARIABLE, attempt, become, program
-from pyfork.arbiter.upgrade.saved_state import Estate
+from pyfork.arbiter.context import ArbiterContext
+from pyfork.arbiter.upgrade.child import VARIABLE, command_line, exec_command, exec_or_report
+from pyfork.arbiter.upgrade.saved_state import ExecState
 from pyfork.arbiter.workers import fork
 from pyfork.config.directory import Start
-from pyfork.supervisor.state import State
+from pyfork.supervisor.state import WorkerState
 
 log = logging.getLogger("pyfork.error")
 
 REHEARSAL_LIMIT = 30  # seconds
 
-_LASTING = (State.SERVING, State.RETIRING)
+_LASTING = (WorkerState.SERVING, WorkerState.RETIRING)
 
 
-def is_quiet(house: House) -> bool:
+def is_quiescent(house: ArbiterContext) -> bool:
     """Whether everything that is known here can be written down."""
     return (
         house.supervisor.candidate is None
         and not house.handoffs.pending
         and all(each.state in _LASTING for each in house.supervisor.workers)
-        and all(member.channel.quiet for member in house.crew)
+        and all(member.channel.is_empty for member in house.crew)
     )
 
 
@@ -49,32 +49,34 @@ def no_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def rehearse(house: House, clients: Sequence[int], words: IO[bytes]) -> int:
+def dry_run(house: ArbiterContext, clients: Sequence[int], words: IO[bytes]) -> int:
     """Begin the rehearsal, in a child whose pid is returned; its stderr goes to ``words``.
 
     Raises:
         OSError: the system has no process or file to give.
     """
-    estate = _estate(house, clients)
-    written = estate.write()
+    estate = _save_state(house, clients)
+    written = estate.save()
     try:
-        play = partial(_play, house.generations.start, estate, written, words)
+        play = partial(_run_dry, house.generations.start, estate, written, words)
         return fork.fork(play, disown=())
     finally:
         os.close(written)
 
 
-def _play(start: Start, estate: Estate, written: int, words: IO[bytes]) -> int:
+def _run_dry(start: Start, estate: ExecState, written: int, words: IO[bytes]) -> int:
     """The rehearsal. Nobody may be mistaken about who lives and who does not by what it holds."""
     signal.alarm(REHEARSAL_LIMIT)  # it has the listeners, and this arbiter might be killed
     stand_in, _ = socket.socketpair()
     for fd in estate.lines():
         os.dup2(stand_in.fileno(), fd)
     environ = dict(os.environ) | {VARIABLE: f"rehearsal:{written}"}
-    return attempt(program(), environ, start, keep=(written, *estate.fds()), words=words)
+    return exec_or_report(
+        command_line(), environ, start, keep=(written, *estate.fds()), words=words
+    )
 
 
-def become_the_new_program(house: House, clients: Sequence[int]) -> None:
+def exec_new_program(house: ArbiterContext, clients: Sequence[int]) -> None:
     """Leave everything to it; ``clients`` are fds of those who wait for the upgrade's end.
 
     Raises:
@@ -83,29 +85,29 @@ def become_the_new_program(house: House, clients: Sequence[int]) -> None:
         OSError: it cannot be executed.
     """
     house.hooks.before_exec()
-    estate = _estate(house, clients)
+    estate = _save_state(house, clients)
     log.info("upgrade: this process becomes the new program")
-    written = estate.write()
+    written = estate.save()
     try:
         environ = dict(os.environ) | {VARIABLE: f"exec:{written}"}
-        become(program(), environ, house.generations.start, keep=tuple(estate.fds()))
+        exec_command(command_line(), environ, house.generations.start, keep=tuple(estate.fds()))
     finally:
         for fd in estate.fds():
             os.set_inheritable(fd, False)
         os.close(written)
 
 
-def _estate(house: House, clients: Sequence[int]) -> Estate:
+def _save_state(house: ArbiterContext, clients: Sequence[int]) -> ExecState:
     """Who has no place in it is not there in a quiet moment."""
     serving = house.supervisor.serving
     workers = [each for each in house.supervisor.workers if each.state in _LASTING]
     directory = house.generations.directory(serving.number)
-    return Estate(
+    return ExecState(
         generation=serving.number,
         size=serving.size,
         policy=serving.policy,
         scoreboard=house.crew.scoreboard.fd,
-        listeners={text: each.fileno() for text, each in house.ports.all().items()},
+        listeners={text: each.fileno() for text, each in house.ports.all_sockets().items()},
         survivors=tuple(house.crew.survivors(workers)),
         clients=tuple(clients),
         directory=(directory.base, directory.path, directory.written),

@@ -21,100 +21,106 @@ from enum import Enum
 from functools import partial
 from typing import IO
 
-from pyfork.arbiter.context import House
-from pyfork.arbiter.generations import Outcome
+from pyfork.arbiter.context import ArbiterContext
+from pyfork.arbiter.generations import ReloadResult
 from pyfork.arbiter.listeners.dispatch import Dispatch
 from pyfork.arbiter.reporting import log_lines
-from pyfork.arbiter.resources import Premises
-from pyfork.arbiter.upgrade.child import VARIABLE, LastWords, attempt, checking, program
-from pyfork.arbiter.upgrade.doomed import Doomed
+from pyfork.arbiter.resources import Resources
+from pyfork.arbiter.upgrade.child import (
+    VARIABLE,
+    StderrCapture,
+    check_command,
+    command_line,
+    exec_or_report,
+)
+from pyfork.arbiter.upgrade.doomed import KillTimers
 from pyfork.arbiter.upgrade.exec_in_place import (
     REHEARSAL_LIMIT,
-    become_the_new_program,
-    is_quiet,
+    dry_run,
+    exec_new_program,
+    is_quiescent,
     no_signals,
-    rehearse,
 )
-from pyfork.arbiter.upgrade.new_side import Accession
+from pyfork.arbiter.upgrade.new_side import Takeover
 from pyfork.arbiter.workers import fork as process
 from pyfork.errors import PyforkError
 from pyfork.ipc.channel import Channel, pair
 from pyfork.ipc.messages import (
-    Bequest,
-    Dismissed,
     Failed,
-    Granted,
-    Keep,
-    Leaving,
+    HandoffDone,
+    HandoffFailed,
+    HandoffOffer,
+    HandoverGranted,
+    ListenerFds,
     Message,
-    Offered,
-    Release,
-    Succeeded,
+    NewArbiterReady,
+    NewArbiterStopping,
+    UpgradeRejected,
 )
 from pyfork.record import entity, field
-from pyfork.supervisor.events import Asked, Wish
+from pyfork.supervisor.events import CommandReceived, OperatorCommand
 from pyfork.supervisor.supervisor import STOPPING
 from pyfork.system.environment import is_init_or_unit
 
 log = logging.getLogger("pyfork.error")
 
-QUIET_LIMIT = 30.0  # seconds to wait for a moment in which nothing is half done
+QUIESCE_TIMEOUT = 30.0  # seconds to wait for a moment in which nothing is half done
 MARGIN = 5.0  # seconds that a successor gets beyond its workers' --boot-timeout
 REFUSED = "the system has nothing to start the new program with"
 UNLIMITED = 3600.0  # seconds, where --boot-timeout says that there is no limit
 
 
-class Stage(Enum):
+class UpgradeStage(Enum):
     """How far the upgrade is."""
 
     NONE = "none"
     CHECKING = "checking"
-    REHEARSING = "rehearsing"  # an exec
-    WAITING = "waiting"  # for a quiet moment, to exec
-    RENEWING = "renewing"  # after the exec: the workers of the new program boot
-    BOOTING = "booting"  # the successor does
-    YIELDING = "yielding"
+    DRY_RUN = "rehearsing"  # an exec
+    QUIESCING = "waiting"  # for a quiet moment, to exec
+    RELOADING = "renewing"  # after the exec: the workers of the new program boot
+    STARTING = "booting"  # the successor does
+    DRAINING = "yielding"
 
 
 @entity
-class Successor:
+class NewArbiter:
     """The arbiter that is to follow. It takes connections as a worker does."""
 
     channel: Channel
     pid: int | None  # None: it is no child of ours
     generation: int = sys.maxsize
-    on_duty: bool = True
-    hopeful: bool = True
+    is_serving: bool = True
+    is_staying: bool = True
     load: tuple[int, int] = (0, 0)
 
     def request(self, ticket: int) -> Message:
         """What asks it to take a connection."""
-        return Offered(ticket)
+        return HandoffOffer(ticket)
 
 
 @entity(kw_only=True)
 class Upgrade:
     """The one upgrade that there may be at a time."""
 
-    house: House
-    accession: Accession  # of this arbiter, after the one before it
-    premises: Premises
+    house: ArbiterContext
+    accession: Takeover  # of this arbiter, after the one before it
+    premises: Resources
     dispatch: Dispatch
     clients: Callable[[], Sequence[int]]  # fds of those who wait for the end of an upgrade
-    stage: Stage = Stage.NONE
-    successor: Successor | None = None
-    last: Outcome | None = None  # how the last upgrade ended
+    stage: UpgradeStage = UpgradeStage.NONE
+    successor: NewArbiter | None = None
+    last: ReloadResult | None = None  # how the last upgrade ended
     _deadline: float | None = None  # of the stage
     _child: int | None = None  # pid of the check or of the successor
-    _words: LastWords | None = None  # of a check or a rehearsal, while there is one
-    _doomed: Doomed = field(default_factory=Doomed)
+    _words: StderrCapture | None = None  # of a check or a rehearsal, while there is one
+    _doomed: KillTimers = field(default_factory=KillTimers)
     _told_to_stop: bool = False  # and this arbiter lets the upgrade finish first
     _renewal: int = 0  # the first generation of the new program, after an exec
 
     @property
-    def in_charge(self) -> Successor | None:
+    def in_charge(self) -> NewArbiter | None:
         """The arbiter that serves in our place, once it does."""
-        return self.successor if self.stage is Stage.YIELDING else None
+        return self.successor if self.stage is UpgradeStage.DRAINING else None
 
     @property
     def deadline(self) -> float | None:
@@ -122,41 +128,41 @@ class Upgrade:
         times = (self._deadline, self._doomed.deadline)
         return min((each for each in times if each is not None), default=None)
 
-    def disown(self) -> None:
+    def close_in_child(self) -> None:
         """Close what a forked child has of it."""
         if self.successor:
             self.successor.channel.close()
 
     # What is asked.
 
-    def ask(self, now: float) -> str:
+    def start(self, now: float) -> str:
         """Begin. Returns why not, if that is so."""
         if refusal := self._refusal():
             return refusal
         log.info("upgrade: checking the new program")
         try:
-            self._try(Stage.CHECKING, self._check, now + self._patience())
+            self._try(UpgradeStage.CHECKING, self._check, now + self._patience())
         except OSError as error:
             return f"{REFUSED}: {error.strerror}"
         return ""
 
-    def receive(self, channel: Channel, now: float) -> str:
+    def start_takeover(self, channel: Channel, now: float) -> str:
         """Another arbiter asks to follow. Returns why not, if that is so."""
         if refusal := self._refusal():
-            self._dismiss(channel, refusal)
+            self._reject(channel, refusal)
             channel.close()
             return refusal
         log.info("upgrade: another arbiter asks for the listeners")
-        self._await(Successor(channel, None), now)
+        self._send_listeners(NewArbiter(channel, None), now)
         return ""
 
     @property
     def beside(self) -> bool:
         """Whether a new arbiter is being started beside this one, which serves as yet. Nobody
         watches the process id then, and it is known that this process will end."""
-        if self.stage not in (Stage.CHECKING, Stage.BOOTING) or is_init_or_unit():
+        if self.stage not in (UpgradeStage.CHECKING, UpgradeStage.STARTING) or is_init_or_unit():
             return False
-        return not (self.house.supervisor.stopping or self._in_place())
+        return not (self.house.supervisor.stop_requested or self._in_place())
 
     def postpones_stop(self) -> bool:
         """Told to stop gracefully: whether the upgrade is to finish first.
@@ -170,13 +176,13 @@ class Upgrade:
         return True
 
     def _refusal(self) -> str:
-        if self.stage is not Stage.NONE:
+        if self.stage is not UpgradeStage.NONE:
             return "an upgrade is under way already"
-        if not self.accession.over:
+        if not self.accession.finished:
             return "the last upgrade is not over: the arbiter before this one has not left yet"
-        if self.house.supervisor.stopping:
+        if self.house.supervisor.stop_requested:
             return STOPPING
-        if not self.house.supervisor.serving.adopted:
+        if not self.house.supervisor.serving.active:
             return "the server is still starting"
         return ""
 
@@ -190,49 +196,51 @@ class Upgrade:
             return False
         self._child = None
         if self._words is not None:
-            self._tried(how, self._words.take(), time.monotonic())
-        elif self.stage is Stage.BOOTING:
+            self._child_exited(how, self._words.take(), time.monotonic())
+        elif self.stage is UpgradeStage.STARTING:
             self._fail(f"the new arbiter ended with {how}")
-        elif self.stage is Stage.YIELDING:
-            self._lose_successor(how)
+        elif self.stage is UpgradeStage.DRAINING:
+            self._resume(how)
         return True
 
-    def _heard(self, message: Message, fds: Sequence[int]) -> None:
+    def _on_message(self, message: Message, fds: Sequence[int]) -> None:
         match message:
-            case Succeeded() if self.stage is Stage.BOOTING:
-                self._yield()
-            case Failed(reason=reason, detail=detail) if self.stage is Stage.BOOTING:
+            case NewArbiterReady() if self.stage is UpgradeStage.STARTING:
+                self._hand_over()
+            case Failed(reason=reason, detail=detail) if self.stage is UpgradeStage.STARTING:
                 self._fail(f"the new arbiter gives up: {reason}", detail)
-            case Leaving():
-                self.house.supervisor.feed(Asked(Wish.LEAVE), time.monotonic())
-            case Release(connection=ticket):
-                self.house.handoffs.settle(ticket, taken=True)
-            case Keep(connection=ticket):
-                self.house.handoffs.settle(ticket, taken=False)
+            case NewArbiterStopping():
+                self.house.supervisor.feed(
+                    CommandReceived(OperatorCommand.STOP_FOR_GOOD), time.monotonic()
+                )
+            case HandoffDone(connection=ticket):
+                self.house.handoffs.complete(ticket, taken=True)
+            case HandoffFailed(connection=ticket):
+                self.house.handoffs.complete(ticket, taken=False)
             case _:
                 log.error("the new arbiter sent what is not its to say: %s", message)
 
     def _closed(self, why: str) -> None:
-        if self.stage is Stage.BOOTING:
+        if self.stage is UpgradeStage.STARTING:
             self._fail("the new arbiter is gone")
-        elif self.stage is Stage.YIELDING:
-            self._lose_successor(why)
+        elif self.stage is UpgradeStage.DRAINING:
+            self._resume(why)
 
     # What is done.
 
-    def act(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """Once a turn: go on if the time has come."""
-        self._doomed.act(now)
-        if self.stage in (Stage.NONE, Stage.YIELDING):
+        self._doomed.tick(now)
+        if self.stage in (UpgradeStage.NONE, UpgradeStage.DRAINING):
             return
-        if self.stage is Stage.RENEWING:
+        if self.stage is UpgradeStage.RELOADING:
             self._look_at_renewal()
-        elif self.house.supervisor.stopping:
+        elif self.house.supervisor.stop_requested:
             self._fail(STOPPING)
-        elif self.stage is Stage.WAITING and is_quiet(self.house):
+        elif self.stage is UpgradeStage.QUIESCING and is_quiescent(self.house):
             self._exec()
         elif self._deadline is not None and now >= self._deadline:
-            waiting = self.stage is Stage.WAITING
+            waiting = self.stage is UpgradeStage.QUIESCING
             self._fail("no quiet moment came" if waiting else "the new program took too long")
 
     def _in_place(self) -> bool:
@@ -244,79 +252,86 @@ class Upgrade:
         environ = dict(os.environ) | {VARIABLE: f"spawn:{theirs.fileno()}"}
         before, start = self.house.hooks.before_exec, self.house.generations.start
         self._child = process.fork(
-            partial(attempt, program(), environ, start, keep=(theirs.fileno(),), before=before),
+            partial(
+                exec_or_report,
+                command_line(),
+                environ,
+                start,
+                keep=(theirs.fileno(),),
+                before=before,
+            ),
             disown=[*self.house.private, ours.close],
         )
         theirs.close()
         log.info("upgrade: a new arbiter (pid %d) starts", self._child)
-        self._await(Successor(ours, self._child), now)
+        self._send_listeners(NewArbiter(ours, self._child), now)
 
-    def _await(self, successor: Successor, now: float) -> None:
+    def _send_listeners(self, successor: NewArbiter, now: float) -> None:
         """Give it the listeners, and wait for it to be ready."""
         self.successor = successor
-        self._enter(Stage.BOOTING, now + self._patience())
-        self.house.wires.connect(successor.channel, self._heard, self._closed)
-        listeners = self.house.ports.all()
+        self._enter(UpgradeStage.STARTING, now + self._patience())
+        self.house.wires.connect(successor.channel, self._on_message, self._closed)
+        listeners = self.house.ports.all_sockets()
         self.house.wires.send(
             successor.channel,
-            Bequest(self.house.generations.newest + 1, list(listeners)),
+            ListenerFds(self.house.generations.newest + 1, list(listeners)),
             [listener.fileno() for listener in listeners.values()],
         )
 
-    def _yield(self) -> None:
+    def _hand_over(self) -> None:
         """It is ready: drain, and let it have what idles."""
         assert self.successor
         log.info("upgrade: the new arbiter is ready, this one drains")
         now = time.monotonic()
-        self._enter(Stage.YIELDING, None)
-        self.last = Outcome(None, now)
-        self.house.ports.lend()
-        self.premises.give_way()
-        self.house.wires.send(self.successor.channel, Granted())
-        self.house.supervisor.feed(Asked(Wish.YIELD), now)
+        self._enter(UpgradeStage.DRAINING, None)
+        self.last = ReloadResult(None, now)
+        self.house.ports.release_files()
+        self.premises.release_control_socket()
+        self.house.wires.send(self.successor.channel, HandoverGranted())
+        self.house.supervisor.feed(CommandReceived(OperatorCommand.HAND_OVER), now)
         if self._told_to_stop:
             self._told_to_stop = False
-            self.house.supervisor.feed(Asked(Wish.LEAVE), now)
+            self.house.supervisor.feed(CommandReceived(OperatorCommand.STOP_FOR_GOOD), now)
 
-    def _lose_successor(self, why: str) -> None:
+    def _resume(self, why: str) -> None:
         """It is gone, and we are not yet: the port is ours again, unless we are to stop too."""
         self._leave_successor()
         self._kill_child()
-        if not self.house.supervisor.yielding:
+        if not self.house.supervisor.handing_over:
             log.info("the new arbiter is gone, and this one leaves too")
             return
         log.error("the new arbiter is gone (%s): this one carries on", why)
-        self._enter(Stage.NONE, None)
-        self.last = Outcome(None, time.monotonic(), f"the new arbiter is gone: {why}")
-        self.house.supervisor.feed(Asked(Wish.CARRY_ON), time.monotonic())
-        self.premises.take_charge()
+        self._enter(UpgradeStage.NONE, None)
+        self.last = ReloadResult(None, time.monotonic(), f"the new arbiter is gone: {why}")
+        self.house.supervisor.feed(CommandReceived(OperatorCommand.RESUME), time.monotonic())
+        self.premises.activate()
 
     def _fail(self, reason: str, detail: str = "") -> None:
         """All is as it was before; unless this arbiter was told to stop meanwhile."""
-        stops = self._told_to_stop and not self.house.supervisor.stopping
+        stops = self._told_to_stop and not self.house.supervisor.stop_requested
         does = "stops, as it was told" if stops else "serves on"
         log.error(log_lines.with_detail(f"upgrade failed, this arbiter {does}: {reason}", detail))
         now = time.monotonic()
         self._told_to_stop = False
         if stops:
-            self.house.supervisor.feed(Asked(Wish.STOP), now)
-        self.last = Outcome(None, now, reason, detail)
+            self.house.supervisor.feed(CommandReceived(OperatorCommand.STOP), now)
+        self.last = ReloadResult(None, now, reason, detail)
         if self.successor is not None:
-            self._dismiss(self.successor.channel, reason)
+            self._reject(self.successor.channel, reason)
             self._leave_successor()
             if self._child is not None:  # it can end its workers better than we can
                 self._doomed.leave(self._child, now)
                 self._child = None
         self._kill_child()
-        self._enter(Stage.NONE, None)
+        self._enter(UpgradeStage.NONE, None)
 
-    def _dismiss(self, channel: Channel, reason: str) -> None:
-        self.house.wires.send(channel, Dismissed(reason))
+    def _reject(self, channel: Channel, reason: str) -> None:
+        self.house.wires.send(channel, UpgradeRejected(reason))
 
     def _leave_successor(self) -> None:
         if self.successor is not None:
             self.house.wires.unwatch(self.successor.channel)
-            self.house.handoffs.forget(self.successor)
+            self.house.handoffs.drop_worker(self.successor)
             self.successor.channel.close()
             self.successor = None
 
@@ -325,7 +340,7 @@ class Upgrade:
             self._doomed.kill(self._child, time.monotonic())
             self._child = self._words = None
 
-    def _enter(self, stage: Stage, deadline: float | None) -> None:
+    def _enter(self, stage: UpgradeStage, deadline: float | None) -> None:
         self.stage, self._deadline = stage, deadline
 
     def _patience(self) -> float:
@@ -333,38 +348,40 @@ class Upgrade:
 
     # The new program, tried.
 
-    def _try(self, stage: Stage, fork: Callable[[IO[bytes]], int], deadline: float) -> None:
+    def _try(self, stage: UpgradeStage, fork: Callable[[IO[bytes]], int], deadline: float) -> None:
         """In a child, which ``fork`` makes. Raises OSError: the system has none to give."""
-        words = LastWords()
+        words = StderrCapture()
         self._child = fork(words.file)
         self._words = words
         self._enter(stage, deadline)
 
     def _check(self, words: IO[bytes]) -> int:
         start = self.house.generations.start
-        run = partial(attempt, checking(program()), dict(os.environ), start, words=words)
+        run = partial(
+            exec_or_report, check_command(command_line()), dict(os.environ), start, words=words
+        )
         return process.fork(run, disown=self.house.private)
 
     def _rehearse(self, words: IO[bytes]) -> int:
-        return rehearse(self.house, self.clients(), words)
+        return dry_run(self.house, self.clients(), words)
 
-    def _tried(self, how: str, words: str, now: float) -> None:
+    def _child_exited(self, how: str, words: str, now: float) -> None:
         """A check or a rehearsal has ended."""
         self._words = None
         if how != "exit status 0":
-            tried = "check" if self.stage is Stage.CHECKING else "rehearsal"
+            tried = "check" if self.stage is UpgradeStage.CHECKING else "rehearsal"
             self._fail(f"the {tried} of the new program ended with {how}", words)
-        elif self.house.supervisor.stopping:
+        elif self.house.supervisor.stop_requested:
             self._fail(STOPPING)
-        elif self.stage is Stage.REHEARSING:
-            self._enter(Stage.WAITING, now + QUIET_LIMIT)
+        elif self.stage is UpgradeStage.DRY_RUN:
+            self._enter(UpgradeStage.QUIESCING, now + QUIESCE_TIMEOUT)
         else:
-            self._checked(now)
+            self._check_passed(now)
 
-    def _checked(self, now: float) -> None:
+    def _check_passed(self, now: float) -> None:
         try:
             if self._in_place():
-                self._try(Stage.REHEARSING, self._rehearse, now + REHEARSAL_LIMIT)
+                self._try(UpgradeStage.DRY_RUN, self._rehearse, now + REHEARSAL_LIMIT)
             else:
                 self._spawn(now)
         except OSError as error:
@@ -376,8 +393,8 @@ class Upgrade:
         """Become the new program, unless something has happened meanwhile."""
         try:
             with no_signals():
-                if not (self.house.inbox.waiting or self.dispatch.holding):
-                    become_the_new_program(self.house, self.clients())
+                if not (self.house.inbox.pending or self.dispatch.has_undelivered):
+                    exec_new_program(self.house, self.clients())
         except PyforkError as error:
             self._fail(str(error), error.detail)
         except OSError as error:
@@ -386,12 +403,12 @@ class Upgrade:
     def renew(self, generation: int) -> None:
         """This is the new program, in the same process: its first workers boot."""
         self._renewal = generation
-        self._enter(Stage.RENEWING, None)
+        self._enter(UpgradeStage.RELOADING, None)
 
-    def renewed(self, outcome: Outcome) -> None:
+    def renewed(self, outcome: ReloadResult) -> None:
         """They serve; or those of before do."""
         self.last = outcome
-        self._enter(Stage.NONE, None)
+        self._enter(UpgradeStage.NONE, None)
 
     def _look_at_renewal(self) -> None:
         outcome = self.house.generations.outcome(self._renewal)

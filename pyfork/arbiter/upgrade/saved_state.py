@@ -1,8 +1,8 @@
 """What an arbiter leaves to the one that follows it.
 
 An exec keeps the process: its children, their channels, the scoreboard and the listeners are all
-still there, and an `Estate` says which is which. Another process gets the listeners by a channel:
-to it, the arbiter that is still serving is the `Predecessor`.
+still there, and an `ExecState` says which is which. Another process gets the listeners by a
+channel: to it, the arbiter that is still serving is the `OldArbiter`.
 """
 
 import json
@@ -18,25 +18,27 @@ from pyfork.config.config import Config
 from pyfork.config.directory import Directory, Start
 from pyfork.errors import PyforkError
 from pyfork.ipc.channel import Channel, ChannelClosed, Received
-from pyfork.ipc.messages import Bequest, Dismissed
+from pyfork.ipc.messages import ListenerFds, UpgradeRejected
 from pyfork.ipc.scoreboard import Scoreboard
 from pyfork.record import asdict, entity, field, fields, record
 from pyfork.supervisor.events import Policy
-from pyfork.supervisor.state import Kept
+from pyfork.supervisor.state import SavedWorker
 from pyfork.supervisor.supervisor import Supervisor
-from pyfork.system.memfd import nameless_file
+from pyfork.system.memfd import anonymous_file
 
 T = TypeVar("T")
 
-LINES = 4096  # on the scoreboard: more workers than any machine runs; unused ones cost nothing
+SCOREBOARD_ROWS = (
+    4096  # on the scoreboard: more workers than any machine runs; unused ones cost nothing
+)
 
 
-class SuccessionError(PyforkError):
+class TakeoverError(PyforkError):
     """The running server did not give its listeners away."""
 
 
 @record(kw_only=True)
-class Survivor:
+class SavedProcess:
     """A worker that lives through an exec. Times are monotonic seconds."""
 
     serial: int
@@ -58,7 +60,7 @@ class Survivor:
 
 
 @record(kw_only=True)
-class Estate:
+class ExecState:
     """All that an arbiter knows and its next image does not."""
 
     generation: int  # that serves
@@ -66,13 +68,13 @@ class Estate:
     policy: Policy
     scoreboard: int  # fd
     listeners: dict[str, int]  # fds by the address asked for
-    survivors: tuple[Survivor, ...]
+    survivors: tuple[SavedProcess, ...]
     clients: tuple[int, ...] = ()  # fds of control connections that wait for the upgrade's end
     directory: tuple[str, ...] = ()  # of the generation: base, path, written
 
-    def write(self) -> int:
+    def save(self) -> int:
         """The fd of a nameless file that `read` understands; it survives an exec."""
-        with nameless_file("pyfork-estate") as file:
+        with anonymous_file("pyfork-estate") as file:
             file.write(json.dumps(self._as_json()).encode())
             file.flush()
             fd = os.dup(file.fileno())
@@ -84,22 +86,22 @@ class Estate:
         return asdict(self) | {"policy": asdict(self.policy), "survivors": survivors}
 
     @classmethod
-    def read(cls, fd: int) -> "Estate":
+    def load(cls, fd: int) -> "ExecState":
         """What `write` wrote. Raises SuccessionError for anything else."""
         try:
             with os.fdopen(fd, closefd=False) as file:  # it may have to be read again
                 file.seek(0)
                 given = json.load(file)
             given["policy"] = _known(Policy, given["policy"])
-            given["survivors"] = tuple(_known(Survivor, each) for each in given["survivors"])
+            given["survivors"] = tuple(_known(SavedProcess, each) for each in given["survivors"])
             return _known(cls, given)
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise SuccessionError(f"the program before this one left no estate: {error}") from error
+            raise TakeoverError(f"the program before this one left no estate: {error}") from error
 
-    def kept(self) -> Iterator[Kept]:
+    def kept(self) -> Iterator[SavedWorker]:
         """The survivors, as a supervisor knows them."""
         for each in self.survivors:
-            yield Kept(
+            yield SavedWorker(
                 serial=each.serial,
                 slot=each.slot,
                 generation=each.generation,
@@ -112,7 +114,7 @@ class Estate:
         """That of the generation, which lasts as long as it; None: it was not told."""
         return Directory(start, *self.directory) if len(self.directory) == 3 else None
 
-    def claim(self) -> None:
+    def mark_cloexec(self) -> None:
         """No other program gets it any more."""
         for fd in self.fds():
             os.set_inheritable(fd, False)
@@ -135,7 +137,7 @@ class Estate:
 
 
 @entity
-class Predecessor:
+class OldArbiter:
     """The arbiter that serves until this one is ready; then it gives its connections."""
 
     channel: Channel
@@ -143,7 +145,7 @@ class Predecessor:
     listeners: dict[str, socket.socket]  # by the address asked for
 
     @classmethod
-    def meet(cls, channel: Channel, patience: float) -> "Predecessor":
+    def meet(cls, channel: Channel, patience: float) -> "OldArbiter":
         """Receive the bequest, waiting at most ``patience`` seconds.
 
         Raises:
@@ -151,37 +153,39 @@ class Predecessor:
         """
         received = _first(channel, patience)
         match received.message:
-            case Bequest(generation=generation, addresses=addresses):
+            case ListenerFds(generation=generation, addresses=addresses):
                 sockets = [socket.socket(fileno=fd) for fd in received.fds]
                 for each in sockets:
                     each.setblocking(False)
                 return cls(channel, generation, dict(zip(addresses, sockets, strict=True)))
-            case Dismissed(reason=reason):
-                raise SuccessionError(f"the running server refuses: {reason}")
-        raise SuccessionError(f"the running server said {received.message}")
+            case UpgradeRejected(reason=reason):
+                raise TakeoverError(f"the running server refuses: {reason}")
+        raise TakeoverError(f"the running server said {received.message}")
 
 
-Heritage = Estate | Predecessor | None
+Previous = ExecState | OldArbiter | None
 """What an arbiter follows: its own process before an exec, another arbiter, or nobody."""
 
 
-def supervisor_for(config: Config, heritage: Heritage) -> Supervisor:
+def supervisor_for(config: Config, heritage: Previous) -> Supervisor:
     """The supervisor of an arbiter that follows ``heritage``."""
-    if isinstance(heritage, Estate):
+    if isinstance(heritage, ExecState):
         return Supervisor.resume(
             heritage.policy,
             generation=heritage.generation,
             size=heritage.size,
             workers=heritage.kept(),
         )
-    if isinstance(heritage, Predecessor):
+    if isinstance(heritage, OldArbiter):
         return Supervisor(policy(config), first=heritage.generation, replaces=True)
     return Supervisor(policy(config))
 
 
-def scoreboard_for(heritage: Heritage) -> Scoreboard:
+def scoreboard_for(heritage: Previous) -> Scoreboard:
     """A scoreboard, or the one that the survivors of an exec write on."""
-    return Scoreboard(LINES, heritage.scoreboard if isinstance(heritage, Estate) else None)
+    return Scoreboard(
+        SCOREBOARD_ROWS, heritage.scoreboard if isinstance(heritage, ExecState) else None
+    )
 
 
 def _known(kind: type[T], given: dict[str, Any]) -> T:
@@ -201,7 +205,7 @@ def _first(channel: Channel, patience: float) -> Received:
             if received := channel.receive():
                 # Nobody else reads what came with it: that it was dismissed meanwhile.
                 last = received[-1]
-                return last if isinstance(last.message, Dismissed) else received[0]
+                return last if isinstance(last.message, UpgradeRejected) else received[0]
         except ChannelClosed:
-            raise SuccessionError("the running server has gone away") from None
-    raise SuccessionError(f"the running server said nothing for {patience:g} s")
+            raise TakeoverError("the running server has gone away") from None
+    raise TakeoverError(f"the running server said nothing for {patience:g} s")

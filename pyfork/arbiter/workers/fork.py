@@ -16,13 +16,13 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
-from pyfork.arbiter.signals import MEANINGS
+from pyfork.arbiter.signals import SIGNALS
 from pyfork.arbiter.workers.finalization import finalize
 from pyfork.log import setup, stacks, streams
 
 log = logging.getLogger("pyfork.error")
 
-_HANDLED = frozenset(meaning.number for meaning in MEANINGS)
+_HANDLED = frozenset(meaning.number for meaning in SIGNALS)
 
 
 def fork(run: Callable[[], int], *, disown: Iterable[Callable[[], object]]) -> int:
@@ -54,7 +54,7 @@ def _live(run: Callable[[], int], disown: Iterable[Callable[[], object]]) -> NoR
     """The child, from its first line to its last."""
     status = 1
     try:
-        status = _guarded(lambda: _be_oneself(run, disown))
+        status = _exit_status_of(lambda: _reset_and_run(run, disown))
         setup.finish()
         finalize()
         streams.flush()
@@ -63,9 +63,9 @@ def _live(run: Callable[[], int], disown: Iterable[Callable[[], object]]) -> NoR
         os._exit(status)
 
 
-def _be_oneself(run: Callable[[], int], disown: Iterable[Callable[[], object]]) -> int:
+def _reset_and_run(run: Callable[[], int], disown: Iterable[Callable[[], object]]) -> int:
     signal.set_wakeup_fd(-1)
-    for meaning in MEANINGS:
+    for meaning in SIGNALS:
         signal.signal(meaning.number, signal.SIG_DFL)
     for close in disown:
         with contextlib.suppress(OSError):
@@ -76,7 +76,7 @@ def _be_oneself(run: Callable[[], int], disown: Iterable[Callable[[], object]]) 
     return run()
 
 
-def _guarded(run: Callable[[], int]) -> int:
+def _exit_status_of(run: Callable[[], int]) -> int:
     """The exit status that ``run`` comes to, whichever way it ends."""
     try:
         return run()
@@ -96,13 +96,13 @@ def _flush(stream: object) -> None:
             flush()
 
 
-def resolve(dotted: str) -> Any:
+def import_name(dotted: str) -> Any:
     """What ``module:name`` names. (`pkgutil.resolve_name` compiles a grammar, in each child.)"""
     module, _, name = dotted.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
-def describe(status: int) -> str:
+def describe_exit(status: int) -> str:
     """How a process ended, from `os.waitpid`'s status: "exit status 1", "killed by SIGSEGV"."""
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:

@@ -13,21 +13,21 @@ from pyfork.config.config import Config
 from pyfork.config.settings.hooks import HookSettings
 from pyfork.errors import ExitStatus, HookError
 from pyfork.ipc.messages import Failed
-from pyfork.ipc.scoreboard import Line
-from pyfork.ipc.worker_args import Birth, WorkerMain
+from pyfork.ipc.scoreboard import Row
+from pyfork.ipc.worker_args import WorkerArgs, WorkerMain
 
 if TYPE_CHECKING:
-    from pyfork.hooks.objects import ServerFace, WorkerFace
+    from pyfork.hooks.objects import HookServer, HookWorker
 
 NAMES = tuple(name for name in vars(HookSettings) if not name.startswith("_"))
 
 
-def wanted(config: Config) -> bool:
+def any_configured(config: Config) -> bool:
     """Whether ``config`` has any hook."""
     return any(getattr(config, name) is not None for name in NAMES)
 
 
-class Hooks:
+class OperatorHooks:
     """Calls them, in the arbiter.
 
     Args:
@@ -43,18 +43,18 @@ class Hooks:
         self._counted: int | None = None
         self._renewed = renewed
         self._started = False
-        self._server: ServerFace | None = None
+        self._server: HookServer | None = None
 
     # From the start to the end.
 
     def start(self) -> None:
         """Before anything is opened. Raises HookError."""
-        if not wanted(self.config):
+        if not any_configured(self.config):
             self._counted = self._count()
             return
         from pyfork.hooks.call import call, warn_of_threads
 
-        self.recount()
+        self.check_worker_count()
         call(self.config, "on_starting", self._face(self.config))
         warn_of_threads()
         self._started = True
@@ -67,7 +67,7 @@ class Hooks:
             call(self.config, "when_ready", self._face(self.config))
             warn_of_threads()
 
-    def rereading(self, reread: Callable[[], Config]) -> Callable[[], Config]:
+    def with_on_reload(self, reread: Callable[[], Config]) -> Callable[[], Config]:
         """``reread``, and then on_reload of what it has read: HookError refuses the reload."""
 
         def read() -> Config:
@@ -81,16 +81,16 @@ class Hooks:
 
         return read
 
-    def recount(self) -> None:
+    def check_worker_count(self) -> None:
         """Once a turn: tell of another number of workers. Raises HookError at the first one."""
         new, old = self._count(), self._counted
         if new == old:
             return
         self._counted = new
         if self.config.nworkers_changed:
-            from pyfork.hooks.call import attempt, call
+            from pyfork.hooks.call import call, call_and_log
 
-            do = call if old is None else attempt
+            do = call if old is None else call_and_log
             do(self.config, "nworkers_changed", self._face(self.config), new, old)
 
     def before_exec(self) -> None:
@@ -103,59 +103,59 @@ class Hooks:
     def end(self) -> None:
         """Nothing is left to do."""
         if self._started and self.config.on_exit:
-            from pyfork.hooks.call import attempt
+            from pyfork.hooks.call import call_and_log
 
-            attempt(self.config, "on_exit", self._face(self.config))
+            call_and_log(self.config, "on_exit", self._face(self.config))
 
     # One worker.
 
-    def conceive(
-        self, config: Config, *, age: int, slot: int, generation: int, line: Line
-    ) -> "WorkerFace | None":
+    def before_fork(
+        self, config: Config, *, age: int, slot: int, generation: int, line: Row
+    ) -> "HookWorker | None":
         """A worker is about to be forked. Raises HookError."""
-        if not wanted(config):
+        if not any_configured(config):
             return None
         from pyfork.hooks.call import call
-        from pyfork.hooks.objects import WorkerFace
+        from pyfork.hooks.objects import HookWorker
 
-        worker = WorkerFace(config, age=age, slot=slot, generation=generation, line=line)
+        worker = HookWorker(config, age=age, slot=slot, generation=generation, line=line)
         server = self._face(config)
         server.worker_age = max(server.worker_age, age)
         worker.server = server
         call(config, "pre_fork", server, worker)
         return worker
 
-    def born(self, worker: "WorkerFace | None", pid: int) -> None:
+    def after_fork(self, worker: "HookWorker | None", pid: int) -> None:
         """It is forked."""
         if worker is not None:
             worker.pid = pid
             worker.server.WORKERS[pid] = worker
 
-    def gone(self, worker: "WorkerFace | None") -> None:
+    def after_exit(self, worker: "HookWorker | None") -> None:
         """It has ended."""
         if worker is None or worker.pid is None:
             return
-        from pyfork.hooks.call import attempt
+        from pyfork.hooks.call import call_and_log
         from pyfork.hooks.objects import config_of
 
         worker.server.WORKERS.pop(worker.pid, None)
-        attempt(config_of(worker), "child_exit", self._face(self.config), worker)
+        call_and_log(config_of(worker), "child_exit", self._face(self.config), worker)
 
-    def _face(self, config: Config) -> "ServerFace":
+    def _face(self, config: Config) -> "HookServer":
         """The server as hooks see it, with the settings ``config``."""
-        from pyfork.hooks.objects import ServerFace, Settings
+        from pyfork.hooks.objects import HookConfig, HookServer
 
         if self._server is None:
-            self._server = ServerFace(config, self._count)
-        self._server.cfg = Settings(config)
+            self._server = HookServer(config, self._count)
+        self._server.cfg = HookConfig(config)
         return self._server
 
 
-def live(main: WorkerMain, birth: Birth) -> int:
+def run_with_hooks(main: WorkerMain, birth: WorkerArgs) -> int:
     """A worker's whole life, between its first hook and its last; returns its exit status."""
-    from pyfork.hooks.call import attempt, call
+    from pyfork.hooks.call import call, call_and_log
 
-    worker = birth.face
+    worker = birth.hook_worker
     assert worker is not None
     worker.pid = os.getpid()
     try:
@@ -166,4 +166,4 @@ def live(main: WorkerMain, birth: Birth) -> int:
         return ExitStatus.BOOT
     finally:
         worker.alive = False
-        attempt(birth.config, "worker_exit", worker.server, worker)
+        call_and_log(birth.config, "worker_exit", worker.server, worker)

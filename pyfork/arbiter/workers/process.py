@@ -7,22 +7,22 @@ import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pyfork.arbiter.upgrade.saved_state import Survivor
+from pyfork.arbiter.upgrade.saved_state import SavedProcess
 from pyfork.ipc.channel import Channel, ChannelClosed, Received
-from pyfork.ipc.fd_queue import Tray
-from pyfork.ipc.messages import Message, Take
-from pyfork.ipc.scoreboard import Line
+from pyfork.ipc.fd_queue import FdQueue
+from pyfork.ipc.messages import HandoffTake, Message
+from pyfork.ipc.scoreboard import Row
 from pyfork.record import entity, field
-from pyfork.supervisor.state import Worker
+from pyfork.supervisor.state import WorkerRecord
 
 if TYPE_CHECKING:
-    from pyfork.hooks.objects import WorkerFace
+    from pyfork.hooks.objects import HookWorker
 
-BOUND = ""  # in the place of a handle's key: the listeners of --bind
+BIND_KEY = ""  # in the place of a handle's key: the listeners of --bind
 
 
 @entity(kw_only=True)
-class Member:
+class WorkerProcess:
     """One worker process, from fork to waitpid."""
 
     worker: int  # serial
@@ -30,30 +30,30 @@ class Member:
     generation: int
     pid: int
     channel: Channel  # the arbiter's end
-    line: Line
+    line: Row
     index: int  # of the line
     born: float
-    # Where its connections come from, if not from the listeners: for `BOUND`, those of --bind, or
-    # for a handle of a script, by its key.
-    trays: dict[str, Tray] = field(default_factory=dict)  # the arbiter accepts
-    minds: set[str] = field(default_factory=set)  # it accepts on what it is given
+    # Where its connections come from, if not from the listeners: for `BIND_KEY`, those of --bind,
+    # or for a handle of a script, by its key.
+    fd_queues: dict[str, FdQueue] = field(default_factory=dict)  # the arbiter accepts
+    listens_to: set[str] = field(default_factory=set)  # it accepts on what it is given
     held: bool = False  # once ready, it waits until it is told to accept
     ready_at: float | None = None
     interface: str = ""  # that the app speaks, once it is ready
     retiring: bool = False
     failed: bool = False  # it said why it cannot boot
-    doom: str = ""  # why it was sent a deadly signal, if it was
-    face: "WorkerFace | None" = None  # what hooks see of it, if there are any
+    kill_reason: str = ""  # why it was sent a deadly signal, if it was
+    hook_worker: "HookWorker | None" = None  # what hooks see of it, if there are any
 
     @property
-    def on_duty(self) -> bool:
+    def is_serving(self) -> bool:
         """Whether it serves and will go on to."""
-        return self.ready_at is not None and self.hopeful
+        return self.ready_at is not None and self.is_staying
 
     @property
-    def hopeful(self) -> bool:
+    def is_staying(self) -> bool:
         """Whether it serves or is about to."""
-        return not (self.retiring or self.doom or self.failed)
+        return not (self.retiring or self.kill_reason or self.failed)
 
     @property
     def load(self) -> tuple[int, int]:
@@ -63,19 +63,19 @@ class Member:
 
     def request(self, ticket: int) -> Message:
         """What asks it to take a connection."""
-        return Take(ticket)
+        return HandoffTake(ticket)
 
     def signal(self, number: signal.Signals, doom: str = "") -> None:
         """Send a signal; ``doom`` is the reason if it is deadly. The pid is ours until waitpid."""
-        self.doom = self.doom or doom
+        self.kill_reason = self.kill_reason or doom
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
-    def places(self) -> list[Channel | Tray]:
+    def channels(self) -> list[Channel | FdQueue]:
         """What is open for it."""
-        return [self.channel, *self.trays.values()]
+        return [self.channel, *self.fd_queues.values()]
 
-    def last_words(self) -> Iterator[Received]:
+    def unread_messages(self) -> Iterator[Received]:
         """What a dead worker had said before it died."""
         with contextlib.suppress(ChannelClosed):
             while said := self.channel.receive():
@@ -83,25 +83,25 @@ class Member:
 
     # Through an exec.
 
-    def survivor(self, worker: Worker) -> Survivor:
+    def survivor(self, worker: WorkerRecord) -> SavedProcess:
         """What the next program has to know; ``worker`` is what the supervisor knows."""
-        return Survivor(
+        return SavedProcess(
             serial=self.worker,
             slot=self.slot,
             generation=self.generation,
             pid=self.pid,
             channel=self.channel.fileno(),
-            trays={key: tray.fds() for key, tray in self.trays.items()},
-            minds=tuple(self.minds),
+            trays={key: tray.fds() for key, tray in self.fd_queues.items()},
+            minds=tuple(self.listens_to),
             line=self.index,
             born=self.born,
             ready_at=self.ready_at or self.born,
-            retire_by=worker.due if self.retiring else None,
+            retire_by=worker.deadline if self.retiring else None,
             worn=worker.worn,
         )
 
     @classmethod
-    def restored(cls, survivor: Survivor, line: Line) -> "Member":
+    def restored(cls, survivor: SavedProcess, line: Row) -> "WorkerProcess":
         """The same again, in the next program."""
         return cls(
             worker=survivor.serial,
@@ -111,11 +111,11 @@ class Member:
             channel=Channel(socket.socket(fileno=survivor.channel)),
             line=line,
             index=survivor.line,
-            trays={
-                key: Tray(*(socket.socket(fileno=fd) for fd in ends))
+            fd_queues={
+                key: FdQueue(*(socket.socket(fileno=fd) for fd in ends))
                 for key, ends in survivor.trays.items()
             },
-            minds=set(survivor.minds),
+            listens_to=set(survivor.minds),
             born=survivor.born,
             ready_at=survivor.ready_at,
             retiring=survivor.retire_by is not None,

@@ -9,10 +9,17 @@ import socket
 from collections.abc import Callable, Iterable
 
 from pyfork.dispatch.handles import Handles
-from pyfork.dispatch.per_handle import Rounds
-from pyfork.dispatch.round_robin import Taker
-from pyfork.ipc.messages import Closed, Held, Listening, Message, QueryFile, QueryServer
-from pyfork.ipc.poller import Wires
+from pyfork.dispatch.per_handle import RoundRobinByHandle
+from pyfork.dispatch.round_robin import Candidate
+from pyfork.ipc.messages import (
+    FileAnswer,
+    FileQuery,
+    Message,
+    QueryServer,
+    ScriptClosed,
+    ScriptListening,
+)
+from pyfork.ipc.poller import Poller
 
 
 class Port:
@@ -22,10 +29,10 @@ class Port:
         takers: workers that serve.
     """
 
-    def __init__(self, wires: Wires, takers: Callable[[], Iterable[Taker]]) -> None:
+    def __init__(self, wires: Poller, takers: Callable[[], Iterable[Candidate]]) -> None:
         self._wires = wires
         self._handles = Handles()
-        self._rounds = Rounds(wires, self._handles, takers)
+        self._rounds = RoundRobinByHandle(wires, self._handles, takers)
 
     @property
     def deadline(self) -> float | None:
@@ -33,35 +40,35 @@ class Port:
         times = (self._handles.deadline, self._rounds.deadline)
         return min((each for each in times if each is not None), default=None)
 
-    def act(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """Once a turn."""
-        self._handles.act(now)
-        self._rounds.act(now)
+        self._handles.tick(now)
+        self._rounds.tick(now)
 
-    def hear(self, worker: Taker, message: Message, fd: int | None) -> None:
+    def on_message(self, worker: Candidate, message: Message, fd: int | None) -> None:
         """What a worker's sockets have to say."""
         match message:
             case QueryServer() if fd is not None:
                 serial = worker.worker
                 answer, handle = self._handles.query(message, fd, worker=serial, generation=serial)
                 self._wires.send(worker.channel, answer, handle)
-            case QueryFile(number, path):
-                self._wires.send(worker.channel, Held(number, self._handles.holds(path)))
-            case Listening(key, dispatch):
+            case FileQuery(number, path):
+                self._wires.send(worker.channel, FileAnswer(number, self._handles.holds(path)))
+            case ScriptListening(key, dispatch):
                 self._handles.listens(key)
                 if dispatch == "round-robin":
-                    self._rounds.seat(worker, key)
-            case Closed(key):
-                self._rounds.unseat(worker, key)
+                    self._rounds.add_acceptor(worker, key)
+            case ScriptClosed(key):
+                self._rounds.remove_acceptor(worker, key)
                 self._handles.closed(key, worker.worker)
 
     def handle(self, key: str) -> socket.socket | None:
         """The socket that workers mean by ``key``."""
         return self._handles.sockets().get(key)
 
-    def leave(self, worker: Taker) -> None:
+    def remove_worker(self, worker: Candidate) -> None:
         """A worker is gone: what was put before it is for another."""
-        self._rounds.leave(worker)
+        self._rounds.remove_worker(worker)
         self._handles.gone(worker.worker)
         self._handles.release(worker.worker)
 
@@ -73,11 +80,11 @@ class Port:
     def close(self) -> None:
         """Nobody is left who could serve."""
         self._rounds.finish()
-        self._rounds.disown()
+        self._rounds.close_in_child()
         self._handles.close()
 
-    def disown(self) -> None:
+    def close_in_child(self) -> None:
         """In a child of the program's: it is another's."""
-        self._rounds.disown()
-        self._handles.lend()
+        self._rounds.close_in_child()
+        self._handles.release_files()
         self._handles.close()

@@ -22,13 +22,28 @@ from typing import Any
 
 from pyfork.cluster.events import Emitter, running_loop
 from pyfork.cluster.primary.port import Port
-from pyfork.cluster.primary.spawn import Settings, Start, as_started, changed, spawn, this_script
-from pyfork.cluster.primary.worker import Address, Seat, Worker
+from pyfork.cluster.primary.spawn import (
+    PrimarySettings,
+    SpawnArgs,
+    as_started,
+    changed,
+    spawn,
+    this_script,
+)
+from pyfork.cluster.primary.worker import Address, Worker, WorkerEntry
 from pyfork.cluster.sockets.accept_manager import refusal
 from pyfork.config.script import for_program
 from pyfork.ipc.channel import pair
-from pyfork.ipc.messages import Closed, Listening, Message, Online, Quits, Retire, Said
-from pyfork.ipc.poller import Wires
+from pyfork.ipc.messages import (
+    Message,
+    Online,
+    ScriptClosed,
+    ScriptListening,
+    StartDrain,
+    UserMessage,
+    WorkerQuitting,
+)
+from pyfork.ipc.poller import Poller
 from pyfork.ipc.scoreboard import Scoreboard
 
 LINES = 512  # workers at a time
@@ -36,7 +51,7 @@ FOREVER = 1e9  # seconds: like Node, a worker may take as long as its clients do
 LOOK = 0.01  # seconds between two looks whether a process that has gone silent has ended
 
 
-class Program(Emitter):
+class Primary(Emitter):
     """The one primary of this process.
 
     Args:
@@ -50,15 +65,15 @@ class Program(Emitter):
         self.workers = workers
         self.settings = _as_started()
         self._pid = os.getpid()
-        self._wires = Wires()
+        self._wires = Poller()
         self._board = Scoreboard(LINES)
         self._free_lines = list(range(LINES - 1, -1, -1))
         self._crew: dict[int, Worker] = {}  # those that have not ended
-        self._silent: list[Worker] = []  # disconnected, which was told, and not seen to end
+        self._disconnected: list[Worker] = []  # disconnected, which was told, and not seen to end
         self._number = 0
         self._port = self._new_port()
-        self._happened: deque[Callable[[], object]] = deque()
-        self._partings: list[tuple[set[int], Callable[[], object]]] = []
+        self._pending_events: deque[Callable[[], object]] = deque()
+        self._disconnect_waiters: list[tuple[set[int], Callable[[], object]]] = []
         self._loop: Any = None  # asyncio's, if it is what drives this
         self._timer: Any = None
         self._over = False
@@ -75,8 +90,8 @@ class Program(Emitter):
         self.settings = changed(before, **given)
         self._tell_settings(self.settings)
 
-    def _tell_settings(self, settings: Settings) -> None:
-        self._happened.append(partial(self.emit, "setup", settings))
+    def _tell_settings(self, settings: PrimarySettings) -> None:
+        self._pending_events.append(partial(self.emit, "setup", settings))
         self._wake()
 
     def fork(self, dispatch: str, env: dict[str, str]) -> Worker:
@@ -87,12 +102,12 @@ class Program(Emitter):
             raise ValueError("no script runs here: say setup_primary(exec='server.py')")
         if not self._free_lines:
             raise OSError(f"{LINES} workers are as many as there can be")
-        self._attend()
+        self._attach_loop()
         self._number += 1
         ours, theirs = pair()
         index = self._free_lines.pop()
-        self._board.use(index)
-        start = Start(
+        self._board.mark_used(index)
+        start = SpawnArgs(
             number=self._number,
             channel=theirs.fileno(),
             board=self._board.fd,
@@ -110,10 +125,14 @@ class Program(Emitter):
         finally:
             theirs.close()
         line = self._board.line(index)
-        seat = Seat(worker=self._number, channel=ours, line=line, index=index, port=self._port)
+        seat = WorkerEntry(
+            worker=self._number, channel=ours, line=line, index=index, port=self._port
+        )
         worker = Worker(seat, process, say=self._say, part=self._part)
         self.workers[worker.id] = self._crew[worker.id] = worker
-        self._wires.connect(ours, partial(self._hear, worker), partial(self._silence, worker))
+        self._wires.connect(
+            ours, partial(self._on_readable, worker), partial(self._silence, worker)
+        )
         self._tell("fork", worker)
         return worker
 
@@ -121,7 +140,7 @@ class Program(Emitter):
         """Have all workers leave, and call ``then`` when they have."""
         leaving = [worker for worker in self._crew.values() if worker.is_connected()]
         if then:
-            self._partings.append(({worker.id for worker in leaving}, then))
+            self._disconnect_waiters.append(({worker.id for worker in leaving}, then))
             self._check_partings()
         if leaving:
             self._port.finish()
@@ -131,18 +150,18 @@ class Program(Emitter):
 
     def run(self) -> None:
         """Tell what happens, until the last worker has ended. What a handler raises is raised."""
-        self._attend(None)
-        while self._crew or self._happened:
-            self._turn(0.0 if self._happened else self._patience())
+        self._attach_loop(None)
+        while self._crew or self._pending_events:
+            self._turn(0.0 if self._pending_events else self._patience())
         self._port.close()
         self._port = self._new_port()
 
     async def wait(self) -> None:
         """The same in a loop that runs: until the last worker has ended."""
-        self._attend()
-        if self._crew or self._happened:
+        self._attach_loop()
+        if self._crew or self._pending_events:
             ended = self._loop.create_future()
-            self._partings.append((set(self._crew), partial(_settle, ended)))
+            self._disconnect_waiters.append((set(self._crew), partial(_settle, ended)))
             await ended
             await self.wait()  # others may have been forked
 
@@ -151,7 +170,7 @@ class Program(Emitter):
     def _new_port(self) -> Port:
         return Port(self._wires, self._takers)
 
-    def _takers(self) -> list[Seat]:
+    def _takers(self) -> list[WorkerEntry]:
         seats = [worker.seat for worker in self._crew.values() if worker.is_connected()]
         return [seat for seat in seats if not seat.leaving]
 
@@ -169,42 +188,42 @@ class Program(Emitter):
 
     def _retire(self, worker: Worker, *, others_serve: bool) -> None:
         worker.seat.leaving = worker.exited_after_disconnect = True
-        self._say(worker, Retire(FOREVER, others_serve))
+        self._say(worker, StartDrain(FOREVER, others_serve))
 
-    def _hear(self, worker: Worker, message: Message, fds: Sequence[int]) -> None:
+    def _on_readable(self, worker: Worker, message: Message, fds: Sequence[int]) -> None:
         seat = worker.seat
-        seat.port.hear(seat, message, fds[0] if fds else None)
+        seat.port.on_message(seat, message, fds[0] if fds else None)
         match message:
             case Online():
                 self._tell("online", worker)
-            case Listening(key) if key not in seat.listens:
+            case ScriptListening(key) if key not in seat.listens:
                 seat.listens.add(key)
                 if handle := seat.port.handle(key):
                     self._tell("listening", worker, _address(handle))
-            case Closed(key):
+            case ScriptClosed(key):
                 seat.listens.discard(key)
-            case Said(value):
+            case UserMessage(value):
                 self._tell("message", worker, value)
-            case Quits(now=True):
+            case WorkerQuitting(now=True):
                 worker.exited_after_disconnect = True
-            case Quits():
+            case WorkerQuitting():
                 self._part(worker)
 
     def _silence(self, worker: Worker, why: str) -> None:
         """Its channel has ended, and so has the process, or will."""
         seat = worker.seat
-        seat.port.leave(seat)
+        seat.port.remove_worker(seat)
         seat.channel.close()
         worker.exited_after_disconnect = bool(worker.exited_after_disconnect)
         self._tell("disconnect", worker)
-        self._happened.append(partial(self._silent.append, worker))
+        self._pending_events.append(partial(self._disconnected.append, worker))
 
-    def _bury(self) -> None:
-        for worker in tuple(self._silent):
+    def _reap(self) -> None:
+        for worker in tuple(self._disconnected):
             status = worker.process.poll()
             if status is None:
                 continue
-            self._silent.remove(worker)
+            self._disconnected.remove(worker)
             del self._crew[worker.id]
             self.workers.pop(worker.id, None)
             worker.seat.line.clear()
@@ -217,27 +236,27 @@ class Program(Emitter):
 
     def _tell(self, event: str, worker: Worker, *args: Any) -> None:
         if event in worker.events:
-            self._happened.append(partial(worker.emit, event, *args))
-        self._happened.append(partial(self.emit, event, worker, *args))
+            self._pending_events.append(partial(worker.emit, event, *args))
+        self._pending_events.append(partial(self.emit, event, worker, *args))
         self._wake()
 
     def _check_partings(self) -> None:
-        for parting in tuple(self._partings):
+        for parting in tuple(self._disconnect_waiters):
             if not parting[0] & self._crew.keys():
-                self._partings.remove(parting)
-                self._happened.append(parting[1])
+                self._disconnect_waiters.remove(parting)
+                self._pending_events.append(parting[1])
 
     # The loop.
 
     def _turn(self, patience: float | None) -> None:
         """Wait, at most ``patience`` seconds; act, and tell."""
         self._wires.wait(patience)
-        self._bury()
+        self._reap()
         now = monotonic()
         for port in self._ports():
-            port.act(now)
-        while self._happened:
-            self._happened.popleft()()
+            port.tick(now)
+        while self._pending_events:
+            self._pending_events.popleft()()
 
     def _ports(self) -> set[Port]:
         return {self._port, *(worker.seat.port for worker in self._crew.values())}
@@ -245,11 +264,11 @@ class Program(Emitter):
     def _patience(self) -> float | None:
         times = [port.deadline for port in self._ports()]
         now = monotonic()
-        if self._silent:
+        if self._disconnected:
             times.append(now + LOOK)
         return max(0.0, min((each for each in times if each is not None), default=now) - now)
 
-    def _attend(self, loop: Any = running_loop) -> None:
+    def _attach_loop(self, loop: Any = running_loop) -> None:
         """Who drives this from now on: the loop that runs here, or `run`."""
         if loop is running_loop:
             loop = running_loop()
@@ -277,7 +296,7 @@ class Program(Emitter):
         try:
             self._turn(0.0)
         finally:  # a handler may have raised
-            self._set_timer(0.0 if self._happened else self._patience())
+            self._set_timer(0.0 if self._pending_events else self._patience())
 
     # The end.
 
@@ -308,14 +327,14 @@ class Program(Emitter):
         self._over = True
         self._wires.close()
         for port in self._ports():
-            port.disown()
+            port.close_in_child()
         for worker in self._crew.values():
             worker.seat.channel.close()
         self._crew.clear()
         self.workers.clear()
 
 
-def _as_started() -> Settings | None:
+def _as_started() -> PrimarySettings | None:
     """Now, since Python forgets what the script was when that has ended."""
     exec = this_script(sys.modules["__main__"])
     return as_started(exec) if exec else None

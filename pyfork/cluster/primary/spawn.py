@@ -25,7 +25,7 @@ _START = (
 
 
 @record(kw_only=True)
-class Settings:
+class PrimarySettings:
     """What `setup_primary` sets: how the workers to come are started."""
 
     exec: str  # a script, or "-m MODULE"
@@ -37,7 +37,7 @@ class Settings:
 
 
 @record(kw_only=True)
-class Start:
+class SpawnArgs:
     """What a worker is told before it can be told anything."""
 
     number: int
@@ -48,20 +48,20 @@ class Start:
     dispatch: str
 
 
-def as_started(exec: str) -> Settings:
+def as_started(exec: str) -> PrimarySettings:
     """That script, in the way in which this process was started."""
     flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    return Settings(exec=exec, args=tuple(sys.argv[1:]), exec_args=tuple(flags), env={})
+    return PrimarySettings(exec=exec, args=tuple(sys.argv[1:]), exec_args=tuple(flags), env={})
 
 
 def changed(
-    before: Settings,
+    before: PrimarySettings,
     *,
     args: Sequence[str] | None = None,
     exec_args: Sequence[str] | None = None,
     env: Mapping[str, object] | None = None,
     **others: Any,
-) -> Settings:
+) -> PrimarySettings:
     """The same settings with what is given; None is not."""
     given = {
         "args": None if args is None else tuple(args),
@@ -69,8 +69,10 @@ def changed(
         "env": None if env is None else {name: str(value) for name, value in env.items()},
         **others,
     }
-    kept = {name: getattr(before, name) for name in Settings._fields}  # type: ignore[attr-defined]
-    return Settings(**kept | {name: value for name, value in given.items() if value is not None})
+    kept = {name: getattr(before, name) for name in PrimarySettings._fields}  # type: ignore[attr-defined]
+    return PrimarySettings(
+        **kept | {name: value for name, value in given.items() if value is not None}
+    )
 
 
 def this_script(main: ModuleType) -> str:
@@ -81,7 +83,9 @@ def this_script(main: ModuleType) -> str:
     return os.path.abspath(path) if path else ""
 
 
-def spawn(how: Settings, start: Start, env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+def spawn(
+    how: PrimarySettings, start: SpawnArgs, env: Mapping[str, str]
+) -> "subprocess.Popen[bytes]":
     """Start a worker. Raises OSError."""
     root = str(Path(pyfork.__file__).parents[1])
     fields = tuple(getattr(start, name) for name in start._fields)  # type: ignore[attr-defined]

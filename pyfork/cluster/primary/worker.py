@@ -1,7 +1,7 @@
 """A worker, as the program that forked it sees it.
 
-`Worker` is what the program has in hand, after Node's; `Seat` is where the worker sits among the
-others, which is nobody's business but the cluster's own.
+`Worker` is what the program has in hand, after Node's; `WorkerEntry` is where the worker sits among
+the others, which is nobody's business but the cluster's own.
 """
 
 import contextlib
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from pyfork.cluster.events import Emitter
 from pyfork.cluster.primary.port import Port
 from pyfork.ipc.channel import Channel
-from pyfork.ipc.fd_queue import Tray
-from pyfork.ipc.messages import Message, Said
-from pyfork.ipc.scoreboard import Line
+from pyfork.ipc.fd_queue import FdQueue
+from pyfork.ipc.messages import Message, UserMessage
+from pyfork.ipc.scoreboard import Row
 from pyfork.record import entity, field, record
 
 if TYPE_CHECKING:
@@ -31,15 +31,15 @@ class Address:
 
 
 @entity(kw_only=True)
-class Seat:
+class WorkerEntry:
     """What the cluster knows of a worker."""
 
     worker: int  # its id
     channel: Channel
-    line: Line
+    line: Row
     index: int  # of the line
     port: Port
-    trays: dict[str, Tray] = field(default_factory=dict)
+    fd_queues: dict[str, FdQueue] = field(default_factory=dict)
     listens: set[str] = field(default_factory=set)  # keys of handles
     leaving: bool = False
 
@@ -61,7 +61,7 @@ class Worker(Emitter):
 
     def __init__(
         self,
-        seat: Seat,
+        seat: WorkerEntry,
         process: "Popen[bytes]",
         *,
         say: Callable[["Worker", Message], None],
@@ -90,7 +90,7 @@ class Worker(Emitter):
         """
         if not self.is_connected():
             return False
-        self._say(self, Said(message))
+        self._say(self, UserMessage(message))
         return True
 
     def disconnect(self) -> "Worker":

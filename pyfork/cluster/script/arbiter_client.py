@@ -15,7 +15,7 @@ from select import POLLIN, POLLOUT, poll
 from typing import Protocol
 
 from pyfork.ipc.channel import Channel, ChannelClosed
-from pyfork.ipc.messages import Held, Message, Shared
+from pyfork.ipc.messages import FileAnswer, Message, ServerHandle
 from pyfork.record import entity, field
 
 Told = Callable[[Message | None, Sequence[int]], None]
@@ -41,7 +41,7 @@ class Questions(Protocol):
 
 
 @entity
-class _Question:
+class _PendingCall:
     """Somebody waits; ``done`` is locked until then. Or another process does."""
 
     done: LockType = field(default_factory=allocate_lock)
@@ -50,13 +50,13 @@ class _Question:
     reply: Answered | None = None  # to that process
 
 
-class Link:
+class ArbiterClient:
     """Speaks with the arbiter, from any thread."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._lock = allocate_lock()  # of all below, and of the channel
-        self._questions: dict[int, _Question] = {}
+        self._questions: dict[int, _PendingCall] = {}
         self._number = 0
         self.gone = False  # nobody is there any more, or the channel is another process's
 
@@ -66,19 +66,19 @@ class Link:
         """Start the thread. ``tick`` is called at each turn; how long to wait for the next one."""
         start_new_thread(self._listen, (told, tick, door))
 
-    def say(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         """Tell the arbiter."""
         with self._lock:
             self._send(message, ())
 
-    def ask(
+    def call(
         self, question: Callable[[int], Message], fds: Sequence[int] = ()
     ) -> tuple[Message, tuple[int, ...]]:
         """Send the message that ``question`` makes of a number, and wait for the answer.
 
         The caller owns the fds that came with it. Raises ArbiterGone.
         """
-        asked = _Question()
+        asked = _PendingCall()
         asked.done.acquire()
         with self._lock:
             self._number += 1
@@ -104,10 +104,10 @@ class Link:
         """Ask for another process, and do not wait: ``reply`` has the answer."""
         with self._lock:
             self._number += 1
-            self._questions[self._number] = _Question(reply=reply)
+            self._questions[self._number] = _PendingCall(reply=reply)
             self._send(question(self._number), fds)
 
-    def disown(self) -> None:
+    def close_in_child(self) -> None:
         """In a child of the script's: the channel is not its own."""
         self.gone = True
         self._lock = allocate_lock()
@@ -147,7 +147,7 @@ class Link:
 
     def _settle(self, message: Message, fds: tuple[int, ...]) -> bool:
         """Whether it is an answer."""
-        if not isinstance(message, Shared | Held):
+        if not isinstance(message, ServerHandle | FileAnswer):
             return False
         with self._lock:
             asked = self._questions.pop(message.number, None)

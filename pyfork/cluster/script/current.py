@@ -17,7 +17,7 @@ from pyfork.cluster.events import Emitter, running_loop
 MOST = 10_000  # events that wait for a handler
 
 
-class Oneself(Emitter):
+class CurrentWorker(Emitter):
     """This process.
 
     Args:
@@ -64,7 +64,7 @@ class Oneself(Emitter):
         """Call ``handler`` whenever ``event`` happens; without one, a decorator."""
         result = super().on(event, handler)
         if handler is not None:
-            self._attend()
+            self._attach_loop()
         return result
 
     def disconnect(self) -> None:
@@ -84,7 +84,7 @@ class Oneself(Emitter):
 
     # Events from the link's thread.
 
-    def post(self, event: str, *args: Any) -> None:
+    def emit_later(self, event: str, *args: Any) -> None:
         """It happens; handlers hear it where they are to."""
         if self._attended or self._inbox.qsize() < MOST:
             self._inbox.put((event, args))
@@ -98,7 +98,7 @@ class Oneself(Emitter):
         if self._attended and self._loop is None and self._handlers["message"]:
             self._gone.acquire()
 
-    def _attend(self) -> None:
+    def _attach_loop(self) -> None:
         if self._attended:
             return
         self._attended, self._loop = True, running_loop()

@@ -23,38 +23,38 @@ from pyfork.cluster import descendants
 from pyfork.cluster.descendants import Family
 from pyfork.cluster.door import Door
 from pyfork.cluster.script import run_script
-from pyfork.cluster.script.arbiter_client import Link
-from pyfork.cluster.script.current import Oneself
-from pyfork.cluster.script.shutdown import Departure, leave
+from pyfork.cluster.script.arbiter_client import ArbiterClient
+from pyfork.cluster.script.current import CurrentWorker
+from pyfork.cluster.script.shutdown import ScriptShutdown, exit_on_sigterm
 from pyfork.cluster.sockets import accept_manager, library_patches
-from pyfork.cluster.sockets.accept_manager import Reception
+from pyfork.cluster.sockets.accept_manager import AcceptManager
 from pyfork.cluster.sockets.open_sockets import listening_sockets
-from pyfork.cluster.sockets.patches import Hooks
+from pyfork.cluster.sockets.patches import SocketPatches
 from pyfork.config.config import Config
 from pyfork.config.script import sees_connections
 from pyfork.errors import BootError, ConfigError, ExitStatus
 from pyfork.ipc.messages import (
-    Declined,
+    AddListeners,
     Failed,
+    HandoffRefused,
+    HandoffTake,
     Message,
-    Mind,
-    Ready,
+    Recycle,
+    RemoveListeners,
     ReopenLogs,
-    Retire,
-    Serve,
-    Take,
-    Unmind,
-    Worn,
+    StartAccepting,
+    StartDrain,
+    WorkerReady,
 )
-from pyfork.ipc.scoreboard import State
-from pyfork.ipc.titles import show, worker_title
-from pyfork.ipc.worker_args import Birth
+from pyfork.ipc.scoreboard import RowState
+from pyfork.ipc.titles import set_title, worker_title
+from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.loader import tracebacks
 from pyfork.log import setup as logs
 from pyfork.net.bind_errors import explain
 from pyfork.record import entity, field
 from pyfork.worker.process.privileges import drop_privileges
-from pyfork.worker.process.signals import leave_to_the_arbiter
+from pyfork.worker.process.signals import ignore_arbiter_signals
 
 log = logging.getLogger("pyfork.error")
 
@@ -62,50 +62,50 @@ NO_PORT = 5.0  # seconds after which a script that has not listened is one witho
 LOOK = 0.25  # seconds between two looks for sockets that were not made in Python
 
 
-def main(birth: Birth) -> int:
+def main(birth: WorkerArgs) -> int:
     """Run the script; the exit status is returned."""
-    worker = Worker(birth)
+    worker = ManagedScript(birth)
     try:
         worker.boot()
         status = worker.live()
     except BootError as error:
         if birth.config.reload and worker.hears:
-            return worker.explain(error)
+            return worker.serve_error_page(error)
         birth.channel.send(Failed(str(error), error.detail))
         return error.status
     return status
 
 
 @entity
-class Worker:
+class ManagedScript:
     """The life of a script."""
 
-    birth: Birth
-    link: Link = field(init=False)
-    reception: Reception | None = field(init=False)
-    hooks: Hooks = field(init=False)
+    birth: WorkerArgs
+    link: ArbiterClient = field(init=False)
+    reception: AcceptManager | None = field(init=False)
+    hooks: SocketPatches = field(init=False)
     door: Door = field(init=False)
     family: Family = field(init=False)
-    oneself: Oneself = field(init=False)
+    oneself: CurrentWorker = field(init=False)
     name: str = ""  # of the script
     interface: str = "script"
     hears: bool = False  # the arbiter
     ready: bool = False
-    departure: Departure | None = None
+    departure: ScriptShutdown | None = None
     _pid: int = field(default_factory=os.getpid)
     _main_thread: int = field(default_factory=get_ident)
-    _hold: LockType = field(default_factory=allocate_lock)  # locked while it is not to serve
+    _accept_lock: LockType = field(default_factory=allocate_lock)  # locked while it is not to serve
     _ready_at: float | None = None  # with --ready-on delay
     _worn: bool = False  # the arbiter knows
     _told: bool = False  # that a socket cannot be shared
-    _look_at: float = 0.0
+    _next_scan: float = 0.0
     _seen: set[str] = field(default_factory=set)  # at the last look
 
     def __post_init__(self) -> None:
-        self.link = Link(self.birth.channel)
+        self.link = ArbiterClient(self.birth.channel)
         seen = sees_connections(self.config)
-        self.reception = Reception(self.birth, self._wear) if seen else None
-        self.hooks = Hooks(
+        self.reception = AcceptManager(self.birth, self._wear) if seen else None
+        self.hooks = SocketPatches(
             link=self.link,
             exclusive=frozenset(self.config.exclusive),
             serving=self._serving,
@@ -115,9 +115,9 @@ class Worker:
         self.door = Door(self.link, keeps=self.hooks.keeps, listens=self._child_listens)
         self.hooks.used = self.door.uses
         self.family = Family.of_worker(self.hooks, self.door)
-        self.oneself = Oneself(
+        self.oneself = CurrentWorker(
             self.birth.slot,
-            send=self._hear,
+            send=self._on_readable,
             part=lambda now: None if now else self._wear("its script asks for it"),
             end=lambda status: self._leave(0.0, others_serve=True),
             is_connected=lambda: not self.link.gone,
@@ -139,22 +139,22 @@ class Worker:
         config = self.config
         if refusal := accept_manager.refusal(config):
             raise BootError(refusal)
-        leave_to_the_arbiter()
-        signal.signal(signal.SIGTERM, leave)
+        ignore_arbiter_signals()
+        signal.signal(signal.SIGTERM, exit_on_sigterm)
         os.environ["PYFORK_WORKER"] = str(self.birth.slot)
         drop_privileges(config)
         self._enter()
-        if self.birth.held and self._waits_for_port:
-            self._hold.acquire()
+        if self.birth.hold_accept and self._waits_for_port:
+            self._accept_lock.acquire()
         if config.ready_on == "delay":
             self._ready_at = monotonic() + config.ready_delay
-        elif config.ready_on == "auto" and not self.birth.known:
+        elif config.ready_on == "auto" and not self.birth.script_addresses:
             self._ready_at = monotonic() + NO_PORT
         self.hooks.install()
         library_patches.install(self.hooks, self._note, self.family)
         pyfork.cluster.become(self.oneself)
-        pyfork.cluster.ready = self._say_ready
-        self.family.adopt(self.link.disown)
+        pyfork.cluster.ready = self._report_ready
+        self.family.adopt(self.link.close_in_child)
         self.link.listen(self._told_by_arbiter, tick=self._tick, door=self.door)
         self.hears = True
 
@@ -200,8 +200,8 @@ class Worker:
                 sys.excepthook(type(error), error, error.__traceback__)
                 return ExitStatus.FAILED
             raise BootError(
-                f"{self.config.app} raised {tracebacks.summary(error)}{self._refused()}",
-                tracebacks.detail(error, also="<frozen runpy>"),
+                f"{self.config.app} raised {tracebacks.one_line(error)}{self._refused()}",
+                tracebacks.app_traceback(error, also="<frozen runpy>"),
             ) from error
         if self._boots:
             raise BootError(f"{self.config.app} ended {self._before()}")
@@ -221,17 +221,19 @@ class Worker:
             if os.getpid() == self._pid:
                 descendants.end(sys.argv[0])
 
-    def explain(self, error: BootError) -> int:
+    def serve_error_page(self, error: BootError) -> int:
         """In development, once the script has failed: be ready all the same, and answer with the
         reason on the ports that it had. Ends by SIGTERM."""
         from pyfork.dev import error_servers
         from pyfork.dev.error_report import broken
 
-        self.link.say(broken(error))
+        self.link.send(broken(error))
         self.interface = error_servers.INTERFACE
-        signal.signal(signal.SIGTERM, leave)
+        signal.signal(signal.SIGTERM, exit_on_sigterm)
         birth = self.birth
-        error_servers.serve(birth.config, birth.line, error, birth.known, self._say_ready)
+        error_servers.serve(
+            birth.config, birth.line, error, birth.script_addresses, self._report_ready
+        )
         return ExitStatus.OK
 
     def _before(self) -> str:
@@ -255,8 +257,8 @@ class Worker:
     def _serving(self) -> None:
         """It listens, or a datagram socket is bound."""
         if self._waits_for_port and not self.leaving:
-            self._say_ready()
-            with self._hold:
+            self._report_ready()
+            with self._accept_lock:
                 pass
         if not self.leaving:
             self.birth.line.accepting = 1
@@ -264,15 +266,15 @@ class Worker:
     def _child_listens(self) -> None:
         """A process that the script has started does. It is not held: nobody waits for it."""
         if self._waits_for_port and not self.leaving:
-            self._say_ready()
+            self._report_ready()
         if not self.leaving:
             self.birth.line.accepting = 1
 
-    def _say_ready(self) -> None:
+    def _report_ready(self) -> None:
         if not self.ready:
             self.ready = True
-            self._become(State.SERVING)
-            self.link.say(Ready(self.interface))
+            self._become(RowState.SERVING)
+            self.link.send(WorkerReady(self.interface))
 
     def _tick(self) -> float | None:
         """Once in a while; how long until the next time, at most."""
@@ -287,7 +289,7 @@ class Worker:
         patience = None
         if self.config.max_memory and not self._worn:
             patience = accept_manager.BEAT
-            if reason := accept_manager.weigh(self.config.max_memory):
+            if reason := accept_manager.check_memory(self.config.max_memory):
                 self._wear(reason)
         return self.reception.tick() if self.reception else patience
 
@@ -295,7 +297,7 @@ class Worker:
         """Ask to be replaced, and serve on until then."""
         if not self._worn:
             self._worn = True
-            self.link.say(Worn(reason))
+            self.link.send(Recycle(reason))
 
     def _watch_boot(self) -> float | None:
         """Until it is ready: there are servers that bind in C."""
@@ -305,19 +307,19 @@ class Worker:
             elif monotonic() >= self._ready_at:
                 if self._waits_for_port:
                     self._note(f"no port after {NO_PORT:.0f} s: ready without (--ready-on delay)")
-                self._say_ready()
+                self._report_ready()
                 return None
         if self._notice_foreign() and self._waits_for_port:
-            self._say_ready()
+            self._report_ready()
             return None
         return LOOK
 
     def _notice_foreign(self) -> bool:
         """Whether something listens that we know nothing of; seen twice, since what is being
         shared just now is not known yet."""
-        if monotonic() < self._look_at:
+        if monotonic() < self._next_scan:
             return False
-        self._look_at = monotonic() + LOOK
+        self._next_scan = monotonic() + LOOK
         seen, self._seen = self._seen, set(listening_sockets(self.hooks.is_known))
         foreign = sorted(seen & self._seen)
         if foreign and not self._told:
@@ -330,11 +332,11 @@ class Worker:
             )
         return bool(foreign)
 
-    def _hear(self, value: object) -> bool:
+    def _on_readable(self, value: object) -> bool:
         """What the script sends: the arbiter has no program that would hear it, but for this,
         which is what pm2 knows too."""
         if value == "ready":
-            self._say_ready()
+            self._report_ready()
         return value == "ready"
 
     def _note(self, text: str) -> None:
@@ -351,27 +353,27 @@ class Worker:
                 if self.reception and not self.leaving:
                     self.reception.inherit()
                 self._leave(self.config.graceful_timeout, others_serve=False)
-            case Retire(grace, handoff):
+            case StartDrain(grace, handoff):
                 self._leave(grace, others_serve=handoff)
-            case Serve():
+            case StartAccepting():
                 self._release()
-            case Mind() | Unmind() if self.reception:
-                self.reception.hear(message, fds)
+            case AddListeners() | RemoveListeners() if self.reception:
+                self.reception.on_message(message, fds)
             case ReopenLogs():
                 logs.reopen()
-            case Take(ticket):
-                self.link.say(Declined(ticket))
+            case HandoffTake(ticket):
+                self.link.send(HandoffRefused(ticket))
             case _:
                 log.error("no script understands %r", message)
 
     def _leave(self, grace: float, *, others_serve: bool) -> None:
         if self.departure is not None:
-            self.departure.hurry(grace)
+            self.departure.shorten(grace)
             return
-        self.departure = Departure(self.hooks, self._main_thread)
+        self.departure = ScriptShutdown(self.hooks, self._main_thread)
         self.birth.line.accepting = 0
-        self._become(State.DRAINING)
-        self.oneself.post("disconnect")
+        self._become(RowState.DRAINING)
+        self.oneself.emit_later("disconnect")
         start_new_thread(self._depart, (grace, others_serve))
 
     def _depart(self, grace: float, others_serve: bool) -> None:
@@ -381,13 +383,13 @@ class Worker:
 
     def _release(self) -> None:
         """Whoever waits in listen() may go on."""
-        if self._hold.locked() and self.birth.held:
+        if self._accept_lock.locked() and self.birth.hold_accept:
             try:
-                self._hold.release()
+                self._accept_lock.release()
             except RuntimeError:  # it was not held any more
                 return
 
-    def _become(self, state: State) -> None:
+    def _become(self, state: RowState) -> None:
         self.birth.line.state = state
         birth = self.birth
-        show(worker_title(self.config.name, birth.slot, birth.generation, state.name.lower()))
+        set_title(worker_title(self.config.name, birth.slot, birth.generation, state.name.lower()))

@@ -22,9 +22,9 @@ from time import monotonic, sleep
 from types import FrameType
 
 from pyfork.cluster import descendants
-from pyfork.cluster.sockets.accept_epoll import Desk
+from pyfork.cluster.sockets.accept_epoll import AcceptEpoll
 from pyfork.cluster.sockets.open_sockets import open_sockets
-from pyfork.cluster.sockets.patches import Hooks
+from pyfork.cluster.sockets.patches import SocketPatches
 from pyfork.log import setup, streams
 from pyfork.record import entity, field
 
@@ -34,13 +34,13 @@ CLEAN_UP = 2.0  # seconds in which a script that does not handle SIGTERM may unw
 _LOOK = 0.02  # seconds between two looks
 
 
-def leave(number: int, frame: FrameType | None) -> None:
+def exit_on_sigterm(number: int, frame: FrameType | None) -> None:
     """The handler of SIGTERM, until the script has one of its own."""
     raise SystemExit(0)
 
 
 @entity
-class Departure:
+class ScriptShutdown:
     """The one departure of this process.
 
     Args:
@@ -50,9 +50,9 @@ class Departure:
         outgoing: whether connections that the script has opened are waited for, too.
     """
 
-    hooks: Hooks
+    hooks: SocketPatches
     main_thread: int
-    handler: Callable[[int, FrameType | None], None] = leave
+    handler: Callable[[int, FrameType | None], None] = exit_on_sigterm
     status: int = 0
     outgoing: bool = False
     until: float = 0.0
@@ -82,7 +82,7 @@ class Departure:
             setup.finish()
             os._exit(self.status)
 
-    def hurry(self, grace: float) -> None:
+    def shorten(self, grace: float) -> None:
         """Leave within ``grace`` seconds from now. Without any, a script that handles SIGTERM and
         is at it hears it again."""
         self.until = min(self.until, monotonic() + grace)
@@ -108,13 +108,13 @@ class Departure:
                 if not others_serve:
                     self._wait_empty(listener, until)
                 names.add(_port(listener.getsockname()))
-                dead = _dead_listener()
+                dead = _dummy_listener()
                 self._dead.append(dead)
                 self.hooks.end(fd, dead)
                 listener.close()
         return names
 
-    def _wait_empty(self, listener: socket.socket | Desk, until: float) -> None:
+    def _wait_empty(self, listener: socket.socket | AcceptEpoll, until: float) -> None:
         queue = poll()
         queue.register(listener.fileno(), POLLIN)
         while queue.poll(0) and monotonic() < min(until, self.until):
@@ -125,7 +125,7 @@ class Departure:
             sleep(left)
 
 
-def _dead_listener() -> socket.socket:
+def _dummy_listener() -> socket.socket:
     """It listens where nobody knows to connect to, so that accept() says: nothing there."""
     if sys.platform == "linux":
         dead = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

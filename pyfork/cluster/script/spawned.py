@@ -18,20 +18,28 @@ import pyfork.cluster
 from pyfork.cluster import descendants
 from pyfork.cluster.descendants import Family
 from pyfork.cluster.door import Door
-from pyfork.cluster.primary.spawn import Start
+from pyfork.cluster.primary.spawn import SpawnArgs
 from pyfork.cluster.script import run_script
-from pyfork.cluster.script.arbiter_client import Link
-from pyfork.cluster.script.current import Oneself
-from pyfork.cluster.script.shutdown import Departure
+from pyfork.cluster.script.arbiter_client import ArbiterClient
+from pyfork.cluster.script.current import CurrentWorker
+from pyfork.cluster.script.shutdown import ScriptShutdown
 from pyfork.cluster.sockets import library_patches
-from pyfork.cluster.sockets.accept_manager import Reception
-from pyfork.cluster.sockets.patches import Hooks
+from pyfork.cluster.sockets.accept_manager import AcceptManager
+from pyfork.cluster.sockets.patches import SocketPatches
 from pyfork.config import directory
 from pyfork.config.script import for_program, sees_connections
 from pyfork.ipc.channel import Channel
-from pyfork.ipc.messages import Message, Mind, Online, Quits, Retire, Said, Unmind
-from pyfork.ipc.scoreboard import Scoreboard, State
-from pyfork.ipc.worker_args import Birth
+from pyfork.ipc.messages import (
+    AddListeners,
+    Message,
+    Online,
+    RemoveListeners,
+    StartDrain,
+    UserMessage,
+    WorkerQuitting,
+)
+from pyfork.ipc.scoreboard import RowState, Scoreboard
+from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.record import entity, field
 
 ORPHANED = 30.0  # seconds for what was accepted, when the primary is gone
@@ -39,13 +47,13 @@ ORPHANED = 30.0  # seconds for what was accepted, when the primary is gone
 
 def main(start: tuple[Any, ...]) -> None:
     """Run the script that stands first in ``sys.argv``."""
-    told = Start(**dict(zip(Start._fields, start, strict=True)))  # type: ignore[attr-defined]
+    told = SpawnArgs(**dict(zip(SpawnArgs._fields, start, strict=True)))  # type: ignore[attr-defined]
     name, arguments = sys.argv[1], sys.argv[2:]
     for fd in (told.channel, told.board):
         os.set_inheritable(fd, False)
     if not sys.flags.safe_path:
         sys.path.insert(0, "")  # script.prepare says what is there
-    life = Life(birth=_birth(told))
+    life = SpawnedScript(birth=_birth(told))
     life.begin()
     run_script.prepare(name, arguments)
     try:
@@ -56,11 +64,11 @@ def main(start: tuple[Any, ...]) -> None:
             descendants.end(name)
 
 
-def _birth(told: Start) -> Birth:
+def _birth(told: SpawnArgs) -> WorkerArgs:
     board = Scoreboard(told.lines, told.board)
     line = board.line(told.index)
-    line.pid, line.slot, line.state = os.getpid(), told.number, State.BOOTING
-    return Birth(
+    line.pid, line.slot, line.state = os.getpid(), told.number, RowState.BOOTING
+    return WorkerArgs(
         config=for_program(told.dispatch),
         slot=told.number,
         generation=0,
@@ -73,27 +81,27 @@ def _birth(told: Start) -> Birth:
 
 
 @entity(kw_only=True)
-class Life:
+class SpawnedScript:
     """One worker's."""
 
-    birth: Birth
-    link: Link = field(init=False)
-    reception: Reception | None = field(init=False)
-    hooks: Hooks = field(init=False)
+    birth: WorkerArgs
+    link: ArbiterClient = field(init=False)
+    reception: AcceptManager | None = field(init=False)
+    hooks: SocketPatches = field(init=False)
     door: Door = field(init=False)
     family: Family = field(init=False)
-    oneself: Oneself = field(init=False)
+    oneself: CurrentWorker = field(init=False)
     status: int | None = None  # with which it ends when it hears SIGTERM
-    departure: Departure | None = None
+    departure: ScriptShutdown | None = None
     pid: int = field(default_factory=os.getpid)
     _main_thread: int = field(default_factory=get_ident)
 
     def __post_init__(self) -> None:
         config = self.birth.config
-        self.link = Link(self.birth.channel)
+        self.link = ArbiterClient(self.birth.channel)
         seen = sees_connections(config)
-        self.reception = Reception(self.birth, lambda reason: None) if seen else None
-        self.hooks = Hooks(
+        self.reception = AcceptManager(self.birth, lambda reason: None) if seen else None
+        self.hooks = SocketPatches(
             link=self.link,
             exclusive=frozenset(),
             serving=self._serving,
@@ -103,10 +111,10 @@ class Life:
         self.door = Door(self.link, keeps=self.hooks.keeps, listens=self._serving)
         self.hooks.used = self.door.uses
         self.family = Family.of_worker(self.hooks, self.door)
-        self.oneself = Oneself(
+        self.oneself = CurrentWorker(
             self.birth.slot,
             send=self._send,
-            part=lambda now: self.link.say(Quits(now)),
+            part=lambda now: self.link.send(WorkerQuitting(now)),
             end=self._end,
             is_connected=lambda: not self.link.gone,
         )
@@ -117,13 +125,13 @@ class Life:
         signal.signal(signal.SIGTERM, self._terminate)
         self.hooks.install()
         library_patches.install(self.hooks, self._note, self.family)
-        self.family.adopt(self.link.disown)
-        self.link.say(Online())
+        self.family.adopt(self.link.close_in_child)
+        self.link.send(Online())
         self.link.listen(self._told, tick=self._tick, door=self.door)
 
     def _serving(self) -> None:
         if self.departure is None:
-            self.birth.line.state = State.SERVING
+            self.birth.line.state = RowState.SERVING
             self.birth.line.accepting = 1
 
     def _note(self, text: str) -> None:
@@ -137,7 +145,7 @@ class Life:
     def _send(self, value: Any) -> bool:
         if self.link.gone:
             return False
-        self.link.say(Said(value))
+        self.link.send(UserMessage(value))
         return True
 
     def _told(self, message: Message | None, fds: Sequence[int]) -> None:
@@ -146,13 +154,13 @@ class Life:
                 if self.reception and self.departure is None:
                     self.reception.inherit()
                 self._leave(ORPHANED, others_serve=False)
-            case Said(value):
-                self.oneself.post("message", value)
-            case Retire(grace, handoff):
+            case UserMessage(value):
+                self.oneself.emit_later("message", value)
+            case StartDrain(grace, handoff):
                 self.oneself.exited_after_disconnect = True
                 self._leave(grace, others_serve=handoff)
-            case Mind() | Unmind() if self.reception:
-                self.reception.hear(message, fds)
+            case AddListeners() | RemoveListeners() if self.reception:
+                self.reception.on_message(message, fds)
 
     # The end.
 
@@ -163,12 +171,12 @@ class Life:
     def _leave(self, grace: float, *, others_serve: bool) -> None:
         """In a thread of its own, since the script may have questions to the primary yet."""
         if self.departure is not None:
-            self.departure.hurry(grace)
+            self.departure.shorten(grace)
             return
         self.status = self.status or 0
         self.birth.line.accepting = 0
-        self.birth.line.state = State.DRAINING
-        self.departure = Departure(
+        self.birth.line.state = RowState.DRAINING
+        self.departure = ScriptShutdown(
             self.hooks,
             self._main_thread,
             handler=self._terminate,
@@ -179,7 +187,7 @@ class Life:
 
     def _depart(self, grace: float, others_serve: bool) -> None:
         assert self.departure is not None
-        self.oneself.post("disconnect")
+        self.oneself.emit_later("disconnect")
         self.departure.go(grace, others_serve=others_serve)
 
     def _terminate(self, number: int, frame: FrameType | None) -> None:

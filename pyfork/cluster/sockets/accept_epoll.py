@@ -19,8 +19,8 @@ from socket import SO_ACCEPTCONN, SOL_SOCKET, socket  # as they are before geven
 from time import monotonic, sleep
 from typing import Any, Protocol
 
-from pyfork.dispatch.least import MOMENT
-from pyfork.ipc.fd_queue import Source, TrayGone
+from pyfork.dispatch.least import DEFER_SECONDS
+from pyfork.ipc.fd_queue import FdQueueReader, QueueClosed
 
 EPOLL: Any = getattr(select, "epoll", None)  # Linux has it, and gevent's patch takes it away
 
@@ -31,7 +31,7 @@ Accepted = tuple[int, Any]
 """A descriptor and the client's address, as `_socket.socket._accept` returns them."""
 
 
-class Place(Protocol):
+class AcceptSource(Protocol):
     """Where connections come from."""
 
     def fileno(self) -> int: ...
@@ -42,7 +42,7 @@ class Place(Protocol):
     def close(self) -> None: ...
 
 
-class Queue:
+class ListenerSource:
     """A listening socket."""
 
     def __init__(self, listener: socket) -> None:
@@ -57,11 +57,11 @@ class Queue:
         return accepted
 
 
-class Given:
+class FdQueueSource:
     """A tray."""
 
     def __init__(self, end: socket) -> None:
-        self._source = Source(end)
+        self._source = FdQueueReader(end)
         self.fileno = self._source.fileno
         self.close = self._source.close
 
@@ -79,13 +79,13 @@ class Given:
                 client.detach()
 
 
-def place(made: socket) -> Place:
+def place(made: socket) -> AcceptSource:
     """What the arbiter has sent is either."""
     listens = made.getsockopt(SOL_SOCKET, SO_ACCEPTCONN)
-    return Queue(made) if listens else Given(made)
+    return ListenerSource(made) if listens else FdQueueSource(made)
 
 
-class Desk:
+class AcceptEpoll:
     """All that a script accepts on one of its sockets.
 
     Args:
@@ -104,12 +104,12 @@ class Desk:
         self.handle = handle
         self.name = handle.getsockname()
         self.lent = False  # another process accepts too: what is for this one alone may not come
-        self.came = 0.0  # when somebody last asked for a connection; 0: nobody has
+        self.on_accept = 0.0  # when somebody last asked for a connection; 0: nobody has
         self._finishing = False
         self._entered = entered
         self._gives_way = gives_way
-        self._places: dict[str, Place] = {}
-        self._by_fd: dict[int, Place] = {}
+        self._places: dict[str, AcceptSource] = {}
+        self._by_fd: dict[int, AcceptSource] = {}
         self._epoll = EPOLL()
         self._probe = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._probe, _READABLE)
@@ -117,7 +117,7 @@ class Desk:
 
     # What is behind it.
 
-    def mind(self, name: str, found: Place) -> None:
+    def add_listeners(self, name: str, found: AcceptSource) -> None:
         """Accept from there too; nothing happens if that is so."""
         if name in self._places:
             found.close()
@@ -125,7 +125,7 @@ class Desk:
         self._places[name] = self._by_fd[found.fileno()] = found
         self._epoll.register(found.fileno(), _READABLE)
 
-    def unmind(self, name: str) -> None:
+    def remove_listeners(self, name: str) -> None:
         """Leave it to others."""
         found = self._places.pop(name, None)
         if found is not None:
@@ -139,8 +139,8 @@ class Desk:
         the arbiter does not take it back, and unless ``others_serve`` what is queued."""
         self._finishing = True
         for name, found in list(self._places.items()):
-            if others_serve and isinstance(found, Queue):
-                self.unmind(name)
+            if others_serve and isinstance(found, ListenerSource):
+                self.remove_listeners(name)
         with suppress(BlockingIOError):
             os.eventfd_read(self._probe)
 
@@ -148,13 +148,13 @@ class Desk:
         """Have nothing behind it but the listener, where another process accepts too."""
         self.lent = True
         for each in list(self._places):
-            self.unmind(each)
-        self.mind(name, Queue(self.handle.dup()))
+            self.remove_listeners(each)
+        self.add_listeners(name, ListenerSource(self.handle.dup()))
 
     def clear(self) -> None:
         """Nothing is behind it any more, and nothing comes."""
         for name in list(self._places):
-            self.unmind(name)
+            self.remove_listeners(name)
         self.handle.close()
 
     def close(self) -> None:
@@ -185,7 +185,7 @@ class Desk:
         until = None if timeout is None else monotonic() + timeout
         while True:
             ready = self._wait(until)
-            self.came = monotonic()
+            self.on_accept = monotonic()
             for fd in ready:
                 if fd == self._probe:
                     with suppress(BlockingIOError):
@@ -211,12 +211,14 @@ class Desk:
         if found is None:  # it went this very moment
             return None
         if self._gives_way():
-            sleep(MOMENT)
+            sleep(DEFER_SECONDS)
             return None
         try:
             accepted = found.take()
-        except TrayGone:  # it would look readable for ever
-            self.unmind(next(name for name, each in self._places.items() if each is found))
+        except QueueClosed:  # it would look readable for ever
+            self.remove_listeners(
+                next(name for name, each in self._places.items() if each is found)
+            )
             return None
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return None  # another worker was quicker, or the client has gone

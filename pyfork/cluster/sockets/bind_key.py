@@ -12,7 +12,7 @@ _KINDS: dict[int, str] = {socket.SOCK_STREAM: "stream", socket.SOCK_DGRAM: "data
 
 
 @record
-class Place:
+class BindKey:
     """Where a socket is to be bound."""
 
     key: str
@@ -22,7 +22,7 @@ class Place:
     port: int | None = None
 
 
-def place(family: int, kind: int, address: Any) -> Place | None:
+def place(family: int, kind: int, address: Any) -> BindKey | None:
     """The place that ``address`` means; None for what cannot be shared, or is no address.
 
     Raises OSError (socket.gaierror) as bind() does for a host that is not known.
@@ -43,17 +43,17 @@ def is_internal(family: int, address: Any) -> bool:
     return os.path.basename(os.path.dirname(os.fsdecode(address))).startswith("pymp-")
 
 
-def _unix(kind: str, address: Any) -> Place | None:
+def _unix(kind: str, address: Any) -> BindKey | None:
     path = os.fsdecode(address) if isinstance(address, str | bytes | os.PathLike) else ""
     if not path:
         return None
     abstract = path.startswith("\0")
     whole = path if abstract else os.path.abspath(path)
     text = str(Unix(whole))
-    return Place(f"{PREFIX}{kind}:{text}", [whole], text, "" if abstract else whole)
+    return BindKey(f"{PREFIX}{kind}:{text}", [whole], text, "" if abstract else whole)
 
 
-def _inet(family: int, kind: int, address: tuple[Any, ...]) -> Place | None:
+def _inet(family: int, kind: int, address: tuple[Any, ...]) -> BindKey | None:
     match address:
         case (str() | bytes() as host, int(port), *rest) if 0 <= port <= 65535:
             name = host.decode() if isinstance(host, bytes) else host
@@ -62,7 +62,7 @@ def _inet(family: int, kind: int, address: tuple[Any, ...]) -> Place | None:
     resolved = [_resolve(family, kind, name), port, *rest]
     text = str(Inet(str(resolved[0]), port))
     scope = f"%{rest[1]}" if len(rest) > 1 and rest[1] else ""
-    return Place(f"{PREFIX}{_KINDS[kind]}:{text}{scope}", resolved, text, port=port)
+    return BindKey(f"{PREFIX}{_KINDS[kind]}:{text}{scope}", resolved, text, port=port)
 
 
 def _resolve(family: int, kind: int, host: str) -> str:

@@ -22,12 +22,12 @@ from typing import Any
 
 from pyfork.cluster import reloaders
 from pyfork.cluster.descendants import Family, change_reduction
-from pyfork.cluster.sockets.patches import Hooks
+from pyfork.cluster.sockets.patches import SocketPatches
 
-Change = Callable[[ModuleType, Hooks], None]
+Change = Callable[[ModuleType, SocketPatches], None]
 
 
-def install(hooks: Hooks, note: reloaders.Note, family: Family) -> None:
+def install(hooks: SocketPatches, note: reloaders.Note, family: Family) -> None:
     """Change what is imported, now or later; ``note`` says what a script may not expect."""
     changes: dict[str, Callable[[ModuleType], None]] = {
         **{name: partial(_call, change, hooks) for name, change in CHANGES.items()},
@@ -43,13 +43,13 @@ def _call(change: Callable[[ModuleType, Any], None], with_: Any, module: ModuleT
     change(module, with_)
 
 
-def _change_uvloop(module: ModuleType, hooks: Hooks) -> None:
+def _change_uvloop(module: ModuleType, hooks: SocketPatches) -> None:
     from pyfork.cluster.sockets.uvloop_patches import change  # it imports asyncio
 
     change(module, hooks)
 
 
-def _change_gevent(module: ModuleType, hooks: Hooks) -> None:
+def _change_gevent(module: ModuleType, hooks: SocketPatches) -> None:
     kind: Any = module.__dict__["socket"]
     inner: Any = kind._gevent_sock_class  # Python's own; StreamServer goes on with that alone
     accept, getsockname, close = inner._accept, inner.getsockname, kind.close
@@ -80,12 +80,12 @@ def _inner(name: str) -> Callable[..., Any]:
     return lambda sock, *args: getattr(sock._sock, name)(*args)
 
 
-def _change_socketserver(module: ModuleType, hooks: Hooks) -> None:
+def _change_socketserver(module: ModuleType, hooks: SocketPatches) -> None:
     server: Any = module.__dict__["TCPServer"]
     get_request = server.get_request
 
     def get_request_now(self: Any) -> Any:
-        if not hooks.copy(self.socket.fileno()):
+        if not hooks.handle_at(self.socket.fileno()):
             return get_request(self)
         before = self.socket.gettimeout()
         self.socket.settimeout(0)
@@ -119,11 +119,11 @@ class _Watch(importlib.abc.MetaPathFinder):
             return None
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, change)
+            spec.loader = _PatchLoader(spec.loader, change)
         return spec
 
 
-class _Loader(importlib.abc.Loader):
+class _PatchLoader(importlib.abc.Loader):
     """Another loader, and something after it."""
 
     def __init__(self, loader: Any, change: Callable[[ModuleType], None]) -> None:

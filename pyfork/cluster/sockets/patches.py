@@ -7,7 +7,7 @@
     bind()          to port 0: bound by this process alone, for it may well be a client that
                     chooses its interface. Shared when the script asks for the port or listens
     listen()        the script's own: the first one makes the handle listen. Where connections are
-                    to be seen, a `Desk` is put in the place of the listener then
+                    to be seen, a `AcceptEpoll` is put in the place of the listener then
     accept()        at a desk
     connect()       of a shared socket: it was a client's after all, and becomes private
     os.unlink()     of a socket file that the arbiter holds: nothing. Scripts remove what the
@@ -27,18 +27,18 @@ from typing import Any, Protocol
 
 from pyfork.cluster import is_exclusive, socket_files
 from pyfork.cluster.script.arbiter_client import ArbiterGone
-from pyfork.cluster.sockets.accept_epoll import Accepted, Desk
-from pyfork.cluster.sockets.accept_manager import Reception
-from pyfork.cluster.sockets.bind_key import Place, is_internal, place
-from pyfork.cluster.sockets.shared_socket import Copy, Sockets, Stage, harden
+from pyfork.cluster.sockets.accept_epoll import Accepted, AcceptEpoll
+from pyfork.cluster.sockets.accept_manager import AcceptManager
+from pyfork.cluster.sockets.bind_key import BindKey, is_internal, place
+from pyfork.cluster.sockets.shared_socket import Copy, PortZeroStage, Sockets, harden
 from pyfork.ipc.messages import (
-    Closed,
-    Held,
-    Listening,
+    FileAnswer,
+    FileQuery,
     Message,
-    QueryFile,
     QueryServer,
-    Shared,
+    ScriptClosed,
+    ScriptListening,
+    ServerHandle,
 )
 from pyfork.record import entity, field, record
 
@@ -53,17 +53,17 @@ class Asks(Protocol):
 
     gone: bool
 
-    def say(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         """Tell it."""
 
-    def ask(
+    def call(
         self, question: Callable[[int], Message], fds: Sequence[int] = ()
     ) -> tuple[Message, tuple[int, ...]]:
         """Wait for its answer. Raises ArbiterGone."""
 
 
 @record
-class Refusal:
+class BindFailure:
     """The last address that was not to be had."""
 
     text: str
@@ -71,7 +71,7 @@ class Refusal:
 
 
 @entity(kw_only=True)
-class Hooks:
+class SocketPatches:
     """The hooks of one process.
 
     Args:
@@ -85,11 +85,11 @@ class Hooks:
     link: Asks
     exclusive: frozenset[str]
     serving: Callable[[], None]
-    reception: Reception | None = None
+    reception: AcceptManager | None = None
     dispatch: str = "shared"
     used: Callable[[str], bool] = lambda key: False
     is_child: bool = False  # of the worker that the arbiter knows
-    refusal: Refusal | None = None
+    refusal: BindFailure | None = None
     _bind: Bind = socket.socket.bind
     _listen: Listen = socket.socket.listen
     copies: dict[int, Copy] = field(default_factory=dict)  # by fd
@@ -130,44 +130,44 @@ class Hooks:
             if where.port == 0:
                 bind(sock, address)
                 if sock.type == socket.SOCK_STREAM:
-                    self._note(sock.fileno(), "", Stage.UNDECIDED)
+                    self._note(sock.fileno(), "", PortZeroStage.UNDECIDED)
                 return None
             return self._share(sock, where)
         except ArbiterGone:
             return bind(sock, address)
         except OSError as error:
-            self.refusal = Refusal(where.text, error)
+            self.refusal = BindFailure(where.text, error)
             raise
 
     def listen(self, sock: Any, inner: Any, *backlog: int) -> None:
         """Listen on ``sock``; ``inner`` is Python's own socket in it, or itself."""
         known = self.known(sock.fileno())
-        if known is not None and known.stage is Stage.UNDECIDED:
-            self.decide(sock)
-        copy, desk = self.copy(sock.fileno()), self.desk(sock.fileno())
+        if known is not None and known.stage is PortZeroStage.UNDECIDED:
+            self.share_port_zero(sock)
+        copy, desk = self.handle_at(sock.fileno()), self.desk(sock.fileno())
         try:
             self._listen(desk.handle if desk else inner, *backlog)
         except OSError as error:
-            self.refusal = Refusal(_shown(sock), error)
+            self.refusal = BindFailure(_shown(sock), error)
             raise
         if copy:
             copy.listens = True
             seen = self.reception is not None and not self.is_child
             if seen and desk is None:
                 self._receive(sock.fileno(), copy)
-            self.link.say(Listening(copy.key, self.dispatch if seen else "shared"))
+            self.link.send(ScriptListening(copy.key, self.dispatch if seen else "shared"))
         elif is_internal(sock.family, sock.getsockname()):
             return
         self.serving()
 
-    def decide(self, sock: Any) -> None:
+    def share_port_zero(self, sock: Any) -> None:
         """A socket that was bound to port 0 is a server's: share it."""
         self.undecide(sock.fileno())
         host, _, *rest = sock.getsockname()
         where = place(sock.family, sock.type, (host, 0, *rest))
         assert where
         number = self._zeros[where.key] = self._zeros.get(where.key, 0) + 1
-        where = Place(f"{where.key}#{number}", where.address, where.text, port=0)
+        where = BindKey(f"{where.key}#{number}", where.address, where.text, port=0)
         fresh = _like(sock)
         try:
             self._share(fresh, where)
@@ -181,14 +181,14 @@ class Hooks:
         """A socket that was bound to port 0 is a client's, or known to be a server's."""
         self.copies.pop(fd, None)
 
-    def withdraw(self, sock: Any) -> None:
+    def make_private(self, sock: Any) -> None:
         """A shared socket is a client's: give it an own one on the same address."""
         address, timeout, fresh = sock.getsockname(), sock.gettimeout(), _like(sock)
         fd = sock.fileno()
         with fresh:
             self.forget(fd, lambda: os.dup2(fresh.fileno(), fd, inheritable=False))
         sock.settimeout(timeout)
-        self.link.ask(lambda number: QueryFile(number, ""))  # until the arbiter has let go
+        self.link.call(lambda number: FileQuery(number, ""))  # until the arbiter has let go
         self._bind(sock, address)
 
     def forget(self, fd: int, close: Callable[[], object] = lambda: None) -> None:
@@ -200,7 +200,7 @@ class Hooks:
             if self.reception:
                 self.reception.close(copy.key)
             if not self.used(copy.key):
-                self.link.say(Closed(copy.key))
+                self.link.send(ScriptClosed(copy.key))
 
     def lend(self, link: Asks) -> None:
         """This process is a child of the worker, and asks by ``link``. Desks that it has inherited
@@ -213,12 +213,12 @@ class Hooks:
     def hand_out(self, fd: int) -> socket.socket | None:
         """Where another process may accept what comes at the desk under ``fd``, if one is there.
         The arbiter does not know of that process, and gives this one nothing any more."""
-        copy, desk = self.copy(fd), self.desk(fd)
+        copy, desk = self.handle_at(fd), self.desk(fd)
         if copy is None or desk is None:
             return None
         if self.dispatch == "round-robin":
-            self.link.say(Closed(copy.key))
-            self.link.say(Listening(copy.key))
+            self.link.send(ScriptClosed(copy.key))
+            self.link.send(ScriptListening(copy.key))
             desk.lend(copy.key)
         return desk.handle
 
@@ -229,7 +229,7 @@ class Hooks:
     def note(self, sock: Any, key: str, *, listens: bool = True) -> None:
         """``sock`` has come from another process of this worker's, as a copy of that handle."""
         is_stream = sock.type == socket.SOCK_STREAM
-        self._note(sock.fileno(), key, Stage.SHARED, is_stream=is_stream, listens=listens)
+        self._note(sock.fileno(), key, PortZeroStage.SHARED, is_stream=is_stream, listens=listens)
         harden(sock)
         if sock.type == socket.SOCK_DGRAM:
             self._sockets.wait_for_datagrams()
@@ -239,16 +239,16 @@ class Hooks:
         copy = self.copies.get(fd)
         return copy if copy and copy.inode == _inode(fd) else None
 
-    def copy(self, fd: int) -> Copy | None:
+    def handle_at(self, fd: int) -> Copy | None:
         """The handle under ``fd``, if there is one."""
         copy = self.known(fd)
-        return None if copy is None or copy.stage is Stage.UNDECIDED else copy
+        return None if copy is None or copy.stage is PortZeroStage.UNDECIDED else copy
 
     def adopt(self, fd: int) -> bool:
         """Whether ``fd`` is a duplicate of a shared socket; it is in the table then."""
         inode = _inode(fd)
         for copy in list(self.copies.values()):
-            if inode and copy.inode == inode and copy.stage is not Stage.UNDECIDED:
+            if inode and copy.inode == inode and copy.stage is not PortZeroStage.UNDECIDED:
                 self.copies[fd] = copy
                 return True
         return False
@@ -261,19 +261,21 @@ class Hooks:
 
     def streams(self) -> list[int]:
         """The descriptors on which connections come."""
-        return [fd for fd, copy in list(self.copies.items()) if copy.is_stream and self.copy(fd)]
+        return [
+            fd for fd, copy in list(self.copies.items()) if copy.is_stream and self.handle_at(fd)
+        ]
 
     def end(self, fd: int, dead: socket.socket) -> None:
         """Put a dead listener under ``fd``, which goes on to say what its name was."""
         with socket.socket(fileno=os.dup(fd)) as listener:
             name = listener.getsockname()
         key, inode = self.copies[fd].key, _inode(dead.fileno())
-        self.copies[fd] = Copy(key, inode, is_stream=True, stage=Stage.ENDED, name=name)
+        self.copies[fd] = Copy(key, inode, is_stream=True, stage=PortZeroStage.ENDED, name=name)
         os.dup2(dead.fileno(), fd, inheritable=False)
 
     # At a desk.
 
-    def desk(self, fd: int) -> Desk | None:
+    def desk(self, fd: int) -> AcceptEpoll | None:
         """The one under ``fd``, if there is one."""
         copy = self.copies.get(fd)
         return self.reception.desk(copy.key) if copy and self.reception else None
@@ -286,11 +288,11 @@ class Hooks:
         """What listens, for whoever has questions to it. Raises OSError."""
         return self._desk(fd).handle
 
-    def copied(self, fd: int, new: int) -> None:
+    def on_dup(self, fd: int, new: int) -> None:
         """The script has made a duplicate."""
         self.copies[new] = self.copies[fd]
 
-    def _desk(self, fd: int) -> Desk:
+    def _desk(self, fd: int) -> AcceptEpoll:
         desk = self.desk(fd)
         if desk is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
@@ -301,21 +303,21 @@ class Hooks:
         assert self.reception is not None
         desk = self.reception.desk(copy.key) or self.reception.open(copy.key, fd)
         os.dup2(desk.fileno(), fd, inheritable=os.get_inheritable(fd))
-        copy.inode, copy.stage, copy.name = _inode(fd), Stage.RECEIVED, desk.name
+        copy.inode, copy.stage, copy.name = _inode(fd), PortZeroStage.RECEIVED, desk.name
 
     # How.
 
-    def _share(self, sock: Any, where: Place) -> None:
+    def _share(self, sock: Any, where: BindKey) -> None:
         """Put the handle under the descriptor of ``sock``. Raises OSError, ArbiterGone."""
         self._collect()
         if where.key in self._keys():
             where = self._another(sock, where)
         umask = socket_files.umask() if where.path else 0
-        answer, fds = self.link.ask(
+        answer, fds = self.link.call(
             lambda number: QueryServer(number, where.key, where.address, umask),
             [sock.fileno()],
         )
-        assert isinstance(answer, Shared)
+        assert isinstance(answer, ServerHandle)
         if not fds:
             number = answer.errno or errno.EMFILE
             raise OSError(number, answer.reason or os.strerror(number))
@@ -328,25 +330,31 @@ class Hooks:
             os.close(fds[0])
         self.note(sock, where.key, listens=False)
         if sock.type == socket.SOCK_DGRAM:
-            self.link.say(Listening(where.key))
+            self.link.send(ScriptListening(where.key))
             self.serving()
 
     def _note(
-        self, fd: int, key: str, stage: Stage, *, is_stream: bool = True, listens: bool = False
+        self,
+        fd: int,
+        key: str,
+        stage: PortZeroStage,
+        *,
+        is_stream: bool = True,
+        listens: bool = False,
     ) -> None:
         self.copies[fd] = Copy(key, _inode(fd), is_stream, stage, listens=listens)
 
     def _keys(self) -> set[str]:
         return {copy.key for copy in list(self.copies.values())}
 
-    def _another(self, sock: Any, where: Place) -> Place:
+    def _another(self, sock: Any, where: BindKey) -> BindKey:
         """Where a second socket of this process is bound, to an address that it has already: those
         of mDNS and SSDP are several on one port, and each gets what is sent to all. Raises OSError.
         """
         if sock.type == socket.SOCK_DGRAM and _has(sock, socket.SO_REUSEADDR):
             numbered = (f"{where.key}#{number}" for number in count(2))
             key = next(each for each in numbered if each not in self._keys())
-            return Place(key, where.address, where.text, where.path, where.port)
+            return BindKey(key, where.address, where.text, where.path, where.port)
         if not _has(sock, getattr(socket, "SO_REUSEPORT", None)):
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         return where
@@ -355,15 +363,15 @@ class Hooks:
         """Whether the arbiter has made the socket file at ``path``. Raises ArbiterGone."""
         if self.link.gone:
             return False
-        answer, _ = self.link.ask(lambda number: QueryFile(number, path))
-        return isinstance(answer, Held) and answer.held
+        answer, _ = self.link.call(lambda number: FileQuery(number, path))
+        return isinstance(answer, FileAnswer) and answer.held
 
     def _collect(self) -> None:
         """Notice what was closed behind our back."""
         for fd in [fd for fd in list(self.copies) if not self.known(fd)]:
             self.forget(fd)
 
-    def _is_exclusive(self, where: Place) -> bool:
+    def _is_exclusive(self, where: BindKey) -> bool:
         names = {where.text, where.path, "" if where.port is None else str(where.port)}
         return bool(self.exclusive & names)
 

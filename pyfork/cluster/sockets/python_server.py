@@ -9,7 +9,7 @@ _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REST = 1.0  # seconds without accepting, then
 
 
-class LoopServer(asyncio.AbstractServer):
+class PythonServer(asyncio.AbstractServer):
     """On one socket.
 
     Args:

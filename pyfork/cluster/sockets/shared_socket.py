@@ -21,12 +21,14 @@ from typing import Any, Protocol
 from pyfork.record import entity
 
 _RECEIVING = ("recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into")
-_ENDLESS = 2_147_000.25  # seconds; a little less than a C int of milliseconds, and nobody's choice
+_NO_TIMEOUT = (
+    2_147_000.25  # seconds; a little less than a C int of milliseconds, and nobody's choice
+)
 
 Method = Callable[..., Any]
 
 
-class Stage(Enum):
+class PortZeroStage(Enum):
     """What a descriptor of the script's is."""
 
     UNDECIDED = 1  # bound to port 0 by this process alone; a server's if it asks for its port
@@ -42,7 +44,7 @@ class Copy:
     key: str  # of the handle; none while it is undecided
     inode: int  # of what is open there
     is_stream: bool
-    stage: Stage = Stage.SHARED
+    stage: PortZeroStage = PortZeroStage.SHARED
     name: Any = None  # what getsockname() says once the socket itself cannot
     listens: bool = False  # as far as the script knows: others may have made it listen before
 
@@ -58,13 +60,13 @@ class Owner(Protocol):
     def adopt(self, fd: int) -> bool:
         """Whether ``fd`` is a duplicate of a shared socket; it is in the table then."""
 
-    def decide(self, sock: Any) -> None:
+    def share_port_zero(self, sock: Any) -> None:
         """The script asks for the port that the kernel chose."""
 
     def undecide(self, fd: int) -> None:
         """The script connects a socket that it has bound to port 0: it is a client's."""
 
-    def withdraw(self, sock: Any) -> None:
+    def make_private(self, sock: Any) -> None:
         """The script connects: the socket is a client's."""
 
     def forget(self, fd: int, close: Callable[[], object]) -> None:
@@ -76,7 +78,7 @@ class Owner(Protocol):
     def handle(self, fd: int) -> socket.socket:
         """What listens in the place of a desk."""
 
-    def copied(self, fd: int, new: int) -> None:
+    def on_dup(self, fd: int, new: int) -> None:
         """There are two of it."""
 
 
@@ -140,10 +142,10 @@ class Sockets:
         def method(sock: Any, address: Any, /) -> Any:
             fd = sock.fileno()
             if fd in self._copies and (copy := self._owner.known(fd)):
-                if copy.stage is Stage.UNDECIDED:
+                if copy.stage is PortZeroStage.UNDECIDED:
                     self._owner.undecide(fd)
                 else:
-                    self._owner.withdraw(sock)
+                    self._owner.make_private(sock)
             return plain(sock, address)
 
         return method
@@ -165,7 +167,7 @@ class Sockets:
         plain, is_shared = self._plain_settimeout, self._is_shared
 
         def settimeout(sock: Any, value: float | None, /) -> None:
-            plain(sock, _ENDLESS if value is None and is_shared(sock, new=True) else value)
+            plain(sock, _NO_TIMEOUT if value is None and is_shared(sock, new=True) else value)
 
         return settimeout
 
@@ -174,7 +176,7 @@ class Sockets:
 
         def setblocking(sock: Any, flag: bool, /) -> None:
             if flag and self._is_shared(sock, new=True):
-                settimeout(sock, _ENDLESS)
+                settimeout(sock, _NO_TIMEOUT)
             else:
                 plain(sock, flag)
 
@@ -185,43 +187,43 @@ class Sockets:
 
         def gettimeout(sock: Any, /) -> float | None:
             value: float | None = plain(sock)
-            return None if value == _ENDLESS and self._is_shared(sock) else value
+            return None if value == _NO_TIMEOUT and self._is_shared(sock) else value
 
         return gettimeout
 
     def _is_shared(self, sock: Any, *, new: bool = False) -> bool:
         fd = sock.fileno()
         if fd in self._copies and (copy := self._owner.known(fd)):
-            return copy.stage is not Stage.UNDECIDED
+            return copy.stage is not PortZeroStage.UNDECIDED
         return new and self._owner.adopt(fd)
 
     # Sockets of the table.
 
     def _known_accept(self, plain: Method, copy: Copy, sock: Any) -> tuple[int, Any]:
-        if copy.stage is Stage.RECEIVED:
+        if copy.stage is PortZeroStage.RECEIVED:
             return self._owner.accept(sock.fileno(), sock.gettimeout())
         accepted: tuple[int, Any] = self._patiently(plain, sock)
         return accepted
 
     def _patiently(self, plain: Method, sock: Any, *args: Any, **keywords: Any) -> Any:
         if self._plain_gettimeout(sock) is None:  # an object that was made of the descriptor
-            self._plain_settimeout(sock, _ENDLESS)
+            self._plain_settimeout(sock, _NO_TIMEOUT)
         while True:
             try:
                 return plain(sock, *args, **keywords)
             except TimeoutError:
-                if self._plain_gettimeout(sock) != _ENDLESS:
+                if self._plain_gettimeout(sock) != _NO_TIMEOUT:
                     raise
 
     def _known_real_close(self, plain: Method, copy: Copy, sock: Any, *args: Any) -> None:
         self._owner.forget(sock.fileno(), lambda: plain(sock, *args))
 
     def _known_getsockname(self, plain: Method, copy: Copy, sock: Any) -> Any:
-        if copy.stage is Stage.UNDECIDED:
+        if copy.stage is PortZeroStage.UNDECIDED:
             if _is_connected(sock):  # past Python's own class
                 self._owner.undecide(sock.fileno())
             else:
-                self._owner.decide(sock)
+                self._owner.share_port_zero(sock)
         return plain(sock) if copy.name is None else copy.name
 
     def _known_getsockopt(self, plain: Method, copy: Copy, sock: Any, *args: Any) -> Any:
@@ -234,18 +236,18 @@ class Sockets:
 
     def _asked(self, plain: Method, copy: Copy, sock: Any) -> Method:
         """What has the options: a desk is no socket."""
-        if copy.stage is not Stage.RECEIVED:
+        if copy.stage is not PortZeroStage.RECEIVED:
             return lambda *args: plain(sock, *args)
         handle = self._owner.handle(sock.fileno())
         return lambda *args: plain(handle, *args)
 
     def _known_dup(self, plain: Method, copy: Copy, sock: Any) -> Any:
-        if copy.stage is not Stage.RECEIVED:
+        if copy.stage is not PortZeroStage.RECEIVED:
             return plain(sock)
         fd: int = sock.fileno()
         made = plain(self._owner.handle(fd))  # a socket, or its family could not be asked for
         os.dup2(fd, made.fileno(), inheritable=False)
-        self._owner.copied(fd, made.fileno())
+        self._owner.on_dup(fd, made.fileno())
         made.settimeout(sock.gettimeout())
         return made
 

@@ -1,6 +1,6 @@
 """uvloop's servers on sockets that Python has made, so that they can be shared.
 
-It accepts in C, which nobody sees: where connections are to be seen, a `LoopServer` accepts.
+It accepts in C, which nobody sees: where connections are to be seen, a `PythonServer` accepts.
 """
 
 import asyncio
@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import ModuleType
 from typing import Any
 
-from pyfork.cluster.sockets.patches import Hooks
-from pyfork.cluster.sockets.python_server import LoopServer
+from pyfork.cluster.sockets.patches import SocketPatches
+from pyfork.cluster.sockets.python_server import PythonServer
 
 Create = Callable[..., Awaitable[Any]]
 
 
-def change(module: ModuleType, hooks: Hooks) -> None:
+def change(module: ModuleType, hooks: SocketPatches) -> None:
     """Put ours in the place of the methods that bind."""
     loop: Any = module.__dict__["Loop"]
     loop.create_server = _server(loop.create_server, hooks)
@@ -28,7 +28,7 @@ def change(module: ModuleType, hooks: Hooks) -> None:
 _OF_A_CONNECTION = ("ssl", "ssl_handshake_timeout", "ssl_shutdown_timeout")
 
 
-class Servers(asyncio.AbstractServer):
+class ServerGroup(asyncio.AbstractServer):
     """Several servers that are one to the script: a host may have several addresses."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Servers(asyncio.AbstractServer):
             await server.wait_closed()
 
 
-def _server(create: Create, hooks: Hooks) -> Create:
+def _server(create: Create, hooks: SocketPatches) -> Create:
     async def create_server(
         self: Any,
         factory: Any,
@@ -95,7 +95,7 @@ def _server(create: Create, hooks: Hooks) -> Create:
         reuse_port: bool | None = None,
         **options: Any,
     ) -> Any:
-        if sock is not None and hooks.copy(sock.fileno()):
+        if sock is not None and hooks.handle_at(sock.fileno()):
             return await _serve(create, hooks, self, factory, [sock], backlog=backlog, **options)
         if sock is not None or (host is None and port is None):
             return await create(self, factory, host, port, sock=sock, backlog=backlog, **options)
@@ -116,7 +116,12 @@ def _server(create: Create, hooks: Hooks) -> Create:
 
 
 async def _serve(
-    create: Create, hooks: Hooks, loop: Any, factory: Any, sockets: list[Any], **options: Any
+    create: Create,
+    hooks: SocketPatches,
+    loop: Any,
+    factory: Any,
+    sockets: list[Any],
+    **options: Any,
 ) -> Any:
     """What `create` makes of each of ``sockets``, as one server."""
 
@@ -132,17 +137,17 @@ async def _serve(
         or await create(loop, factory, sock=each, **options)
         for each in sockets
     ]
-    return servers[0] if at_once and len(servers) == 1 else Servers(loop, servers, listen)
+    return servers[0] if at_once and len(servers) == 1 else ServerGroup(loop, servers, listen)
 
 
 def _seen(
-    hooks: Hooks, loop: Any, factory: Any, sock: Any, options: dict[str, Any]
-) -> LoopServer | None:
+    hooks: SocketPatches, loop: Any, factory: Any, sock: Any, options: dict[str, Any]
+) -> PythonServer | None:
     """The server where connections are to be seen."""
-    if hooks.reception is None or not hooks.copy(sock.fileno()):
+    if hooks.reception is None or not hooks.handle_at(sock.fileno()):
         return None
     given = {name: options[name] for name in _OF_A_CONNECTION if options.get(name) is not None}
-    server = LoopServer(loop, factory, sock, given)
+    server = PythonServer(loop, factory, sock, given)
     if options.get("start_serving", True):
         server.start()
     return server
@@ -178,7 +183,7 @@ def _bind(made: socket.socket, address: Any) -> None:
         ) from None
 
 
-def _unix_server(create: Create, hooks: Hooks) -> Create:
+def _unix_server(create: Create, hooks: SocketPatches) -> Create:
     async def create_unix_server(
         self: Any, factory: Any, path: Any = None, *, sock: Any = None, **options: Any
     ) -> Any:

@@ -6,10 +6,10 @@ prints or exits.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pyfork.config.command_line.getopt import NoSuchOption, Option, Said, read
+from pyfork.config.command_line.getopt import NoSuchOption, Option, ParsedOption, read
 from pyfork.config.config import SETTINGS
 from pyfork.config.settings.declare import Setting
-from pyfork.config.sources.files_and_environment import Given, Source
+from pyfork.config.sources.files_and_environment import RawValue, Source
 from pyfork.errors import ConfigError
 from pyfork.record import record
 
@@ -62,7 +62,7 @@ def parse(argv: Sequence[str], origin: str = "") -> Arguments:
     Raises:
         ConfigError: an unknown flag, a flag without its value, or a word too many.
     """
-    foreign: Mapping[str, Given] = {}
+    foreign: Mapping[str, RawValue] = {}
     notes: tuple[str, ...] = ()
     try:
         said = read(argv, options(), ["app"])
@@ -72,7 +72,7 @@ def parse(argv: Sequence[str], origin: str = "") -> Arguments:
         raise ConfigError(f"{origin}{error}") from None
     config = said.get("config")
     given = {
-        name: Given(each.raw, origin + (each.flag or "APP"))
+        name: RawValue(each.raw, origin + (each.flag or "APP"))
         for name, each in said.items()
         if name in SETTINGS
     }
@@ -89,7 +89,7 @@ def parse(argv: Sequence[str], origin: str = "") -> Arguments:
 
 def _understand(
     argv: Sequence[str], origin: str
-) -> tuple[dict[str, Said], Mapping[str, Given], tuple[str, ...]]:
+) -> tuple[dict[str, ParsedOption], Mapping[str, RawValue], tuple[str, ...]]:
     """Read flags that gunicorn or uvicorn has, too. Raises ConfigError."""
     from pyfork.config.compat import flags  # most command lines have none
 
@@ -105,14 +105,14 @@ def _understand(
 
 def usage(verb: str = "", *, whole: bool = True) -> str:
     """The help text without a command, or of run: with all options, or with the common ones."""
-    from pyfork.config.command_line.help import page  # not at each start
+    from pyfork.config.command_line.help import help_text  # not at each start
 
     known = {option.name: option for option in options()}
     if verb == "run":
         del known["bind"]  # the script does that
     common = [known[name] for name in _COMMON if name in known]
     name, text, operands = _USAGE[verb]
-    return page(name, text, known.values() if whole else common, operands, short=not whole)
+    return help_text(name, text, known.values() if whole else common, operands, short=not whole)
 
 
 def options() -> Iterator[Option]:

@@ -8,7 +8,7 @@ is offered by the names of the modules here and one directory below.
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from pyfork.config.command_line.getopt import Option, Verb
+from pyfork.config.command_line.getopt import CommandSpec, Option
 from pyfork.config.command_line.help import first_sentence
 
 _BASH = """\
@@ -107,7 +107,7 @@ complete -c pyfork -n '__fish_seen_subcommand_from run' -F
 """
 
 
-def script(shell: str, options: Sequence[Option], verbs: Sequence[Verb]) -> str:
+def script(shell: str, options: Sequence[Option], verbs: Sequence[CommandSpec]) -> str:
     """The script for ``shell``, a key of SHELLS.
 
     Args:
@@ -134,12 +134,12 @@ def _written(options: Iterable[Option]) -> str:
     return " ".join(flag for option in options for flag in _flags(option))
 
 
-def _own(verbs: Iterable[Verb]) -> list[Verb]:
+def _own(verbs: Iterable[CommandSpec]) -> list[CommandSpec]:
     """Those with options of their own: not serve and run."""
     return [verb for verb in verbs if verb.options or verb.words]
 
 
-def _bash(options: Sequence[Option], verbs: Sequence[Verb]) -> str:
+def _bash(options: Sequence[Option], verbs: Sequence[CommandSpec]) -> str:
     values, silent = [], []
     for option in options:
         spelled = " | ".join(option.flags)
@@ -165,7 +165,7 @@ def _bash(options: Sequence[Option], verbs: Sequence[Verb]) -> str:
     )
 
 
-def _zsh(options: Sequence[Option], verbs: Sequence[Verb]) -> str:
+def _zsh(options: Sequence[Option], verbs: Sequence[CommandSpec]) -> str:
     def quoted(text: str) -> str:
         return re.sub(r"([\[\]:\\])", r"\\\1", text).replace("'", "'\\''")
 
@@ -195,7 +195,7 @@ def _zsh(options: Sequence[Option], verbs: Sequence[Verb]) -> str:
     )
 
 
-def _fish(options: Sequence[Option], verbs: Sequence[Verb]) -> str:
+def _fish(options: Sequence[Option], verbs: Sequence[CommandSpec]) -> str:
     def quoted(text: str) -> str:
         return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
@@ -230,7 +230,7 @@ def _fish(options: Sequence[Option], verbs: Sequence[Verb]) -> str:
     return _FISH.format(lines="\n".join(written))
 
 
-SHELLS: dict[str, Callable[[Sequence[Option], Sequence[Verb]], str]] = {
+SHELLS: dict[str, Callable[[Sequence[Option], Sequence[CommandSpec]], str]] = {
     "bash": _bash,
     "zsh": _zsh,
     "fish": _fish,

@@ -35,7 +35,7 @@ class Option:
 
 
 @record
-class Verb:
+class CommandSpec:
     """A command, the first word of a line."""
 
     name: str
@@ -45,7 +45,7 @@ class Verb:
 
 
 @record
-class Said:
+class ParsedOption:
     """What was given for one name, and the flag that did."""
 
     raw: object  # text; a bool for an option without value; a tuple of texts for a repeated one
@@ -54,7 +54,7 @@ class Said:
 
 def read(
     words: Sequence[str], options: Iterable[Option], operands: Sequence[str]
-) -> dict[str, Said]:
+) -> dict[str, ParsedOption]:
     """What ``words`` give, by name.
 
     Args:
@@ -67,7 +67,7 @@ def read(
         ConfigError: an option without its value, or a word too many.
     """
     known = _by_flag(options)
-    said: dict[str, Said] = {}
+    said: dict[str, ParsedOption] = {}
     free = list(operands)
     rest = iter(words)
     for word in rest:
@@ -95,7 +95,7 @@ def _by_flag(options: Iterable[Option]) -> dict[str, Option]:
 
 
 def _take_letters(
-    said: dict[str, Said], known: Mapping[str, Option], word: str, rest: Iterator[str]
+    said: dict[str, ParsedOption], known: Mapping[str, Option], word: str, rest: Iterator[str]
 ) -> None:
     """Options of one letter in one word: all but the last have no value."""
     for at in range(1, len(word)):
@@ -108,7 +108,7 @@ def _take_letters(
 
 
 def _take(
-    said: dict[str, Said],
+    said: dict[str, ParsedOption],
     known: Mapping[str, Option],
     flag: str,
     value: str | None,
@@ -128,10 +128,10 @@ def _take(
     if option.repeat:
         before = said.get(option.name)
         raw = (*(before.raw if before else ()), raw)  # type: ignore[misc]
-    said[option.name] = Said(raw, flag)
+    said[option.name] = ParsedOption(raw, flag)
 
 
-def _fill(said: dict[str, Said], free: list[str], word: str) -> None:
+def _fill(said: dict[str, ParsedOption], free: list[str], word: str) -> None:
     if not free:
         raise ConfigError(f"{word}: one argument too many")
-    said[free.pop(0)] = Said(word, "")
+    said[free.pop(0)] = ParsedOption(word, "")

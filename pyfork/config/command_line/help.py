@@ -10,7 +10,7 @@ _WIDEST = 96  # longer lines are hard to read
 _LONG = 30  # flags that take more columns have their text on the next line
 
 
-def page(
+def help_text(
     command: str,
     text: str,
     options: Iterable[Option],

@@ -1,6 +1,6 @@
 """What ``-k`` says on a gunicorn command line, and the worker class that it becomes."""
 
-from pyfork.config.sources.files_and_environment import Given
+from pyfork.config.sources.files_and_environment import RawValue
 from pyfork.errors import ConfigError
 from pyfork.record import record
 
@@ -54,7 +54,7 @@ REPLACEMENTS = {
 }
 
 
-def replace_class(given: dict[str, Given]) -> tuple[str, ...]:
+def replace_class(given: dict[str, RawValue]) -> tuple[str, ...]:
     """Put our worker class into ``given`` for another server's, and return the note of it.
 
     Raises:
@@ -67,7 +67,7 @@ def replace_class(given: dict[str, Given]) -> tuple[str, ...]:
     found = REPLACEMENTS[name]
     if not found.to:
         raise ConfigError(f"{each.origin}: {name}: {found.says}")
-    given["worker_class"] = Given(found.to, each.origin)
+    given["worker_class"] = RawValue(found.to, each.origin)
     for setting, value in found.settings:
-        given.setdefault(setting, Given(value, each.origin))
+        given.setdefault(setting, RawValue(value, each.origin))
     return (f"{each.origin}: {name} {found.says}",)

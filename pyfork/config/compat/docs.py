@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pyfork.config.compat.classes import REPLACEMENTS
 from pyfork.config.compat.gunicorn import GUNICORN
-from pyfork.config.compat.rules import Fate, Outcome
+from pyfork.config.compat.rules import CompatRule, Effect
 from pyfork.config.compat.uvicorn import UVICORN
 from pyfork.config.config import SETTINGS
 from pyfork.config.settings.hooks import HookSettings
@@ -47,7 +47,7 @@ def _classes() -> Iterator[str]:
 
 
 def _table(
-    heading: str, outcomes: Mapping[str, Outcome], show: Callable[[str], str]
+    heading: str, outcomes: Mapping[str, CompatRule], show: Callable[[str], str]
 ) -> Iterator[str]:
     yield f"| {heading} | here | |"
     yield "|---|---|---|"
@@ -72,8 +72,8 @@ def _option(name: str) -> str:
     return " ".join(f"`{flag}`" for flag in flags) or f"`--{name}`"
 
 
-def _fate(outcome: Outcome) -> str:
-    if outcome.fate is not Fate.HONOURED:
+def _fate(outcome: CompatRule) -> str:
+    if outcome.fate is not Effect.HONOURED:
         return str(outcome.fate.value)
     place = "configuration.md" if outcome.to in vars(HookSettings) else "settings.md"
     anchor = "#hooks" if outcome.to in vars(HookSettings) else f"#{outcome.to}"

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
-from pyfork.config.command_line.getopt import Option, Said
+from pyfork.config.command_line.getopt import Option, ParsedOption
 from pyfork.config.compat.gunicorn import GUNICORN
 from pyfork.config.compat.rules import Takes, Translation, translate
 from pyfork.config.compat.uvicorn import UVICORN, with_address
-from pyfork.config.sources.files_and_environment import Given
+from pyfork.config.sources.files_and_environment import RawValue
 
 _TABLES = {"gunicorn": GUNICORN, "uvicorn": UVICORN}
 
@@ -29,17 +29,17 @@ def options(taken: Collection[str]) -> Iterator[Option]:
                 )
 
 
-def translated(said: Mapping[str, Said], origin: str) -> Translation:
+def translated(said: Mapping[str, ParsedOption], origin: str) -> Translation:
     """What the options of `options` come to; ``said`` may have others too.
 
     Raises:
         ConfigError: one is refused, or cannot be read.
     """
-    given: dict[str, Given] = {}
+    given: dict[str, RawValue] = {}
     notes: tuple[str, ...] = ()
     for server, table in _TABLES.items():
         found = [
-            (name.partition(":")[2], Given(each.raw, origin + each.flag))
+            (name.partition(":")[2], RawValue(each.raw, origin + each.flag))
             for name, each in said.items()
             if name.startswith(f"{server}:")
         ]

@@ -6,7 +6,7 @@ no flags of ours; what both have means the same in both.
 
 from typing import Any
 
-from pyfork.config.compat.rules import Outcome, Takes, honoured, idle, refused
+from pyfork.config.compat.rules import CompatRule, Takes, honoured, idle, refused
 from pyfork.config.settings.hooks import HookSettings
 from pyfork.config.types import octal
 
@@ -51,7 +51,7 @@ def _loggers(value: dict[str, Any]) -> dict[str, Any]:
     return {**value, "loggers": {**ours, **loggers}}
 
 
-GUNICORN: dict[str, Outcome] = {
+GUNICORN: dict[str, CompatRule] = {
     # Config file
     "config": idle("a file cannot name another one; give it with -c"),
     "wsgi_app": honoured("app"),

@@ -10,12 +10,12 @@ from enum import Enum
 from typing import Any
 
 from pyfork.config.config import SETTINGS
-from pyfork.config.sources.files_and_environment import Given
+from pyfork.config.sources.files_and_environment import RawValue
 from pyfork.errors import ConfigError
 from pyfork.record import record
 
 
-class Fate(Enum):
+class Effect(Enum):
     """What becomes of a name."""
 
     HONOURED = "honoured"
@@ -32,10 +32,10 @@ class Takes(Enum):
 
 
 @record(kw_only=True)
-class Outcome:
+class CompatRule:
     """What becomes of one name."""
 
-    fate: Fate
+    fate: Effect
     to: str = ""  # our setting, if honoured
     read: Callable[[Any], Any] | None = None  # from their value to ours; None: they are alike
     says: str = ""  # completes "NAME: ": a remark, why it is idle, or what to use instead
@@ -45,47 +45,49 @@ class Outcome:
     takes: Takes = Takes.VALUE
 
 
-def honoured(to: str, says: str = "", **more: Any) -> Outcome:
+def honoured(to: str, says: str = "", **more: Any) -> CompatRule:
     """Its value is that of our setting ``to``."""
-    return Outcome(fate=Fate.HONOURED, to=to, says=says, **more)
+    return CompatRule(fate=Effect.HONOURED, to=to, says=says, **more)
 
 
-def idle(why: str, **more: Any) -> Outcome:
+def idle(why: str, **more: Any) -> CompatRule:
     """It does nothing here, for the reason given."""
-    return Outcome(fate=Fate.IDLE, says=why, **more)
+    return CompatRule(fate=Effect.IDLE, says=why, **more)
 
 
-def refused(instead: str, **more: Any) -> Outcome:
+def refused(instead: str, **more: Any) -> CompatRule:
     """To take it and not do it would be wrong; ``instead`` says what to do."""
-    return Outcome(fate=Fate.REFUSED, says=instead, **more)
+    return CompatRule(fate=Effect.REFUSED, says=instead, **more)
 
 
 @record
 class Translation:
     """What names of another server come to."""
 
-    given: dict[str, Given]  # by the names of our settings
+    given: dict[str, RawValue]  # by the names of our settings
     notes: tuple[str, ...]  # a line each
 
 
-def translate(table: Mapping[str, Outcome], found: Iterable[tuple[str, Given]]) -> Translation:
+def translate(
+    table: Mapping[str, CompatRule], found: Iterable[tuple[str, RawValue]]
+) -> Translation:
     """Give every name in ``found`` what ``table`` has for it.
 
     Raises:
         ConfigError: some are refused, have a value that cannot be read, or name one setting twice.
             Every one of the refused is in the message.
     """
-    given: dict[str, Given] = {}
+    given: dict[str, RawValue] = {}
     notes, refusals = [], []
     for name, each in found:
         outcome = table[name]
         if each.raw in (None, "") or any(each.raw == value for value in outcome.harmless):
             continue
-        if outcome.fate is Fate.HONOURED and outcome.to in SETTINGS:
+        if outcome.fate is Effect.HONOURED and outcome.to in SETTINGS:
             if outcome.to in given:
                 raise ConfigError(f"{each.origin}: says the same as {given[outcome.to].origin}")
-            given[outcome.to] = Given(_read(outcome, each), each.origin)
-        elif outcome.fate is not Fate.IDLE:
+            given[outcome.to] = RawValue(_read(outcome, each), each.origin)
+        elif outcome.fate is not Effect.IDLE:
             refusals.append(f"{each.origin}: {outcome.says or _absent(outcome)}")
             continue
         if outcome.says:
@@ -95,7 +97,7 @@ def translate(table: Mapping[str, Outcome], found: Iterable[tuple[str, Given]]) 
     return Translation(given, tuple(notes))
 
 
-def _read(outcome: Outcome, each: Given) -> object:
+def _read(outcome: CompatRule, each: RawValue) -> object:
     if outcome.read is None:
         return each.raw
     try:
@@ -104,5 +106,5 @@ def _read(outcome: Outcome, each: Given) -> object:
         raise ConfigError(f"{each.origin}: {each.raw!r}: {error}") from None
 
 
-def _absent(outcome: Outcome) -> str:
+def _absent(outcome: CompatRule) -> str:
     return f"this pyfork has no setting {outcome.to}"

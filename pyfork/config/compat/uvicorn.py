@@ -6,15 +6,15 @@ The names are those of its parameters. What our command line has anyway has no `
 import re
 from collections.abc import Iterable, Iterator
 
-from pyfork.config.compat.rules import Outcome, Takes, honoured, idle, refused
-from pyfork.config.sources.files_and_environment import Given
+from pyfork.config.compat.rules import CompatRule, Takes, honoured, idle, refused
+from pyfork.config.sources.files_and_environment import RawValue
 from pyfork.errors import ConfigError
 
 _SWITCH = Takes.NOTHING
 _HOST, _PORT = "127.0.0.1", "8000"
 
 
-UVICORN: dict[str, Outcome] = {
+UVICORN: dict[str, CompatRule] = {
     "app": honoured("app"),
     "host": honoured("bind", flags="--host"),
     "port": honoured("bind", flags="--port"),
@@ -115,13 +115,13 @@ UVICORN: dict[str, Outcome] = {
 }
 
 
-def with_address(found: Iterable[tuple[str, Given]]) -> Iterator[tuple[str, Given]]:
+def with_address(found: Iterable[tuple[str, RawValue]]) -> Iterator[tuple[str, RawValue]]:
     """The same, with one address for --host, --port, --uds and --fd together.
 
     Raises:
         ConfigError: they contradict each other.
     """
-    parts: dict[str, Given] = {}
+    parts: dict[str, RawValue] = {}
     for name, each in found:
         if name in ("host", "port", "uds", "fd"):
             parts[name] = each
@@ -143,4 +143,4 @@ def with_address(found: Iterable[tuple[str, Given]]) -> Iterator[tuple[str, Give
         host = texts.get("host", _HOST)
         host = f"[{host}]" if re.fullmatch(r"[0-9a-fA-F:.%]*:[0-9a-fA-F:.%]*", host) else host
         address = f"{host}:{texts.get('port', _PORT)}"
-    yield first, Given((address,), origin)
+    yield first, RawValue((address,), origin)

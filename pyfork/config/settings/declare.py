@@ -7,7 +7,7 @@ own. Not a dataclass: that compiles code at each start, and takes ten times as l
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, dataclass_transform
 
-from pyfork.config.types import Kind
+from pyfork.config.types import ValueType
 from pyfork.record import record
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ class Setting:
 
     name: str  # the attribute of Config, and the key in files
     default: Any
-    kind: Kind[Any]
+    kind: ValueType[Any]
     flags: tuple[str, ...]  # short first; empty for the positional argument
     off: str | None  # the flag that switches a boolean off
     repeat: bool  # the flag may be given more than once
@@ -41,7 +41,7 @@ class _Declaration(dict[str, Any]):
 
 def setting(
     default: T,
-    kind: Kind[T],
+    kind: ValueType[T],
     *,
     flags: str,
     help: str,

@@ -1,10 +1,10 @@
 """Reloading while one edits."""
 
 from pyfork.config.settings.declare import group, setting
-from pyfork.config.types import BOOLEAN, PATHS, SECONDS, Kind, choice
+from pyfork.config.types import BOOLEAN, PATHS, SECONDS, ValueType, choice
 
-_PATTERNS = Kind("GLOB", "glob patterns, separated by commas", PATHS.read, PATHS.show)
-_HOSTS = Kind("NAME", "host names, separated by commas", PATHS.read, PATHS.show)
+_PATTERNS = ValueType("GLOB", "glob patterns, separated by commas", PATHS.read, PATHS.show)
+_HOSTS = ValueType("NAME", "host names, separated by commas", PATHS.read, PATHS.show)
 
 
 @group("Development")

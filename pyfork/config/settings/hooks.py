@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyfork.config.settings.declare import group, setting
-from pyfork.config.types import Kind, hook, optional
+from pyfork.config.types import ValueType, hook, optional
 
 Hook = Callable[..., Any] | None
 
@@ -12,7 +12,7 @@ Hook = Callable[..., Any] | None
 _SERVER, _WORKER, _BOTH = (optional(hook(each)) for each in ("server", "worker", "server worker"))
 
 
-def _hook(kind: Kind[Hook], help: str) -> Hook:
+def _hook(kind: ValueType[Hook], help: str) -> Hook:
     return setting(None, kind, flags="", python=True, help=help)
 
 

@@ -1,7 +1,7 @@
 """HTTPS: certificates, and who may connect."""
 
 from pyfork.config.settings.declare import group, setting
-from pyfork.config.types import PATH, PATHS, TEXT, Kind, choice, optional
+from pyfork.config.types import PATH, PATHS, TEXT, ValueType, choice, optional
 
 # gunicorn and uvicorn count as the ssl module does.
 _REQUIREMENTS = ("none", "optional", "required")
@@ -27,8 +27,8 @@ class Secret(str):
         return "'***'"
 
 
-CERT_REQS = Kind("|".join(_REQUIREMENTS), "none, optional or required", _cert_reqs)
-SECRET = Kind("TEXT", "text", lambda raw: Secret(TEXT.read(raw)), lambda _: "***")
+CERT_REQS = ValueType("|".join(_REQUIREMENTS), "none, optional or required", _cert_reqs)
+SECRET = ValueType("TEXT", "text", lambda raw: Secret(TEXT.read(raw)), lambda _: "***")
 
 
 @group("TLS")

@@ -1,6 +1,7 @@
 """Where settings are given besides the command line: the file and the environment.
 
-Each source becomes a mapping from setting names to `Given`; nothing here reads or judges a value.
+Each source becomes a mapping from setting names to `RawValue`; nothing here reads or judges a
+value.
 """
 
 import os
@@ -30,18 +31,18 @@ _SERVICE_LINK = (
 
 
 @record
-class Given:
+class RawValue:
     """A value as it was written, and where."""
 
     raw: object
     origin: str
 
 
-Source = Mapping[str, Given]
+Source = Mapping[str, RawValue]
 
 
 @record
-class File:
+class FileSettings:
     """What a configuration file says."""
 
     given: Source = {}  # noqa: RUF012 - nobody changes it
@@ -70,9 +71,9 @@ def from_environment(environ: Mapping[str, str]) -> Source:
     for each in settings:
         for name, form in {each.env: "{}", **each.aliases}.items():
             if each.name not in given and (text := environ.get(name)):
-                given[each.name] = Given(form.format(text), name)
+                given[each.name] = RawValue(form.format(text), name)
     if "bind" not in given and (passed := passed_sockets(environ, os.getpid())):
-        given["bind"] = Given(tuple(passed), "LISTEN_FDS")
+        given["bind"] = RawValue(tuple(passed), "LISTEN_FDS")
     known = {each.env for each in settings}
     for name in sorted(environ):
         if not name.startswith("PYFORK_") or name in known | OWN_VARIABLES:
@@ -95,7 +96,7 @@ def arguments_of(environ: Mapping[str, str]) -> tuple[str, list[str]]:
         raise ConfigError(f"{name}: {error}") from None
 
 
-def from_file(path: str | None, directory: str) -> File:
+def from_file(path: str | None, directory: str) -> FileSettings:
     """The settings of the file at ``path``, else of the first of `FILES` that there is.
 
     Args:
@@ -112,13 +113,13 @@ def from_file(path: str | None, directory: str) -> File:
             found = _from(name, directory, named=False)
             if name == "gunicorn.conf.py":
                 note = f"{name} is used, gunicorn's configuration: there is none of pyfork's"
-                return File(found.given, (note, *found.notes))
+                return FileSettings(found.given, (note, *found.notes))
             if found.given or name != "pyproject.toml":
                 return found
-    return File()
+    return FileSettings()
 
 
-def _from(path: str, directory: str, *, named: bool) -> File:
+def _from(path: str, directory: str, *, named: bool) -> FileSettings:
     """``named``: somebody asked for this very file."""
     if path.startswith(("file:", "python:")) or path.endswith(".py"):
         from pyfork.config.sources import python_file  # it may run anything, and need anything
@@ -126,8 +127,8 @@ def _from(path: str, directory: str, *, named: bool) -> File:
         return python_file.read(path, directory)
     text = _read(os.path.join(directory, path), path)
     if not named and path == "pyproject.toml" and not _may_have_ours(text):
-        return File()
-    return File(_settings(path, _table(path, _parse(text, path), required=named)))
+        return FileSettings()
+    return FileSettings(_settings(path, _table(path, _parse(text, path), required=named)))
 
 
 def _read(path: str, shown: str) -> str:
@@ -175,7 +176,7 @@ def _table(shown: str, document: dict[str, Any], *, required: bool) -> dict[str,
 
 
 def _settings(shown: str, table: dict[str, Any]) -> Source:
-    given: dict[str, Given] = {}
+    given: dict[str, RawValue] = {}
     for key, raw in table.items():
         name = key.replace("-", "_")
         if name not in SETTINGS:
@@ -184,5 +185,5 @@ def _settings(shown: str, table: dict[str, Any]) -> Source:
             raise ConfigError(f"{shown}: {key}: write it in a Python file, such as pyfork.conf.py")
         if name in given:
             raise ConfigError(f"{shown}: {key}: is there twice, with - and with _")
-        given[name] = Given(raw, f"{shown}: {key}")
+        given[name] = RawValue(raw, f"{shown}: {key}")
     return given

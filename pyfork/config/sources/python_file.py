@@ -20,7 +20,7 @@ from typing import Any
 
 from pyfork.config.config import SETTINGS
 from pyfork.config.greenlets import patched_by
-from pyfork.config.sources.files_and_environment import File, Given, suggestion
+from pyfork.config.sources.files_and_environment import FileSettings, RawValue, suggestion
 from pyfork.config.types import octal
 from pyfork.errors import ConfigError
 
@@ -32,7 +32,7 @@ _INSTALLED = {"site-packages", "dist-packages"}
 SLOW = 1.0  # seconds in which the arbiter sees and does nothing else
 
 
-def read(name: str, directory: str) -> File:
+def read(name: str, directory: str) -> FileSettings:
     """The settings of a Python file (``PATH``, ``file:PATH``) or module (``python:NAME``).
 
     Args:
@@ -48,7 +48,7 @@ def read(name: str, directory: str) -> File:
     before = dict(sys.modules)
     began = time.monotonic()
     try:
-        found = _sort(name, _run(name, directory))
+        found = _classify(name, _run(name, directory))
         _refuse_greenlets(name)
     except ConfigError:
         sys.modules.clear()
@@ -137,17 +137,17 @@ def _is_ours(frame: traceback.FrameSummary) -> bool:
 # What its names say.
 
 
-def _sort(name: str, found: Mapping[str, Any]) -> File:
+def _classify(name: str, found: Mapping[str, Any]) -> FileSettings:
     """Settings by our names, and by gunicorn's; hints for what looks like a misspelt one."""
     from pyfork.config.compat.gunicorn import GUNICORN
     from pyfork.config.compat.rules import translate
 
-    given: dict[str, Given] = {}
-    theirs: list[tuple[str, Given]] = []
+    given: dict[str, RawValue] = {}
+    theirs: list[tuple[str, RawValue]] = []
     gunicorns = "gunicorn" in Path(name).name
     hints: list[str] = []
     for key, raw in found.items():
-        each = Given(raw, f"{name}: {key}")
+        each = RawValue(raw, f"{name}: {key}")
         if key in GUNICORN:  # ours by the same name mean the same
             theirs.append((key, each))
         elif key in SETTINGS and gunicorns:
@@ -156,7 +156,7 @@ def _sort(name: str, found: Mapping[str, Any]) -> File:
                     f"{each.origin}: is pyfork's; it counts in a file such as pyfork.conf.py"
                 )
         elif key in SETTINGS and raw is not None:
-            given[key] = Given(octal(raw), each.origin) if key == "unix_mode" else each
+            given[key] = RawValue(octal(raw), each.origin) if key == "unix_mode" else each
         elif not key.startswith("_") and isinstance(raw, str | int | list | tuple):
             hints += _hints(each, key, {*SETTINGS, *GUNICORN})
     done = translate(GUNICORN, theirs)
@@ -164,10 +164,10 @@ def _sort(name: str, found: Mapping[str, Any]) -> File:
         if key in given:
             raise ConfigError(f"{each.origin}: says the same as {given[key].origin}")
         given[key] = each
-    return File(given, (*done.notes, *hints))
+    return FileSettings(given, (*done.notes, *hints))
 
 
-def _hints(each: Given, key: str, known: set[str]) -> Iterator[str]:
+def _hints(each: RawValue, key: str, known: set[str]) -> Iterator[str]:
     near = suggestion(key, known, cutoff=0.88)
     if near:
         yield f"{each.origin}: no setting has this name{near}"

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pyfork.http.asgi.scope import Scope
-from pyfork.http.proxy_headers import Proxies
+from pyfork.http.proxy_headers import TrustedProxies
 
 _READ = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"forwarded"))
 _OF_WEBSOCKET = {"http": "ws", "https": "wss"}
@@ -16,7 +16,7 @@ _OF_WEBSOCKET = {"http": "ws", "https": "wss"}
 class ForwardedScopes:
     """An ASGI application that gives ``app`` the client and the scheme that proxies tell."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]], proxies: Proxies) -> None:
+    def __init__(self, app: Callable[..., Awaitable[None]], proxies: TrustedProxies) -> None:
         self._app = app
         self._proxies = proxies
 

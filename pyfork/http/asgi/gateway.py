@@ -17,10 +17,10 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pyfork.http.asgi.scope import Scope, Scopes
+from pyfork.http.asgi.scope import Scope, ScopeBuilder
 from pyfork.http.connection.exchange import APP_FAILURE, Exchange
 from pyfork.http.request.head import RequestHead
-from pyfork.http.request.head_reader import Entry
+from pyfork.http.request.head_reader import FieldMapper
 from pyfork.http.wsgi.body import keep
 
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ class AsgiGateway:
     ) -> None:
         self.app = app
         self.loop = loop
-        self.scopes = Scopes(root_path=root_path, state=state)
+        self.scopes = ScopeBuilder(root_path=root_path, state=state)
         self.context = contextvars.copy_context()  # what each request begins with
-        self.entry: Entry | None = None
+        self.entry: FieldMapper | None = None
         # Those that run: the loop itself keeps no strong reference.
         self.tasks: dict[asyncio.Task[None], Running] = {}
         # What the engine makes for each request.
@@ -131,7 +131,7 @@ class AsgiExchange(Exchange):
     delivered = False  # the application has seen its end
     ended = False  # the client will send no more
     # The response.
-    room: asyncio.Event | None = None  # what send() waits for, of a slow client
+    write_ready: asyncio.Event | None = None  # what send() waits for, of a slow client
     # The client.
     gone_since = 0.0  # monotonic seconds
     told = False  # the application has been told that it left
@@ -148,9 +148,9 @@ class AsgiExchange(Exchange):
         self.head = head
         # What each request asks for is quicker to find here than in the class.
         self.response: Response | None = None
-        self.said: Start | None = None  # by http.response.start
-        self.news: asyncio.Event | None = None  # what receive() waits for
-        self.gone = False  # the client has left, or has had an answer without us
+        self.response_start: Start | None = None  # by http.response.start
+        self.receive_ready: asyncio.Event | None = None  # what receive() waits for
+        self.client_gone = False  # the client has left, or has had an answer without us
 
     # Hooks of Exchange.
 
@@ -171,8 +171,8 @@ class AsgiExchange(Exchange):
         self._wake()
 
     def resume(self) -> None:
-        if self.room is not None:
-            self.room.set()
+        if self.write_ready is not None:
+            self.write_ready.set()
 
     def half_closed(self) -> None:
         """Tell receive(), for most have gone; until it has told, send() goes on: some read on."""
@@ -191,7 +191,7 @@ class AsgiExchange(Exchange):
         if self.connection.engine.draining:
             self.end_unattended()
 
-    def overdue(self, seconds: float) -> None:
+    def on_timeout(self, seconds: float) -> None:
         log.error(
             "%s %s: no response in %.0f s; its task is cancelled",
             self.head.method,
@@ -223,7 +223,7 @@ class AsgiExchange(Exchange):
         """
         if self.response is None or self.finished or self.told or self.listening:
             return False
-        return self.gone or (self.ended and self.length == self.sent_before_fin)
+        return self.client_gone or (self.ended and self.length == self.sent_before_fin)
 
     @property
     def full(self) -> bool:
@@ -239,13 +239,13 @@ class AsgiExchange(Exchange):
         except APP_FAILURE as error:
             if isinstance(error, GeneratorExit) and self._closed():
                 raise
-            if not (self._is_ours(error) or (self.gone and is_about_the_client(error))):
+            if not (self._is_ours(error) or (self.client_gone and is_about_the_client(error))):
                 self.log_failure()
             self.fail()
         else:
             if self.finished:
                 return
-            if not self.gone:
+            if not self.client_gone:
                 log.error(
                     "%s %s: the application returned without a whole response",
                     self.head.method,
@@ -263,19 +263,19 @@ class AsgiExchange(Exchange):
 
     async def receive(self) -> Message:
         """ASGI's ``receive``."""
-        while not self.pieces and not self.gone and not self.finished:
-            if self.ended or (self.arrived and not self.delivered):
+        while not self.pieces and not self.client_gone and not self.finished:
+            if self.ended or (self.body_complete and not self.delivered):
                 break
             self.send_continue()
-            if self.news is None:
-                self.news = asyncio.Event()
-            self.news.clear()
+            if self.receive_ready is None:
+                self.receive_ready = asyncio.Event()
+            self.receive_ready.clear()
             self.listening += 1
             try:
-                await self.news.wait()
+                await self.receive_ready.wait()
             finally:
                 self.listening -= 1
-        if self.delivered or self.gone or self.finished:
+        if self.delivered or self.client_gone or self.finished:
             self.told = True
             if not self.finished:
                 self._leave()  # send() says the same from now on
@@ -283,10 +283,10 @@ class AsgiExchange(Exchange):
         pieces, self.pieces = self.pieces, None
         body = b"".join(pieces) if pieces else b""
         self.buffered = 0
-        self.delivered = self.arrived
-        if not self.arrived:
+        self.delivered = self.body_complete
+        if not self.body_complete:
             self.connection.update_reading()
-        return {"type": "http.request", "body": body, "more_body": not self.arrived}
+        return {"type": "http.request", "body": body, "more_body": not self.body_complete}
 
     async def send(self, message: Message) -> None:
         """ASGI's ``send``.
@@ -294,14 +294,14 @@ class AsgiExchange(Exchange):
         Raises RuntimeError for a message out of order, ResponseError for what HTTP does not allow,
         and ClientDisconnected when the client left long ago (`DROPPING`).
         """
-        if self.gone:
+        if self.client_gone:
             await self._drop()
             return
         kind = message["type"]
         if kind == "http.response.start":
-            if self.said is not None or self.response is not None:
+            if self.response_start is not None or self.response is not None:
                 raise RuntimeError("http.response.start was sent twice")
-            self.said = message["status"], message.get("headers", ())
+            self.response_start = message["status"], message.get("headers", ())
         elif kind == "http.response.body":
             body, more = message.get("body", b""), message.get("more_body", False)
             if more or self.response is not None:
@@ -314,10 +314,10 @@ class AsgiExchange(Exchange):
             raise RuntimeError(f"an HTTP response has no message {kind!r}")
 
     def _send_whole(self, body: bytes) -> None:
-        if self.said is None:
+        if self.response_start is None:
             raise RuntimeError(_NO_START)
-        status, headers = self.said
-        if body or self.head.usual or self.head.method != "HEAD":
+        status, headers = self.response_start
+        if body or self.head.is_simple or self.head.method != "HEAD":
             self.respond_whole(status, None, headers, body)
         else:  # how long the content would be is not said
             self.respond(status, None, headers)
@@ -328,9 +328,9 @@ class AsgiExchange(Exchange):
         if self.finished:
             raise RuntimeError("the response was complete already")
         if self.response is None:
-            if self.said is None:
+            if self.response_start is None:
                 raise RuntimeError(_NO_START)
-            status, headers = self.said
+            status, headers = self.response_start
             self.respond(status, None, headers, body)
         elif body:
             self.send_more(body)
@@ -346,20 +346,20 @@ class AsgiExchange(Exchange):
 
     def _leave(self) -> None:
         """From now on nobody waits for the response."""
-        if not self.gone:
-            self.gone = True
+        if not self.client_gone:
+            self.client_gone = True
             self.gone_since = time.monotonic()
 
     async def _drained(self) -> None:
         """Wait until the client has room."""
-        if self.room is None:
-            self.room = asyncio.Event()
-        self.room.clear()
-        await self.room.wait()
+        if self.write_ready is None:
+            self.write_ready = asyncio.Event()
+        self.write_ready.clear()
+        await self.write_ready.wait()
 
     def _wake(self) -> None:
-        if self.news is not None:
-            self.news.set()
+        if self.receive_ready is not None:
+            self.receive_ready.set()
 
 
 def is_about_the_client(error: BaseException) -> bool:

@@ -7,14 +7,14 @@ from urllib.parse import unquote
 from pyfork.http.request.head import ONCE, FieldBlock, RequestHead, RequestLine
 
 if TYPE_CHECKING:
-    from pyfork.http.connection.transport import Link
+    from pyfork.http.connection.transport import ClientTransport
 
 Scope = MutableMapping[str, Any]
 
 _VERSIONS = {"version": "3.0", "spec_version": "2.3"}
 
 
-class Scopes:
+class ScopeBuilder:
     """Makes the scope of each request, out of what requests have in common.
 
     Request lines and field blocks are often those of an earlier request; what is made of them
@@ -25,27 +25,27 @@ class Scopes:
         self._root = root_path.rstrip("/")
         self._state = state
 
-    def make(self, connection: "Link", head: RequestHead) -> Scope:
+    def make(self, connection: "ClientTransport", head: RequestHead) -> Scope:
         """The scope of one request: what an application may change in it is the request's own."""
-        made: dict[str, Any] | None = head.made
+        made: dict[str, Any] | None = head.gateway_cache
         if made:
             scope = made.copy()
         else:
             scope = self._of_head(connection, head)
-            head.made = ONCE if made is None else scope.copy()
+            head.gateway_cache = ONCE if made is None else scope.copy()
         scope["asgi"] = _VERSIONS.copy()
         scope["headers"] = head.block.entries.copy()
         scope["state"] = self._state.copy()
         scope["extensions"] = {}
         return scope
 
-    def _of_head(self, connection: "Link", head: RequestHead) -> dict[str, Any]:
+    def _of_head(self, connection: "ClientTransport", head: RequestHead) -> dict[str, Any]:
         line, block = head.line, head.block
-        if line.made is None:
-            line.made = self._of_line(line)
-        if block.made is None:
-            block.made = self._of_block(connection, block)
-        scope: dict[str, Any] = block.made | line.made
+        if line.gateway_cache is None:
+            line.gateway_cache = self._of_line(line)
+        if block.gateway_cache is None:
+            block.gateway_cache = self._of_block(connection, block)
+        scope: dict[str, Any] = block.gateway_cache | line.gateway_cache
         return scope
 
     def _of_line(self, line: RequestLine) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class Scopes:
             "root_path": self._root,
         }
 
-    def _of_block(self, connection: "Link", block: FieldBlock) -> dict[str, Any]:
+    def _of_block(self, connection: "ClientTransport", block: FieldBlock) -> dict[str, Any]:
         """What a connection and the fields of a head on it say."""
         if connection.made is None:
             connection.made = self._of_connection(connection)
@@ -73,7 +73,7 @@ class Scopes:
                 made = made | {"scheme": scheme}
         return made
 
-    def _of_connection(self, connection: "Link") -> dict[str, Any]:
+    def _of_connection(self, connection: "ClientTransport") -> dict[str, Any]:
         host = connection.peer_host
         return {
             "asgi": None,

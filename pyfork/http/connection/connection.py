@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from pyfork.errors import ProtocolError
 from pyfork.http.connection.deadlines import AT_REST
-from pyfork.http.connection.exchange import DISCARD
-from pyfork.http.connection.rejected import Refused
+from pyfork.http.connection.exchange import MAX_DISCARD
+from pyfork.http.connection.rejected import RejectedRequest
 from pyfork.http.connection.turns import Turns
 from pyfork.http.request.head import RequestHead
 from pyfork.http.request.parsing import ParserState
@@ -37,14 +37,14 @@ class Connection(Turns):
     """The protocol of one HTTP/1 connection."""
 
     __slots__ = (
+        "buffered",
         "discarded",
         "incoming",
-        "overrun",
         "parser",
-        "refusal",
-        "serial",
-        "unread",
-        "upgrading",
+        "pending_error",
+        "requests_seen",
+        "unparsed_input",
+        "websocket_head",
     )
 
     def __init__(
@@ -56,12 +56,12 @@ class Connection(Turns):
         self.parser = engine.new_parser(engine.reader, self)
         # Requests.
         self.incoming: Exchange | None = None  # whose body is arriving
-        self.upgrading: RequestHead | None = None  # a WebSocket handshake, to be handed over
-        self.refusal: ProtocolError | None = None  # to be answered when its turn comes
-        self.unread = b""  # received and not parsed: too much waits before it
-        self.serial = int(kept)  # heads received
+        self.websocket_head: RequestHead | None = None  # a WebSocket handshake, to be handed over
+        self.pending_error: ProtocolError | None = None  # to be answered when its turn comes
+        self.buffered = b""  # received and not parsed: too much waits before it
+        self.requests_seen = int(kept)  # heads received
         # Flags.
-        self.overrun = False  # more has come than was looked at
+        self.unparsed_input = False  # more has come than was looked at
         self.discarded = 0  # bytes of body dropped after an early response
 
     # Called by the transport.
@@ -75,55 +75,61 @@ class Connection(Turns):
             self.engine.loop.call_soon(self.drain)
 
     def data_received(self, data: bytes) -> None:
-        head = self.parser.single(data) if self.quiet and self.current is None else None
+        head = (
+            self.parser.parse_whole_request(data)
+            if self.fast_path and self.current is None
+            else None
+        )
         if head is None:
-            self.quiet = False
+            self.fast_path = False
             self._received(data)
             return
-        self.serial += 1
+        self.requests_seen += 1
         exchange = self.current = self.engine.new_exchange(self, head)
         block = head.block
         if length := block.content_length:
             exchange.received = length
             exchange.body_received(data[-length:])
-        exchange.arrived = True
+        exchange.body_complete = True
         if not block.keep_alive:
             self.closing = True
         exchange.start()
 
     def _received(self, data: bytes) -> None:
         """Bytes that are not simply the next request."""
-        if self.lingering or self.refusal is not None:
+        if self.lingering or self.pending_error is not None:
             return
-        if self.unread or self.upgrading is not None:  # or a loop delivers after pause_reading
-            self.unread += data
+        if (
+            self.buffered or self.websocket_head is not None
+        ):  # or a loop delivers after pause_reading
+            self.buffered += data
             self.pause_reading()
             return
         self.turn_taken = False
-        if self.closing or (len(data) > SLICE and len(data) > self.parser.owed):
+        if self.closing or (len(data) > SLICE and len(data) > self.parser.body_remaining):
             self._parse(data)
             return
-        self.overrun = False
+        self.unparsed_input = False
         try:
             rest = self.parser.feed(data)
         except ProtocolError as error:
             self._malformed(error)
             return
-        if rest or self.waiting or self.discarded or self.upgrading is not None:
+        if rest or self.waiting or self.discarded or self.websocket_head is not None:
             self._parse(self._parsed(rest))
 
     def eof_received(self) -> bool:
         """Half-closed by the client: what it asked for whole is still answered (RFC 9112 9.6)."""
         self.closing = True
-        self.quiet = False
-        if self.incoming is not None and not self.incoming.arrived:
+        self.fast_path = False
+        if self.incoming is not None and not self.incoming.body_complete:
             self._abandon_incoming()
         if self.current is not None:
             self.current.half_closed()
         return self.current is not None or bool(self.waiting)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not (self.lost or self.parting):  # else it goes on elsewhere, or was ended otherwise
+        if not (self.lost or self.handing_off):  # else it goes on elsewhere, or was ended otherwise
             self.shut_down()
         self.lost = True
         self.engine.remove(self)
@@ -138,18 +144,18 @@ class Connection(Turns):
     def head_received(self, head: RequestHead, *, whole: bool, content: bytes = b"") -> None:
         if self.lingering:  # the application has closed the connection before this one
             return
-        self.serial += 1
-        self.quiet = False
+        self.requests_seen += 1
+        self.fast_path = False
         block = head.block
         if block.upgrade and head.handshake and self.engine.upgrade is not None:
-            self.upgrading = head
+            self.websocket_head = head
             return
         exchange = self.engine.new_exchange(self, head)
         if whole:
             if content:
                 exchange.received = len(content)
                 exchange.body_received(content)
-            exchange.arrived = True
+            exchange.body_complete = True
         else:
             self.incoming = exchange
             exchange.must_continue = block.expect_continue
@@ -174,7 +180,7 @@ class Connection(Turns):
         exchange, self.incoming = self.incoming, None
         if exchange is None:  # of a request that is not to be answered
             return
-        exchange.arrived = True
+        exchange.body_complete = True
         exchange.must_continue = False
         if exchange.finished:
             self.discarded = 0
@@ -185,7 +191,7 @@ class Connection(Turns):
 
     def update_reading(self) -> None:
         """Read on or stop, by what waits here."""
-        stop = bool(self.waiting or self.unread or self.upgrading)
+        stop = bool(self.waiting or self.buffered or self.websocket_head)
         if self.incoming is not None and not self.incoming.finished:
             stop = stop or self.incoming.full
         if stop:
@@ -196,15 +202,15 @@ class Connection(Turns):
     # Called by the engine and the sweep.
 
     @property
-    def ends_here(self) -> bool:
+    def is_last_response(self) -> bool:
         """Whether the response of the current exchange is the last one."""
         engine = self.engine
-        return (self.closing or (engine.draining and engine.part is None)) and not self.waiting
+        return (self.closing or (engine.draining and engine.on_idle is None)) and not self.waiting
 
     @property
     def closing_input(self) -> bool:
         """Whether nothing that still comes will be looked at."""
-        return self.lingering or self.refusal is not None
+        return self.lingering or self.pending_error is not None
 
     @property
     def idle(self) -> bool:
@@ -212,16 +218,16 @@ class Connection(Turns):
         return (
             self.current is None
             and not self.waiting
-            and not self.unread
+            and not self.buffered
             and not self.closing
             and not self.lingering
-            and not self.parting
-            and self.parser.state is ParserState.BETWEEN
+            and not self.handing_off
+            and self.parser.state is ParserState.IDLE
             and not self.transport.is_closing()
         )
 
     @property
-    def movable(self) -> bool:
+    def can_hand_off(self) -> bool:
         """Whether another worker could serve it on: what was answered here has left."""
         return self.idle and not self.unsent
 
@@ -233,11 +239,11 @@ class Connection(Turns):
         """
         if not self.idle:
             return
-        if self.engine.part is None:
-            if self.serial:
+        if self.engine.on_idle is None:
+            if self.requests_seen:
                 self.close_idle()
-        elif self.movable:
-            self.engine.part(self)
+        elif self.can_hand_off:
+            self.engine.on_idle(self)
         else:
             self.engine.loop.call_later(LEAVING, self.drain)
 
@@ -262,14 +268,14 @@ class Connection(Turns):
         self.parser.forget()
         self.made = None
 
-    def refuse(self, error: ProtocolError) -> None:
+    def reject(self, error: ProtocolError) -> None:
         """Answer with ``error.status`` when its turn comes, then close; parse nothing more."""
         if self.closing_input:
             return
         log.debug("refused %s: %d %s", self.peer_host, error.status, error)
-        self.refusal = error
-        self.quiet = False
-        self.unread = b""
+        self.pending_error = error
+        self.fast_path = False
+        self.buffered = b""
         if self.incoming is not None:
             if self.incoming.finished:  # it has its answer, which must not get a second one
                 self.end()
@@ -284,10 +290,10 @@ class Connection(Turns):
         """Feed the parser; whatever cannot have its turn yet stays in ``unread``."""
         while data:
             if self.closing and self.incoming is None:
-                self.overrun = True
+                self.unparsed_input = True
                 return  # nothing behind the last request is processed (RFC 9112 9.6)
             piece, data = (data, b"") if len(data) <= SLICE else (data[:SLICE], data[SLICE:])
-            self.overrun = bool(data)
+            self.unparsed_input = bool(data)
             try:
                 rest = self.parser.feed(piece)
             except ProtocolError as error:
@@ -297,12 +303,12 @@ class Connection(Turns):
 
     def _parsed(self, data: bytes) -> bytes:
         """See to what was parsed; returns what of ``data``, which is behind it, comes next."""
-        if self.upgrading is not None:
+        if self.websocket_head is not None:
             self._upgrade(data)
-        elif self.discarded > DISCARD:
+        elif self.discarded > MAX_DISCARD:
             self.end()
         elif self.waiting:
-            self.unread = data
+            self.buffered = data
             self.update_reading()
         else:
             return data
@@ -311,31 +317,33 @@ class Connection(Turns):
     def _malformed(self, error: ProtocolError) -> None:
         """What was parsed is refused, unless it is behind the last request."""
         if not (self.closing and self.incoming is None):
-            self.refuse(error)
+            self.reject(error)
 
     @property
     def is_unsettled(self) -> bool:
-        return bool(self.unread or self.read_paused or self.refusal or self.upgrading)
+        return bool(self.buffered or self.read_paused or self.pending_error or self.websocket_head)
 
     def between_turns(self) -> None:
         if self.current is None or self.current is self.incoming:
             self._read_on()
-        if not self.parting:
+        if not self.handing_off:
             self.update_reading()
 
     def _read_on(self) -> None:
         """See to what came behind the requests that have had their turn."""
-        if self.refusal is not None and not self.waiting:
+        if self.pending_error is not None and not self.waiting:
             self._answer_refusal()
-        elif self.upgrading is not None:
-            data, self.unread = self.unread, b""
+        elif self.websocket_head is not None:
+            data, self.buffered = self.buffered, b""
             self._upgrade(data)
         elif self.closing and not self.waiting and self.incoming is None:
-            self.overrun = self.overrun or bool(self.unread)  # nothing behind the last is looked at
-            self.unread = b""
+            self.unparsed_input = self.unparsed_input or bool(
+                self.buffered
+            )  # nothing behind the last is looked at
+            self.buffered = b""
             self.end()
-        elif self.unread and not self.waiting:
-            data, self.unread = self.unread, b""
+        elif self.buffered and not self.waiting:
+            data, self.buffered = self.buffered, b""
             self._parse(data)
         elif self.engine.draining:
             self.drain()
@@ -347,13 +355,13 @@ class Connection(Turns):
         one below the high-water mark.
         """
         if self.current is not None or self.waiting or self.write_paused:
-            self.unread = data
+            self.buffered = data
             self.update_reading()
             return
-        head, self.upgrading = self.upgrading, None
+        head, self.websocket_head = self.websocket_head, None
         assert head is not None
         assert self.engine.upgrade is not None
-        self.parting = True  # a drain that still waits for a response to leave has lost it
+        self.handing_off = True  # a drain that still waits for a response to leave has lost it
         self.engine.upgrade(self, head, data)
 
     def _abandon_incoming(self) -> None:
@@ -371,13 +379,15 @@ class Connection(Turns):
                 exchange.fail(why="the request's body is broken")
 
     def _answer_refusal(self) -> None:
-        error = self.refusal
+        error = self.pending_error
         assert error is not None
         if self.lingering or self.transport.is_closing():
             return  # it was answered, or a response before it was cut
         engine = self.engine
-        refused = Refused(self, error, self.parser.line)
-        self.write(plain_error(error.status, str(error), refused.method, **engine.heads.ours))
+        refused = RejectedRequest(self, error, self.parser.line)
+        self.write(
+            plain_error(error.status, str(error), refused.method, **engine.heads.server_lines)
+        )
         if engine.access is not None:
             engine.access.write(refused)
         self.linger()
@@ -386,8 +396,8 @@ class Connection(Turns):
         """Close after what is written; linger where the client may still be sending."""
         if self.lost or self.lingering:
             return
-        between = self.parser.state is ParserState.BETWEEN
-        if between and not (self.engine.draining or self.overrun or self.readable()):
+        between = self.parser.state is ParserState.IDLE
+        if between and not (self.engine.draining or self.unparsed_input or self.readable()):
             self.finish()
         else:
             self.linger()

@@ -11,15 +11,15 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyfork.config.config import Config
-from pyfork.http.proxy_headers import Proxies
+from pyfork.http.proxy_headers import TrustedProxies
 from pyfork.http.request.head import RequestHead
-from pyfork.http.request.head_reader import Entry, HeadReader
-from pyfork.http.request.limits import Limits
+from pyfork.http.request.head_reader import FieldMapper, HeadReader
+from pyfork.http.request.limits import SizeLimits
 from pyfork.http.request.parser import Parser
 from pyfork.http.request.parsing import RequestParser
 from pyfork.http.response.date import http_date
-from pyfork.http.response.head_cache import Heads
-from pyfork.ipc.scoreboard import BEGUN, CONNECTIONS, REQUESTS, Line
+from pyfork.http.response.head_cache import ResponseHeads
+from pyfork.ipc.scoreboard import BEGUN, CONNECTIONS, REQUESTS, Row
 from pyfork.log.access import AccessLog
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Gateway(Protocol):
     """What answers requests."""
 
     exchange: Callable[["Connection", RequestHead], "Exchange"]
-    entry: Entry | None  # see `HeadReader`
+    entry: FieldMapper | None  # see `HeadReader`
     unbuffered: bool  # what is written is to reach the socket before `write` returns
 
 
@@ -60,7 +60,7 @@ class Engine:
         config: Config,
         *,
         loop: asyncio.AbstractEventLoop,
-        line: Line,
+        line: Row,
         gateway: Gateway,
         upgrade: Upgrade | None = None,
     ) -> None:
@@ -75,26 +75,26 @@ class Engine:
         # A transport that is written in Python takes longer than the system call.
         self.past_transport = self.unbuffered and isinstance(loop, asyncio.BaseEventLoop)
         self.upgrade = upgrade
-        self.limits = Limits.from_config(config)
-        self.proxies = Proxies(config.forwarded_allow_ips)
+        self.limits = SizeLimits.from_config(config)
+        self.proxies = TrustedProxies(config.forwarded_allow_ips)
         self.access = AccessLog.from_config(config)
         if self.access is not None:
             self.access.later = loop.call_soon
         self.reader = HeadReader(self.limits, gateway.entry)
         self.new_parser = parser_class(config.http)
-        self.heads = Heads(server=b"Server: pyfork\r\n" if config.server_header else b"")
+        self.heads = ResponseHeads(server=b"Server: pyfork\r\n" if config.server_header else b"")
         # Changing.
         self.connections: dict[Connection, None] = {}  # eldest first
         # With those that were accepted and are not among them yet, or were taken over by `upgrade`.
-        self.held = 0
+        self.open_connections = 0
         self.draining = False
-        self.part: Callable[[Connection], None] | None = None  # with what idles in a drain
+        self.on_idle: Callable[[Connection], None] | None = None  # with what idles in a drain
         self.served = 0  # requests answered by this worker
         self.running = 0  # requests that the application works on
         self.busy_since = 0.0  # monotonic seconds, since when there is one
         self.wear_after = 0  # requests after which `worn` is called; 0 = never
-        self.worn: Callable[[], None] = lambda: None
-        self.overdue: Callable[[str], None] = log.error  # a request that cannot be interrupted
+        self.on_recycle: Callable[[], None] = lambda: None
+        self.on_timeout: Callable[[str], None] = log.error  # a request that cannot be interrupted
         self.connections_changed: Callable[[], None] = lambda: None
         self.tick(time())
 
@@ -108,7 +108,7 @@ class Engine:
         running = self.running = self.running + 1
         if running == 1:
             self.busy_since = now
-        self.line.begin(self.served + running, self.busy_since, exchange.head.line.doing)
+        self.line.start_request(self.served + running, self.busy_since, exchange.head.line.doing)
 
     def end(self, exchange: "Exchange") -> None:
         """A request is answered, whether the application had begun to work on it or not."""
@@ -120,7 +120,7 @@ class Engine:
             self.cells[BEGUN] += 1
         self.cells[REQUESTS] = served
         if served == self.wear_after:
-            self.worn()
+            self.on_recycle()
         if self.access is not None:
             self.access.write(exchange)
 
@@ -134,7 +134,7 @@ class Engine:
     def add(self, connection: "Connection") -> None:
         """A connection begins; it was counted when it was accepted."""
         self.connections[connection] = None
-        if connection.serial:  # another worker had it
+        if connection.requests_seen:  # another worker had it
             self.count(1)
 
     def remove(self, connection: "Connection") -> None:
@@ -145,8 +145,8 @@ class Engine:
 
     def count(self, change: int) -> None:
         """A client was accepted, or is served past the engine (1); or that ended (-1)."""
-        self.held += change
-        self.cells[CONNECTIONS] = self.held
+        self.open_connections += change
+        self.cells[CONNECTIONS] = self.open_connections
         if change < 0:
             self.connections_changed()
 
@@ -157,7 +157,7 @@ class Engine:
         idle connections are closed, and the responses before say so.
         """
         self.draining = True
-        self.part = part
+        self.on_idle = part
         for connection in list(self.connections):
             connection.drain()
 

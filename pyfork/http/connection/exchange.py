@@ -25,7 +25,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 # Bytes of a request body that are read and dropped after an early response, to keep the
 # connection; a body longer than this costs the client the connection (RFC 9112 9.3).
-DISCARD = 256 * 1024
+MAX_DISCARD = 256 * 1024
 
 # Bytes of content that are copied behind the head, rather than given to the transport apart.
 _COPIED = 64 * 1024
@@ -37,7 +37,7 @@ class Exchange:
     What most requests leave as it is stands in the class, and costs them nothing.
     """
 
-    arrived = False  # the request's body is whole
+    body_complete = False  # the request's body is whole
     received = 0  # bytes of body so far
     must_continue = False  # the client waits for 100 before it sends
     response: Response | None = None
@@ -73,7 +73,7 @@ class Exchange:
     def disconnected(self) -> None:
         """The client went away, or what it sent cannot become a whole request."""
 
-    def overdue(self, seconds: float) -> None:
+    def on_timeout(self, seconds: float) -> None:
         """No response began in ``--timeout``."""
 
     def abandon(self) -> None:
@@ -131,7 +131,7 @@ class Exchange:
         head that HTTP does not allow.
         """
         heads = self.connection.engine.heads
-        closing = self._closes(length)
+        closing = self._should_close(length)
         response = heads.begin(self.head, status, reason, headers, closing, length)
         framed = response.body(first) if first else b""
         self.response = response
@@ -147,10 +147,10 @@ class Exchange:
         connection = self.connection
         engine = connection.engine
         length = len(data)
-        usual = self.arrived and not (connection.closing or engine.draining)
-        closing = False if usual else self._closes(length)
-        response = engine.heads.whole(self.head, status, reason, headers, closing, length)
-        if response.left != length:  # which frames it, or there is nothing to frame
+        usual = self.body_complete and not (connection.closing or engine.draining)
+        closing = False if usual else self._should_close(length)
+        response = engine.heads.build_whole(self.head, status, reason, headers, closing, length)
+        if response.remaining != length:  # which frames it, or there is nothing to frame
             data = response.body(data) + response.end()
         self.response = response
         self.length = length
@@ -166,15 +166,15 @@ class Exchange:
         engine.end(self)
         connection.exchange_done(response)
 
-    def _closes(self, length: int | None) -> bool:
+    def _should_close(self, length: int | None) -> bool:
         """Whether the connection ends behind a response of ``length`` bytes of content."""
         connection = self.connection
-        if (connection.closing or connection.engine.draining) and connection.ends_here:
+        if (connection.closing or connection.engine.draining) and connection.is_last_response:
             return True
-        if self.arrived:
+        if self.body_complete:
             return False
         left = (self.head.block.content_length or 0) - self.received
-        return self.must_continue or (length is not None and left > DISCARD)
+        return self.must_continue or (length is not None and left > MAX_DISCARD)
 
     def send_more(self, data: bytes) -> None:
         """Send more content. Raises ResponseError for bytes beyond Content-Length."""

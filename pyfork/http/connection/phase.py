@@ -3,7 +3,7 @@
 from enum import IntEnum
 
 
-class Phase(IntEnum):
+class ConnectionPhase(IntEnum):
     """What a connection waits for."""
 
     FRESH = 0  # the first request

@@ -9,19 +9,19 @@ if TYPE_CHECKING:
     from pyfork.http.request.head import Fields, RequestLine
 
 
-class _Unread:
+class _NoLineCache:
     """Stands for a request line, or a block of fields."""
 
-    logged: list[object] | None = None
+    log_cache: list[object] | None = None
 
 
-class _Unseen:
+class _NoBlockCache:
     """Stands for both."""
 
-    logged: str | None = None
+    log_cache: str | None = None
 
 
-class Refused:
+class RejectedRequest:
     """What `log.atoms.Access` asks for; what was not read is "-"."""
 
     method = target = "-"
@@ -42,6 +42,6 @@ class Refused:
         self.length = 0 if self.method == "HEAD" else len(str(error)) + 1  # bytes of content
         self.request_headers: Fields = []
         self.response_headers: Fields = []
-        self.line = _Unread()
-        self.block = _Unread()
-        self.head = _Unseen()
+        self.line = _NoLineCache()
+        self.block = _NoLineCache()
+        self.head = _NoBlockCache()

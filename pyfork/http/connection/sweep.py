@@ -5,68 +5,68 @@ No timer is set on the path of a request: a deadline is kept to a second.
 
 from pyfork.errors import ProtocolError
 from pyfork.http.connection.connection import Connection
-from pyfork.http.connection.deadlines import LINGER, Limits, Wait
+from pyfork.http.connection.deadlines import LINGER, Timeouts, Wait
 from pyfork.http.connection.engine import Engine
-from pyfork.http.connection.phase import Phase
+from pyfork.http.connection.phase import ConnectionPhase
 from pyfork.http.request.parsing import ParserState
 
 
-def sweep(engine: Engine, limits: Limits, now: float) -> None:
+def sweep(engine: Engine, limits: Timeouts, now: float) -> None:
     """Expire what is late. ``now`` is monotonic seconds."""
-    closing = engine.draining and engine.part is None
+    closing = engine.draining and engine.on_idle is None
     for connection in list(engine.connections):
         phase = phase_of(connection)
         wait = connection.wait
         if wait is None:
             wait = connection.wait = Wait()
-        serial = connection.serial - len(connection.waiting)
+        serial = connection.requests_seen - len(connection.waiting)
         age = wait.age(
             phase, serial, _moved(connection, phase), now, progress=limits.progress[phase]
         )
-        if phase is Phase.IDLE and age:
+        if phase is ConnectionPhase.IDLE and age:
             connection.forget()  # thousands may idle; who comes back is read anew
         limit = limits.seconds[phase]
-        if closing and phase in (Phase.FRESH, Phase.IDLE):
+        if closing and phase in (ConnectionPhase.FRESH, ConnectionPhase.IDLE):
             limit = min(limit, LINGER)
         if age and age >= limit:
             expire(connection, phase, age)
 
 
-def phase_of(connection: Connection) -> Phase:
+def phase_of(connection: Connection) -> ConnectionPhase:
     """What a connection waits for."""
     current = connection.current
     if connection.unsent or connection.transport.is_closing():
-        return Phase.WRITE
+        return ConnectionPhase.WRITE
     if connection.lingering:
-        return Phase.LINGER
+        return ConnectionPhase.LINGER
     if current is None:
         state = connection.parser.state
-        if state is ParserState.BETWEEN:
-            return Phase.IDLE if connection.serial else Phase.FRESH
-        return Phase.HEAD if state is ParserState.HEAD else Phase.BODY
+        if state is ParserState.IDLE:
+            return ConnectionPhase.IDLE if connection.requests_seen else ConnectionPhase.FRESH
+        return ConnectionPhase.HEAD if state is ParserState.HEAD else ConnectionPhase.BODY
     if current.blocked:
-        return Phase.WRITE
-    if not (current.arrived or current.must_continue or connection.read_paused):
-        return Phase.BODY
-    return Phase.APP if current.response is None else Phase.STREAM
+        return ConnectionPhase.WRITE
+    if not (current.body_complete or current.must_continue or connection.read_paused):
+        return ConnectionPhase.BODY
+    return ConnectionPhase.APP if current.response is None else ConnectionPhase.STREAM
 
 
-def _moved(connection: Connection, phase: Phase) -> int:
+def _moved(connection: Connection, phase: ConnectionPhase) -> int:
     """Bytes that the client has taken of its responses, or has sent of a body."""
-    if phase is Phase.WRITE:
+    if phase is ConnectionPhase.WRITE:
         return connection.taken()
     incoming = connection.incoming
     return incoming.received if incoming is not None else 0
 
 
-def expire(connection: Connection, phase: Phase, age: float) -> None:
+def expire(connection: Connection, phase: ConnectionPhase, age: float) -> None:
     """End what ``connection`` has waited for ``age`` seconds."""
-    if phase in (Phase.HEAD, Phase.BODY):
-        connection.refuse(ProtocolError(408, "the request took too long to arrive"))
-    elif phase is Phase.APP:
+    if phase in (ConnectionPhase.HEAD, ConnectionPhase.BODY):
+        connection.reject(ProtocolError(408, "the request took too long to arrive"))
+    elif phase is ConnectionPhase.APP:
         if connection.current is not None:
-            connection.current.overdue(age)
-    elif phase in (Phase.FRESH, Phase.IDLE):
+            connection.current.on_timeout(age)
+    elif phase in (ConnectionPhase.FRESH, ConnectionPhase.IDLE):
         connection.close_idle()
     else:
         connection.abort()

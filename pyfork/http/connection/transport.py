@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
 
 
-class Link(asyncio.Protocol):
+class ClientTransport(asyncio.Protocol):
     """One client's socket."""
 
     __slots__ = (
         "_fd",
         "engine",
+        "handing_off",
         "lingering",
         "lost",
         "made",
-        "parting",
         "peer_host",
         "peer_port",
         "read_paused",
@@ -62,12 +62,12 @@ class Link(asyncio.Protocol):
         if client is not None:
             self._fd = client.fileno()
             self.sockname = client.name
-            self._meet(client.peer)
+            self._set_peer(client.peer)
         self.trusted = False  # the peer is a proxy whose X-Forwarded-* count
         # Changing.
         self.lost = False  # it has ended, or was made to: nothing is written or read any more
         self.lingering = False  # everything is sent; what still comes is dropped
-        self.parting = False  # offered to another worker: not a byte is read meanwhile
+        self.handing_off = False  # offered to another worker: not a byte is read meanwhile
         self.read_paused = False
         self.write_paused = False
         # The sweep's own.
@@ -76,12 +76,12 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         if not self.peer_host:
-            self._meet(transport.get_extra_info("peername"))
+            self._set_peer(transport.get_extra_info("peername"))
         if self.sockname is None:
             self.sockname = transport.get_extra_info("sockname")
         self.trusted = self.engine.proxies.trust(self.peer_host)
 
-    def _meet(self, peer: object) -> None:
+    def _set_peer(self, peer: object) -> None:
         """Whom the peer's address names; a unix socket's names nobody."""
         if isinstance(peer, tuple):
             self.peer_host, self.peer_port = peer[0], peer[1]
@@ -198,7 +198,7 @@ class Link(asyncio.Protocol):
 
     def hold(self) -> None:
         """Stop reading: the connection is being handed off."""
-        self.parting = True
+        self.handing_off = True
         self.transport.pause_reading()
 
     def release(self) -> None:
@@ -207,7 +207,7 @@ class Link(asyncio.Protocol):
 
     def keep(self) -> None:
         """Nobody took it: read on."""
-        self.parting = False
+        self.handing_off = False
         if not self.lost and not self.transport.is_closing():
             self.transport.resume_reading()
 

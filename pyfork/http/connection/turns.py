@@ -10,8 +10,8 @@ decided by `Connection`.
 
 from typing import TYPE_CHECKING
 
-from pyfork.http.connection.phase import Phase
-from pyfork.http.connection.transport import Link
+from pyfork.http.connection.phase import ConnectionPhase
+from pyfork.http.connection.transport import ClientTransport
 
 if TYPE_CHECKING:
     from pyfork.http.connection.engine import Engine
@@ -20,17 +20,25 @@ if TYPE_CHECKING:
     from pyfork.net.accepted import Client
 
 
-class Turns(Link):
+class Turns(ClientTransport):
     """The exchanges of one connection."""
 
-    __slots__ = ("answered", "closing", "current", "quiet", "scheduled", "turn_taken", "waiting")
+    __slots__ = (
+        "answered",
+        "closing",
+        "current",
+        "fast_path",
+        "scheduled",
+        "turn_taken",
+        "waiting",
+    )
 
     def __init__(self, engine: "Engine", client: "Client | None" = None) -> None:
         super().__init__(engine, client)
         self.current: Exchange | None = None  # whose turn it is to answer
         self.waiting: list[Exchange] = []  # pipelined behind it, in order
         self.closing = False  # no request is taken after those that were
-        self.quiet = True  # nothing is to be seen to but the current request, and a next one
+        self.fast_path = True  # nothing is to be seen to but the current request, and a next one
         self.turn_taken = False  # a request began in this turn of the loop
         self.scheduled = False  # the next one has its turn coming
         self.answered = 0  # bytes of finished responses, while `taken` has to know
@@ -40,7 +48,7 @@ class Turns(Link):
     def pause_writing(self) -> None:
         """The output is above its high-water mark."""
         self.write_paused = True
-        self.quiet = False
+        self.fast_path = False
 
     def resume_writing(self) -> None:
         """It is below the low-water mark again."""
@@ -60,13 +68,13 @@ class Turns(Link):
 
     def exchange_done(self, response: "Response") -> None:
         """The current exchange's response has been written whole."""
-        if self.quiet and not (response.close or self.engine.draining):
+        if self.fast_path and not (response.close or self.engine.draining):
             self.current = None
             return
         current, self.current = self.current, None
         if self.lost:
             return
-        self.quiet = False
+        self.fast_path = False
         if current is not None:
             self.answered += written(current)
         if response.close:
@@ -82,16 +90,16 @@ class Turns(Link):
         ):  # there is something to see to between two requests
             self.schedule()
         else:
-            self.quiet = not self.is_counting
+            self.fast_path = not self.is_counting
 
     def exchange_cut(self, exchange: "Exchange") -> None:
         """Its response cannot be completed: the client must not take it for whole."""
         self.current = None
-        self.quiet = False
+        self.fast_path = False
         response = exchange.response
         if self.lost:
             return
-        if response is not None and (response.chunked or response.left is not None):
+        if response is not None and (response.chunked or response.remaining is not None):
             self.closing = True
             self.finish()  # framed: the end is missing and seen to be missing
         else:
@@ -156,14 +164,14 @@ class Turns(Link):
         From the first call on, until the sweep finds another phase than WRITE, all that is
         answered is counted.
         """
-        self.quiet = False
+        self.fast_path = False
         current = written(self.current) if self.current is not None else 0
         return self.answered + current - self.unsent - self.unacknowledged()
 
     @property
     def is_counting(self) -> bool:
         """Whether `taken` has to know of each response."""
-        return self.wait is not None and self.wait.phase is Phase.WRITE
+        return self.wait is not None and self.wait.phase is ConnectionPhase.WRITE
 
 
 def written(exchange: "Exchange") -> int:

@@ -8,7 +8,7 @@ import re
 
 from pyfork.errors import ProtocolError
 from pyfork.http.request.head import FIELD_LINE, TOKEN
-from pyfork.http.request.limits import Limits, line_size
+from pyfork.http.request.limits import SizeLimits, line_size
 
 LINE = 1024  # bytes of one chunk-size line, its extensions included
 EXTENSIONS = 16 * 1024  # bytes of all extensions of a body
@@ -26,7 +26,7 @@ class Chunked:
 
     __slots__ = ("_extensions", "_fields", "_left", "_limits", "_part", "_trailers", "done", "size")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: SizeLimits) -> None:
         self._limits = limits
         self._left = 0  # bytes of chunk data to come, and 2 for the line end behind them
         self._part = bytearray()  # of a line that is arriving

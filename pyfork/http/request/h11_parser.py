@@ -145,4 +145,4 @@ def _next(reader: h11.Connection) -> object:
         raise ProtocolError(error.error_status_hint, str(error)[:_REASON]) from None
 
 
-_BETWEEN, _HEAD, _BODY = ParserState.BETWEEN, ParserState.HEAD, ParserState.BODY
+_BETWEEN, _HEAD, _BODY = ParserState.IDLE, ParserState.HEAD, ParserState.BODY

@@ -42,7 +42,7 @@ _DIGITS = re.compile(rb"[0-9]{1,18}")
 _SLASH = 0x2F
 
 # The fields that mean something to the server itself.
-OURS = frozenset(
+SERVER_FIELDS = frozenset(
     (
         b"host",
         b"content-length",
@@ -69,8 +69,8 @@ class RequestLine:
 
     query = b""
     authority = b""  # of an absolute target
-    made: Any = None
-    logged: list[object] | None = None
+    gateway_cache: Any = None
+    log_cache: list[object] | None = None
 
     def __init__(self, method: str, target: bytes, version: str) -> None:
         self.method = method
@@ -78,7 +78,9 @@ class RequestLine:
         self.version = version  # "1.0" or "1.1"
         self.path = target  # still percent-encoded; "*" for OPTIONS * alone
         self.doing = b""  # method and path, for the scoreboard
-        self.usual = version == "1.1" and method != "HEAD"  # responses have content, and lengths
+        self.is_simple = (
+            version == "1.1" and method != "HEAD"
+        )  # responses have content, and lengths
 
 
 class FieldBlock:
@@ -93,16 +95,16 @@ class FieldBlock:
     expect_continue = False  # the client waits for 100 before it sends its content
     upgrade = b""  # a protocol that is offered, in lower case; websocket only without content
     text = b"\r\n"  # the lines, with an empty one behind them
-    made: Any = None
-    logged: list[object] | None = None
+    gateway_cache: Any = None
+    log_cache: list[object] | None = None
 
     entries: list[Any]  # what the gateway makes of each field, or the fields themselves
 
     def __init__(self, said: dict[bytes, bytes], *, keep_alive: bool) -> None:
-        self.said = said  # those of `OURS`
+        self.said = said  # those of `SERVER_FIELDS`
         self.keep_alive = keep_alive
 
-    def twin(self) -> "FieldBlock":
+    def copy(self) -> "FieldBlock":
         """The same for another client: without what was made of it. Not of one that is `framed`."""
         twin = FieldBlock(self.said, keep_alive=self.keep_alive)
         twin.host, twin.upgrade = self.host, self.upgrade
@@ -135,14 +137,14 @@ class RequestHead:
     ``made`` is for a gateway, ``logged`` for the access log: what they make of it.
     """
 
-    made: Any = None
-    logged: str | None = None
+    gateway_cache: Any = None
+    log_cache: str | None = None
 
     def __init__(self, line: RequestLine, block: FieldBlock) -> None:
         self.line = line
         self.block = block
         # Its response has content and a length, and another request may follow.
-        self.usual = line.usual and block.keep_alive
+        self.is_simple = line.is_simple and block.keep_alive
 
     @property
     def method(self) -> str:
@@ -220,10 +222,10 @@ def _special_target(line: RequestLine) -> None:
     line.path = path or (b"*" if line.method == "OPTIONS" and query is None else b"/")
 
 
-def read_fields(said: Fields, line: RequestLine, limit: int) -> FieldBlock:
+def interpret_fields(said: Fields, line: RequestLine, limit: int) -> FieldBlock:
     """What the fields behind ``line`` mean; ``limit`` is that of content, in bytes.
 
-    ``said`` are those of `OURS`, with names in lower case, and keep to the grammar of
+    ``said`` are those of `SERVER_FIELDS`, with names in lower case, and keep to the grammar of
     `FIELD_LINE`. Raises ProtocolError.
     """
     found: dict[bytes, bytes] = {}
@@ -289,7 +291,7 @@ def _set_chunked(block: FieldBlock, line: RequestLine, value: bytes) -> bool:
 
 def _set_expectation(block: FieldBlock, value: bytes) -> None:
     """RFC 9110 10.1.1."""
-    for expectation in members(value):
+    for expectation in list_members(value):
         if expectation != b"100-continue":
             raise ProtocolError(417, "unknown expectation")
         block.expect_continue = block.has_body
@@ -302,19 +304,19 @@ def _set_options(block: FieldBlock, line: RequestLine, found: dict[bytes, bytes]
     if found[b"connection"] == b"close":
         block.keep_alive = False
         return
-    options = members(found[b"connection"])
+    options = list_members(found[b"connection"])
     if b"close" in options:
         block.keep_alive = False
     elif line.version == "1.0":
         block.keep_alive = b"keep-alive" in options
     if b"upgrade" in options and b"upgrade" in found and line.version == "1.1":
-        protocols = members(found[b"upgrade"])
+        protocols = list_members(found[b"upgrade"])
         if b"websocket" not in protocols:
             block.upgrade = protocols[0] if protocols else b""
         elif not block.has_body:  # by which method is no matter of the fields: see `handshake`
             block.upgrade = b"websocket"
 
 
-def members(value: bytes) -> list[bytes]:
+def list_members(value: bytes) -> list[bytes]:
     """The members of a comma-separated list, in lower case (RFC 9110 5.6.1)."""
     return [member for part in value.lower().split(b",") if (member := part.strip(b" \t"))]

@@ -8,21 +8,21 @@ from collections.abc import Callable
 from typing import Any
 
 from pyfork.errors import ProtocolError
-from pyfork.http.cache import Memory
+from pyfork.http.cache import BoundedCache
 from pyfork.http.request.head import (
-    OURS,
     SECRETS,
+    SERVER_FIELDS,
     Field,
     FieldBlock,
     Fields,
     RequestHead,
     RequestLine,
-    read_fields,
+    interpret_fields,
     read_line,
 )
-from pyfork.http.request.limits import Limits
+from pyfork.http.request.limits import SizeLimits
 
-Entry = Callable[[Field], Any]  # what a gateway makes of a field
+FieldMapper = Callable[[Field], Any]  # what a gateway makes of a field
 
 _LINE = 256  # bytes of the longest line that is remembered
 _NAME = 64
@@ -43,35 +43,37 @@ class HeadReader:
         "_firsts",
         "_names",
         "_ours",
-        "_said",
         "_secret",
+        "_server_fields",
         "_small",
         "known",
         "limits",
     )
 
-    def __init__(self, limits: Limits, entry: Entry | None = None) -> None:
+    def __init__(self, limits: SizeLimits, entry: FieldMapper | None = None) -> None:
         self.limits = limits
         self._small = min(limits.field, limits.head)  # no such block has a line too long
         self._entry = entry
         # Request lines of HTTP/1.1 in origin form, within the limits.
-        self.known: Memory[bytes, RequestLine] = Memory()
-        self._fields: Memory[bytes, Any] = Memory()  # lines -> entries
-        self._ours: Memory[bytes, tuple[Field, Any]] = Memory()  # of what the server listens to
-        self._names: Memory[bytes, bytes] = Memory()  # -> in lower case
-        self._firsts: Memory[bytes, tuple[RequestHead, bytes]] = Memory()  # see `first`
+        self.known: BoundedCache[bytes, RequestLine] = BoundedCache()
+        self._fields: BoundedCache[bytes, Any] = BoundedCache()  # lines -> entries
+        self._ours: BoundedCache[bytes, tuple[Field, Any]] = (
+            BoundedCache()
+        )  # of what the server listens to
+        self._names: BoundedCache[bytes, bytes] = BoundedCache()  # -> in lower case
+        self._firsts: BoundedCache[bytes, tuple[RequestHead, bytes]] = BoundedCache()  # see `first`
         # By the lines read last.
-        self._said: list[Field] = []  # to the server
+        self._server_fields: list[Field] = []  # to the server
         self._secret = False  # one of `SECRETS` was there
 
-    def line(self, text: bytes) -> RequestLine:
+    def read_line(self, text: bytes) -> RequestLine:
         """A request line without its end, not `known` and not too long. Raises ProtocolError."""
         line = read_line(text)
         if len(text) <= _LINE and line.version == "1.1" and not line.authority:
-            self.known.keep(text, line)
+            self.known.put(text, line)
         return line
 
-    def block(self, text: bytes, line: RequestLine) -> FieldBlock:
+    def read_block(self, text: bytes, line: RequestLine) -> FieldBlock:
         """The fields behind ``line``, with the empty line behind them. Raises ProtocolError."""
         entries = self._split(text)
         if entries is None:
@@ -86,28 +88,28 @@ class HeadReader:
         for name, value in fields:
             if not name or name.translate(None, _TOKEN) or value.translate(None, _TEXT):
                 raise ProtocolError(400, "invalid field line")
-        self._said = [field for field in fields if field[0] in OURS]
+        self._server_fields = [field for field in fields if field[0] in SERVER_FIELDS]
         text = b"".join([b"%b: %b\r\n" % field for field in fields]) + b"\r\n"
         entries = fields if self._entry is None else [self._entry(field) for field in fields]
         return self._block(entries, text, line)
 
-    def first(self, data: bytes, end: int) -> "tuple[RequestHead, bytes] | None":
+    def read_first(self, data: bytes, end: int) -> "tuple[RequestHead, bytes] | None":
         """`whole`, of a connection's first request.
 
         Clients that make a connection for each request send the same one often.
         """
         if len(data) > _LINE:
-            return self.whole(data, 0, end)
+            return self.read_complete(data, 0, end)
         found = self._firsts.get(data)
         if found is None:
-            found = self.whole(data, 0, end)
+            found = self.read_complete(data, 0, end)
             if found is None or self._secret or found[0].block.framed:
                 return found
-            self._firsts.keep(data, found)
+            self._firsts.put(data, found)
         head, text = found
-        return RequestHead(head.line, head.block.twin()), text
+        return RequestHead(head.line, head.block.copy()), text
 
-    def whole(self, data: bytes, at: int, end: int) -> "tuple[RequestHead, bytes] | None":
+    def read_complete(self, data: bytes, at: int, end: int) -> "tuple[RequestHead, bytes] | None":
         """The head from ``at`` on whose empty line begins at ``end + 2``, with its field lines.
 
         None where that takes a closer look: something is too long or malformed.
@@ -120,7 +122,7 @@ class HeadReader:
         if len(text) - 4 > self._small:
             return None
         start = data[at:stop]
-        line = self.known.get(start) or self.line(start)
+        line = self.known.get(start) or self.read_line(start)
         entries = self._split(text)
         if entries is None or len(entries) > self.limits.fields:
             return None
@@ -133,17 +135,17 @@ class HeadReader:
         """
         lines = text.split(b"\r\n")
         del lines[-2:]
-        self._said, self._secret = [], False
-        known, learn = self._fields.get, self._learn
+        self._server_fields, self._secret = [], False
+        known, learn = self._fields.get, self._parse_field
         try:
             return [known(line) or learn(line) for line in lines]
         except ValueError:
             return None
 
-    def _learn(self, line: bytes) -> Any:
+    def _parse_field(self, line: bytes) -> Any:
         """A line that is not known, or that is said to the server. Raises ValueError."""
         if (found := self._ours.get(line)) is not None:
-            self._said.append(found[0])
+            self._server_fields.append(found[0])
             return found[1]
         name, value = line.split(b":", 1)
         lower = self._names.get(name)
@@ -152,25 +154,25 @@ class HeadReader:
                 raise ValueError(line)
             lower = name.lower()
             if len(name) <= _NAME:
-                self._names.keep(name, lower)
+                self._names.put(name, lower)
         # The first question is the quicker one.
         if not value.decode("latin-1").isprintable() and value.translate(None, _TEXT):
             raise ValueError(line)
         field = lower, value.strip(b" \t")
         entry = field if self._entry is None else self._entry(field)
-        if lower in OURS:
-            self._said.append(field)
+        if lower in SERVER_FIELDS:
+            self._server_fields.append(field)
             if len(line) <= _LINE:
-                self._ours.keep(line, (field, entry))
+                self._ours.put(line, (field, entry))
         elif lower in SECRETS:
             self._secret = True
         elif len(line) <= _LINE:
-            self._fields.keep(line, entry)
+            self._fields.put(line, entry)
         return entry
 
     def _block(self, entries: list[Any], text: bytes, line: RequestLine) -> FieldBlock:
         """What was split, and what it means. Raises ProtocolError."""
-        block = read_fields(self._said, line, self.limits.body)
+        block = interpret_fields(self._server_fields, line, self.limits.body)
         block.entries, block.text = entries, text
         if line.authority and line.authority != block.host:  # it has the better word (3.2.2)
             others = [field for field in block.fields if field[0] != b"host"]

@@ -10,7 +10,7 @@ import re
 from pyfork.errors import ProtocolError
 from pyfork.http.request.head import FIELD_LINE, TOKEN, RequestLine, read_start
 from pyfork.http.request.head_reader import HeadReader
-from pyfork.http.request.limits import Limits, line_size
+from pyfork.http.request.limits import SizeLimits, line_size
 
 _START = re.compile(rb"%b|\r(?:\n|\Z)" % TOKEN)  # what a request line, or an empty one, begins with
 
@@ -29,7 +29,7 @@ class HeadBuffer:
         "_start",
     )
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: SizeLimits) -> None:
         self._limits = limits
         self._buffer = bytearray()
         self._start = 0  # where the line that is arriving begins
@@ -115,7 +115,7 @@ class HeadBuffer:
             raise ProtocolError(431, "the header fields are too large")
 
 
-class PartialHead(HeadBuffer):
+class IncrementalHead(HeadBuffer):
     """Gathers one head, and reads each line when it is complete."""
 
     __slots__ = ("_reader", "line")
@@ -133,4 +133,4 @@ class PartialHead(HeadBuffer):
         if line[-2:] != b"\r\n":
             raise ProtocolError(400, "invalid request line")
         text = line[:-2]
-        self.line = self._reader.known.get(text) or self._reader.line(text)
+        self.line = self._reader.known.get(text) or self._reader.read_line(text)

@@ -26,7 +26,7 @@ def line_size(data: bytes | bytearray, start: int, end: int) -> int:
 
 
 @record(kw_only=True)
-class Limits:
+class SizeLimits:
     """Sizes in bytes, without the line ends; what is longer is refused with the status given."""
 
     line: int = 8190  # request line: 414
@@ -36,7 +36,7 @@ class Limits:
     body: int = 1 << 30  # content: 413
 
     @classmethod
-    def from_config(cls, config: "Config") -> "Limits":
+    def from_config(cls, config: "Config") -> "SizeLimits":
         """The limits of a configuration, where 0 means none."""
         return cls(
             line=config.limit_request_line or UNLIMITED,

@@ -9,7 +9,7 @@ from pyfork.errors import ProtocolError
 from pyfork.http.request.chunked import Chunked
 from pyfork.http.request.head import FieldBlock, RequestHead, RequestLine
 from pyfork.http.request.head_reader import HeadReader
-from pyfork.http.request.incremental_head import PartialHead
+from pyfork.http.request.incremental_head import IncrementalHead
 from pyfork.http.request.parsing import Events, ParserState, RequestParser
 
 _SHORT = 4096  # bytes of a request that is remembered with its content
@@ -18,52 +18,56 @@ _SHORT = 4096  # bytes of a request that is remembered with its content
 class Parser(RequestParser):
     """Reads the requests of one connection."""
 
-    __slots__ = ("_again", "_behind", "_same", "_seen")
+    __slots__ = ("_last_fields", "_last_head", "_last_length", "_last_request")
 
-    _partial: PartialHead | None
+    _partial: IncrementalHead | None
     _chunked: Chunked | None
 
     def __init__(self, reader: HeadReader, sink: Events) -> None:
         super().__init__(reader, sink)
         # Of the last head: its field lines, unless there is more to them than how long the content
         # is, and what they were read as. Most clients send the same ones again.
-        self._seen: bytes | None = None
-        self._same: bytes | None = None  # all of it, if it came twice and is short
-        self._again = _NOTHING
-        self._behind = 0  # bytes from the end of a request line to that of the content
+        self._last_fields: bytes | None = None
+        self._last_request: bytes | None = None  # all of it, if it came twice and is short
+        self._last_head = _NOTHING
+        self._last_length = 0  # bytes from the end of a request line to that of the content
 
-    def single(self, data: bytes) -> RequestHead | None:
+    def parse_whole_request(self, data: bytes) -> RequestHead | None:
         if self.state is not _BETWEEN:
             return None
-        if data == self._same:
-            return self._again
+        if data == self._last_request:
+            return self._last_head
         stop = data.find(b"\r\n")
-        seen = self._seen
+        seen = self._last_fields
         if (
             seen is not None
             and data.startswith(seen, stop + 2)
-            and stop + self._behind == len(data)
+            and stop + self._last_length == len(data)
         ):
-            head = self._again
+            head = self._last_head
             line = self._reader.known.get(data[:stop])
             if head.line is line:
                 if len(data) <= _SHORT:
-                    self._same = data
+                    self._last_request = data
                 return head
-            self._same = None
+            self._last_request = None
             if line is not None:
-                head = self._again = RequestHead(line, head.block)
+                head = self._last_head = RequestHead(line, head.block)
                 return head
-        return self._without_content(data)
+        return self._parse_bodyless(data)
 
-    def _without_content(self, data: bytes) -> RequestHead | None:
+    def _parse_bodyless(self, data: bytes) -> RequestHead | None:
         """The same, of a request that says nothing of content."""
         end = len(data) - 4
         if self._last or data.find(b"\r\n\r\n") != end:
             return None
         try:
             read = self._reader
-            found = read.first(data, end) if self._seen is None else read.whole(data, 0, end)
+            found = (
+                read.read_first(data, end)
+                if self._last_fields is None
+                else read.read_complete(data, 0, end)
+            )
         except ProtocolError:
             return None
         if found is None:
@@ -76,17 +80,17 @@ class Parser(RequestParser):
         return head
 
     def forget(self) -> None:
-        self._seen, self._same, self._again = None, None, _NOTHING
+        self._last_fields, self._last_request, self._last_head = None, None, _NOTHING
 
     def _head(self, data: bytes, at: int) -> int:
         self.state = _HEAD
         end = data.find(b"\r\n\r\n", at)
         if self._partial is None:
             if end >= 0:
-                found = self._reader.whole(data, at, end)
+                found = self._reader.read_complete(data, at, end)
                 if found is not None:
                     return self._begin(*found, data, end + 4)
-            self._partial = PartialHead(self._reader)
+            self._partial = IncrementalHead(self._reader)
         partial = self._partial
         # No head ends later: what is behind it is not copied for it.
         stop = end + 4 if end >= 0 else len(data)
@@ -97,7 +101,7 @@ class Parser(RequestParser):
             return stop
         block = partial.block
         assert partial.line is not None
-        head = RequestHead(partial.line, self._reader.block(block, partial.line))
+        head = RequestHead(partial.line, self._reader.read_block(block, partial.line))
         self._partial = None
         return self._begin(head, block, data, behind)
 
@@ -129,12 +133,12 @@ class Parser(RequestParser):
         block, line = head.block, head.line
         self._last = not block.keep_alive
         if (
-            head.usual
+            head.is_simple
             and not (block.chunked or block.upgrade or block.expect_continue)
             and not line.authority  # which has a say in what the fields mean
         ):
-            self._seen, self._same, self._again = text, None, head
-            self._behind = 2 + len(text) + length
+            self._last_fields, self._last_request, self._last_head = text, None, head
+            self._last_length = 2 + len(text) + length
         else:
             self.forget()
 
@@ -159,4 +163,4 @@ class Parser(RequestParser):
 
 
 _NOTHING = RequestHead(RequestLine("GET", b"/", "1.1"), FieldBlock({}, keep_alive=True))
-_BETWEEN, _HEAD, _BODY = ParserState.BETWEEN, ParserState.HEAD, ParserState.BODY
+_BETWEEN, _HEAD, _BODY = ParserState.IDLE, ParserState.HEAD, ParserState.BODY

@@ -42,7 +42,7 @@ class _Nobody:
 class ParserState(IntEnum):
     """Where in the stream a parser stands."""
 
-    BETWEEN = 0  # nothing of a next request has come
+    IDLE = 0  # nothing of a next request has come
     HEAD = 1
     BODY = 2
 
@@ -68,7 +68,7 @@ class RequestParser:
         self._reader = reader
         self._sink = sink
         # For one request.
-        self.state = ParserState.BETWEEN
+        self.state = ParserState.IDLE
         self._line: RequestLine | None = None  # of content that arrives, or of what was refused
         self._partial: HeadBuffer | None = None  # a head that arrives in pieces
         self._left = 0  # bytes of a Content-Length to come
@@ -78,7 +78,7 @@ class RequestParser:
         # How it ended.
         self._error: ProtocolError | None = None
 
-    def single(self, data: bytes) -> RequestHead | None:
+    def parse_whole_request(self, data: bytes) -> RequestHead | None:
         """The head of ``data``, if that is one whole request; the sink is not told of it.
 
         Its content, as long as its Content-Length, ends ``data``. None for whatever is to be fed.
@@ -128,7 +128,7 @@ class RequestParser:
         return None if self.state is _BETWEEN else self._line
 
     @property
-    def owed(self) -> int:
+    def body_remaining(self) -> int:
         """Bytes that are still to come of content whose length was said."""
         return self._left if self.state is _BODY and self._chunked is None else 0
 
@@ -150,4 +150,4 @@ class RequestParser:
 
 
 _NOBODY = _Nobody()
-_BETWEEN, _HEAD, _BODY = ParserState.BETWEEN, ParserState.HEAD, ParserState.BODY
+_BETWEEN, _HEAD, _BODY = ParserState.IDLE, ParserState.HEAD, ParserState.BODY

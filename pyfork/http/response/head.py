@@ -8,7 +8,7 @@ kin are never passed through. Rules are of RFC 9110 unless said otherwise.
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from pyfork.http.request.head import Fields, RequestHead, members
+from pyfork.http.request.head import Fields, RequestHead, list_members
 
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))  # 5.5
@@ -22,7 +22,7 @@ LINES = {
 NO_CONTENT = frozenset((204, 205, 304))
 
 # Fields of the connection, which are ours alone to send (7.6.1, and RFC 9112).
-_DROPPED = frozenset(
+HOP_BY_HOP = frozenset(
     (
         b"connection",
         b"keep-alive",
@@ -32,11 +32,13 @@ _DROPPED = frozenset(
         b"transfer-encoding",
     )
 )
-SPECIAL = _DROPPED | {b"date", b"server", b"upgrade"}
+SERVER_FIELDS = HOP_BY_HOP | {b"date", b"server", b"upgrade"}
 
 
 class ResponseError(Exception):
-    """The application broke HTTP. Where `begin` raises it, nothing was made of its response."""
+    """The application broke HTTP. Where `build_response` raises it, nothing was made of its
+    response.
+    """
 
 
 class NotBytes(ResponseError, TypeError):
@@ -65,7 +67,7 @@ def join(pieces: list[bytes] | tuple[bytes, ...]) -> bytes:
 class Response:
     """A response whose head is made: frames its content."""
 
-    __slots__ = ("_content", "chunked", "close", "head", "left", "status")
+    __slots__ = ("_content", "chunked", "close", "head", "remaining", "status")
 
     def __init__(
         self, status: int, head: bytes, close: bool, content: bool, chunked: bool, left: int | None
@@ -74,7 +76,7 @@ class Response:
         self.head = head  # to be sent first
         self.close = close  # the connection ends behind this response
         self.chunked = chunked
-        self.left = left  # bytes of content owed; None where no number says it
+        self.remaining = left  # bytes of content owed; None where no number says it
         self._content = content  # whether anything may follow the head
 
     @property
@@ -99,19 +101,19 @@ class Response:
 
         Raises ResponseError beyond the Content-Length.
         """
-        if self.left is not None and self._content:
-            if count > self.left:
+        if self.remaining is not None and self._content:
+            if count > self.remaining:
                 raise ResponseError("more content than the Content-Length says")
-            self.left -= count
+            self.remaining -= count
 
     def end(self) -> bytes:
         """What ends the content. Raises ResponseError short of the Content-Length."""
-        if self.left:
-            raise ResponseError(f"content is {self.left} bytes short of the Content-Length")
+        if self.remaining:
+            raise ResponseError(f"content is {self.remaining} bytes short of the Content-Length")
         return b"0\r\n\r\n" if self.chunked else b""
 
 
-def begin(
+def build_response(
     request: RequestHead | None,
     status: int,
     reason: bytes | None,
@@ -133,13 +135,13 @@ def begin(
     Raises ResponseError, with nothing made, for what HTTP does not allow.
     """
     line = _status_line(status, reason)
-    fields, names = checked(headers)
+    fields, names = validate_fields(headers)
     said = _said_length(fields, names) if b"content-length" in names else None
     options: list[bytes] = []
-    if not SPECIAL.isdisjoint(names):
+    if not SERVER_FIELDS.isdisjoint(names):
         date = b"" if b"date" in names else date
         server = b"" if b"server" in names else server
-        fields, options = _sort_out(fields, names)
+        fields, options = _filter_hop_by_hop(fields, names)
         closing = closing or b"close" in options
     content = status not in NO_CONTENT and (request is None or request.method != "HEAD")
     if content:
@@ -167,7 +169,7 @@ def plain_error(
     """
     content = text.encode() + b"\n"
     fields = [(b"Content-Type", b"text/plain; charset=utf-8")]
-    response = begin(
+    response = build_response(
         None, status, None, fields, date=date, server=server, closing=True, length=len(content)
     )
     return response.head if method == "HEAD" else response.head + response.body(content)
@@ -184,7 +186,7 @@ def _status_line(status: int, reason: bytes | None) -> bytes:
     return b"HTTP/1.1 %d %b\r\n" % (status, reason.strip(b" \t"))
 
 
-def checked(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Fields, list[bytes]]:
+def validate_fields(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Fields, list[bytes]]:
     """The fields, without blanks around their values, and their names in lower case (5.1, 5.5)."""
     try:
         fields = [(name, value.strip(b" \t")) for name, value in headers]
@@ -212,7 +214,7 @@ def _said_length(fields: Fields, names: list[bytes]) -> int:
     return int(value)
 
 
-def _sort_out(fields: Fields, names: list[bytes]) -> tuple[Fields, list[bytes]]:
+def _filter_hop_by_hop(fields: Fields, names: list[bytes]) -> tuple[Fields, list[bytes]]:
     """The fields to be passed on, and which of the options "close" and "upgrade" are to be sent.
 
     ASGI lets an application say "chunked", and the server frame as it sees fit; beside a
@@ -221,11 +223,11 @@ def _sort_out(fields: Fields, names: list[bytes]) -> tuple[Fields, list[bytes]]:
     kept: Fields = []
     options = [b"upgrade"] if b"upgrade" in names else []
     for name, field in zip(names, fields, strict=True):
-        if name not in _DROPPED:
+        if name not in HOP_BY_HOP:
             kept.append(field)
-        elif name == b"connection" and b"close" in members(field[1]):
+        elif name == b"connection" and b"close" in list_members(field[1]):
             options.append(b"close")
-        elif name == b"transfer-encoding" and members(field[1]) != [b"chunked"]:
+        elif name == b"transfer-encoding" and list_members(field[1]) != [b"chunked"]:
             raise ResponseError("Transfer-Encoding is not the application's to choose")
     return kept, options
 

@@ -8,16 +8,16 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from pyfork.http.cache import Memory
+from pyfork.http.cache import BoundedCache
 from pyfork.http.request.head import RequestHead
 from pyfork.http.response.head import (
     LINES,
     NO_CONTENT,
-    SPECIAL,
+    SERVER_FIELDS,
     Response,
     ResponseError,
-    begin,
-    checked,
+    build_response,
+    validate_fields,
 )
 
 log = logging.getLogger("pyfork.error")
@@ -34,17 +34,17 @@ _BOTH = frozenset((b"transfer-encoding", b"content-length"))
 _SECRET = b"set-cookie"
 
 
-class _Special(Exception):
+class _NeedsSlowPath(Exception):
     """A field of the connection, or one that stands for ours."""
 
 
-class _Length(bytes):
+class _ContentLength(bytes):
     """The line of a Content-Length."""
 
     value: int
 
 
-class Heads:
+class ResponseHeads:
     """Makes the heads of responses."""
 
     def __init__(self, *, server: bytes) -> None:
@@ -58,7 +58,7 @@ class Heads:
         self._fields: list[tuple[Any, Any]] | None = None
         self._last = Response(200, b"", False, True, False, 0)
         # Field as the application gives it, a pair of bytes or of text -> its line.
-        self._lines: Memory[Any, bytes] = Memory()
+        self._lines: BoundedCache[Any, bytes] = BoundedCache()
 
     def date(self, line: bytes) -> None:
         """Once a second: the Date line from now on."""
@@ -67,7 +67,7 @@ class Heads:
         self._fields = None
 
     @property
-    def ours(self) -> dict[str, bytes]:
+    def server_lines(self) -> dict[str, bytes]:
         """The lines of ours, as `response.begin` takes them."""
         return {"date": self._date, "server": self._server}
 
@@ -84,12 +84,12 @@ class Heads:
         if type(headers) is not list:
             headers = list(headers)
         response = None
-        if reason is None and request.line.usual:
+        if reason is None and request.line.is_simple:
             closing = closing or not request.block.keep_alive
-            response = self._quickly(status, headers, closing, length)
-        return response or self._closely(request, status, reason, headers, closing, length)
+            response = self._fast(status, headers, closing, length)
+        return response or self._slow(request, status, reason, headers, closing, length)
 
-    def whole(
+    def build_whole(
         self,
         request: RequestHead,
         status: int,
@@ -98,29 +98,29 @@ class Heads:
         closing: bool,
         length: int,
     ) -> Response:
-        """`begin`, for content that is all there.
+        """`build_response`, for content that is all there.
 
         The response may be one that was returned before: it is not to be changed.
         """
         last = self._last
-        if reason is not None or not (request.usual or (closing and request.line.usual)):
+        if reason is not None or not (request.is_simple or (closing and request.line.is_simple)):
             return self.begin(request, status, reason, headers, closing, length)
         if (
             headers == self._fields
-            and length == last.left
+            and length == last.remaining
             and status == last.status
             and closing is last.close
         ):
             return last
         if type(headers) is not list:
             headers = list(headers)
-        response = self._quickly(status, headers, closing, length)
+        response = self._fast(status, headers, closing, length)
         if response is None:
-            return self._closely(request, status, reason, headers, closing, length)
+            return self._slow(request, status, reason, headers, closing, length)
         self._fields, self._last = headers.copy(), response
         return response
 
-    def _quickly(
+    def _fast(
         self, status: int, headers: list[tuple[Any, Any]], closing: bool, length: int | None
     ) -> Response | None:
         """The short way, for the usual response: with content, and nothing that is not passed on.
@@ -136,12 +136,12 @@ class Heads:
         try:
             for field in headers:
                 line = known.get(field) or self._learn(field)
-                if type(line) is _Length:
+                if type(line) is _ContentLength:
                     if left is not None:
                         raise ResponseError("Content-Length came twice")
                     left = line.value
                 pieces.append(line)
-        except (TypeError, _Special):  # not even hashable, or not simply passed on
+        except (TypeError, _NeedsSlowPath):  # not even hashable, or not simply passed on
             return None
         if left is None:
             pieces.append(_CHUNKED if length is None else b"Content-Length: %d\r\n" % length)
@@ -153,20 +153,20 @@ class Heads:
 
     def _learn(self, field: tuple[Any, Any]) -> bytes:
         """The line of a field. Raises ResponseError, and _Special."""
-        [(name, value)], [lower] = checked([_as_bytes(field)])
-        if lower in SPECIAL:
-            raise _Special
+        [(name, value)], [lower] = validate_fields([_as_bytes(field)])
+        if lower in SERVER_FIELDS:
+            raise _NeedsSlowPath
         line = b"%b: %b\r\n" % (name, value)
         if lower == b"content-length":
             if not value.isdigit() or len(value) > 18:
                 raise ResponseError(f"invalid Content-Length {value!r}")
-            line = _Length(line)
+            line = _ContentLength(line)
             line.value = int(value)
         if len(line) <= _FIELD and lower != _SECRET:
-            self._lines.keep(field, line)
+            self._lines.put(field, line)
         return line
 
-    def _closely(
+    def _slow(
         self,
         request: RequestHead,
         status: int,
@@ -177,8 +177,8 @@ class Heads:
     ) -> Response:
         """The long way."""
         fields = [_as_bytes(field) for field in headers]
-        response = begin(
-            request, status, reason, fields, closing=closing, length=length, **self.ours
+        response = build_response(
+            request, status, reason, fields, closing=closing, length=length, **self.server_lines
         )
         if not self._warned and {name.lower() for name, _ in fields} >= _BOTH:
             self._warned = True

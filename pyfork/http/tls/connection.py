@@ -42,11 +42,11 @@ class TlsConnection(Connection):
         return self._extension
 
     @property
-    def ends_here(self) -> bool:
+    def is_last_response(self) -> bool:
         return (self.closing or self.engine.draining) and not self.waiting
 
     def drain(self) -> None:
-        if self.engine.part is None:  # this is the end of the port
+        if self.engine.on_idle is None:  # this is the end of the port
             super().drain()
 
     def send(self, data: bytes) -> None:
@@ -56,7 +56,7 @@ class TlsConnection(Connection):
         return self.transport.write_now(data)
 
     def readable(self) -> bool:
-        return self.transport.undelivered or super().readable()
+        return self.transport.has_pending or super().readable()
 
     def abort(self) -> None:
         if self.idle:

@@ -3,32 +3,32 @@
 from typing import TYPE_CHECKING, Any
 
 from pyfork.http.asgi.gateway import AsgiApp, AsgiGateway
-from pyfork.http.asgi.scope import Scope, Scopes
+from pyfork.http.asgi.scope import Scope, ScopeBuilder
 from pyfork.http.request.head import FieldBlock, RequestHead
 from pyfork.http.tls.connection import TlsConnection
-from pyfork.http.wsgi.environ import Environ, Environs
+from pyfork.http.wsgi.environ import Environ, EnvironBuilder
 from pyfork.http.wsgi.gateway import WsgiApp, WsgiGateway
 from pyfork.http.wsgi.sendfile import FileReader
 
 if TYPE_CHECKING:
-    from pyfork.http.connection.transport import Link
-    from pyfork.http.wsgi.runners import Inline
+    from pyfork.http.connection.transport import ClientTransport
+    from pyfork.http.wsgi.runners import InlineRunner
 
 
-class TlsEnvirons(Environs):
+class TlsEnvirons(EnvironBuilder):
     """SSL_* in the environ of every request."""
 
-    def _of_block(self, connection: "Link", block: FieldBlock) -> Environ:
+    def _of_block(self, connection: "ClientTransport", block: FieldBlock) -> Environ:
         environ = super()._of_block(connection, block)
         assert isinstance(connection, TlsConnection)
         environ |= connection.environ
         return environ
 
 
-class TlsScopes(Scopes):
+class TlsScopes(ScopeBuilder):
     """The extension ``tls`` in the scope of every request."""
 
-    def make(self, connection: "Link", head: RequestHead) -> Scope:
+    def make(self, connection: "ClientTransport", head: RequestHead) -> Scope:
         scope = super().make(connection, head)
         assert isinstance(connection, TlsConnection)
         scope["extensions"]["tls"] = dict(connection.extension)
@@ -41,7 +41,7 @@ class TlsWsgiGateway(WsgiGateway):
     def __init__(
         self,
         app: WsgiApp,
-        inline: "Inline",
+        inline: "InlineRunner",
         *,
         multithread: bool,
         multiprocess: bool,

@@ -115,7 +115,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         return str(name[0]) if isinstance(name, tuple) else "a client"
 
     @property
-    def undelivered(self) -> bool:
+    def has_pending(self) -> bool:
         """Whether bytes are here that the protocol has not got yet."""
         return bool(self._incoming.pending or self._session.pending())
 
@@ -226,7 +226,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         engine = self._handshakes.engine
         why = "this port speaks TLS: write https://"
         method = "" if line is None else line.method
-        self._socket.write(plain_error(400, why, method, **engine.heads.ours))
+        self._socket.write(plain_error(400, why, method, **engine.heads.server_lines))
         self._socket.write_eof()
         engine.loop.call_later(LINGER, self.abort)
 
@@ -266,7 +266,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             self._socket.write(self._rest + self._outgoing.read())
             self._rest = b""
 
-    def _say_goodbye(self) -> None:
+    def _send_close_notify(self) -> None:
         """Send close_notify, which tells the end of the response from a connection cut short."""
         if self._protocol is None or self._eof_written:
             return
@@ -320,14 +320,14 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
 
     def write_eof(self) -> None:
         """End our half, as TLS and as TCP; what still comes is not even decrypted."""
-        self._say_goodbye()
+        self._send_close_notify()
         if not self._closing:
             self._socket.write_eof()
 
     def close(self) -> None:
         if not self._closing:
             self._closing = True
-            self._say_goodbye()
+            self._send_close_notify()
             self._socket.close()
 
     def abort(self) -> None:
@@ -348,7 +348,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
     def resume_reading(self) -> None:
         if self._paused and not self._closing:
             self._paused = False
-            if self.undelivered:  # which is delivered before the socket is read again
+            if self.has_pending:  # which is delivered before the socket is read again
                 self._handshakes.engine.loop.call_soon(self._deliver)
             elif self._held:
                 self._held = False

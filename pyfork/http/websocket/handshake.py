@@ -11,14 +11,14 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from pyfork.http.request.head import Fields, RequestHead
-from pyfork.http.response.head import SPECIAL, checked
+from pyfork.http.response.head import SERVER_FIELDS, validate_fields
 
 _VERSION = b"13"
 
 # Fields of the 101 response that the server sends itself, beside those of the connection.
 _NEGOTIATED = frozenset(
     (b"content-length", b"sec-websocket-accept", b"sec-websocket-extensions")
-) | (SPECIAL - {b"date", b"server"})
+) | (SERVER_FIELDS - {b"date", b"server"})
 
 
 class HandshakeError(Exception):
@@ -75,11 +75,11 @@ def switching_protocols(
     ``headers`` and ``subprotocol`` are the application's; ``date`` and ``server`` are complete
     lines, each left out where the application has its own. Raises ResponseError.
     """
-    fields, names = checked((bytes(name), bytes(value)) for name, value in headers)
+    fields, names = validate_fields((bytes(name), bytes(value)) for name, value in headers)
     passed = [field for name, field in zip(names, fields, strict=True) if name not in _NEGOTIATED]
     if subprotocol is not None:
         passed = [field for field in passed if field[0].lower() != b"sec-websocket-protocol"]
-        passed += checked([(b"Sec-WebSocket-Protocol", subprotocol.encode("latin-1"))])[0]
+        passed += validate_fields([(b"Sec-WebSocket-Protocol", subprotocol.encode("latin-1"))])[0]
     lines = [
         b"HTTP/1.1 101 Switching Protocols\r\n",
         b"" if b"date" in names else date,

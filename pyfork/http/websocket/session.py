@@ -37,7 +37,7 @@ UNATTENDED = 3.0
 _SCHEMES = {"http": "ws", "https": "wss"}
 
 
-class Stage(Enum):
+class SessionStage(Enum):
     """What the application has done."""
 
     CONNECTING = auto()  # nothing yet
@@ -76,7 +76,7 @@ class WebSocketSession(Exchange):
         self._negotiated = negotiated  # fields of the 101 response
         self._scope = websocket_scope(gateway, websocket, head)
         self._task: asyncio.Task[None] | None = None
-        self.stage = Stage.CONNECTING
+        self.stage = SessionStage.CONNECTING
         # Messages that the application has not received, each with the bytes it is counted as.
         self._messages: deque[tuple[int, Message]] = deque([(0, {"type": "websocket.connect"})])
         self._queued = 0  # bytes
@@ -101,7 +101,7 @@ class WebSocketSession(Exchange):
 
     def message_received(self, message: str | bytes, size: int) -> None:
         """A message of ``size`` bytes has arrived."""
-        if self.stage is Stage.CLOSED or self._disconnect is not None:
+        if self.stage is SessionStage.CLOSED or self._disconnect is not None:
             return
         kind = "text" if isinstance(message, str) else "bytes"
         size += _MESSAGE
@@ -129,7 +129,7 @@ class WebSocketSession(Exchange):
             self._gateway.loop.call_later(UNATTENDED, self._end_if_unattended, self._received)
 
     def _end_if_unattended(self, received: int) -> None:
-        if self._told or self.stage is Stage.CLOSED:
+        if self._told or self.stage is SessionStage.CLOSED:
             return
         if self._received != received:  # it works on what the client has sent
             self.end_unattended()
@@ -156,7 +156,7 @@ class WebSocketSession(Exchange):
             if not self._is_expected(error):
                 self.log_failure()
         else:
-            if self.stage is Stage.CONNECTING and self._disconnect is None:
+            if self.stage is SessionStage.CONNECTING and self._disconnect is None:
                 failed = True
                 path = self.head.path.decode("latin-1")
                 log.error("%s %s: the application did not answer the handshake", self.method, path)
@@ -182,14 +182,14 @@ class WebSocketSession(Exchange):
 
     def _end(self, *, failed: bool) -> None:
         """End what the application has left open."""
-        stage, self.stage = self.stage, Stage.CLOSED
+        stage, self.stage = self.stage, SessionStage.CLOSED
         if self._disconnect is not None:
             return
-        if stage is Stage.OPEN:
+        if stage is SessionStage.OPEN:
             self._websocket.close(1011 if failed else 1000)
-        elif stage is not Stage.CLOSED and self.response is None:
+        elif stage is not SessionStage.CLOSED and self.response is None:
             self.deny(500, [(b"content-type", b"text/plain")], b"Internal Server Error\n")
-        elif stage is Stage.DENYING:
+        elif stage is SessionStage.DENYING:
             self._websocket.abort()
 
     async def receive(self) -> Message:
@@ -219,9 +219,9 @@ class WebSocketSession(Exchange):
             self._writable.clear()
             await self._writable.wait()
         kind = message["type"]
-        if self._disconnect is not None and self.stage is not Stage.CLOSED:
+        if self._disconnect is not None and self.stage is not SessionStage.CLOSED:
             if kind == "websocket.close":  # as it is
-                self.stage = Stage.CLOSED
+                self.stage = SessionStage.CLOSED
                 return
             self._told = True
             raise ClientDisconnected("the client has left")
@@ -233,11 +233,11 @@ class WebSocketSession(Exchange):
             await asyncio.sleep(0)
 
     def _accept(self, message: Message) -> None:
-        lines = self.connection.engine.heads.ours
+        lines = self.connection.engine.heads.server_lines
         headers, subprotocol = message.get("headers", ()), message.get("subprotocol")
         head = switching_protocols(self._negotiated, headers, subprotocol, **lines)
         self.response = Response(101, head, close=True, content=False, chunked=False, left=0)
-        self.stage = Stage.OPEN
+        self.stage = SessionStage.OPEN
         self._websocket.open(head)
 
     def _send(self, message: Message) -> None:
@@ -252,7 +252,7 @@ class WebSocketSession(Exchange):
     def _close(self, message: Message) -> None:
         code, reason = message.get("code", 1000), message.get("reason") or ""
         self._websocket.close(code, reason)
-        self.stage = Stage.CLOSED
+        self.stage = SessionStage.CLOSED
         self._messages.clear()
         self._queued = 0
         self.closed(code, reason)
@@ -260,11 +260,11 @@ class WebSocketSession(Exchange):
 
     def _reject(self, message: Message) -> None:
         self.deny(403, [], b"")
-        self.stage = Stage.CLOSED
+        self.stage = SessionStage.CLOSED
 
     def _start_denial(self, message: Message) -> None:
         self._denial = message
-        self.stage = Stage.DENYING
+        self.stage = SessionStage.DENYING
 
     def _continue_denial(self, message: Message) -> None:
         body, more = message.get("body", b""), message.get("more_body", False)
@@ -276,7 +276,7 @@ class WebSocketSession(Exchange):
             self.send_more(body)
         if not more:
             self._denied()
-            self.stage = Stage.CLOSED
+            self.stage = SessionStage.CLOSED
 
     def deny(self, status: int, headers: Fields, content: bytes) -> None:
         """Answer the handshake with a response in place of a WebSocket, and close."""
@@ -295,11 +295,11 @@ class WebSocketSession(Exchange):
         self._websocket.end()
 
 
-_STEPS: dict[tuple[Stage, str], Callable[[WebSocketSession, Message], None]] = {
-    (Stage.CONNECTING, "websocket.accept"): WebSocketSession._accept,
-    (Stage.CONNECTING, "websocket.close"): WebSocketSession._reject,
-    (Stage.CONNECTING, "websocket.http.response.start"): WebSocketSession._start_denial,
-    (Stage.DENYING, "websocket.http.response.body"): WebSocketSession._continue_denial,
-    (Stage.OPEN, "websocket.send"): WebSocketSession._send,
-    (Stage.OPEN, "websocket.close"): WebSocketSession._close,
+_STEPS: dict[tuple[SessionStage, str], Callable[[WebSocketSession, Message], None]] = {
+    (SessionStage.CONNECTING, "websocket.accept"): WebSocketSession._accept,
+    (SessionStage.CONNECTING, "websocket.close"): WebSocketSession._reject,
+    (SessionStage.CONNECTING, "websocket.http.response.start"): WebSocketSession._start_denial,
+    (SessionStage.DENYING, "websocket.http.response.body"): WebSocketSession._continue_denial,
+    (SessionStage.OPEN, "websocket.send"): WebSocketSession._send,
+    (SessionStage.OPEN, "websocket.close"): WebSocketSession._close,
 }

@@ -21,7 +21,7 @@ def keep(pieces: list[bytes], data: bytes) -> None:
         pieces.append(data)
 
 
-class Body:
+class SpooledBody:
     """Takes pieces, gives a file at its start. Small bodies cost no more than their bytes."""
 
     __slots__ = ("_file", "_pieces", "_size")

@@ -13,7 +13,7 @@ from pyfork.http.request.head import ONCE, Field, FieldBlock, RequestHead, Reque
 from pyfork.http.wsgi.sendfile import FileWrapper
 
 if TYPE_CHECKING:
-    from pyfork.http.connection.transport import Link
+    from pyfork.http.connection.transport import ClientTransport
 
 Environ = dict[str, Any]
 
@@ -51,7 +51,7 @@ def variable(field: Field) -> Variable:
     return key, value.decode("latin-1")
 
 
-class Environs:
+class EnvironBuilder:
     """Makes the environ of each request, out of what requests have in common."""
 
     def __init__(self, *, multithread: bool, multiprocess: bool, root_path: str) -> None:
@@ -70,31 +70,31 @@ class Environs:
         }
 
     def make(
-        self, connection: "Link", head: RequestHead, body: IO[bytes], length: int = 0
+        self, connection: "ClientTransport", head: RequestHead, body: IO[bytes], length: int = 0
     ) -> Environ:
         """The environ of one request. ``length`` is the body's, in bytes."""
-        made: Environ | None = head.made
+        made: Environ | None = head.gateway_cache
         if made:
             environ = made.copy()
         else:
             environ = self._of_head(connection, head)
-            head.made = ONCE if made is None else environ.copy()
+            head.gateway_cache = ONCE if made is None else environ.copy()
         environ["wsgi.input"] = body
         if length or "CONTENT_LENGTH" in environ:
             environ["CONTENT_LENGTH"] = str(length)
         return environ
 
-    def _of_head(self, connection: "Link", head: RequestHead) -> Environ:
+    def _of_head(self, connection: "ClientTransport", head: RequestHead) -> Environ:
         line, block = head.line, head.block
-        made: Environ | None = block.made
+        made: Environ | None = block.gateway_cache
         if made:
             environ = made.copy()
         else:
             environ = self._of_block(connection, block)
-            block.made = ONCE if made is None else environ.copy()
-        if line.made is None:
-            line.made = self._of_line(line)
-        environ |= line.made
+            block.gateway_cache = ONCE if made is None else environ.copy()
+        if line.gateway_cache is None:
+            line.gateway_cache = self._of_line(line)
+        environ |= line.gateway_cache
         if environ["SCRIPT_NAME"] is not self._root:  # a proxy said it
             environ["PATH_INFO"] = _below(environ["SCRIPT_NAME"], line.path)
         if block.framed:
@@ -112,7 +112,7 @@ class Environs:
             "SERVER_PROTOCOL": "HTTP/" + line.version,
         }
 
-    def _of_block(self, connection: "Link", block: FieldBlock) -> Environ:
+    def _of_block(self, connection: "ClientTransport", block: FieldBlock) -> Environ:
         """What a connection and the fields of a head on it say."""
         if connection.made is None:
             connection.made = self._of_connection(connection)
@@ -134,7 +134,7 @@ class Environs:
                     environ["SCRIPT_NAME"] = name
         return environ
 
-    def _of_connection(self, connection: "Link") -> Environ:
+    def _of_connection(self, connection: "ClientTransport") -> Environ:
         name, port = _server(connection.sockname)
         return self._base | {
             "wsgi.url_scheme": connection.scheme,

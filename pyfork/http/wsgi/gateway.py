@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from pyfork.http.connection.exchange import APP_FAILURE, Exchange
 from pyfork.http.request.head import RequestHead
-from pyfork.http.request.head_reader import Entry
+from pyfork.http.request.head_reader import FieldMapper
 from pyfork.http.response.head import Response, ResponseError, as_bytes, join
-from pyfork.http.wsgi.body import Body
-from pyfork.http.wsgi.environ import Environ, Environs, variable
-from pyfork.http.wsgi.output import ClientGone, Output
-from pyfork.http.wsgi.runners import Inline, Pool
+from pyfork.http.wsgi.body import SpooledBody
+from pyfork.http.wsgi.environ import Environ, EnvironBuilder, variable
+from pyfork.http.wsgi.output import ClientGone, ResponseBuffer
+from pyfork.http.wsgi.runners import InlineRunner, RequestPool
 from pyfork.http.wsgi.sendfile import BLOCK, FileReader, FileSender, FileWrapper, Region
 from pyfork.http.wsgi.status_line import Statuses
 
@@ -48,10 +48,10 @@ class WsgiGateway:
     def __init__(
         self,
         app: WsgiApp,
-        inline: Inline,
+        inline: InlineRunner,
         *,
-        pool: Pool | None,
-        new_output: "Callable[[Connection], Output]",
+        pool: RequestPool | None,
+        new_output: "Callable[[Connection], ResponseBuffer]",
         alive: Callable[[], None],
         multithread: bool,
         multiprocess: bool,
@@ -69,10 +69,10 @@ class WsgiGateway:
         self.inline = inline
         self.new_output = new_output
         self.alive = alive
-        self.environs = Environs(
+        self.environs = EnvironBuilder(
             multithread=multithread, multiprocess=multiprocess, root_path=root_path
         )
-        self.entry: Entry | None = variable
+        self.entry: FieldMapper | None = variable
         self.statuses = Statuses()
         self.context = copy_context()  # what each request begins with
         self.abandoned = 0  # requests whose clients have gone, and whose application code runs
@@ -85,12 +85,12 @@ class WsgiGateway:
 class WsgiExchange(Exchange):
     """One call of the application."""
 
-    turn = False
+    waiting_for_body = False
     reason: bytes | None = None
     # What became of the call.
     whole: list[bytes] | tuple[bytes, ...] | None = None  # all of the content
     region: Region | None = None  # of a file, still to be sent; its descriptor is ours
-    output: Output | None = None  # of a response in pieces
+    output: ResponseBuffer | None = None  # of a response in pieces
     broken: ResponseError | None = None  # the application broke HTTP
     error = False  # the application raised; logged where it did
     abandoned = False  # counted as such by the gateway
@@ -105,16 +105,16 @@ class WsgiExchange(Exchange):
         self.head = head
         # What each request asks for is quicker to find here than in the class.
         self.gateway: WsgiGateway = connection.engine.gateway
-        self.body: Body | None = None
+        self.body: SpooledBody | None = None
         self.response: Response | None = None
         self.code = 0  # what start_response said, like ``reason``
-        self.given_up = False  # the client has gone, or has had an answer without us
+        self.detached = False  # the client has gone, or has had an answer without us
 
     # Hooks of Exchange.
 
     def start(self) -> None:
-        if not self.arrived:
-            self.turn = True
+        if not self.body_complete:
+            self.waiting_for_body = True
             self.send_continue()
             return
         gateway, connection, body = self.gateway, self.connection, self.body
@@ -140,20 +140,22 @@ class WsgiExchange(Exchange):
 
     def body_received(self, data: bytes) -> None:
         if self.body is None:
-            self.body = Body()
+            self.body = SpooledBody()
         try:
             self.body.add(data)
         except OSError as error:  # it is ours and not the application's
-            self.given_up = True
+            self.detached = True
             self.refuse_response(f"no room for the request's body: {error}")
 
     def request_complete(self) -> None:
-        if self.turn and not self.connection.write_paused:  # what was sent before has left
+        if (
+            self.waiting_for_body and not self.connection.write_paused
+        ):  # what was sent before has left
             self.start()
 
     def resume(self) -> None:
         if not self.started:
-            if self.turn and self.arrived:
+            if self.waiting_for_body and self.body_complete:
                 self.start()
         elif self.sender is not None:
             self.sender.resume()
@@ -164,7 +166,7 @@ class WsgiExchange(Exchange):
             self._end()
 
     def disconnected(self) -> None:
-        self.given_up = True
+        self.detached = True
         if self.returned:
             self._give_up()
             return
@@ -176,13 +178,13 @@ class WsgiExchange(Exchange):
         elif self.body is not None:
             self.body.close()
 
-    def overdue(self, seconds: float) -> None:
+    def on_timeout(self, seconds: float) -> None:
         from pyfork.log.stacks import log_stacks
 
         line = f"{self.head.method} {self.head.path.decode('latin-1')}"
         log_stacks(f"{line} has been running for {seconds:.0f} s")
-        self.connection.engine.overdue(f"{line} has been running for {seconds:.0f} s")
-        self.given_up = True
+        self.connection.engine.on_timeout(f"{line} has been running for {seconds:.0f} s")
+        self.detached = True
         self.fail(503, "no response in time")
 
     @property
@@ -230,9 +232,9 @@ class WsgiExchange(Exchange):
             if (kind is list or kind is tuple) and self.response is None:  # nothing to close
                 self.whole = result
             else:
-                self._take(result)
+                self._next_chunk(result)
         except ClientGone:
-            self.given_up = True
+            self.detached = True
         except ResponseError as error:
             self.broken = error
         except APP_FAILURE:
@@ -241,7 +243,7 @@ class WsgiExchange(Exchange):
         if self.body is not None:
             self.body.close()
 
-    def _take(self, result: Any) -> None:
+    def _next_chunk(self, result: Any) -> None:
         """Take the content of ``result``, and call its ``close`` however that ends."""
         try:
             if type(result) is not FileWrapper:
@@ -279,7 +281,7 @@ class WsgiExchange(Exchange):
         if self.response is None:
             pool = self.gateway.pool
             begin = partial(self._begin, data)
-            framed = begin() if pool is None else pool.in_loop(begin)
+            framed = begin() if pool is None else pool.run_in_loop(begin)
         else:
             framed = self.response.body(data)
             self.length += len(data)
@@ -289,7 +291,7 @@ class WsgiExchange(Exchange):
 
     def _begin(self, data: bytes) -> bytes:
         """In the loop: the head, with the first piece of content behind it."""
-        if self.given_up:
+        if self.detached:
             raise ClientGone("the request has had an answer")
         if not self.code:
             raise ResponseError(_NO_START)
@@ -298,7 +300,7 @@ class WsgiExchange(Exchange):
 
     def _take_region(self, wrapper: FileWrapper) -> bool:
         """Keep a regular file to be sent without the application; whether it is one."""
-        region = wrapper.region() if self.response is None else None
+        region = wrapper.file_range() if self.response is None else None
         if region is None:
             return False
         fd, offset, count = region.fd, region.offset, region.count
@@ -324,12 +326,12 @@ class WsgiExchange(Exchange):
     def served(self) -> None:
         """No more application code will run: send what is left."""
         try:
-            if (whole := self.whole) is not None and self.code and not self.given_up:
+            if (whole := self.whole) is not None and self.code and not self.detached:
                 data = whole[0] if len(whole) == 1 else join(whole)
                 self.respond_whole(self.code, self.reason, self.headers, data)
                 return
             self.returned = True
-            if self.given_up:
+            if self.detached:
                 if self.abandoned:
                     self.gateway.abandoned -= 1
                     self.gateway.left()
@@ -370,7 +372,7 @@ class WsgiExchange(Exchange):
     def _send_region(self, region: Region) -> None:
         self.respond(self.code, self.reason, self.headers, length=region.count)
         assert self.response is not None
-        if self.response.left == 0:  # no content may follow: HEAD, 204, 304
+        if self.response.remaining == 0:  # no content may follow: HEAD, 204, 304
             os.close(region.fd)
             self.region = None
             self.finish()

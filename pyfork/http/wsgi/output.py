@@ -43,7 +43,7 @@ def call_in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) ->
         raise ClientGone("the worker has ended") from None
 
 
-class Room:
+class BufferSpace:
     """What a worker may keep of unsent output, in bytes. Shared by threads."""
 
     def __init__(self, *, each: int, spool: int) -> None:
@@ -79,7 +79,7 @@ class Unsent:
 
     __slots__ = ("_file", "_memory", "_read", "_room", "_written")
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: BufferSpace) -> None:
         self._room = room
         self._memory = bytearray()
         # Behind what is in memory. Its room is given back when all of it has been read.
@@ -166,7 +166,7 @@ def _pour(unsent: Unsent, connection: "Connection") -> bool:
     return not unsent
 
 
-class Output(Protocol):
+class ResponseBuffer(Protocol):
     """Where a response's bytes go."""
 
     def __len__(self) -> int:
@@ -203,7 +203,7 @@ class DirectOutput:
     def __init__(
         self,
         connection: "Connection",
-        room: Room,
+        room: BufferSpace,
         *,
         limit: float,
         progress: float,
@@ -289,7 +289,7 @@ class QueuedOutput:
 
     __slots__ = ("_changed", "_connection", "_gone", "_scheduled", "_unsent")
 
-    def __init__(self, connection: "Connection", room: Room) -> None:
+    def __init__(self, connection: "Connection", room: BufferSpace) -> None:
         self._connection = connection
         self._unsent = Unsent(room)
         self._changed = threading.Condition(threading.Lock())

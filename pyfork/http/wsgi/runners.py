@@ -23,17 +23,17 @@ class Job(Protocol):
         """Called behind it, in the loop."""
 
 
-class Pool(Protocol):
+class RequestPool(Protocol):
     """Threads for application code."""
 
     def run(self, job: Job) -> None:
         """Run ``job.serve`` in one of them, then ``job.served`` in the loop."""
 
-    def in_loop(self, call: Callable[[], T]) -> T:
+    def run_in_loop(self, call: Callable[[], T]) -> T:
         """Called from `Job.serve`: run ``call`` in the loop, and wait for what it gives."""
 
 
-class Inline:
+class InlineRunner:
     """The loop's thread, in which application code runs one request at a time.
 
     To the application that thread has no running event loop (`WsgiExchange.start`), so it may run

@@ -62,7 +62,7 @@ class FileWrapper:
                 limit -= len(data)
             yield data
 
-    def region(self) -> Region | None:
+    def file_range(self) -> Region | None:
         """What is left of a regular file, or None where the object gives other bytes than that."""
         try:
             plain = _plain(self.filelike)

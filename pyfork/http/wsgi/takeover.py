@@ -77,7 +77,7 @@ class SocketExchange(WsgiExchange):
     """One call of an application that may take the connection."""
 
     _socket: socket.socket | None = None
-    _taken = False
+    _taken_over = False
 
     def serve(self) -> None:
         offered = OfferedSocket(self)
@@ -86,7 +86,7 @@ class SocketExchange(WsgiExchange):
 
     def log_failure(self) -> None:
         error = sys.exception()
-        if not self._taken or error is None or not _ends_connection(error):
+        if not self._taken_over or error is None or not _ends_connection(error):
             super().log_failure()
         elif not isinstance(error, StopIteration):
             path = self.head.path.decode("latin-1")
@@ -102,27 +102,27 @@ class SocketExchange(WsgiExchange):
 
     def take_socket(self) -> socket.socket:
         """The socket, from now on the application's. Raises OSError where it is too late."""
-        if not self._taken:
+        if not self._taken_over:
             pool = self.gateway.pool
             assert pool is not None
-            pool.in_loop(self._take_over)
+            pool.run_in_loop(self._take_over)
         return self.duplicate()
 
     def _take_over(self) -> None:
         connection = self.connection
-        if self._taken:  # by another thread
+        if self._taken_over:  # by another thread
             return
-        if self.given_up or self.response is not None or connection.lost:
+        if self.detached or self.response is not None or connection.lost:
             raise OSError("the connection cannot be taken: it has a response, or has ended")
         self.duplicate()
-        self._taken = True
+        self._taken_over = True
         connection.pause_reading()
-        connection.closing, connection.quiet = True, False
+        connection.closing, connection.fast_path = True, False
         self.response = Response(101, b"", close=True, content=False, chunked=False, left=0)
 
     def served(self) -> None:
         ours = self._socket
-        if not self._taken or self.given_up:
+        if not self._taken_over or self.detached:
             super().served()
             if ours is not None:
                 ours.close()
@@ -134,7 +134,7 @@ class SocketExchange(WsgiExchange):
         self.connection.engine.loop.call_later(LINGER, _shut_down, ours)
 
     def disconnected(self) -> None:
-        if self._taken and self._socket is not None:
+        if self._taken_over and self._socket is not None:
             _shut_down(self._socket)
         super().disconnected()
 

@@ -24,7 +24,7 @@ from pyfork.config.config import Config
 from pyfork.errors import ConfigError, HookError
 from pyfork.net.client_hello import read as read_hello
 from pyfork.net.tls.certificate import Certificate, parse
-from pyfork.net.tls.pem_files import Credentials, read
+from pyfork.net.tls.pem_files import PemFiles, read
 
 log = logging.getLogger("pyfork.error")
 
@@ -64,10 +64,10 @@ class Context(ssl.SSLContext):
     anew: "Context"  # of the port's own: with other keys of tickets, so that nothing is resumed
 
 
-class Tls:
+class TlsContexts:
     """What a port speaks TLS with. Raises ConfigError if the credentials are not usable."""
 
-    def __init__(self, config: Config, credentials: Credentials) -> None:
+    def __init__(self, config: Config, credentials: PemFiles) -> None:
         self._config = config
         self._default: Context
         self._by_name: dict[str, Context] = {}
@@ -75,9 +75,9 @@ class Tls:
         self.context = _context(config, credentials)
         self.context.anew = _context(config, credentials)
         for context in (self.context, self.context.anew):
-            context.sni_callback = self._choose
+            context.sni_callback = self._on_sni
 
-    def renew(self, credentials: Credentials) -> None:
+    def renew(self, credentials: PemFiles) -> None:
         """Use these from the next handshake on. Raises ConfigError, and all stays as it was."""
         contexts: list[Context] = []
         by_name: dict[str, Context] = {}
@@ -97,7 +97,7 @@ class Tls:
         """The names that there are certificates for."""
         return tuple(self._by_name)
 
-    def _choose(self, handshake: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> int | None:
+    def _on_sni(self, handshake: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> int | None:
         """Show the certificate for ``name``; called whether the client asks for one or not.
 
         Of TLS 1.2, ``name`` is that of the session if one is resumed. Returns an alert, or None.
@@ -121,7 +121,7 @@ class Tls:
         return self._by_name.get(name) or self._by_name.get(wild) or self._default
 
 
-def load(config: Config) -> Tls | None:
+def load(config: Config) -> TlsContexts | None:
     """What ``config`` speaks TLS with, if it does. Raises ConfigError."""
     if not config.certfile:
         if config.keyfile or config.ca_certs or config.cert_reqs != "none":
@@ -132,18 +132,20 @@ def load(config: Config) -> Tls | None:
             "--ca-certs: no client is asked for a certificate; --cert-reqs optional or required "
             "would ask"
         )
-    return Tls(config, read(config))
+    return TlsContexts(config, read(config))
 
 
-def _context(config: Config, credentials: Credentials) -> Context:
+def _context(config: Config, credentials: PemFiles) -> Context:
     """A context without a certificate, as the ssl_context hook leaves it. Raises ConfigError."""
     if config.ssl_context is None:
-        return _usual(config, credentials)
+        return _default_context(config, credentials)
     from pyfork.hooks.call import call  # most have none
-    from pyfork.hooks.objects import Settings
+    from pyfork.hooks.objects import HookConfig
 
     try:
-        made = call(config, "ssl_context", Settings(config), lambda: _usual(config, credentials))
+        made = call(
+            config, "ssl_context", HookConfig(config), lambda: _default_context(config, credentials)
+        )
     except HookError as error:
         raise ConfigError(str(error), error.detail) from error
     if not isinstance(made, Context):
@@ -151,7 +153,7 @@ def _context(config: Config, credentials: Credentials) -> Context:
     return made
 
 
-def _usual(config: Config, credentials: Credentials) -> Context:
+def _default_context(config: Config, credentials: PemFiles) -> Context:
     """A context without a certificate: Python's defaults for servers, and what was asked for.
 
     All of them are alike: of the one that is switched to at the name, OpenSSL takes the

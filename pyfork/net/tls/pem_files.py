@@ -15,7 +15,7 @@ _MOST = 256 * 1024  # bytes of all files together: they travel in one message
 
 
 @record
-class Credentials:
+class PemFiles:
     """Everything that a configuration's files say. Texts are PEM."""
 
     certificates: Sequence[Sequence[str]]  # path and text
@@ -27,11 +27,11 @@ class Credentials:
         return "Credentials(...)"
 
 
-Seen = tuple[tuple[int, ...] | None, ...]
+FileState = tuple[tuple[int, ...] | None, ...]
 """Which state of the files was looked at; None for one that is not there."""
 
 
-def read(config: Config) -> Credentials:
+def read(config: Config) -> PemFiles:
     """Read the files. Raises ConfigError: settings that do not fit, or a file that is missing."""
     certificates = config.certfile
     keys = config.keyfile or certificates
@@ -45,7 +45,7 @@ def read(config: Config) -> Credentials:
             f"--cert-reqs {config.cert_reqs}: say with --ca-certs FILE who may issue clients' "
             "certificates"
         )
-    found = Credentials(
+    found = PemFiles(
         tuple((path, _text("--certfile", path)) for path in certificates),
         tuple((path, _text("--keyfile", path)) for path in keys),
         _text("--ca-certs", config.ca_certs) if config.ca_certs else "",
@@ -57,7 +57,7 @@ def read(config: Config) -> Credentials:
     return found
 
 
-def look(config: Config) -> Seen:
+def stat_files(config: Config) -> FileState:
     """The present state of the files: it differs when one was written or replaced."""
     paths = (*config.certfile, *config.keyfile, config.ca_certs, config.keyfile_password_file)
     return tuple(_state(path) for path in paths if path)

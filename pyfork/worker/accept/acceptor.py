@@ -1,8 +1,8 @@
 """Accepting: one connection a turn of the loop, and only while there is room for it.
 
 One at a time, because a worker that empties the kernel's queue at once takes what the others
-would have been free to serve; a worker without others takes some more. Where there is a `Gate`, it
-may leave even that one to another.
+would have been free to serve; a worker without others takes some more. Where there is a
+`LeastConnections`, it may leave even that one to another.
 
 Under saturation a new connection is a peer of the kept ones, whose requests never end. Where all
 threads are busy, one connection may be accepted for each request that ends (a credit), and its
@@ -17,10 +17,10 @@ import socket
 from collections.abc import Callable, Coroutine, Iterable
 from typing import cast
 
-from pyfork.dispatch.least import MOMENT, Gate
-from pyfork.ipc.fd_queue import Source
-from pyfork.ipc.scoreboard import ACCEPTED, ACCEPTING, REQUESTS, Accepting, Line
-from pyfork.net.accepted import Accepted, Client, ClientSocket, Listening
+from pyfork.dispatch.least import DEFER_SECONDS, LeastConnections
+from pyfork.ipc.fd_queue import FdQueueReader
+from pyfork.ipc.scoreboard import ACCEPTED, ACCEPTING, REQUESTS, Accepting, Row
+from pyfork.net.accepted import Client, ClientSocket, ListenSocket, RawClient
 
 log = logging.getLogger("pyfork.error")
 
@@ -48,12 +48,12 @@ class Acceptor:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        listeners: Iterable[socket.socket | Source],
+        listeners: Iterable[socket.socket | FdQueueReader],
         new_protocol: Callable[[Client], asyncio.Protocol],
         *,
-        line: Line,
+        line: Row,
         count: Callable[[int], None],
-        gate: Gate | None = None,
+        gate: LeastConnections | None = None,
         alone: bool = False,
         is_full: Callable[[], bool] = lambda: False,
         make_room: Callable[[str], bool] = lambda why: False,
@@ -68,11 +68,12 @@ class Acceptor:
         self._loop = loop
         # A loop that is written in Python reads and writes by a socket's methods.
         python = isinstance(loop, asyncio.BaseEventLoop)
-        self._kind = ClientSocket if python else Accepted
+        self._kind = ClientSocket if python else RawClient
         self._listeners = [
-            each if isinstance(each, Source) else Listening(each, self._kind) for each in listeners
+            each if isinstance(each, FdQueueReader) else ListenSocket(each, self._kind)
+            for each in listeners
         ]
-        self._minded: dict[str, Listening] = {}  # those that came later, by name
+        self._minded: dict[str, ListenSocket] = {}  # those that came later, by name
         self._new_protocol = new_protocol
         self._cells = line.cells
         self._count = count
@@ -92,7 +93,9 @@ class Acceptor:
         self._watching = False  # the listeners are readers of the loop
         self._opening = 0  # connections that were accepted and have no protocol yet
         self._finished: Callable[[], None] | None = None  # called when the queues are empty
-        self._owed: dict[Listening | Source, float] = {}  # what is to be accepted before, at most
+        self._remaining: dict[
+            ListenSocket | FdQueueReader, float
+        ] = {}  # what is to be accepted before, at most
 
     def start(self) -> None:
         """Begin to accept."""
@@ -113,17 +116,17 @@ class Acceptor:
         self._update()
         self._loop.call_soon(self._empty_queues)
 
-    def mind(self, name: str, listener: socket.socket) -> None:
+    def add_listeners(self, name: str, listener: socket.socket) -> None:
         """Accept on this one too, unless it is minded already or everything is over."""
         if name in self._minded or self.stopped:
             listener.close()
             return
         self._watch(False)
-        minded = self._minded[name] = Listening(listener, self._kind)
+        minded = self._minded[name] = ListenSocket(listener, self._kind)
         self._listeners.append(minded)
         self._update()
 
-    def unmind(self, name: str) -> None:
+    def remove_listeners(self, name: str) -> None:
         """Leave a listener to others."""
         if name in self._minded and not self.stopped:
             self._watch(False)
@@ -141,7 +144,7 @@ class Acceptor:
             return
         self.pause("stopped")
         for source in self._listeners:
-            while isinstance(source, Source) and self._accept(source):
+            while isinstance(source, FdQueueReader) and self._accept(source):
                 pass
         for listener in self._listeners:
             listener.close()
@@ -215,7 +218,7 @@ class Acceptor:
             else:
                 self._loop.remove_reader(listener.fileno())
 
-    def _readable(self, listener: Listening | Source) -> None:
+    def _readable(self, listener: ListenSocket | FdQueueReader) -> None:
         """Accept, or leave it to those who have fewer connections, for a moment."""
         if self._holds_back:  # since this turn of the loop began
             return
@@ -227,9 +230,9 @@ class Acceptor:
         for _ in range(share):
             if self._holds_back or self._is_full():
                 break
-            if gate is not None and gate.gives_way(saturated=self._saturated, more=ran):
+            if gate is not None and gate.should_defer(saturated=self._saturated, more=ran):
                 if not ran:  # else the next turn is late enough
-                    self._give_way(MOMENT)
+                    self._give_way(DEFER_SECONDS)
                 break
             if not self._accept(listener):
                 break
@@ -251,7 +254,7 @@ class Acceptor:
         """A client waits, and there is no room: another worker has some, or some is made."""
         if not (self._alone or self._left_to_others):
             self._left_to_others = True
-            self._give_way(MOMENT)
+            self._give_way(DEFER_SECONDS)
         elif self._make_room(_FULL):
             self._give_way(0.0)
         else:
@@ -285,16 +288,16 @@ class Acceptor:
             self.stop()
             self._finished()
 
-    def _accept_owed(self, listener: Listening | Source) -> bool:
+    def _accept_owed(self, listener: ListenSocket | FdQueueReader) -> bool:
         """Accept one of those that waited when this was asked first; whether there was one."""
-        if listener not in self._owed:
-            self._owed[listener] = listener.queued()
-        if self._owed[listener] <= 0 or not self._accept(listener):
+        if listener not in self._remaining:
+            self._remaining[listener] = listener.backlog()
+        if self._remaining[listener] <= 0 or not self._accept(listener):
             return False
-        self._owed[listener] -= 1
+        self._remaining[listener] -= 1
         return True
 
-    def _accept(self, listener: Listening | Source) -> bool:
+    def _accept(self, listener: ListenSocket | FdQueueReader) -> bool:
         """Accept one connection; whether there was one."""
         try:
             client = listener.accept()
@@ -311,20 +314,20 @@ class Acceptor:
             self._credit -= 1
             if not self._credit:
                 self._update()
-        self._open(client)
+        self._start_transport(client)
         return True
 
     def _cannot_accept(self, error: OSError) -> None:
         """Try again when there is a file for the client, or in a while."""
         rest = _REST
         if error.errno in _FILES and self._make_room(f"cannot accept: {error}"):
-            rest = MOMENT
+            rest = DEFER_SECONDS
         elif error.errno not in _FILES:
             log.error("cannot accept: %s; trying again in %.0f s", error, rest)
         self.pause("exhausted")
         self._loop.call_later(rest, self.resume, "exhausted")
 
-    def _open(self, client: Client) -> None:
+    def _start_transport(self, client: Client) -> None:
         """Give a connection its transport and its protocol.
 
         The coroutine of the loop waits once, for `connection_made`, which it has scheduled when it
@@ -336,13 +339,13 @@ class Acceptor:
         try:
             opening.send(None)
         except OSError as error:  # the client has gone, and the system says so
-            client.drop()
+            client.close_unused()
             self._never_began(error)
         else:
             self._opening += 1
-            self._loop.call_soon(self._opened, opening)
+            self._loop.call_soon(self._finish_transport, opening)
 
-    def _opened(self, opening: Coroutine[object, None, object]) -> None:
+    def _finish_transport(self, opening: Coroutine[object, None, object]) -> None:
         self._opening -= 1
         try:
             opening.send(None)

@@ -12,7 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from pyfork.http.connection.engine import Engine
-from pyfork.ipc.scoreboard import Line
+from pyfork.ipc.scoreboard import Row
 
 if TYPE_CHECKING:
     from pyfork.http.tls.transport import Handshakes
@@ -34,14 +34,14 @@ class Closable(Protocol):
         """Close, if it idles; whether it did."""
 
 
-class Room:
+class ConnectionRoom:
     """Which connections of one worker are closed so that others can begin."""
 
     def __init__(
         self,
         engine: Engine,
         handshakes: "Handshakes | None",
-        line: Line,
+        line: Row,
         clock: Callable[[], float],
     ) -> None:
         """``clock`` tells monotonic seconds."""
@@ -82,7 +82,7 @@ class Room:
         """
         for connection in self._engine.connections:
             since = connection.idle_since
-            if connection.movable and (connection.serial or since < inf):
+            if connection.can_hand_off and (connection.requests_seen or since < inf):
                 yield since, connection
         if self._handshakes is not None:
             for transport in self._handshakes.open:

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from pyfork.log import setup
-from pyfork.log.output import Output
+from pyfork.log.output import LogOutput
 from pyfork.log.sink import PATIENCE
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def limit(seconds: float, status: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
     signal.setitimer(signal.ITIMER_REAL, left)
     with suppress(OSError, ValueError, RuntimeError):  # there may be no stderr
-        faulthandler.dump_traceback_later(left + STUCK, exit=True, file=Output.of_stream(2).fd)
+        faulthandler.dump_traceback_later(left + STUCK, exit=True, file=LogOutput.of_stream(2).fd)
 
 
 def _tell(seconds: float, frame: FrameType | None) -> None:

@@ -16,7 +16,7 @@ from pyfork.errors import ExitStatus
 
 
 @contextmanager
-def ends_with(channel: int) -> Iterator[None]:
+def exit_when_closed(channel: int) -> Iterator[None]:
     """Within the block this process ends as soon as the other side of ``channel`` is closed."""
 
     def look(*_: object) -> None:

@@ -15,7 +15,7 @@ _FOR_THE_ARBITER = (
 )
 
 
-def leave_to_the_arbiter() -> None:
+def ignore_arbiter_signals() -> None:
     """Hear nothing of them: the arbiter decides, and tells by the channel.
 
     A handler that does nothing, unlike SIG_IGN, is not inherited by the application's children.

@@ -31,10 +31,10 @@ class _Keeper(logging.LoggerAdapter[logging.Logger]):
         error = kwargs.get("exc_info")
         if isinstance(error, BaseException):
             self.raised = error
-            self.kept = tracebacks.detail(error, also=_UVICORN)
+            self.kept = tracebacks.app_traceback(error, also=_UVICORN)
 
 
-class Lifespan(LifespanOn):
+class UvicornLifespan(LifespanOn):
     """``failure`` is the application's own account of why startup failed."""
 
     def __init__(self, config: "Config") -> None:

@@ -11,9 +11,9 @@ import uvicorn
 
 from pyfork.config.config import Config
 from pyfork.http.asgi.forwarded_scopes import ForwardedScopes
-from pyfork.http.proxy_headers import Proxies
+from pyfork.http.proxy_headers import TrustedProxies
 from pyfork.loader.load import App
-from pyfork.worker.uvicorn.lifespan import Lifespan
+from pyfork.worker.uvicorn.lifespan import UvicornLifespan
 
 if TYPE_CHECKING:
     import ssl
@@ -23,7 +23,7 @@ class _StartupFailed(Exception):
     """uvicorn would leave the process."""
 
 
-class Server(uvicorn.Server):
+class EmbeddedServer(uvicorn.Server):
     """Says when it has started, and leaves signals and the process to the worker."""
 
     booted: asyncio.Event
@@ -61,8 +61,10 @@ def prepared(config: Config, app: App, context: "ssl.SSLContext | None") -> uvic
         ws_per_message_deflate=config.ws_compression,
     )
     settings.load()
-    settings.loaded_app = ForwardedScopes(settings.loaded_app, Proxies(config.forwarded_allow_ips))
+    settings.loaded_app = ForwardedScopes(
+        settings.loaded_app, TrustedProxies(config.forwarded_allow_ips)
+    )
     settings.ssl = context
     if config.lifespan != "off" and app.interface == "asgi":
-        settings.lifespan_class = Lifespan
+        settings.lifespan_class = UvicornLifespan
     return settings

@@ -9,22 +9,22 @@ import socket
 import time
 
 from pyfork.errors import BootError
-from pyfork.ipc.worker_args import Birth
+from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.loader.load import App
-from pyfork.worker.base import Worker
-from pyfork.worker.uvicorn.server import Server, prepared
+from pyfork.worker.base import BaseWorker
+from pyfork.worker.uvicorn.server import EmbeddedServer, prepared
 
 # Seconds between the last accept and uvicorn's shutdown, which closes whoever has not spoken yet:
 # what was accepted a moment ago has a request on its way.
 SETTLE = 0.1
 
 
-class UvicornWorker(Worker):
+class UvicornWorker(BaseWorker):
     """Runs an ASGI application, or a WSGI one by uvicorn's own middleware."""
 
-    def __init__(self, birth: Birth, app: App) -> None:
+    def __init__(self, birth: WorkerArgs, app: App) -> None:
         super().__init__(birth, app)
-        self._server = Server(prepared(birth.config, app, self.tls_context()))
+        self._server = EmbeddedServer(prepared(birth.config, app, self.tls_context()))
         self._serving: asyncio.Task[None] | None = None
         jitter = random.randint(0, birth.config.max_requests_jitter)
         self._wear_after = birth.config.max_requests and birth.config.max_requests + jitter
@@ -46,18 +46,18 @@ class UvicornWorker(Worker):
     def _ended(self, serving: "asyncio.Task[None]") -> None:
         """uvicorn has left, when it was told to or by an error."""
         self.changed.set()
-        if not self.leaving.is_set():
+        if not self.draining.is_set():
             self.retire(0.0)
 
     def accept(self) -> None:
         """uvicorn accepts since it started."""
 
-    def beat(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         state = self._server.server_state
         self.line.connections = len(state.connections)
         self.line.requests = state.total_requests
         if self._wear_after and state.total_requests >= self._wear_after:
-            self.wear(f"it has answered {state.total_requests} requests")
+            self.request_recycle(f"it has answered {state.total_requests} requests")
 
     async def drain(self) -> None:
         assert self._serving is not None
@@ -65,7 +65,7 @@ class UvicornWorker(Worker):
         for accepting in server.servers:
             accepting.close()
         await asyncio.sleep(SETTLE)
-        left = max(1, round(self.leave_by - time.monotonic()))
+        left = max(1, round(self.drain_deadline - time.monotonic()))
         server.config.timeout_graceful_shutdown = left
         server.should_exit = True
         if not await self.drained(serving.done):
