@@ -41,3 +41,28 @@ print(listener.getsockname() == name, flush=True)
         running.signal(signal.SIGTERM)
         assert running.wait() == 0
         assert running.out == "True\nTrue\n"
+
+
+def test_getsockname_is_right_at_every_moment_of_the_exit(tmp_path: Path) -> None:
+    """The listener is replaced while another thread asks for its name."""
+    text = """
+import signal, sys
+sys.setswitchinterval(1e-6)
+listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(30)]
+names = [listener.getsockname() for listener in listeners]
+done = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: done.set())
+print("asks", flush=True)
+wrong = []
+while not done.is_set():
+    for listener, name in zip(listeners, names):
+        if (said := listener.getsockname()) != name:
+            wrong.append(said)
+print(wrong, flush=True)
+"""
+    script = write(tmp_path, text)
+    with Script(script, workers=1, directory=tmp_path) as running:
+        running.until(lambda: "asks" in running.out, "the script asks for the names")
+        running.signal(signal.SIGTERM)
+        assert running.wait() == 0
+        assert running.out == "asks\n[]\n"

@@ -235,9 +235,16 @@ class SocketPatches:
             self._sockets.wait_for_datagrams()
 
     def known(self, fd: int) -> Copy | None:
-        """The entry of ``fd``, if what is open there is still the same."""
-        copy = self.copies.get(fd)
-        return copy if copy and copy.inode == _inode(fd) else None
+        """Return the entry of ``fd`` if its socket is still the one in the table.
+
+        `end` may replace both at any time, in another thread: then look again.
+        """
+        while copy := self.copies.get(fd):
+            if _inode(fd) in (copy.inode, copy.replaced_inode):
+                return copy
+            if self.copies.get(fd) is copy:
+                break
+        return None
 
     def handle_at(self, fd: int) -> Copy | None:
         """The handle under ``fd``, if there is one."""
@@ -266,11 +273,22 @@ class SocketPatches:
         ]
 
     def end(self, fd: int, dead: socket.socket) -> None:
-        """Put a dead listener under ``fd``, which goes on to say what its name was."""
+        """Replace the listener under ``fd`` by ``dead``. The script still gets the old name.
+
+        A thread of the script may be inside getsockname(). So the name is in both entries, and
+        the new entry fits both sockets, before dup2().
+        """
+        old = self.copies[fd]
         with socket.socket(fileno=os.dup(fd)) as listener:
-            name = listener.getsockname()
-        key, inode = self.copies[fd].key, _inode(dead.fileno())
-        self.copies[fd] = Copy(key, inode, is_stream=True, stage=PortZeroStage.ENDED, name=name)
+            old.name = listener.getsockname()
+        self.copies[fd] = Copy(
+            old.key,
+            _inode(dead.fileno()),
+            is_stream=True,
+            stage=PortZeroStage.ENDED,
+            name=old.name,
+            replaced_inode=old.inode,
+        )
         os.dup2(dead.fileno(), fd, inheritable=False)
 
     # At a desk.

@@ -45,7 +45,8 @@ class Copy:
     inode: int  # of what is open there
     is_stream: bool
     stage: PortZeroStage = PortZeroStage.SHARED
-    name: Any = None  # what getsockname() says once the socket itself cannot
+    name: Any = None  # what getsockname() returns once the socket itself cannot
+    replaced_inode: int = -1  # of the listener that was there before `ENDED`
     listens: bool = False  # as far as the script knows: others may have made it listen before
 
 
@@ -224,7 +225,8 @@ class Sockets:
                 self._owner.undecide(sock.fileno())
             else:
                 self._owner.share_port_zero(sock)
-        return plain(sock) if copy.name is None else copy.name
+        name = plain(sock)  # before copy.name is read: see `SocketPatches.end`
+        return name if copy.name is None else copy.name
 
     def _known_getsockopt(self, plain: Method, copy: Copy, sock: Any, *args: Any) -> Any:
         if args == (socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and not copy.listens:
