@@ -152,6 +152,11 @@ class Generations:
 
 def policy(config: Config) -> Policy:
     """What the supervisor needs of a configuration."""
+    parallel = config.boot_parallel
+    if not parallel and config.workers > 1:
+        from pyfork.system.cpus import usable  # it imports pathlib
+
+        parallel = usable()
     return Policy(
         workers=config.workers,
         timeout=config.timeout,
@@ -159,6 +164,7 @@ def policy(config: Config) -> Policy:
         graceful_timeout=config.graceful_timeout,
         drain_delay=config.drain_delay,
         head_start=FIRST_WORKER_LEAD,
+        boot_parallel=parallel,
         reload_parallel=config.reload_parallel,
         margin=0.5 if config.reload else 2.0,
         persistent=config.reload,

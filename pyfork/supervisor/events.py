@@ -20,6 +20,7 @@ class Policy:
     graceful_timeout: float = 30.0
     drain_delay: float = 0.0  # between a graceful stop and the first worker that is told of it
     head_start: float = 0.0  # that the very first worker has, before there are others
+    boot_parallel: int = 0  # how many workers of the serving generation boot at a time; zero: all
     reload_parallel: int = 1  # how many workers of a new generation boot at a time
     margin: float = 2.0  # that a worker gets beyond its grace, for its own cut and shutdown
     persistent: bool = False  # a first generation of which nobody lives long is tried for ever

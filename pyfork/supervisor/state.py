@@ -35,6 +35,7 @@ class WorkerRecord:
     generation: "Generation"
     state: WorkerState = WorkerState.BOOTING
     deadline: float | None = None  # when its state ends or is looked at again
+    spawned_at: float = 0.0
     ready_at: float | None = None
     heartbeat_deadline: float = 0.0  # the latest that was told; zero: none
     suspect: bool = False  # that promise was broken when it was looked at

@@ -55,6 +55,7 @@ UNKILLABLE_AFTER = (
 SECOND_LOOK = 0.5  # seconds; see _expire_serving
 MAX_LATENESS = 1.0  # seconds by which it is asked so late that the whole machine was asleep
 LATE = 0.1  # seconds by which this core is asked late, and not only a little
+BOOT_SHARE = 10.0  # seconds after which a worker that boots no longer delays others
 MAX_BOOT_FAILURES = 5  # deaths in the first generation with nobody ever ready
 
 STOPPING = "the server is stopping"
@@ -232,7 +233,8 @@ class Supervisor:
             worker.deadline for worker in self._workers.values() if worker.deadline is not None
         ]
         if not self._stop.started:
-            times += [self._serving.retry_at(slot) for slot in self._empty_slots()]
+            room = self._next_boot_at()
+            times += [max(room, self._serving.retry_at(slot)) for slot in self._empty_slots()]
             times += [self._stop.at] if self.stop_requested else []
         return min(times, default=None)
 
@@ -340,7 +342,7 @@ class Supervisor:
     def _spawn_missing(self, now: float) -> Iterator[Action]:
         """Who is missing."""
         for slot in self._empty_slots():
-            if self._serving.retry_at(slot) <= now:
+            if max(self._next_boot_at(), self._serving.retry_at(slot)) <= now:
                 yield self._spawn(self._serving, slot, now)
         if self._candidate:
             crew = self._on_duty(self._candidate)
@@ -349,6 +351,21 @@ class Supervisor:
             empty = [slot for slot in range(self._candidate.size) if slot not in staffed]
             for slot in empty[: max(0, self._candidate.policy.reload_parallel - booting)]:
                 yield self._spawn(self._candidate, slot, now)
+
+    def _next_boot_at(self) -> float:
+        """When the serving generation may boot one more worker, if none becomes ready or exits.
+
+        A worker that boots for longer than `BOOT_SHARE` may hang: it delays no other slot.
+        """
+        parallel = self._serving.policy.boot_parallel
+        shares = sorted(
+            worker.spawned_at + BOOT_SHARE
+            for worker in self._on_duty(self._serving)
+            if worker.state is WorkerState.BOOTING
+        )
+        if not parallel or len(shares) < parallel:
+            return 0.0
+        return shares[len(shares) - parallel]
 
     def _empty_slots(self) -> list[int]:
         """Slots of the serving generation that need one more worker: the empty ones, and one of
@@ -389,6 +406,7 @@ class Supervisor:
             serial=self._serial,
             slot=slot,
             generation=generation,
+            spawned_at=now,
             deadline=now + patience if patience else None,
         )
         return Spawn(self._serial, slot, generation.number)

@@ -26,6 +26,7 @@ from pyfork.supervisor.supervisor import NOT_NEEDED, STOPPING, Supervisor
 ONE = Policy(workers=1, boot_timeout=60, graceful_timeout=30, timeout=30)
 SLOW = Policy(workers=1, boot_timeout=60, graceful_timeout=30, timeout=0, drain_delay=10)
 TWO = Policy(workers=2, boot_timeout=60, graceful_timeout=30, timeout=30)
+PAIRWISE = Policy(workers=4, boot_timeout=60, boot_parallel=2)
 AHEAD = Policy(workers=3, boot_timeout=60, graceful_timeout=30, timeout=30, head_start=0.25)
 STOP, QUIT, FORCE = (
     CommandReceived(OperatorCommand.STOP),
@@ -62,6 +63,32 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             (0.25, [], [Spawn(2, 1, 1), Spawn(3, 2, 1)]),
             (1, [Ready(1), Ready(2), Ready(3)], [Activate(1)]),
             (2, [Exited(2, "exit status 0")], [Spawn(4, 1, 1)]),
+        ],
+    ),
+    "two workers boot at a time": (
+        PAIRWISE,
+        [
+            (0, [], [Spawn(1, 0, 1), Spawn(2, 1, 1)]),
+            (1, [Ready(1)], [Spawn(3, 2, 1)]),
+            (2, [Exited(2, "killed by SIGKILL")], [Spawn(4, 1, 1)]),
+            (3, [Ready(3), Ready(4)], [Spawn(5, 3, 1)]),
+            (4, [Ready(5)], [Activate(1)]),
+            (
+                5,
+                [Exited(serial, "killed by SIGKILL") for serial in (1, 3, 5)],
+                [Spawn(6, 0, 1), Spawn(7, 2, 1)],
+            ),
+            (6, [Ready(7)], [Spawn(8, 3, 1)]),
+        ],
+    ),
+    "a worker that boots for long delays no other slot": (
+        PAIRWISE,
+        [
+            (0, [], [Spawn(1, 0, 1), Spawn(2, 1, 1)]),
+            (1, [Ready(1)], [Spawn(3, 2, 1)]),
+            (9.9, [], []),
+            (10, [], [Spawn(4, 3, 1)]),
+            (60, [], [Abort(2, LATE), Spawn(5, 1, 1)]),
         ],
     ),
     "a stop ends a head start": (

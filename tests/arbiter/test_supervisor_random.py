@@ -24,7 +24,7 @@ from pyfork.supervisor.events import (
     Scale,
 )
 from pyfork.supervisor.state import WorkerState
-from pyfork.supervisor.supervisor import UNKILLABLE_AFTER, Supervisor
+from pyfork.supervisor.supervisor import BOOT_SHARE, UNKILLABLE_AFTER, Supervisor
 
 GRACE = 20.0
 DELAY = 7.0
@@ -36,6 +36,7 @@ POLICIES = st.builds(
     graceful_timeout=st.just(GRACE),
     drain_delay=st.sampled_from([0.0, 0.0, DELAY]),
     head_start=st.sampled_from([0.0, 0.01]),
+    boot_parallel=st.integers(0, 3),
     reload_parallel=st.integers(1, 3),
 )
 
@@ -164,8 +165,14 @@ class World(RuleBasedStateMachine):
         assert len(booting) == len(set(booting))
         assert set(serving) | set(booting) <= set(range(generation.size))
         assert len(set(serving) & set(booting)) <= 1, "worn workers are replaced one at a time"
+        delayers = [
+            worker
+            for worker in crew
+            if worker.state is WorkerState.BOOTING and worker.spawned_at + BOOT_SHARE > self.now
+        ]
+        full = 0 < generation.policy.boot_parallel <= len(delayers)
         for slot in set(range(generation.size)).difference(serving, booting):
-            assert generation.retry_at(slot) > self.now, f"slot {slot} is forgotten"
+            assert full or generation.retry_at(slot) > self.now, f"slot {slot} is forgotten"
 
     # What workers do.
 

@@ -1,7 +1,7 @@
 """How many processes, of which kind, and how long they live."""
 
 from pyfork.config.settings.declare import group, setting
-from pyfork.config.types import SIZE, WORKER_CLASS, WORKERS, choice, whole
+from pyfork.config.types import BOOT_PARALLEL, SIZE, WORKER_CLASS, WORKERS, choice, whole
 
 
 @group("Workers")
@@ -52,6 +52,13 @@ class WorkersSettings:
         SIZE,
         flags="--max-memory",
         help="Replace a worker whose resident memory is above this; 0 never.",
+    )
+    boot_parallel: int = setting(
+        0,
+        BOOT_PARALLEL,
+        flags="--boot-parallel",
+        help="How many workers boot at a time at the start and after crashes, so that they do not "
+        "take the CPU from each other; auto is the number of CPUs that this process may use.",
     )
     reload_parallel: int = setting(
         1,
