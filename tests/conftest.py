@@ -2,7 +2,12 @@
 
 import compileall
 import os
+import time
 from pathlib import Path
+
+import pytest
+
+from tests import programs
 
 # The tests start the real command a thousand times: it is compiled once, here. What the tests
 # themselves write is compiled each time, for they write it anew within the second by which
@@ -10,5 +15,26 @@ from pathlib import Path
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 # A line that is printed and flushed arrives whole, however many processes print.
 os.environ.pop("PYTHONUNBUFFERED", None)
-for room in ("pyfork", "tests"):
-    compileall.compile_dir(Path(__file__).parents[1] / room, quiet=2)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):  # once, not in each process of -n
+        for folder in ("pyfork", "tests"):
+            compileall.compile_dir(Path(__file__).parents[1] / folder, quiet=2)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        for name in marker.args:
+            programs.need(name)
+    until = float(os.environ.get("TESTS_SOAKS_UNTIL") or "inf")
+    if item.get_closest_marker("soak") and time.time() > until:
+        pytest.skip("the time for soaks is over")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """README's command says in one line what it skipped, and which packages bring it."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = [report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)]
+    if line := programs.summary(reasons):
+        terminalreporter.write_line(line)

@@ -12,12 +12,11 @@ from subprocess import PIPE
 
 import pytest
 
-from tests.bench import load
 from tests.bench.instructions import report
 from tests.bench.measure import new_run
 from tests.server import PATIENCE, ROOT
 
-needs_wrk = pytest.mark.skipif(not load.installed(), reason="wrk is not installed")
+needs_wrk = pytest.mark.needs("wrk")
 needs_cores = pytest.mark.skipif(
     len(os.sched_getaffinity(0)) < 2, reason="a core for the server and one for the load"
 )

@@ -4,7 +4,6 @@ import os
 import pty
 import re
 import select
-import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import programs
 from tests.server import PATIENCE, ROOT
 
 # What is typed, what must be offered, what must not.
@@ -137,8 +137,7 @@ def opened(shell: str, place: Path) -> Iterator[Callable[[str, Path], set[str]]]
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_what_is_offered(shell: str, place: Path) -> None:
-    if not shutil.which(shell):
-        pytest.skip(f"there is no {shell}")
+    programs.need(shell)
     with opened(shell, place) as complete:
         for line, offered, other in CASES:
             found = complete(line, place)

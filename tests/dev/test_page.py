@@ -1,7 +1,6 @@
 """The page itself: everything escaped, nothing from elsewhere; and in a real browser."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from pyfork.dev import error_page
 from pyfork.dev.error_report import ErrorInfo, ErrorReport, Frame
+from tests import programs
 from tests.dev.browser import Browser
 from tests.dev.project import PATIENCE, Development, Project
 
@@ -19,9 +19,7 @@ EVIL = """</style><script>alert(1)</script><img src=x onerror="alert(2)">&amp;'"
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Browser]:
-    driver, chromium = shutil.which("chromedriver"), shutil.which("chromium")
-    if not (driver and chromium):
-        pytest.skip("chromium and chromedriver are not installed (Debian: chromium-driver)")
+    driver, chromium = programs.need("chromedriver"), programs.need("chromium")
     with Browser(driver, chromium, tmp_path / "profile") as browser:
         yield browser
 

@@ -1,6 +1,5 @@
 """The ssl_context hook, in a server that speaks TLS."""
 
-import shutil
 import socket
 import ssl
 import subprocess
@@ -12,7 +11,7 @@ from pyfork.errors import ExitStatus
 from tests.hooks.conftest import Place
 from tests.server import PATIENCE, Server
 
-pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+pytestmark = pytest.mark.needs("openssl")
 
 
 @pytest.fixture

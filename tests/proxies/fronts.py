@@ -7,7 +7,6 @@ the test's directory. Where there is no such proxy, the test is skipped.
 """
 
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -16,8 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
+from tests import programs
 from tests.ports import free_port
 from tests.server import PATIENCE, ROOT
 
@@ -92,8 +90,7 @@ class Front:
 @contextmanager
 def front(kind: str, upstream: str, directory: Path, *, strict: bool = False) -> Iterator[Front]:
     """Run one before ``upstream``: HOST:PORT or unix:PATH."""
-    if not (program := _program(kind)):
-        pytest.skip(f"there is no {kind}")
+    program = programs.need(kind)
     found = Front(kind, f"{HOST}:{free_port()}", f"{HOST}:{free_port()}")
     plan = _PLANS[kind](found.address, upstream, directory, found.secure, certificate(directory))
     text = (ROOT / "examples" / plan.example).read_text()
@@ -129,11 +126,6 @@ def certificate(directory: Path) -> Path:
     subprocess.run(words, check=True, capture_output=True)
     pem.write_text(pem.read_text() + key.read_text())
     return pem
-
-
-def _program(kind: str) -> str | None:
-    # Debian has nginx and HAProxy where only root looks.
-    return shutil.which(kind, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
 def _wait_open(found: Front, process: subprocess.Popen[bytes]) -> None:

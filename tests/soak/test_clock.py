@@ -5,22 +5,21 @@ from pathlib import Path
 
 import pytest
 
+from tests import programs
 from tests.load.running import Running
 from tests.soak.site import Site, seed
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(180)]
 
-LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 JUMPS = ("+10d", "-10d", "+3h", "-1h", "+0")
 
 
-@pytest.mark.skipif(not LIBRARIES, reason="libfaketime is not installed")
 @pytest.mark.parametrize("kind", ["sync", "asgi-uvloop", "asgi-asyncio"])
 def test_nothing_happens(tmp_path: Path, kind: str) -> None:
     clock = tmp_path / "clock"
     clock.write_text("+0")
     env = {
-        "LD_PRELOAD": str(LIBRARIES[0]),
+        "LD_PRELOAD": programs.need("libfaketime"),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import programs
 from tests.systemd.unit import Unit, deploy
 
 STRANGER = 54321  # a user id that no system knows
@@ -56,7 +56,7 @@ def test_a_user_without_name_and_home(tmp_path: Path, temporary: str) -> None:
 
 
 def unshare_refusal() -> str:
-    if os.geteuid() != 0 or not shutil.which("unshare"):
+    if os.geteuid() != 0 or not programs.find("unshare"):
         return "it takes root and unshare"
     tried = subprocess.run(["unshare", "--mount", "true"], capture_output=True, text=True)
     return tried.stderr.strip()

@@ -18,6 +18,7 @@ from pyfork.config.config import Config
 from pyfork.config.load import load
 from pyfork.ctl.commands import COMMANDS
 from pyfork.supervisor.events import Policy
+from tests import programs
 
 MARGIN = Policy().margin
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -123,14 +124,11 @@ def test_probes_are_commands() -> None:
 
 
 def systemd_version() -> int:
-    """0 where there is no systemd-analyze."""
-    if not shutil.which("systemd-analyze"):
-        return 0
-    said = subprocess.run(["systemd-analyze", "--version"], capture_output=True, text=True)
+    command = [programs.need("systemd-analyze"), "--version"]
+    said = subprocess.run(command, capture_output=True, text=True)
     return number(r"^systemd (\d+)", said.stdout)
 
 
-@pytest.mark.skipif(not systemd_version(), reason="there is no systemd-analyze")
 @pytest.mark.parametrize("old", [False, True], ids=["today", "fallback"])
 def test_systemd_understands_the_units(tmp_path: Path, old: bool) -> None:
     if not old and systemd_version() < 253:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 from contextlib import suppress
@@ -11,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests import programs
 from tests.server import Server
 from tests.systemd.unit import Unit, deploy
 
@@ -30,7 +30,7 @@ def app(environ, start_response):
 
 def refusal() -> str:
     """Why there can be no namespace; empty if there can."""
-    if not shutil.which("unshare"):
+    if not programs.find("unshare"):
         return "there is no unshare"
     tried = subprocess.run([*_unshare(), "true"], capture_output=True, text=True)
     return tried.stderr.strip() if tried.returncode else ""

@@ -2,7 +2,6 @@
 clients. What differs is asserted too; the table is in docs/cluster.md."""
 
 import os
-import shutil
 import signal
 import socket
 from collections import Counter
@@ -16,7 +15,6 @@ import pytest
 from tests.cluster.node.running import Client, Primary, ask, refused
 from tests.ports import free_port
 
-NODE = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 POLICIES = ("round-robin", "shared")
 
 Scenario = Callable[[Primary], object]
@@ -163,7 +161,7 @@ def collides(primary: Primary) -> object:
     return histories(primary), len(ports)
 
 
-@NODE
+@pytest.mark.needs("node")
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize(
     "scenario",
@@ -206,12 +204,12 @@ def one_is_stopped(primary: Primary) -> object:
         return sum(client.hear(patience=2) == workers[1] for client in clients)
 
 
-@NODE
+@pytest.mark.needs("node")
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_port_of_the_last_worker_that_died_waits_for_the_next(policy: str) -> None:
     assert both(last_one_dies, policy) == ("refused", "answered")
 
 
-@NODE
+@pytest.mark.needs("node")
 def test_connections_of_a_worker_that_dies_before_it_has_them_are_not_lost() -> None:
     assert both(one_is_stopped, "round-robin") == (7, 8)
