@@ -75,8 +75,8 @@ async def endless(scope: Scope, receive: Receive, send: Send) -> None:
     await send(START)
     try:
         while True:
-            await send(body(bytes(1000), more=True))
-            await asyncio.sleep(0)
+            await send(body(bytes(16_000), more=True))
+            await asyncio.sleep(0.001)
     except OSError as error:
         notes["endless"] = type(error).__name__
         raise

@@ -1,4 +1,4 @@
-"""What takes too long, and what wears a worker out: who is cut, and who must not notice."""
+"""Timeouts of clients and applications, and limits at which a worker is replaced."""
 
 import contextlib
 import select
@@ -9,6 +9,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 
+import psutil
 import pytest
 
 from tests.server import Server, exchange
@@ -83,37 +84,51 @@ UNREAD = request("POST", "/?unread=1", "Content-Length: 9") + b"half"
 
 
 @pytest.mark.parametrize("interface", ["wsgi", "asgi"])
-def test_who_is_late_is_cut_and_who_is_slow_is_not(tmp_path: Path, interface: str) -> None:
+def test_late_clients_are_cut_and_slow_ones_are_not(tmp_path: Path, interface: str) -> None:
+    """With both parsers, at the same time."""
     late = LATE | {"an unread body": (UNREAD, [200 if interface == "asgi" else 408])}
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(
-            Server(f"tests.apps.plain:{interface}", *SHORT, directory=tmp_path)
-        )
-        wires = {what: stack.enter_context(Wire(server.port)) for what in late}
-        for what, (data, _) in late.items():
-            wires[what].send(data)
-        steady = stack.enter_context(Wire(server.port))
-        steady.send(request("POST", "/", "Content-Length: 25000"))
+        wires: list[dict[str, Wire]] = []
+        for parser in ("auto", "h11"):
+            (directory := tmp_path / parser).mkdir()
+            options = ("--http", parser, *SHORT)
+            server = Server(f"tests.apps.plain:{interface}", *options, directory=directory)
+            port = stack.enter_context(server).port
+            wires.append({what: stack.enter_context(Wire(port)) for what in (*late, "slow")})
+        for each in wires:
+            for what, (data, _) in late.items():
+                each[what].send(data)
+            each["slow"].send(request("POST", "/", "Content-Length: 25000"))
         for _ in range(25):
-            steady.send(bytes(1000))
+            for each in wires:
+                each["slow"].send(bytes(1000))
             time.sleep(0.1)  # this is what is tested: a sender that takes five times the timeout
-        answer = steady.read()
-        assert (answer.status, len(answer.body)) == (200, 25_000)
-        for what, (_, statuses) in late.items():
-            assert [one.status for one in wires[what].read_all()] == statuses, what
+        for each in wires:
+            answer = each["slow"].read()
+            assert (answer.status, len(answer.body)) == (200, 25_000)
+            for what, (_, statuses) in late.items():
+                assert [one.status for one in each[what].read_all()] == statuses, what
 
 
 @pytest.mark.parametrize("app", [WSGI, ASGI], ids=["wsgi", "asgi"])
-def test_who_does_not_read_is_cut(tmp_path: Path, app: str) -> None:
+def test_a_client_that_does_not_read_is_cut(tmp_path: Path, app: str) -> None:
     with (
         Server(app, "--write-timeout", "0.3", directory=tmp_path) as server,
         Wire(server.port, small=True) as wire,
     ):
+        (worker,) = server.workers()
         wire.send(request("GET", "/endless"))
-        where = "/closed" if app == WSGI else "/notes"
-        server.until(lambda: b"endless" in server.get(where).body, "the application was told")
+        assert wire.stream.peek(1)
+        server.until(lambda: not connected(worker), "its connection has ended")
+        if app == WSGI:  # an ASGI application is told 10 s later (`test_asgi`)
+            assert b"endless" in server.get("/closed").body
         with pytest.raises(Truncated):
             wire.read()
+
+
+def connected(worker: psutil.Process) -> bool:
+    """Whether it holds a client's connection."""
+    return any(each.status == psutil.CONN_ESTABLISHED for each in worker.net_connections())
 
 
 # Applications.

@@ -1,4 +1,4 @@
-"""PEP 3333, from the client's side: every kind of answer, in a sync and in a thread worker."""
+"""PEP 3333, from the client's side: every kind of answer, of sync and thread, with both parsers."""
 
 import socket
 from collections.abc import Iterator
@@ -10,14 +10,21 @@ import pytest
 from tests.apps.kinds import BIG
 from tests.server import Answer, Server, exchange
 
+THREADS = ("--threads", "4")
+KINDS = {
+    "sync": (),
+    "thread": THREADS,
+    "sync-h11": ("--http", "h11"),
+    "thread-h11": ("--http", "h11", *THREADS),
+}
 
-@pytest.fixture(scope="module", params=["sync", "thread"])
+
+@pytest.fixture(scope="module", params=KINDS)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     directory: Path = tmp_path_factory.mktemp(request.param)
-    options = ("--threads", "4") if request.param == "thread" else ()
-    with Server("tests.apps.kinds:app", *options, directory=directory) as server:
+    with Server("tests.apps.kinds:app", *KINDS[request.param], directory=directory) as server:
         yield server
 
 
