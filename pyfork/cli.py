@@ -104,7 +104,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def operate(name: str, argv: Sequence[str]) -> int:
-    """``pyfork status|sockets|reload|upgrade|stop|scale [OPTIONS] [TARGET]``."""
+    """``pyfork list|status|sockets|reload|upgrade|stop|scale [OPTIONS] [TARGET]``."""
     for number in (signal.SIGINT, signal.SIGTERM):  # whoever is told to stop has not succeeded
         signal.signal(number, signal.SIG_DFL)
     commands = importlib.import_module(_CONTROL)
@@ -138,7 +138,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "completion": completion,
     **{
         name: partial(operate, name)
-        for name in ("status", "sockets", "reload", "upgrade", "stop", "scale")
+        for name in ("list", "ls", "ps", "status", "sockets", "reload", "upgrade", "stop", "scale")
     },
 }
 """What the first word may be; any other is an application or an option of ``serve``."""

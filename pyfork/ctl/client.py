@@ -120,17 +120,22 @@ def find(target: str | None) -> ControlClient:
     """
     if target and "/" in target and ":" not in target:
         return _connect(target)
-    running, silent = _running()
-    meant = [one for one in running if target is None or matches(target, one.status)]
+    answering, silent = running()
+    meant = [one for one in answering if target is None or matches(target, one.status)]
+    if target and not meant:
+        asked = {one.path for one in answering}
+        elsewhere, _ = running(*(path for path in control_sockets() if path not in asked))
+        meant = [one for one in elsewhere if matches(target, one.status)]
+        answering += elsewhere
     # Old and new of an upgrade have name and address in common: who leaves is not meant.
     staying = [one for one in meant if one.status["state"] not in ("draining", "stopping")]
     chosen = staying if len(staying) == 1 else meant
-    for one in running:
+    for one in answering:
         if chosen != [one]:
             one.close()
     if len(chosen) == 1:
         return chosen[0]
-    raise PyforkError(_refusal(target, [one.status for one in meant or running], silent))
+    raise PyforkError(_refusal(target, [one.status for one in meant or answering], silent))
 
 
 def find_running(targets: Iterable[str], control: str) -> ControlClient | None:
@@ -138,17 +143,24 @@ def find_running(targets: Iterable[str], control: str) -> ControlClient | None:
 
     ``control`` is where its control socket may be besides: what ``--control`` says.
     """
-    running, _ = _running(*([control] if control not in ("auto", "off") else []))
+    answering, _ = running(*([control] if control not in ("auto", "off") else []))
     found = None
     for target in targets:
-        for one in running:
+        for one in answering:
             stays = one.status["state"] not in ("draining", "stopping")
             if found is None and stays and matches(target, one.status):
                 found = one
-    for one in running:
+    for one in answering:
         if one is not found:
             one.close()
     return found
+
+
+def control_sockets() -> list[str]:
+    """The control sockets of all arbiters that run, wherever ``--control`` has put them."""
+    from pyfork.ctl import processes  # it looks at every process: few need that
+
+    return [each.control for each in processes.arbiters() if each.control is not None]
 
 
 def matches(target: str, status: dict[str, Any]) -> bool:
@@ -183,9 +195,14 @@ def _connect(path: str) -> ControlClient:
         raise PyforkError(f"{path}: no server answers there: {error.strerror or error}") from None
 
 
-def _running(*more: str) -> tuple[list[ControlClient], list[str]]:
-    """Every server that answers, and the sockets of those that live and do not."""
-    asked, running, silent = [], [], []
+def running(*more: str, patience: float = PATIENCE) -> tuple[list[ControlClient], list[str]]:
+    """Every server that answers, and the sockets of those that live and do not.
+
+    Args:
+        more: paths of control sockets that are in none of the usual directories.
+        patience: seconds that all of them together may take.
+    """
+    asked, answering, silent = [], [], []
     for path in dict.fromkeys([*more, *control_socket.sockets()]):
         try:
             asked.append(ControlClient(path))
@@ -194,13 +211,13 @@ def _running(*more: str) -> tuple[list[ControlClient], list[str]]:
         except OSError:
             silent.append(path)
     # All have been asked before the first is waited for: those that hang take their time together.
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     for one in asked:
         try:
-            running.append(one.read_status(max(0.1, deadline - time.monotonic())))
+            answering.append(one.read_status(max(0.1, deadline - time.monotonic())))
         except (OSError, PyforkError):
             silent.append(one.path)
-    return running, silent
+    return answering, silent
 
 
 def _refusal(target: str | None, statuses: list[dict[str, Any]], silent: list[str]) -> str:

@@ -5,12 +5,14 @@ Nothing here prints or exits: text goes to the two functions that the caller giv
 
 import json
 import re
+import signal
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyfork.config.command_line.getopt import CommandSpec, Option, read
 from pyfork.config.command_line.help import help_text
-from pyfork.ctl import client, tables
+from pyfork.ctl import client, listing, tables
 from pyfork.errors import ConfigError, ExitStatus, PyforkError
 from pyfork.log.formatter import printable
 from pyfork.record import record
@@ -24,18 +26,25 @@ class Command:
 
     help: str
     run: Callable[["CommandContext"], ExitStatus]
-    options: dict[str, str]  # flag -> help
+    options: dict[str, str]  # flag, with a name for its value if it takes one -> help
     words: tuple[str, ...] = ()  # before TARGET
+    finds: bool = True  # it is about one server: TARGET
 
 
 @record
 class CommandContext:
     """One command line, understood, and the server that it means."""
 
-    server: client.ControlClient
+    found: client.ControlClient | None  # None: the command is not about one server
     options: dict[str, Any]
     say: Say
     print_error: Say
+
+    @property
+    def server(self) -> client.ControlClient:
+        """The server that is meant."""
+        assert self.found is not None
+        return self.found
 
     @property
     def who(self) -> str:
@@ -66,15 +75,18 @@ def run(name: str, argv: Sequence[str], say: Say, complain: Say) -> int:
     Raises:
         PyforkError: it cannot be run.
     """
+    name = ALIASES.get(name, name)
     command = COMMANDS[name]
     if "--help" in argv or "-h" in argv:  # whatever else is missing
         say(_usage(name, command))
         return ExitStatus.OK
     options = _parse(name, command, argv)
     try:
+        if not command.finds:
+            return command.run(CommandContext(None, options, say, complain))
         server = client.find(options["target"])
         try:
-            return COMMANDS[name].run(CommandContext(server, options, say, complain))
+            return command.run(CommandContext(server, options, say, complain))
         finally:
             server.close()
     except OSError as error:  # a lost connection, or no answer in time
@@ -94,6 +106,19 @@ def _status(asked: CommandContext) -> ExitStatus:
     if not asked.options["quiet"]:
         asked.tell(status, tables.status(status))
     return ExitStatus.OK if status["ready"] else ExitStatus.FAILED
+
+
+def _list(asked: CommandContext) -> ExitStatus:
+    watch = asked.options["watch"]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        listing.run(
+            asked.say, as_json=asked.options["json"], watch=watch, terminal=sys.stdout.isatty()
+        )
+    except KeyboardInterrupt:
+        if not watch:
+            raise
+    return ExitStatus.OK
 
 
 def _sockets(asked: CommandContext) -> ExitStatus:
@@ -163,7 +188,13 @@ _STAGES = {
     "renewing": "the new program boots its workers",
 }
 
-COMMANDS = {
+COMMANDS: dict[str, Command] = {
+    "list": Command(
+        "List the servers that run: all that this user may see; root sees those of all users.",
+        _list,
+        {"--watch": "Each second anew, until interrupted."},
+        finds=False,
+    ),
     "status": Command(
         "Show a server and its workers. Exit status 0 if all of them serve, else 1.",
         _status,
@@ -197,6 +228,8 @@ COMMANDS = {
     ),
 }
 
+ALIASES = {"ls": "list", "ps": "list"}
+
 _COMMON = {"--json": "JSON, one object a line.", "--help": "Show this text and exit."}
 _TARGET = (
     "TARGET is a server's name, the process id of its arbiter, one of its addresses (HOST:PORT, "
@@ -206,13 +239,18 @@ _TARGET = (
 
 
 def _options(command: Command) -> list[Option]:
-    flags = command.options | _COMMON
-    return [Option(flag.removeprefix("--"), (flag,), help) for flag, help in flags.items()]
+    options = []
+    for written, help in (command.options | _COMMON).items():
+        flag, _, metavar = written.partition(" ")
+        options.append(Option(flag.removeprefix("--"), (flag,), help, metavar))
+    return options
 
 
 def _usage(name: str, command: Command) -> str:
-    operands = [*(word.upper() for word in command.words), "[TARGET]"]
-    return help_text(f"pyfork {name}", command.help, _options(command), operands, end=_TARGET)
+    operands = [word.upper() for word in command.words]
+    operands += ["[TARGET]"] if command.finds else []
+    end = _TARGET if command.finds else ""
+    return help_text(f"pyfork {name}", command.help, _options(command), operands, end=end)
 
 
 def _parse(name: str, command: Command, argv: Sequence[str]) -> dict[str, Any]:
@@ -222,9 +260,10 @@ def _parse(name: str, command: Command, argv: Sequence[str]) -> dict[str, Any]:
         ConfigError: an option is unknown, or there are too many words, or too few.
     """
     options = _options(command)
-    said = read(argv, options, [*command.words, "target"])
+    said = read(argv, options, [*command.words, *(["target"] if command.finds else [])])
     for word in command.words:
         if word not in said:
             raise ConfigError(f"{word.upper()} is missing; see pyfork {name} --help")
-    absent: dict[str, Any] = {"target": None} | {option.name: False for option in options}
+    absent: dict[str, Any] = {"target": None}
+    absent |= {option.name: None if option.metavar else False for option in options}
     return absent | {each: given.raw for each, given in said.items()}

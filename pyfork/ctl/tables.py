@@ -20,6 +20,7 @@ _LEFT = {
     "name",
     "application",
     "addresses",
+    "version",
 }  # the rest is numbers
 
 
@@ -131,6 +132,11 @@ def duration(seconds: float) -> str:
     return "0 s"
 
 
+def size(octets: int) -> str:
+    """Bytes, in the unit that fits: ``48 MiB``, ``1.3 GiB``."""
+    return f"{octets >> 20} MiB" if octets < 1 << 30 else f"{octets / (1 << 30):.1f} GiB"
+
+
 def _worker(worker: dict[str, Any]) -> tuple[object, ...]:
     doing = worker["doing"]
     if doing and worker["busy"] >= 1:
@@ -143,7 +149,7 @@ def _worker(worker: dict[str, Any]) -> tuple[object, ...]:
         worker["state"],
         duration(worker["age"]),
         *(_known(worker[name]) for name in ("connections", "in_flight", "requests")),
-        f"{memory >> 20} MiB" if memory is not None else "-",
+        size(memory) if memory is not None else "-",
         doing,
     )
 

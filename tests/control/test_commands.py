@@ -23,11 +23,13 @@ from tests.control.conftest import Site
 def alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     """No other server of this machine is seen from this process."""
     monkeypatch.setattr(control_socket, "runtime_directories", lambda: [site.runtime / "pyfork"])
+    monkeypatch.setattr(client, "control_sockets", list)
     return site
 
 
 def test_every_command_has_its_door() -> None:
-    assert set(cli._COMMANDS) == {"serve", "run", "completion", *commands.COMMANDS}
+    others = {"serve", "run", "completion"}
+    assert set(cli._COMMANDS) == {*others, *commands.COMMANDS, *commands.ALIASES}
 
 
 @pytest.mark.parametrize("name", commands.COMMANDS)
@@ -35,7 +37,7 @@ def test_help(site: Site, name: str) -> None:
     for words in ((name, "--help"), (name, "-h")):
         done = site.command(*words)
         assert (done.returncode, done.stderr) == (0, "")
-        assert f"Usage: pyfork {name} [OPTIONS] " in done.stdout
+        assert f"Usage: pyfork {name} [OPTIONS]" in done.stdout
         assert commands.COMMANDS[name].help.split(".")[0] in " ".join(done.stdout.split())
 
 

@@ -34,7 +34,10 @@ STAND_INS = {
     "apt-get": "it would change this machine",
 }
 # Of the commands of the pages, those that end by themselves.
-ASKING = ("status", "sockets", "reload", "upgrade", "stop", "scale", "completion")
+ASKING = (
+    *("list", "ls", "ps", "status", "sockets", "reload", "upgrade", "stop", "scale", "completion"),
+    *("describe", "restart", "drain", "resume", "history", "unit"),
+)
 ENDING = ("--check-config", "--print-config", "--help", "--help-all", "--version", "-h")
 
 _PLACE = re.compile(

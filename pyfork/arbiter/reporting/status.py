@@ -53,12 +53,22 @@ def describe(
         "log_lines_lost": setup.lost()
         + house.crew.lost
         + sum(member.line.lost for member in house.crew),
+        "requests": requests(house),
+        "restarts": house.crew.deaths,
         "workers_wanted": serving.size,
         "workers": [
             _worker(member, known.get(member.worker), config, now)
             for member in sorted(house.crew, key=lambda each: (each.slot, each.generation))
         ],
     }
+
+
+def requests(house: ArbiterContext) -> int | None:
+    """Requests answered by all workers, also by those that have ended; None: a script's."""
+    if not house.generations.config(house.supervisor.serving.number).bind:
+        return None
+    living: list[int] = [member.line.requests for member in house.crew]
+    return house.crew.served + sum(living)
 
 
 def describe_sockets(ports: ListenerTable, crew: WorkerPool) -> dict[str, Any]:

@@ -169,6 +169,7 @@ class WorkerMessages:
         if leaves and how == "exit status 0":
             log.info(log_lines.exit_line(member, now))
         else:
+            self.house.crew.deaths += member.kill_reason not in EXPECTED_KILLS
             oom = self._out_of_memory() if how == "killed by SIGKILL" else None
             log.log(_log_level(member), log_lines.death_line(member, how, now, out_of_memory=oom))
         if member.interface == "script":

@@ -46,6 +46,8 @@ class WorkerPool:
     scoreboard: Scoreboard
     hooks: OperatorHooks
     lost: int = 0  # log lines that workers could not write which have ended
+    served: int = 0  # requests that workers have answered which have ended
+    deaths: int = 0  # workers that have ended and were not told to
     _members: dict[int, WorkerProcess] = field(default_factory=dict)  # by serial
 
     def __iter__(self) -> Iterator[WorkerProcess]:
@@ -214,6 +216,7 @@ class WorkerPool:
         """It was waited for: give its things back."""
         del self._members[member.worker]
         self.lost += member.line.lost
+        self.served += member.line.requests
         self.hooks.after_exit(member.hook_worker)
         self._release(member)
 

@@ -1,0 +1,72 @@
+"""The processes of servers, as the system sees them: arbiters, their sockets, CPU and memory.
+
+What another user's processes do not show is None.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+
+import psutil
+
+from pyfork.record import record
+from pyfork.system.proc_sockets import listening_sockets
+
+_TITLE = "pyfork: arbiter"
+
+
+@record
+class Usage:
+    """What a process has used so far."""
+
+    cpu: float  # seconds of CPU, in user and kernel mode
+    memory: int  # bytes: the proportional set size, or the resident set where that is not told
+
+
+@record
+class ArbiterProcess:
+    """One arbiter that runs."""
+
+    pid: int
+    control: str | None  # the path of its control socket; None: it has none
+
+
+def arbiters() -> Iterator[ArbiterProcess]:
+    """The arbiters of this user; root sees those of all users."""
+    for process in psutil.process_iter():
+        try:
+            if os.geteuid() not in (0, process.uids().effective) or not _is_arbiter(process):
+                continue
+            control = _control_socket(process)
+            # A worker has its parent's title until it has one of its own.
+            if control is None and (parent := process.parent()) and _is_arbiter(parent):
+                continue
+        except psutil.Error:  # it has ended, or shows nothing
+            continue
+        yield ArbiterProcess(process.pid, control)
+
+
+def _is_arbiter(process: psutil.Process) -> bool:
+    return "".join(process.cmdline()[:1]).startswith(_TITLE)
+
+
+def _control_socket(arbiter: psutil.Process) -> str | None:
+    """Unlike a listener, it is not shared with workers."""
+    family = [arbiter.pid, *(child.pid for child in arbiter.children())]
+    for each in listening_sockets(family):
+        if each.kind == "unix" and each.pids == [arbiter.pid]:
+            return each.address.removeprefix("unix:")
+    return None
+
+
+def usage(pids: Iterable[int]) -> dict[int, Usage]:
+    """What each of ``pids`` has used; those that have ended are left out."""
+    found = {}
+    for pid in pids:
+        try:
+            process = psutil.Process(pid)
+            cpu, memory = process.cpu_times(), process.memory_full_info()
+        except psutil.Error:
+            continue
+        size = getattr(memory, "pss", 0) or memory.rss
+        found[pid] = Usage(cpu.user + cpu.system, size)
+    return found
