@@ -41,9 +41,13 @@ class Inet:
             return False
 
     def url(self, scheme: str = "http") -> str:
-        """A link to click: the wildcards are no place to go to, the loopback of the family is."""
+        """The address itself as a URL, wildcards too: in a container they are what matters."""
+        return f"{scheme}://{self}"
+
+    def link(self, scheme: str = "http") -> str:
+        """A URL to open on this machine: for a wildcard, the loopback address of its family."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        return f"{scheme}://{Inet(host, self.port)}"
+        return Inet(host, self.port).url(scheme)
 
 
 @record
@@ -64,6 +68,10 @@ class Unix:
         """The bind text: no URL for unix sockets is understood widely enough to be clicked."""
         return str(self)
 
+    def link(self, scheme: str = "http") -> str:
+        """The same as `url`."""
+        return self.url(scheme)
+
 
 @record
 class InheritedFd:
@@ -77,6 +85,10 @@ class InheritedFd:
     def url(self, scheme: str = "http") -> str:
         """The bind text; once adopted, the listener has the real address."""
         return str(self)
+
+    def link(self, scheme: str = "http") -> str:
+        """The same as `url`."""
+        return self.url(scheme)
 
 
 Address = Inet | Unix | InheritedFd

@@ -27,7 +27,7 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 PATIENCE = 15.0  # seconds that anything may take on a busy machine
 
-_START = re.compile(r"pyfork \S+ \(pid \d+\) serves .* on (.+) with (\d+) worker")
+_START = re.compile(r"pyfork \S+ \(pid \d+\) is starting .* on (.+) with (\d+) worker")
 _READY = re.compile(r"worker \d+ \(generation \d+, pid (\d+)\) is ready")
 
 

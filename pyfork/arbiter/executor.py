@@ -156,8 +156,11 @@ class ActionExecutor:
         failure = self.house.supervisor.serving.failure
         self.accession.fail(order.reason, failure.detail if failure else "")
         dismissed = self.accession.rejection
-        if reason := dismissed or order.reason:
-            log.critical("pyfork gives up: %s", reason)
+        if dismissed:
+            log.critical("pyfork gives up: %s", dismissed)
+        elif order.reason:
+            detail = failure.detail if failure else ""
+            log.critical(log_lines.with_detail(f"pyfork gives up: {order.reason}", detail))
         else:
             log.info("pyfork has stopped")
         self.status = ExitStatus.FAILED if dismissed else order.status

@@ -2,11 +2,8 @@
 
 import hashlib
 import linecache
-import os
-import sysconfig
 import traceback
 from collections.abc import Iterator
-from functools import cache
 
 from pyfork.errors import BootError
 from pyfork.ipc.messages import ErrorPageShown
@@ -95,7 +92,7 @@ def _frames(error: BaseException) -> Iterator[Frame]:
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         yield _frame(error.filename, error.lineno, "")
     walked = list(traceback.walk_tb(error.__traceback__))
-    own = [(f, line) for f, line in reversed(walked) if _is_own(f.f_code.co_filename)]
+    own = [(f, line) for f, line in reversed(walked) if tracebacks.is_own(f.f_code.co_filename)]
     for frame, line in own[:MOST_FRAMES]:
         code = frame.f_code
         yield _frame(code.co_filename, line, code.co_qualname)
@@ -108,23 +105,4 @@ def _frame(path: str, line: int, function: str) -> Frame:
     source = tuple(
         (number, lines[number - 1].rstrip("\n")[:MOST_LINE]) for number in range(first, last + 1)
     )
-    return Frame(_shown(path), line, function, source)
-
-
-def _shown(path: str) -> str:
-    here = os.getcwd() + os.sep
-    return path.removeprefix(here)
-
-
-def _is_own(path: str) -> bool:
-    """Whether the application's author wrote it."""
-    parts = path.split(os.sep)
-    foreign = path.startswith("<") or "site-packages" in parts or "dist-packages" in parts
-    return not (foreign or tracebacks.is_machinery(path) or path.startswith(_libraries()))
-
-
-@cache
-def _libraries() -> tuple[str, ...]:
-    """Where Python's own modules are, and installed ones."""
-    names = ("stdlib", "platstdlib", "purelib", "platlib")
-    return tuple({os.path.join(sysconfig.get_path(name), "") for name in names})
+    return Frame(tracebacks.shown(path), line, function, source)

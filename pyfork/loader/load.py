@@ -12,7 +12,7 @@ from typing import Any
 
 from pyfork.config.directory import Directory
 from pyfork.errors import BootError, ConfigError
-from pyfork.loader import detection, tracebacks
+from pyfork.loader import detection, offers, tracebacks
 from pyfork.loader.spec import AppSpec, parse
 from pyfork.log.setup import reclaim
 from pyfork.record import record
@@ -78,42 +78,32 @@ def _module(spec: AppSpec) -> Any:
         return importlib.import_module(spec.module)
     except ModuleNotFoundError as error:
         raise _missing(spec, error) from error
-    except SyntaxError as error:
-        where = f"{error.filename}, line {error.lineno}" if error.filename else spec.module
-        raise BootError(
-            f"cannot load {spec}: syntax error in {where}: {error.msg}",
-            tracebacks.app_traceback(error),
-        ) from error
     except SystemExit as error:
-        raise BootError(
-            f"cannot load {spec}: importing {spec.module} ended the program "
-            f"(SystemExit: {error.code}); a script belongs under if __name__ == '__main__'",
-            tracebacks.app_traceback(error),
+        raise _raised(
+            spec,
+            error,
+            f"importing {spec.module} ended the program (SystemExit: {error.code}); a script "
+            "belongs under if __name__ == '__main__'",
         ) from error
     except BaseException as error:
-        raise BootError(
-            f"cannot load {spec}: importing {spec.module} raised {tracebacks.one_line(error)}",
-            tracebacks.app_traceback(error),
-        ) from error
+        raise _raised(spec, error, tracebacks.one_line(error)) from error
+
+
+def _raised(spec: AppSpec, error: BaseException, text: str) -> BootError:
+    """The application raised ``error``: the file and line come first, then ``text``."""
+    place = tracebacks.place(error)
+    message = f"{place}: {text} (cannot load {spec})" if place else f"cannot load {spec}: {text}"
+    return BootError(message, tracebacks.app_traceback(error))
 
 
 def _missing(spec: AppSpec, error: ModuleNotFoundError) -> BootError:
     """The application's module is missing; or it is there, and imports one that is."""
     name = error.name or ""
     if name != spec.module and not spec.module.startswith(f"{name}."):
-        where = _why_missing(name.partition(".")[0], spec.module.partition(".")[0])
-        return BootError(
-            f"cannot load {spec}: {spec.module} was found, but needs module {name!r}, which "
-            f"{where}",
-            tracebacks.app_traceback(error),
-        )
-    if tracebacks.has_app_frames(
-        error
-    ):  # the module imports itself, or its package, under a wrong name
-        return BootError(
-            f"cannot load {spec}: importing {spec.module} raised {tracebacks.one_line(error)}",
-            tracebacks.app_traceback(error),
-        )
+        where = _why_missing(name.partition(".")[0], spec)
+        return _raised(spec, error, f"needs module {name!r}, which {where}")
+    if tracebacks.has_app_frames(error):  # the module imports itself under a wrong name
+        return _raised(spec, error, tracebacks.one_line(error))
     if "is not a package" in str(error):
         return BootError(f"cannot load {spec}: {name!r} is missing: {error.msg.partition('; ')[2]}")
     near = tracebacks.nearest(name.rpartition(".")[2], _modules_beside(name))
@@ -123,12 +113,16 @@ def _missing(spec: AppSpec, error: ModuleNotFoundError) -> BootError:
     )
 
 
-def _why_missing(top: str, own: str) -> str:
+def _why_missing(top: str, spec: AppSpec) -> str:
     """Why a package is not there, as far as can be told."""
-    if top == own:
+    package, _, inner = spec.module.rpartition(".")
+    if top == spec.module.partition(".")[0]:
         return "does not exist"
     if top in sys.stdlib_module_names:
         return f"is Python's own: user {os.geteuid()} may not read {sys.base_prefix}, it seems"
+    beside = package.replace(".", os.sep)
+    if package and (os.path.isdir(f"{beside}/{top}") or os.path.isfile(f"{beside}/{top}.py")):
+        return f"is in {beside}; write --chdir {beside} {inner}{spec.text[len(spec.module) :]}"
     return f"is not installed in {sys.prefix}"
 
 
@@ -146,52 +140,47 @@ def _modules_beside(name: str) -> list[str]:
 
 
 def _attribute(module: Any, spec: AppSpec) -> Any:
-    if spec.attributes:
-        found = module
-        for number, name in enumerate(spec.attributes):
-            try:
-                found = getattr(found, name)
-            except AttributeError as error:
-                owner = ".".join((spec.module, *spec.attributes[:number]))
-                raise _no_attribute(spec, owner, found, name, error) from error
-        return found
-    for name in DEFAULT_NAMES:
-        if hasattr(module, name):
-            return getattr(module, name)
-    raise BootError(
-        f"cannot load {spec}: {spec.module} has neither 'application' nor 'app'"
-        f"{_offer(spec.module, module)}"
-    )
-
-
-def _no_attribute(
-    spec: AppSpec, owner: str, found: Any, name: str, error: AttributeError
-) -> BootError:
-    if tracebacks.has_app_frames(
-        error
-    ):  # a property or a module's __getattr__ failed in the app's own code
-        return BootError(
-            f"cannot load {spec}: looking up {name!r} raised {tracebacks.one_line(error)}",
-            tracebacks.app_traceback(error),
+    """What ``spec`` names in ``module``; without a name, the first of `DEFAULT_NAMES`."""
+    if not spec.attributes:
+        for name in DEFAULT_NAMES:
+            found = _look_up(module, name, spec, spec.module)
+            if found is not _MISSING:
+                return found
+        raise BootError(
+            f"cannot load {spec}: {spec.module} has neither 'application' nor 'app'"
+            f"{offers.offer(module)}"
         )
-    near = tracebacks.nearest(name, vars(found) if hasattr(found, "__dict__") else dir(found))
-    return BootError(f"cannot load {spec}: {owner} has no {name!r}{near or _offer(owner, found)}")
+    found = module
+    for number, name in enumerate(spec.attributes):
+        owner, holder = ".".join((spec.module, *spec.attributes[:number])), found
+        found = _look_up(holder, name, spec, owner)
+        if found is _MISSING:
+            near = tracebacks.nearest(name, offers.names(holder))
+            raise BootError(
+                f"cannot load {spec}: no attribute {name!r} in {owner}"
+                f"{near or offers.offer(holder)}"
+            )
+    return found
 
 
-def _offer(owner: str, found: Any) -> str:
-    """What might have been meant: the public callables that were made in this module."""
-    public = [
-        name
-        for name, value in getattr(found, "__dict__", {}).items()
-        if not name.startswith("_") and callable(value) and _at_home(value, owner)
-    ]
-    return f"; callables there are {', '.join(sorted(public)[:8])}" if public else ""
+_MISSING = object()
 
 
-def _at_home(value: Any, module: str) -> bool:
-    """Not a class or function that was only imported; instances are always at home."""
-    is_definition = isinstance(value, type) or hasattr(value, "__code__")
-    return not is_definition or getattr(value, "__module__", None) == module
+def _look_up(holder: Any, name: str, spec: AppSpec, owner: str) -> Any:
+    """The attribute, or `_MISSING`.
+
+    Raises:
+        BootError: the application's own code raised: a property, or a module's ``__getattr__``.
+    """
+    try:
+        return getattr(holder, name)
+    except BaseException as error:
+        if isinstance(error, AttributeError) and (
+            not spec.attributes or not tracebacks.has_app_frames(error)
+        ):
+            return _MISSING
+        text = f"looking up {name!r} in {owner} raised {tracebacks.one_line(error)}"
+        raise _raised(spec, error, text) from error
 
 
 def _call(found: Any, spec: AppSpec) -> Any:
@@ -209,9 +198,8 @@ def _call(found: Any, spec: AppSpec) -> Any:
             raise BootError(
                 f"cannot load {spec}: factory {name} does not take these arguments: {error}"
             ) from error
-        raise BootError(
-            f"cannot load {spec}: factory {name} raised {tracebacks.one_line(error)}",
-            tracebacks.app_traceback(error),
+        raise _raised(
+            spec, error, f"{tracebacks.one_line(error)}, raised by factory {name}"
         ) from error
     if detection.is_awaitable(made):
         made.close()
@@ -225,6 +213,18 @@ def _call(found: Any, spec: AppSpec) -> Any:
 
 
 def _accept(found: Any, spec: AppSpec, wanted: str) -> App:
+    try:
+        return _application(found, spec, wanted)
+    except BootError:
+        raise
+    except Exception as error:  # a proxy object raises whatever it likes when it is looked at
+        kind = tracebacks.kind(found)
+        raise BootError(
+            f"cannot load {spec}: it is {kind}, not a WSGI or ASGI application"
+        ) from error
+
+
+def _application(found: Any, spec: AppSpec, wanted: str) -> App:
     if not callable(found):
         raise BootError(
             f"cannot load {spec}: it is {tracebacks.kind(found)}, not a WSGI or ASGI application, "

@@ -2,8 +2,10 @@
 
 import importlib
 import os
+import sysconfig
 import traceback
 from collections.abc import Iterable
+from functools import cache
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _IMPORTLIB = os.path.dirname(os.path.abspath(importlib.__file__)) + os.sep
@@ -11,9 +13,28 @@ _IMPORTLIB = os.path.dirname(os.path.abspath(importlib.__file__)) + os.sep
 
 def one_line(error: BaseException) -> str:
     """Type and message in one line, as at the end of a traceback."""
-    text = " ".join(str(error).split())
     name = type(error).__qualname__
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - the application's own __str__, and it is broken already
+        return name
     return f"{name}: {text}" if text else name
+
+
+def place(error: BaseException) -> str:
+    """``shop/prices.py:3``, where the application's own code raised ``error``; "" elsewhere."""
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return f"{shown(error.filename)}:{error.lineno}"
+    walked = [(f.f_code.co_filename, line) for f, line in traceback.walk_tb(error.__traceback__)]
+    for path, line in reversed(walked):
+        if is_own(path):
+            return f"{shown(path)}:{line}"
+    return ""
+
+
+def shown(path: str) -> str:
+    """The path from the current directory, if it lies there."""
+    return path.removeprefix(os.getcwd() + os.sep)
 
 
 def has_app_frames(error: BaseException) -> bool:
@@ -87,3 +108,17 @@ def is_machinery(path: str, also: str = "") -> bool:
     """Whether the code of ``path`` is pyfork's, or imports modules."""
     machinery = (_HERE, _IMPORTLIB, "<frozen importlib", *([also] if also else ()))
     return path.startswith(machinery)
+
+
+def is_own(path: str) -> bool:
+    """Whether the application's author wrote the code of ``path``: no library's, no machinery."""
+    parts = path.split(os.sep)
+    foreign = path.startswith("<") or "site-packages" in parts or "dist-packages" in parts
+    return not (foreign or is_machinery(path) or path.startswith(_libraries()))
+
+
+@cache
+def _libraries() -> tuple[str, ...]:
+    """The directories of Python's own modules, and of installed ones."""
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return tuple({os.path.join(sysconfig.get_path(name), "") for name in names})

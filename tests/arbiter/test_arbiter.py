@@ -31,7 +31,9 @@ def test_start_and_graceful_stop(start: Start, tmp_path: Path) -> None:
     pidfile, path = tmp_path / "pid", tmp_path / "socket"
     server = start(workers=2, bind=("127.0.0.1:0", f"unix:{path}"), pid=str(pidfile), name="shop")
     server.wait_ready(2)
-    assert server.wait_for(r"pyfork \S+ \(pid (\d+)\) serves serving on http://\S+, unix:/\S+ with")
+    assert server.wait_for(
+        r"pyfork \S+ \(pid (\d+)\) is starting serving on http://\S+, unix:/\S+ with"
+    )
     assert int(pidfile.read_text()) == server.pid
     assert path.is_socket()
     assert {server.ask().pid for _ in range(50)} <= server.workers

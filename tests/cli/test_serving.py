@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.server import Server as FullServer
 from tests.server import environment
 
 APP = """
@@ -85,3 +86,32 @@ def test_a_reload_reads_the_file_again_and_a_mistake_there_changes_nothing(
 
     server.process.terminate()
     assert server.process.wait(20) == 0, server.log.read_text()
+
+
+def test_the_log_says_what_was_bound_once_it_serves(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(APP.replace('os.environ["COLOUR"]', '"red"'))
+    with FullServer(
+        "shop:app", "-b", "0.0.0.0:0", "-b", "[::1]:0", directory=tmp_path, cwd=tmp_path
+    ) as it:
+        it.wait_log("is serving")
+        port, other = it.port, it.urls[1]
+        lines = it.log.splitlines()
+        assert f"is starting shop:app on http://0.0.0.0:{port}, {other} with 1 worker" in lines[0]
+        (serving,) = (line for line in lines if "is serving" in line)
+        assert (
+            f"is serving shop:app on http://0.0.0.0:{port} (here http://127.0.0.1:{port}), {other} "
+            "with 1 worker of class sync, after "
+        ) in serving
+        assert lines.index(serving) > lines.index(next(x for x in lines if "is ready after" in x))
+
+
+def test_an_application_that_does_not_load_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("from flask import Flask, request\napp = Flask('shop')\n")
+    with FullServer(
+        "shop:nope", "-w", "2", directory=tmp_path, cwd=tmp_path, ready=False
+    ) as server:
+        assert server.wait() == 3
+    (line,) = (line for line in server.log.splitlines() if "nope" in line and "start" not in line)
+    assert line.endswith(
+        "pyfork gives up: cannot load shop:nope: no attribute 'nope' in shop; there is app (Flask)"
+    )

@@ -18,7 +18,7 @@ BREAKS = {
     "a syntax error": ("goods/prices.py", "TEXT = (\n", "'(' was never closed"),
     "an import that is not there": ("goods/prices.py", "import nowhere\n", "nowhere"),
     "the end of the program": ("goods/prices.py", "import sys\nsys.exit(3)\n", "SystemExit: 3"),
-    "no application": ("shop.py", "TEXT = 'one'\n", "has no 'app'"),
+    "no application": ("shop.py", "TEXT = 'one'\n", "no attribute 'app' in shop"),
     "a thing that is no application": ("shop.py", "app = 3\n", "not a WSGI or ASGI application"),
     "a very long message": ("goods/prices.py", "raise ValueError('x' * 3_000_000)\n", "x" * 1000),
     "a very long line": ("goods/prices.py", f"missing  # {'x' * 3_000_000}\n", "NameError"),

@@ -108,7 +108,8 @@ def test_a_broken_first_start_says_where_to_look(project: Project) -> None:
 def test_without_reload_the_lines_are_those_of_any_log(project: Project) -> None:
     options = ("-b", "127.0.0.1:0", "shop:app")
     with Terminal(project.directory, *options, env={"NO_COLOR": "1"}) as terminal:
-        terminal.wait(r"\[INFO\] \[arbiter\] pyfork \S+ \(pid \d+\) serves shop:app on http")
+        terminal.wait(r"\[INFO\] \[arbiter\] pyfork \S+ \(pid \d+\) is starting shop:app on http")
+        terminal.wait(r"\(pid \d+\) is serving shop:app on http://\S+ with 1 worker of class sync")
         terminal.wait(r"stop +Ctrl-C\n")
 
 

@@ -25,7 +25,7 @@ def test_it_stops_its_worker(name: str, place: Place) -> None:
     place.write(**{name: FAIL})
     server = place.serve(ready=False, clean=False)
     assert server.wait() == ExitStatus.BOOT
-    assert f"could not boot: hook {name} failed: ZeroDivisionError" in server.log
+    assert f"pyfork gives up: hook {name} failed: ZeroDivisionError" in server.log
     assert place.of("worker_exit")
 
 
@@ -153,4 +153,4 @@ def test_whatever_a_hook_of_a_worker_raises(place: Place, name: str, kind: str) 
     place.write(**{name: KINDS[kind]})
     server = place.serve(ready=False, clean=False)
     assert server.wait() == ExitStatus.BOOT
-    assert f"could not boot: hook {name} failed: {kind}" in server.log
+    assert f"pyfork gives up: hook {name} failed: {kind}" in server.log

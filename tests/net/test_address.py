@@ -73,8 +73,13 @@ def test_a_refusal_says_what_to_write(text: str, advice: str) -> None:
         ("fd://3", "fd://3"),
     ],
 )
-def test_url_can_be_clicked(text: str, url: str) -> None:
-    assert parse(text).url() == url
+def test_a_link_can_be_clicked(text: str, url: str) -> None:
+    assert parse(text).link() == url
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0:80", "[::]:80", "10.0.0.1:80"])
+def test_a_url_says_what_was_bound(text: str) -> None:
+    assert parse(text).url() == f"http://{text}"
 
 
 @given(st.text(alphabet=st.sampled_from("ab1:[].@%/- \0") | st.characters(), max_size=20))

@@ -26,7 +26,7 @@ def test_a_worker_that_cannot_boot_does_not_end_one_that_serves(tmp_path: Path) 
     ) as server:
         server.wait_log(") is ready")
         (tmp_path / "go").touch()
-        server.wait_log("could not boot: cannot load shopfront:app: shopfront was found, but needs")
+        server.wait_log("could not boot: shopfront.py:")
         assert server.get("/").body == b"ok"
         (tmp_path / "shop.py").touch()
         server.wait_log(") is ready", 2)

@@ -15,7 +15,7 @@ from tests.load.running import KINDS, Code
 from tests.ports import free_port
 from tests.server import Server
 
-_ARBITER = re.compile(r"pyfork \S+ \(pid (\d+)\) serves ")
+_ARBITER = re.compile(r"pyfork \S+ \(pid (\d+)\) is starting ")
 _RELOADED = re.compile(r"reload: generation \d+ serves")
 
 

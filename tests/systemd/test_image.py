@@ -100,7 +100,7 @@ def test_it_runs_anywhere(tmp_path: Path) -> None:
         socket.create_connection(("127.0.0.2", port)).close()  # on every address
         assert len(image.workers()) == 2
         assert {each.uids().real for each in image.workers()} == {STRANGER}
-        assert "(pid 1) serves" in image.log
+        assert "(pid 1) is starting" in image.log
         assert "WARNING" not in image.log
         assert image.get("/").body == b"hello"
         assert image.healthy()

@@ -72,7 +72,7 @@ class Container(Unit):
 
 def test_term_ends_it(tmp_path: Path) -> None:
     with Container("-w", "2", directory=tmp_path) as container:
-        assert "(pid 1) serves" in container.log
+        assert "(pid 1) is starting" in container.log
         container.signal(signal.SIGTERM)
         assert container.wait() == 0
         assert "pyfork has stopped" in container.log
@@ -102,7 +102,7 @@ def test_an_upgrade_keeps_process_1(tmp_path: Path) -> None:
         container.signal(signal.SIGUSR2)
         container.until(lambda: _text(container) == "two", "the new program serves")
         assert container.init.pid == before
-        assert container.log.count("(pid 1) serves") == 2
+        assert container.log.count("(pid 1) is starting") == 2
 
 
 def _text(server: Server) -> str:

@@ -279,7 +279,7 @@ def test_a_storm_of_signals(yard: Yard) -> None:
         if becoming and until == float("inf"):
             until = time.monotonic() + 0.6
         time.sleep(0.002)
-    server.until(lambda: server.log.count(" serves shop:app") == 2, "the new program runs")
+    server.until(lambda: server.log.count(" is starting shop:app") == 2, "the new program runs")
     server.until(lambda: yard.status(server)["state"] == "serving", "it has settled")
     server.until(lambda: yard.status(server)["upgrade"] is None, "the upgrade is over")
     assert last(yard, server)["ok"]

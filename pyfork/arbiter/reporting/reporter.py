@@ -9,7 +9,7 @@ import os
 import time
 
 from pyfork import __version__
-from pyfork.address import Inet, parse
+from pyfork.address import Address, Inet, parse
 from pyfork.arbiter.context import ArbiterContext
 from pyfork.arbiter.reporting import log_lines
 from pyfork.config.config import Config
@@ -36,15 +36,14 @@ class Reporter:
         self._warned = False  # that others can read source code
 
     def log_start(self, config: Config) -> None:
-        """The first workers are about to boot, which may take its time."""
+        """The listeners are bound, and the first workers are about to boot."""
+        urls = [each.address.url(self._scheme) for each in self._ports.of_generation(self._first)]
         log.info(
-            "pyfork %s (pid %d) %s with %d worker%s%s",
-            __version__,
-            os.getpid(),
-            self._purpose(config),
-            config.workers,
-            "" if config.workers == 1 else "s",
-            f", class {config.worker_class}" if config.bind else "",
+            "%s is starting %s%s with %s",
+            _program(),
+            config.app,
+            f" on {', '.join(urls)}" if urls else "",
+            _count(config.workers),
         )
         if config.reload and on_terminal(config):
             log.info("pyfork %s loads %s", __version__, config.app, extra=terminal_style())
@@ -64,7 +63,7 @@ class Reporter:
         interface = self._interface(generation)
         self._warn_of_readers(generation)
         if generation == self._generations.first:
-            self._banner(generation, interface)
+            self._log_serving(generation, interface)
         elif cause and interface == ERROR_PAGE:
             log.info(
                 "%s, and the application does not load: it answers with the reason until a save "
@@ -87,36 +86,53 @@ class Reporter:
         )
         log.error(log_lines.with_detail(text, order.detail))
 
-    def _purpose(self, config: Config) -> str:
-        """What is served where; a script says later where."""
-        first = self._generations.first
-        scheme = self._generations.scheme(first)
-        urls = [each.address.url(scheme) for each in self._ports.of_generation(first)]
-        return f"serves {config.app} on {', '.join(urls)}" if urls else f"runs {config.app}"
-
-    def _banner(self, generation: int, interface: str) -> None:
+    def _log_serving(self, generation: int, interface: str) -> None:
+        """The first generation serves: one line; below it, on a terminal, where to click."""
         config = self._generations.config(generation)
-        if not on_terminal(config):
+        took = (time.monotonic() - self._began) * 1000
+        rows = self._rows(config, interface) if on_terminal(config) else []
+        if rows and config.reload:
+            self._greet(interface, took, rows)
             return
-        rows = [("open" if not number else "", url) for number, url in enumerate(self._urls())]
+        places = [_place(address, self._scheme) for address in self._addresses()]
+        log.info(
+            "%s is serving %s%s with %s%s, after %.0f ms",
+            _program(),
+            config.app,
+            f" on {', '.join(places)}" if places else "",
+            _count(config.workers),
+            f" of class {_class(config, interface)}" if interface in ("wsgi", "asgi") else "",
+            took,
+            extra=terminal_style("good", rows),
+        )
+
+    def _greet(self, interface: str, took: float, rows: list[tuple[str, str]]) -> None:
+        """The same for a person who develops."""
+        if interface == ERROR_PAGE:
+            log.warning(
+                "pyfork %s: the application does not load, and answers with the reason until a "
+                "save mends it",
+                __version__,
+                extra=terminal_style(rows=rows),
+            )
+            return
+        extra = terminal_style("good", rows)
+        log.info("pyfork %s is ready after %.0f ms", __version__, took, extra=extra)
+
+    def _rows(self, config: Config, interface: str) -> list[tuple[str, str]]:
+        """What stands below the line, label and text."""
+        addresses = self._addresses()
+        links = [each.link(self._scheme) for each in addresses]
+        rows = [("open" if not number else "", link) for number, link in enumerate(links)]
+        wildcards = [each for each in addresses if isinstance(each, Inet) and each.wildcard]
+        rows += [("bound", f"{each} (all interfaces of this machine)") for each in wildcards]
         rows += [("app", f"{config.app} ({_spoken(interface)})")]
         workers = f"{config.workers} of class {_class(config, interface)}"
         rows += [("workers", workers if interface != "script" else str(config.workers))]
         if config.reload:
             where = ", ".join(config.reload_dir) or "this directory"
             rows += [("reload", f"when a file in {where} changes")]
-        rows += [("stop", "Ctrl-C")]
-        took = (time.monotonic() - self._began) * 1000
-        name = f"pyfork {__version__}"
-        if interface == ERROR_PAGE:
-            log.warning(
-                "%s: the application does not load, and answers with the reason until a save "
-                "mends it",
-                name,
-                extra=terminal_style(rows=rows),
-            )
-        else:
-            log.info("%s is ready after %.0f ms", name, took, extra=terminal_style("good", rows))
+        return [*rows, ("stop", "Ctrl-C")]
 
     def _warn_of_readers(self, generation: int) -> None:
         if self._warned or not self._generations.config(generation).reload:
@@ -137,10 +153,31 @@ class Reporter:
         spoken = (each.interface for each in self._crew if each.generation == generation)
         return next(filter(None, spoken), "")
 
-    def _urls(self) -> list[str]:
-        first = self._generations.first
-        scheme = self._generations.scheme(first)
-        return [parse(text).url(scheme) for text in self._ports.addresses(first)]
+    def _addresses(self) -> list[Address]:
+        """What the server is bound to."""
+        return [parse(text) for text in self._ports.addresses(self._first)]
+
+    @property
+    def _first(self) -> int:
+        return self._generations.first
+
+    @property
+    def _scheme(self) -> str:
+        return self._generations.scheme(self._first)
+
+
+def _program() -> str:
+    return f"pyfork {__version__} (pid {os.getpid()})"
+
+
+def _place(address: Address, scheme: str) -> str:
+    """The URL; behind that of a wildcard, the one to open on this machine."""
+    url, link = address.url(scheme), address.link(scheme)
+    return url if url == link else f"{url} (here {link})"
+
+
+def _count(workers: int) -> str:
+    return f"{workers} worker{'' if workers == 1 else 's'}"
 
 
 def _what(cause: FilesChanged) -> str:

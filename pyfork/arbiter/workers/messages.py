@@ -75,8 +75,8 @@ class WorkerMessages:
                     self._admit(member)
             case messages.Failed(reason=reason, detail=detail):
                 member.failed = True
-                self._log_boot_failure(member, reason, detail)
                 self._feed(events.BootFailed(worker, reason, detail))
+                self._log_boot_failure(member, reason, detail)
             case messages.ErrorPageShown(reason=reason, detail=detail):
                 self.house.generations.record_boot_error(member.generation, message)
                 self._log_once(member, f"the application does not load: {reason}", detail)
@@ -125,11 +125,12 @@ class WorkerMessages:
     def _log_boot_failure(self, member: WorkerProcess, reason: str, detail: str) -> None:
         """Workers of one generation fail alike: the log gets the traceback once.
 
-        That of a reload is told when the reload is abandoned.
+        A failure that ends a reload, or the server, is logged with that end.
         """
-        candidate = self.house.supervisor.candidate
-        if candidate and candidate.number == member.generation:
-            return
+        supervisor = self.house.supervisor
+        for generation in (supervisor.candidate, supervisor.serving):
+            if generation and generation.number == member.generation and generation.failure:
+                return
         if (member.generation, detail) in self._told:
             detail = ""
         self._told.add((member.generation, detail))
