@@ -138,7 +138,10 @@ def test_a_page_is_not_healthy(site: Site) -> None:
     assert server.get("/").status == 500
     target = f":{server.port}"
     assert site.command("status", "--quiet", target).returncode == 1
-    assert "clients are told why: shop.py:1: ZeroDivisionError" in site.command("status", target).stdout
+    assert (
+        "clients are told why: shop.py:1: ZeroDivisionError"
+        in site.command("status", target).stdout
+    )
     healed(site, server)
     assert site.command("status", "--quiet", target).returncode == 0
     assert site.status(server)["broken"] is None
