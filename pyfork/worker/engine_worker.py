@@ -29,7 +29,8 @@ from pyfork.worker.base import BaseWorker
 from pyfork.worker.handoff import HandoffReceiver, HandoffSender
 
 if TYPE_CHECKING:
-    from pyfork.http.tls.transport import Handshakes, TlsTransport
+    from pyfork.http.tls.handshakes import Handshakes
+    from pyfork.http.tls.transport import TlsTransport
 
 log = logging.getLogger("pyfork.error")
 
@@ -91,7 +92,7 @@ class EngineWorker(BaseWorker):
         """What comes before a connection, where TLS is spoken."""
         if (context := self.tls_context()) is None:
             return None
-        from pyfork.http.tls.transport import Handshakes
+        from pyfork.http.tls.handshakes import Handshakes
 
         return Handshakes(
             self.engine,

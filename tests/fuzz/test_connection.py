@@ -30,7 +30,7 @@ from pyfork.http.connection.deadlines import Timeouts
 from pyfork.http.connection.engine import Engine
 from pyfork.http.connection.sweep import sweep
 from pyfork.http.tls.gateways import TlsAsgiGateway, TlsWsgiGateway
-from pyfork.http.tls.transport import Handshakes
+from pyfork.http.tls.handshakes import Handshakes
 from pyfork.http.wsgi.gateway import WsgiGateway
 from pyfork.http.wsgi.output import BufferSpace, DirectOutput, QueuedOutput
 from pyfork.http.wsgi.runners import InlineRunner, Job

@@ -14,71 +14,41 @@ import logging
 import os
 import ssl
 import time
-from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pyfork.http.connection.deadlines import LINGER, NEVER
-from pyfork.http.connection.engine import Engine
 from pyfork.http.connection.transport import readable
 from pyfork.http.request.head import RequestLine, read_start
 from pyfork.http.response.head import plain_error
 from pyfork.http.tls.connection import TlsConnection
+from pyfork.http.tls.records import RecordCounter
 from pyfork.net.client_hello import MOST
 from pyfork.net.tls.context import Context, Session
+
+if TYPE_CHECKING:
+    from pyfork.http.tls.handshakes import Handshakes
 
 log = logging.getLogger("pyfork.error")
 
 READ = 64 * 1024  # bytes of plain text asked for at a time; a record has 16 KiB at most
 
+RECORDS = 64  # of one client; after so many the others have their turn
 
-class Handshakes:
-    """The clients of a worker that are not connections yet, and how long they may take."""
+# Records in a row that carry no content, from which on a client is cut. OpenSSL makes new keys for
+# a KeyUpdate, which takes as long as a small request.
+EMPTY_RECORDS = 32
 
-    def __init__(
-        self,
-        engine: Engine,
-        context: Context,
-        *,
-        limit: float,
-        changed: Callable[[], None],
-    ) -> None:
-        """``limit`` is in seconds, 0 for none. ``changed`` is called when one comes to nothing."""
-        self.engine = engine
-        self.context = context
-        self.open: dict[TlsTransport, float] = {}  # and since when, in monotonic seconds
-        self._limit = limit or NEVER
-        self._changed = changed
-
-    def new_transport(self) -> "TlsTransport":
-        """For a client that was just accepted."""
-        return TlsTransport(self)
-
-    def sweep(self, now: float) -> None:
-        """End what is late. ``now`` is monotonic seconds."""
-        limit = min(self._limit, LINGER) if self.engine.draining else self._limit
-        for transport, since in list(self.open.items()):
-            if now - since >= limit:
-                log.debug("%s took too long over its handshake", transport.peer)
-                transport.abort()
-
-    def cut(self) -> None:
-        """End all."""
-        for transport in list(self.open):
-            transport.abort()
-
-    def lost(self, transport: "TlsTransport") -> None:
-        """It came to nothing."""
-        if self.open.pop(transport, None) is not None:
-            self.engine.count(-1)
-            self._changed()
+ANSWERS = 16 * 1024  # bytes of answers to such records that a client may leave unread
 
 
 class TlsTransport(asyncio.Protocol, asyncio.Transport):
     """One client's TLS session."""
 
     __slots__ = (
+        "_answers",
         "_begun",
         "_closing",
+        "_empty_records",
         "_eof_received",
         "_eof_written",
         "_handshakes",
@@ -87,12 +57,16 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         "_outgoing",
         "_paused",
         "_protocol",
+        "_records",
         "_rest",
+        "_scheduled",
         "_session",
         "_socket",
+        "_undecrypted",
+        "_write_paused",
     )
 
-    def __init__(self, handshakes: Handshakes) -> None:
+    def __init__(self, handshakes: "Handshakes") -> None:
         super().__init__()
         self._handshakes = handshakes
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -107,6 +81,12 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         self._held = False  # the socket's reading is paused
         self._eof_received = False
         self._rest = b""  # encrypted by `write_now`, and not taken by the socket
+        self._records = RecordCounter()
+        self._empty_records = 0  # since the last content
+        self._undecrypted: bytes | memoryview = b""  # has its turn later
+        self._scheduled = False  # the loop will call `_next_turn`
+        self._write_paused = False
+        self._answers = 0  # bytes of answers to records without content since writing paused
 
     @property
     def peer(self) -> str:
@@ -117,7 +97,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
     @property
     def has_pending(self) -> bool:
         """Whether bytes are here that the protocol has not got yet."""
-        return bool(self._incoming.pending or self._session.pending())
+        return bool(self._undecrypted or self._incoming.pending or self._session.pending())
 
     @property
     def silent(self) -> bool:
@@ -151,13 +131,10 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             if data[:1].isalpha():  # TLS begins with 0x16, and HTTP with a method
                 self._refuse(read_start(data))
                 return
-        self._incoming.write(data)
-        if self._protocol is None:
-            if len(self._session.hello) < MOST:
-                self._session.hello += data
-            self._shake_hands()
-        elif not self._paused:
-            self._deliver()
+        if self._undecrypted or self._paused:  # a loop may deliver after pause_reading
+            self._undecrypted = bytes(self._undecrypted) + data
+        else:
+            self._decrypt(data)
 
     def eof_received(self) -> bool:
         """End of TCP's half, with or without close_notify: HTTP tells by itself what is whole."""
@@ -175,14 +152,56 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             self._protocol.connection_lost(exc)
 
     def pause_writing(self) -> None:
+        self._write_paused = True
+        self._answers = 0
         if self._protocol is not None:
             self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
+        self._write_paused = False
         if self._protocol is not None:
             self._protocol.resume_writing()
 
     # Inside.
+
+    def _decrypt(self, data: bytes | memoryview) -> None:
+        """Give OpenSSL as much of ``data`` as has its turn."""
+        end, count = self._records.advance(data, RECORDS)
+        self._empty_records += count
+        self._undecrypted = memoryview(data)[end:] if end < len(data) else b""
+        if self._undecrypted:
+            self._hold()
+            data = memoryview(data)[:end]
+        self._incoming.write(data)
+        if self._protocol is not None:
+            self._deliver()
+            return
+        if len(self._session.hello) < MOST:
+            self._session.hello += data
+        self._shake_hands()
+
+    def _next_turn(self) -> None:
+        self._scheduled = False
+        if self._undecrypted and not (self._paused or self._closing or self._eof_written):
+            self._decrypt(self._undecrypted)
+
+    def _read_on(self) -> None:
+        """What was decrypted is delivered: go on with what has come, or with the socket."""
+        if self._paused or self._closing:
+            return
+        if self._undecrypted:
+            if not self._scheduled:
+                self._scheduled = True
+                self._handshakes.engine.loop.call_soon(self._next_turn)
+        elif self._held:
+            self._held = False
+            self._socket.resume_reading()
+
+    def _hold(self) -> None:
+        """Let the socket's transport deliver no more."""
+        if not self._held:
+            self._held = True
+            self._socket.pause_reading()
 
     def _shake_hands(self) -> None:
         """Go on with the handshake; at its end the connection begins."""
@@ -190,6 +209,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             self._session.do_handshake()
         except ssl.SSLWantReadError:
             self._flush()
+            self._read_on()
             return
         except ssl.SSLError as error:
             if self._session.is_misnamed:
@@ -202,6 +222,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         handshakes = self._handshakes
         del handshakes.open[self]
         self._session.hello = b""
+        self._empty_records = 0
         self._flush()
         self._protocol = connection = TlsConnection(handshakes.engine)
         connection.connection_made(self)
@@ -237,6 +258,9 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             try:
                 data = session.read(READ)
             except ssl.SSLWantReadError:
+                if self._empty_records >= EMPTY_RECORDS:
+                    log.debug("%s sends TLS records without content", self.peer)
+                    self.abort()
                 break
             except ssl.SSLError as error:
                 log.debug("TLS with %s is broken: %s", self.peer, error)
@@ -244,17 +268,27 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
                 self.abort()
                 return
             if not data:
+                self._undecrypted = b""
                 if not self._end_of_input():
                     self.close()
-                return
+                break
+            self._empty_records = 0
             cast(asyncio.Protocol, self._protocol).data_received(data)
             if not (incoming.pending or session.pending()):
                 break
         if self._outgoing.pending:  # an answer to the client's change of keys
+            self._answer()
+        self._read_on()
+
+    def _answer(self) -> None:
+        """Send what OpenSSL answers by itself, to a client that reads it."""
+        if self._write_paused:
+            self._answers += self._outgoing.pending
+        if self._answers > ANSWERS:
+            log.debug("%s reads no answers to its TLS records", self.peer)
+            self.abort()
+        else:
             self._flush()
-        if self._held and not (self._paused or self._closing):
-            self._held = False
-            self._socket.resume_reading()
 
     def _end_of_input(self) -> bool:
         """Whether the protocol wants to write on."""
@@ -321,8 +355,10 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
     def write_eof(self) -> None:
         """End our half, as TLS and as TCP; what still comes is not even decrypted."""
         self._send_close_notify()
+        self._undecrypted = b""
         if not self._closing:
             self._socket.write_eof()
+            self._read_on()
 
     def close(self) -> None:
         if not self._closing:
@@ -341,9 +377,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
     def pause_reading(self) -> None:
         if not self._paused and not self._closing:
             self._paused = True
-            if not self._held:
-                self._held = True
-                self._socket.pause_reading()
+            self._hold()
 
     def resume_reading(self) -> None:
         if self._paused and not self._closing:

@@ -15,7 +15,7 @@ from pyfork.http.connection.engine import Engine
 from pyfork.ipc.scoreboard import Row
 
 if TYPE_CHECKING:
-    from pyfork.http.tls.transport import Handshakes
+    from pyfork.http.tls.handshakes import Handshakes
 
 log = logging.getLogger("pyfork.error")
 

@@ -1,0 +1,37 @@
+"""Where the records of TLS begin and end in a client's bytes (RFC 8446 5.1).
+
+OpenSSL handles records that carry no content (KeyUpdate, renegotiation, empty ones) within one
+call, however many there are, and each may cost as much as a small request. Hence they are counted
+before it gets them.
+"""
+
+HEAD = 5  # bytes: type, version, and the length of what follows
+
+
+class RecordCounter:
+    """Finds the records in a stream that comes in pieces."""
+
+    __slots__ = ("_head", "_rest")
+
+    def __init__(self) -> None:
+        self._head = b""  # the beginning of a record's head
+        self._rest = 0  # bytes of the last record that are still to come
+
+    def advance(self, data: bytes | memoryview, most: int) -> tuple[int, int]:
+        """Go on in ``data`` until ``most`` records have begun and the next one would.
+
+        Returns where that is, and how many records have begun.
+        """
+        at, count, size = self._rest, 0, len(data)
+        while at < size and count < most:
+            head = self._head + bytes(data[at : at + HEAD - len(self._head)])
+            at += HEAD - len(self._head)
+            if at > size:
+                self._head = head
+                self._rest = 0
+                return size, count
+            self._head = b""
+            at += int.from_bytes(head[3:])
+            count += 1
+        self._rest = max(at - size, 0)
+        return min(at, size), count
