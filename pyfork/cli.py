@@ -193,7 +193,7 @@ def _reader(arguments: Arguments) -> Callable[[], Loaded]:
 def _run(
     loaded: Loaded, reread: Callable[[], Config], arguments: Arguments, *, worker: str = _WORKER
 ) -> int:
-    from pyfork.arbiter.arbiter import Arbiter
+    from pyfork.arbiter.build import build
     from pyfork.arbiter.children.watcher import WatcherSpec
     from pyfork.log import streams
 
@@ -209,17 +209,17 @@ def _run(
             importlib.import_module(name)
     _collect_garbage()
     files = (arguments.file.removeprefix("file:"),) if arguments.file else FILES
-    arbiter = Arbiter(
+    arbiter = build(
         config,
         reread=reread,
         worker_main=f"{worker}:main",
-        heritage=_heritage(config, takeover=arguments.takeover),
+        previous=_previous(config, takeover=arguments.takeover),
         watched=WatcherSpec(_WATCHER, files),
         notes=loaded.notes,
     )
     match environment.claim_upgrade(os.environ):  # who fails before this is tried again
         case ("rehearsal", _):
-            arbiter.rehearse()
+            arbiter.dry_run()
             return ExitStatus.OK
         case ("exec", fd):
             os.close(fd)
@@ -246,7 +246,7 @@ def _libraries(config: Config) -> list[str]:
     return wanted
 
 
-def _heritage(config: Config, *, takeover: bool) -> "Previous":
+def _previous(config: Config, *, takeover: bool) -> "Previous":
     """What this program follows: whoever upgrades to it, or whoever it is to take over from."""
     from pyfork.arbiter.upgrade import saved_state
     from pyfork.ipc.channel import Channel

@@ -17,6 +17,7 @@ LAYERS = {
     "pyfork.errors": GROUND,
     "pyfork.record": GROUND,
     "pyfork.address": GROUND,
+    "pyfork.clock": GROUND,
     "pyfork.ipc.messages": GROUND,
     "pyfork.supervisor": GROUND,
     "pyfork.system": SYSTEM,

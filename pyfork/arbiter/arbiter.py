@@ -1,215 +1,179 @@
 """The arbiter: one thread, one loop, one wait.
 
-A turn waits until a worker speaks, a signal arrives or a deadline passes; turns what happened into
-facts; and has done what the supervisor then orders. Everything that can happen comes in by
-`_listen`, everything that is done goes out by `_act`.
+Each iteration waits until a worker sends, a signal arrives or a deadline passes; pulls what has
+arrived; and ticks every component, the executor of the supervisor's actions first.
 
-Rules: decides nothing; imports no application and reads no client byte; waits nowhere but in
-`_listen`, so that whatever happens is answered at once, also in the middle of a reload.
+Rules: decides nothing; imports no application and reads no client byte; waits nowhere else, so
+that every event is answered at once, also in the middle of a reload.
 """
 
 import gc
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 
-from pyfork.arbiter.build import build, build_parts
-from pyfork.arbiter.children.watcher import WatcherSpec
-from pyfork.arbiter.generations import ReloadResult
+from pyfork.arbiter.children.log_process import LogProcess
+from pyfork.arbiter.children.watcher import WatcherProcess
+from pyfork.arbiter.commands import Commands
+from pyfork.arbiter.component import Components
+from pyfork.arbiter.control.requests import Requests
+from pyfork.arbiter.control.server import ControlServer
+from pyfork.arbiter.executor import ActionExecutor
+from pyfork.arbiter.generations import Generations, ReloadResult
 from pyfork.arbiter.reporting import log_lines
+from pyfork.arbiter.reporting.reporter import Reporter
+from pyfork.arbiter.resources import Resources
+from pyfork.arbiter.signals import SignalPipe
+from pyfork.arbiter.upgrade.new_side import Takeover
+from pyfork.arbiter.upgrade.old_side import Upgrade
 from pyfork.arbiter.upgrade.saved_state import ExecState, OldArbiter, Previous
+from pyfork.arbiter.workers.hooks import OperatorHooks
+from pyfork.arbiter.workers.messages import WorkerMessages
+from pyfork.arbiter.workers.pool import WorkerPool
 from pyfork.config.config import Config
-from pyfork.config.directory import Start
 from pyfork.errors import ExitStatus, HookError, PyforkError
 from pyfork.ipc import titles
+from pyfork.ipc.poller import Poller
 from pyfork.log import setup
+from pyfork.record import entity
 
 log = logging.getLogger("pyfork.error")
 
-RETRY = 0.1  # seconds until the log's reader is tried again
 
-
+@entity(kw_only=True)
 class Arbiter:
-    """Holds the port and keeps the workers.
+    """Owns the listeners and keeps the workers. `pyfork.arbiter.build` makes one."""
 
-    Args:
-        config: of the first generation.
-        reread: returns the configuration anew, at each reload; raises ConfigError.
-        worker_main: dotted name of a `WorkerMain`, resolved in each worker.
-        start: where pyfork was started.
-        watched: who watches the files where --reload is asked for.
-        heritage: what this arbiter follows, if it does.
-        notes: what there is to say of the configuration, a line each.
-    """
-
-    def __init__(
-        self,
-        config: Config,
-        *,
-        reread: Callable[[], Config],
-        worker_main: str,
-        heritage: Previous = None,
-        watched: WatcherSpec | None = None,
-        start: Start | None = None,
-        notes: Sequence[str] = (),
-    ) -> None:
-        self._heritage = heritage
-        self._notes = notes
-        self._hook_error: HookError | None = None  # why an exec comes to no new workers
-        self._retry_at: float | None = None  # to write log lines that wait for their reader
-        self._house = build_parts(
-            config,
-            heritage,
-            reread=reread,
-            worker_main=worker_main,
-            start=start or Start.of_process(os.environ),
-        )
-        self._parts = build(self._house, heritage, watched)
+    config: Config  # of the first generation
+    previous: Previous  # what this arbiter replaces
+    notes: Sequence[str]  # remarks on the configuration
+    components: Components
+    poller: Poller
+    signals: SignalPipe
+    generations: Generations
+    pool: WorkerPool
+    hooks: OperatorHooks
+    log_process: LogProcess
+    watcher: WatcherProcess
+    control: ControlServer
+    reporter: Reporter
+    resources: Resources
+    takeover: Takeover
+    upgrade: Upgrade
+    worker_messages: WorkerMessages
+    executor: ActionExecutor
+    commands: Commands
+    requests: Requests
+    _hook_error: HookError | None = None  # a hook of the start failed after an exec
 
     def run(self) -> ExitStatus:
         """Serve until told to stop. Returns the exit status of the command.
 
         Raises:
-            PyforkError: it could not start: a log file, an address or the pid file is not to be
-                had. Nothing is left behind then.
+            PyforkError: a log file, an address or the pid file cannot be had. Nothing is left
+                open then.
         """
-        orders, generations = self._parts.orders, self._house.generations
         try:
-            self._start(generations.config(generations.first))
-            patience: float | None = 0.0
-            while orders.status is None:
-                self._wait_for_events(patience)
-                orders.run_pending()
-                self._tick()
-                patience = self._timeout()
-            return orders.status
+            self._start()
+            timeout: float | None = 0.0
+            while self.executor.status is None:
+                self.poller.wait(timeout)
+                self._pull(time.monotonic())
+                self.components.tick(time.monotonic())
+                deadline = self.components.deadline
+                timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+            return self.executor.status
         finally:
             self._end()
 
-    def rehearse(self) -> None:
-        """Come as near to `run` as nobody can notice; what there is, is a copy of an estate.
+    def dry_run(self) -> None:
+        """Do what `run` does before its loop, as far as no other process can notice.
 
         Raises:
-            PyforkError: it would not run. Whatever else there is to raise says the same.
+            PyforkError: `run` would fail. Any other exception means the same.
         """
-        assert isinstance(self._heritage, ExecState)
-        config = self._house.generations.config(self._house.generations.first)
-        self._parts.premises.open_for_dry_run(config, self._heritage)
-        self._house.crew.restore(self._heritage.survivors)
-        setup.configure(config)
+        assert isinstance(self.previous, ExecState)
+        self.resources.open_for_dry_run(self.config, self.previous)
+        self.pool.restore(self.previous.survivors)
+        setup.configure(self.config)
 
-    # A turn.
+    def _pull(self, now: float) -> None:
+        """Take in what has arrived.
 
-    def _wait_for_events(self, patience: float | None) -> None:
-        """Wait, at most ``patience`` seconds, and take in what has happened.
-
-        Workers are heard before signals are read, and what they said has its consequences first:
-        who was ready before a stop was asked for is retired, not killed.
+        What workers reported has its effects before any command: a worker that was ready before a
+        stop was asked for is retired, not killed.
         """
-        house, parts = self._house, self._parts
-        house.wires.wait(patience)
-        if meanings := house.inbox.read():
-            parts.orders.run_pending()
-        for meaning in meanings:
-            parts.errands.handle_signal(meaning)
-        parts.liaison.read_scoreboard()
+        self.worker_messages.read_scoreboard(now)
+        self.executor.tick(now)
+        if self.takeover.just_activated():
+            self.executor.take_over(now)
+        for signal in self.signals.read():
+            self.commands.handle_signal(signal)
+        for client, line in self.control.take():
+            self.requests.on_request(client, line)
+        for change in self.watcher.take():
+            self.commands.files_changed(change)
 
-    def _tick(self) -> None:
-        """What follows from what is, whatever has happened: each compares, and does the rest."""
-        house, parts = self._house, self._parts
-        house.hooks.check_worker_count()
-        house.ports.handles.tick(time.monotonic())
-        parts.dispatch.tick(time.monotonic())
-        parts.upgrade.tick(time.monotonic())
-        parts.watch.tick(time.monotonic())
-        parts.liaison.push_certificates(time.monotonic())
-        parts.requests.notify_waiters()
-        parts.control.act(time.monotonic())
-        parts.accession.tick()
-        parts.herald.tick(time.monotonic())
-        parts.log_process.act(time.monotonic())
-        self._retry_at = None if setup.flush() else time.monotonic() + RETRY
+    # The start and the end.
 
-    def _timeout(self) -> float | None:
-        """How long to wait for something to happen, at most."""
-        house, parts = self._house, self._parts
-        deadlines = (
-            parts.dispatch.deadline,
-            house.supervisor.deadline(),
-            parts.upgrade.deadline,
-            parts.herald.deadline,
-            house.ports.handles.deadline,
-            parts.watch.deadline,
-            parts.control.deadline,
-            self._retry_at,
-            parts.log_process.deadline,
-            house.generations.certificates.deadline,
-        )
-        times = [deadline for deadline in deadlines if deadline is not None]
-        return max(0.0, min(times) - time.monotonic()) if times else None
-
-    # From nothing to the loop, and back.
-
-    def _start(self, config: Config) -> None:
-        house, parts = self._house, self._parts
-        in_charge = not isinstance(self._heritage, OldArbiter)
-        if isinstance(self._heritage, ExecState):
-            self._heritage.mark_cloexec()
+    def _start(self) -> None:
+        config, previous = self.config, self.previous
+        active = not isinstance(previous, OldArbiter)
+        if isinstance(previous, ExecState):
+            previous.mark_cloexec()
         setup.configure(config)
         setup.identify("arbiter")
-        parts.log_process.act(time.monotonic())
+        self.log_process.tick(time.monotonic())
         titles.set_title(titles.arbiter_title(config.name, config.app))
-        for note in self._notes:
+        for note in self.notes:
             log.info("%s", note)
-        self._call(house.hooks.start)
-        parts.premises.open(config, self._heritage)
-        if in_charge:
-            parts.control.open(config.control)
-        house.wires.watch(house.inbox, lambda mask: None)  # read after the workers: see _listen
-        parts.console.log_start(config)
-        self._call(house.hooks.ready)
-        gc.freeze()  # what is here now stays: keep the collector off the pages that workers share
-        if in_charge:
-            generations = house.generations
-            parts.watch.apply_config(config, generations.directory(generations.first))
-        if isinstance(self._heritage, ExecState):
-            self._resume_after_exec(self._heritage)
+        self._call(self.hooks.start)
+        self.resources.open(config, previous)
+        if active:
+            self.control.open(config.control)
+        self.poller.watch(self.signals, lambda mask: None)  # `_pull` reads it, after the workers
+        self.reporter.log_start(config)
+        self._call(self.hooks.ready)
+        gc.freeze()  # the collector must not write to memory pages that workers share
+        if active:
+            first = self.generations.first
+            self.watcher.apply_config(config, self.generations.directory(first))
+        if isinstance(previous, ExecState):
+            self._resume_after_exec(previous)
 
     def _call(self, hooks: Callable[[], None]) -> None:
-        """Call ``hooks`` of the start: what they raise stops it; after an exec, the upgrade."""
+        """Call hooks of the start. Their error stops it; after an exec, it ends the upgrade."""
         try:
             hooks()
         except HookError as error:
-            if not isinstance(self._heritage, ExecState):
+            if not isinstance(self.previous, ExecState):
                 raise
             self._hook_error = self._hook_error or error
 
-    def _resume_after_exec(self, estate: ExecState) -> None:
-        """After an exec: the workers are there, and serve the code of before."""
-        crew, parts = self._house.crew, self._parts
-        crew.restore(estate.survivors)
-        for member in crew:
-            parts.liaison.connect(member)
-        parts.liaison.reap()
-        parts.requests.resume([parts.control.resume(fd) for fd in estate.clients])
+    def _resume_after_exec(self, state: ExecState) -> None:
+        """Connect to the workers that the program before this one left, and begin a reload."""
+        self.pool.restore(state.survivors)
+        for worker in self.pool:
+            self.worker_messages.connect(worker)
+        self.worker_messages.reap()
+        self.requests.resume([self.control.resume(fd) for fd in state.clients])
         try:
             if self._hook_error is not None:
-                text = f"upgrade failed, the workers of before serve on: {self._hook_error}"
+                text = f"upgrade failed, the previous workers keep serving: {self._hook_error}"
                 log.error(log_lines.with_detail(text, self._hook_error.detail))
                 raise self._hook_error
-            parts.upgrade.renew(parts.errands.reload())
+            self.upgrade.reload_after_exec(self.commands.reload())
         except PyforkError as error:
-            parts.upgrade.renewed(ReloadResult(None, time.monotonic(), str(error), error.detail))
+            result = ReloadResult(None, time.monotonic(), str(error), error.detail)
+            self.upgrade.reload_after_exec_done(result)
 
     def _end(self) -> None:
-        house, parts = self._house, self._parts
-        parts.watch.close()
-        parts.premises.close()
-        for member in house.crew:  # normally none: EOF tells them
-            member.channel.close()
-        house.inbox.close()
-        house.hooks.end()
-        parts.log_process.close()
-        parts.control.close()  # last: who waits for our end sees it
-        house.wires.close()
+        self.watcher.close()
+        self.resources.close()
+        for worker in self.pool:  # normally none is left; EOF tells those that are
+            worker.channel.close()
+        self.signals.close()
+        self.hooks.end()
+        self.log_process.close()
+        self.control.close()  # last: a client that waits for the end of the server sees EOF
+        self.poller.close()

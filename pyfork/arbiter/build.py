@@ -1,16 +1,13 @@
-"""The arbiter's parts, built: each from those before it.
-
-What a part tells to one that comes after it, it is given a function for. Nothing happens here that
-anybody outside could see: the first who opens anything is the loop.
-"""
+"""Builds an arbiter: each component from those before it. Opens nothing that others can see."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from pyfork.arbiter.arbiter import Arbiter
 from pyfork.arbiter.children.log_process import LogProcess
 from pyfork.arbiter.children.watcher import WatcherProcess, WatcherSpec
 from pyfork.arbiter.commands import Commands
-from pyfork.arbiter.context import ArbiterContext
+from pyfork.arbiter.component import Components
 from pyfork.arbiter.control.requests import Requests
 from pyfork.arbiter.control.server import ControlServer
 from pyfork.arbiter.executor import ActionExecutor
@@ -22,6 +19,7 @@ from pyfork.arbiter.reporting.reporter import Reporter
 from pyfork.arbiter.reporting.systemd_notify import SystemdNotifier
 from pyfork.arbiter.resources import Resources
 from pyfork.arbiter.signals import SignalPipe
+from pyfork.arbiter.upgrade.exec_in_place import ExecInPlace
 from pyfork.arbiter.upgrade.new_side import Takeover
 from pyfork.arbiter.upgrade.old_side import Upgrade
 from pyfork.arbiter.upgrade.saved_state import (
@@ -37,129 +35,104 @@ from pyfork.arbiter.workers.pool import WorkerPool
 from pyfork.config.config import Config
 from pyfork.config.directory import Start
 from pyfork.ipc.poller import Poller
-from pyfork.record import record
 from pyfork.system import systemd_env
 
 
-@record(kw_only=True)
-class Components:
-    """What the loop calls."""
-
-    house: ArbiterContext
-    log_process: LogProcess
-    premises: Resources
-    accession: Takeover
-    dispatch: Dispatch
-    watch: WatcherProcess
-    control: ControlServer
-    upgrade: Upgrade
-    console: Reporter
-    liaison: WorkerMessages  # what happens, told to the supervisor
-    orders: ActionExecutor  # what the supervisor orders, done
-    errands: Commands
-    requests: Requests
-    herald: SystemdNotifier
-
-
-def build_parts(
+def build(
     config: Config,
-    heritage: Previous,
     *,
     reread: Callable[[], Config],
     worker_main: str,
-    start: Start,
-) -> ArbiterContext:
-    """What everybody works with."""
-    supervisor, ports, wires = supervisor_for(config, heritage), ListenerTable(), Poller()
-    private: list[Callable[[], object]] = []
-    hooks = OperatorHooks(
-        config, lambda: supervisor.serving.size, renewed=isinstance(heritage, ExecState)
-    )
-    first = heritage.generation if heritage else 1
-    directory = heritage.directory_of(start) if isinstance(heritage, ExecState) else None
-    return ArbiterContext(
-        inbox=SignalPipe(),
-        wires=wires,
-        supervisor=supervisor,
-        generations=Generations(
-            config,
-            hooks.with_on_reload(reread),
-            ports,
-            start=start,
-            first=first,
-            directory=directory,
-        ),
-        ports=ports,
-        crew=WorkerPool(worker_main, private, scoreboard_for(heritage), hooks),
-        handoffs=HandoffBroker(wires.send),
-        hooks=hooks,
-        private=private,
-    )
+    previous: Previous = None,
+    watched: WatcherSpec | None = None,
+    start: Start | None = None,
+    notes: Sequence[str] = (),
+) -> Arbiter:
+    """An arbiter that has opened nothing yet.
 
+    Args:
+        config: of the first generation.
+        reread: returns the configuration anew, at each reload; raises ConfigError.
+        worker_main: dotted name of a `WorkerMain`, resolved in each worker.
+        previous: the arbiter or the program that this one replaces.
+        watched: the watcher that runs where --reload is asked for.
+        start: where pyfork was started.
+        notes: remarks on the configuration, one line each.
+    """
+    executed = previous if isinstance(previous, ExecState) else None
+    old = previous if isinstance(previous, OldArbiter) else None
+    start = start or Start.of_process(os.environ)
 
-def build(house: ArbiterContext, heritage: Previous, watched: WatcherSpec | None) -> Components:
-    """Everybody who works there."""
-    predecessor = heritage if isinstance(heritage, OldArbiter) else None
-    log_process = LogProcess(house)
-    dispatch = Dispatch(house)
-    console = Reporter(house)
-    watch = WatcherProcess(
-        house=house, watched=watched, changed=lambda cause: errands.files_changed(cause)
+    poller, signals, listeners = Poller(), SignalPipe(), ListenerTable()
+    components = Components(poller)
+    supervisor = supervisor_for(config, previous)
+    hooks = OperatorHooks(config, lambda: supervisor.serving.size, renewed=executed is not None)
+    generations = Generations(
+        config,
+        hooks.with_on_reload(reread),
+        listeners,
+        start=start,
+        first=previous.generation if previous else 1,
+        directory=executed.directory_of(start) if executed else None,
     )
-    control = ControlServer(house.wires, lambda client, line: requests.on_request(client, line))
-    premises = Resources(house, watch, control)
-    accession = Takeover(house, predecessor, take_charge=lambda: orders.activate())
+    pool = WorkerPool(worker_main, components, listeners, scoreboard_for(previous), hooks)
+    handoffs = HandoffBroker(poller.send)
+
+    log_process = LogProcess(poller, components)
+    watcher = WatcherProcess(poller, components, watched)
+    control = ControlServer(poller)
+    dispatch = Dispatch(poller, supervisor, generations, listeners, pool)
+    reporter = Reporter(generations, pool, listeners)
+    resources = Resources(supervisor, generations, listeners, watcher, control)
+    takeover = Takeover(poller, supervisor, handoffs, pool, old)
+    in_place = ExecInPlace(supervisor, generations, listeners, pool, handoffs, hooks)
     upgrade = Upgrade(
-        house=house,
-        accession=accession,
-        premises=premises,
-        dispatch=dispatch,
-        clients=lambda: requests.upgrading,
+        poller, components, supervisor, generations, listeners, handoffs, hooks, signals,
+        takeover, resources, dispatch, in_place,
+    )  # fmt: skip
+    worker_messages = WorkerMessages(
+        poller, supervisor, generations, listeners, pool, handoffs, takeover, upgrade, dispatch,
+        watcher,
+    )  # fmt: skip
+    executor = ActionExecutor(
+        poller, supervisor, generations, listeners, pool, hooks, takeover, upgrade, dispatch,
+        resources, watcher, worker_messages, reporter,
+    )  # fmt: skip
+    commands = Commands(
+        supervisor, generations, listeners, pool, upgrade, worker_messages, reporter
     )
-    liaison = WorkerMessages(
-        house=house, accession=accession, upgrade=upgrade, dispatch=dispatch, watch=watch
-    )
-    orders = ActionExecutor(
-        house=house,
-        accession=accession,
-        upgrade=upgrade,
-        dispatch=dispatch,
-        premises=premises,
-        watch=watch,
-        liaison=liaison,
-        console=console,
-    )
-    errands = Commands(house=house, upgrades=upgrade, liaison=liaison, console=console)
-    requests = Requests(errands, house, upgrade)
-    house.private.append(house.wires.close)
-    for part in (house.inbox, log_process, control, dispatch, watch, accession, upgrade):
-        house.private.append(part.close_in_child)
-    return Components(
-        house=house,
-        log_process=log_process,
-        premises=premises,
-        accession=accession,
-        dispatch=dispatch,
-        watch=watch,
-        control=control,
-        upgrade=upgrade,
-        console=console,
-        liaison=liaison,
-        orders=orders,
-        errands=errands,
-        requests=requests,
-        herald=systemd_notifier(house, upgrade, predecessor),
-    )
-
-
-def systemd_notifier(
-    house: ArbiterContext, upgrade: Upgrade, predecessor: OldArbiter | None
-) -> SystemdNotifier:
-    """Who speaks to the service manager that the environment names."""
-    return SystemdNotifier(
+    requests = Requests(commands, supervisor, generations, upgrade)
+    notifier = SystemdNotifier(
         systemd_env.notify_socket(os.environ),
         systemd_env.watchdog_interval(os.environ, os.getpid()),
-        house=house,
+        supervisor=supervisor,
+        generations=generations,
         upgrade=upgrade,
-        silent=predecessor is not None,
+        silent=old is not None,
+    )
+    components.set(
+        executor, signals, hooks, pool, listeners, dispatch, upgrade, watcher, worker_messages,
+        requests, control, takeover, notifier, log_process,
+    )  # fmt: skip
+    return Arbiter(
+        config=config,
+        previous=previous,
+        notes=notes,
+        components=components,
+        poller=poller,
+        signals=signals,
+        generations=generations,
+        pool=pool,
+        hooks=hooks,
+        log_process=log_process,
+        watcher=watcher,
+        control=control,
+        reporter=reporter,
+        resources=resources,
+        takeover=takeover,
+        upgrade=upgrade,
+        worker_messages=worker_messages,
+        executor=executor,
+        commands=commands,
+        requests=requests,
     )

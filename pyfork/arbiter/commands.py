@@ -8,34 +8,39 @@ import logging
 import time
 from typing import Any
 
-from pyfork.arbiter.context import ArbiterContext
+from pyfork.arbiter.generations import Generations
+from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.reporting import log_lines
 from pyfork.arbiter.reporting.reporter import Reporter
 from pyfork.arbiter.reporting.status import describe, describe_sockets
 from pyfork.arbiter.signals import Errand, SignalSpec, in_terminal
 from pyfork.arbiter.upgrade.old_side import Upgrade
 from pyfork.arbiter.workers.messages import WorkerMessages
+from pyfork.arbiter.workers.pool import WorkerPool
 from pyfork.errors import PyforkError
 from pyfork.ipc import messages
 from pyfork.ipc.channel import Channel
 from pyfork.log import setup
 from pyfork.record import entity, field
 from pyfork.supervisor import events
-from pyfork.supervisor.supervisor import STOPPING
+from pyfork.supervisor.supervisor import STOPPING, Supervisor
 
 log = logging.getLogger("pyfork.error")
 
 NOT_OURS = "another arbiter has taken over: ask that one"
 
 
-@entity(kw_only=True)
+@entity
 class Commands:
     """Runs them."""
 
-    house: ArbiterContext
+    supervisor: Supervisor
+    generations: Generations
+    listeners: ListenerTable
+    pool: WorkerPool
     upgrades: Upgrade
-    liaison: WorkerMessages
-    console: Reporter
+    worker_messages: WorkerMessages
+    reporter: Reporter
     started: float = field(default_factory=time.monotonic)
 
     def handle_signal(self, meaning: SignalSpec) -> None:
@@ -43,7 +48,7 @@ class Commands:
         name = meaning.number.name
         match meaning.asks:
             case Errand.REAP:
-                self.liaison.reap()
+                self.worker_messages.reap()
             case Errand.RELOAD:
                 with contextlib.suppress(PyforkError):
                     self.reload()
@@ -70,38 +75,46 @@ class Commands:
 
     def files_changed(self, message: messages.FilesChanged) -> None:
         """Files have changed: as if the operator had asked for a reload."""
-        if self.house.supervisor.stop_requested:
+        if self.supervisor.stop_requested:
             return
-        self.console.changed(message)
+        self.reporter.changed(message)
         with contextlib.suppress(PyforkError):
-            self.console.remember_cause(self.reload(), message)
+            self.reporter.remember_cause(self.reload(), message)
 
     def status(self) -> dict[str, Any]:
         """What this server is at."""
         now = time.monotonic()
-        return describe(self.house, self.upgrades, uptime=now - self.started, now=now)
+        return describe(
+            self.supervisor,
+            self.generations,
+            self.listeners,
+            self.pool,
+            self.upgrades,
+            uptime=now - self.started,
+            now=now,
+        )
 
     def sockets(self) -> dict[str, Any]:
         """What this server and its workers listen on."""
-        return describe_sockets(self.house.ports, self.house.crew)
+        return describe_sockets(self.listeners, self.pool)
 
     def submit(self, wish: events.OperatorCommand | events.Scale) -> None:
         """Pass a wish on."""
-        self.house.supervisor.feed(events.CommandReceived(wish), time.monotonic())
+        self.supervisor.feed(events.CommandReceived(wish), time.monotonic())
 
     def reopen_logs(self) -> None:
         """Log files were rotated: open them anew, in every process."""
         setup.reopen()
-        self.liaison.broadcast(messages.ReopenLogs())
+        self.worker_messages.broadcast(messages.ReopenLogs())
 
     def reload(self) -> int:
         """Ask for a new generation, and return its number. Raises PyforkError: there is none."""
-        supervisor = self.house.supervisor
+        supervisor = self.supervisor
         if supervisor.stop_requested:
             raise PyforkError(STOPPING if not self.upgrades.in_charge else NOT_OURS)
         now = time.monotonic()
         try:
-            reload = self.house.generations.prepare_reload(now)
+            reload = self.generations.prepare_reload(now)
         except PyforkError as error:
             text = f"reload refused, all stays as it was: {error}"
             log.error(log_lines.with_detail(text, error.detail))

@@ -1,6 +1,6 @@
-"""What the supervisor orders, done.
+"""Executes the supervisor's actions.
 
-Rules: decides nothing, waits for nothing; that an order cannot be done is a fact like another.
+Rules: decides nothing, waits for nothing; an action that fails is fed back as an event.
 """
 
 import logging
@@ -8,159 +8,174 @@ import signal
 import time
 
 from pyfork.arbiter.children.watcher import WatcherProcess
-from pyfork.arbiter.context import ArbiterContext
-from pyfork.arbiter.generations import ReloadResult
+from pyfork.arbiter.component import Component
+from pyfork.arbiter.generations import Generations, ReloadResult
 from pyfork.arbiter.listeners.dispatch import Dispatch
+from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.reporting import log_lines
 from pyfork.arbiter.reporting.reporter import Reporter
 from pyfork.arbiter.resources import Resources
 from pyfork.arbiter.upgrade.new_side import Takeover
 from pyfork.arbiter.upgrade.old_side import Upgrade
+from pyfork.arbiter.workers.hooks import OperatorHooks
 from pyfork.arbiter.workers.messages import WorkerMessages
+from pyfork.arbiter.workers.pool import WorkerPool
 from pyfork.arbiter.workers.process import WorkerProcess
 from pyfork.config.directory import within
 from pyfork.errors import ExitStatus, HookError, PyforkError
 from pyfork.ipc import messages, titles
+from pyfork.ipc.poller import Poller
 from pyfork.log import setup
 from pyfork.record import entity
 from pyfork.supervisor import actions, events
+from pyfork.supervisor.supervisor import Supervisor
 
 log = logging.getLogger("pyfork.error")
 
 
-@entity(kw_only=True)
-class ActionExecutor:
-    """Carries them out."""
+@entity
+class ActionExecutor(Component):
+    """Turns actions into processes, messages, signals and resources."""
 
-    house: ArbiterContext
-    accession: Takeover
+    poller: Poller
+    supervisor: Supervisor
+    generations: Generations
+    listeners: ListenerTable
+    pool: WorkerPool
+    hooks: OperatorHooks
+    takeover: Takeover
     upgrade: Upgrade
     dispatch: Dispatch
-    premises: Resources
-    watch: WatcherProcess
-    liaison: WorkerMessages
-    console: Reporter
-    status: ExitStatus | None = None  # of this process, once that is known
+    resources: Resources
+    watcher: WatcherProcess
+    worker_messages: WorkerMessages
+    reporter: Reporter
+    status: ExitStatus | None = None  # of this process, once the supervisor has finished
 
-    def run_pending(self) -> None:
-        """Until there is nothing to do: to fail at an order is a fact again."""
-        while orders := self.house.supervisor.actions(time.monotonic()):
-            for order in orders:
-                self._execute(order)
+    @property
+    def deadline(self) -> float | None:
+        """When the supervisor has to be asked again."""
+        return self.supervisor.deadline()
 
-    def _execute(self, order: actions.Action) -> None:
-        match order:
+    def tick(self, now: float) -> None:
+        """Execute actions until none is left: one that fails may lead to others."""
+        while pending := self.supervisor.actions(now):
+            for action in pending:
+                self._execute(action, now)
+
+    def _execute(self, action: actions.Action, now: float) -> None:
+        match action:
             case actions.Spawn():
-                self._spawn(order)
+                self._spawn(action, now)
             case actions.Activate(generation=generation):
-                self._adopt(generation)
+                self._activate(generation, now)
             case actions.Discard():
-                self._abandon(order)
+                self._discard(action, now)
             case actions.Exit():
-                self._finish(order)
+                self._exit(action)
             case _:
-                self._stop_worker(order)
+                self._stop_worker(action, now)
 
     # One worker.
 
-    def _spawn(self, order: actions.Spawn) -> None:
-        house = self.house
+    def _spawn(self, action: actions.Spawn, now: float) -> None:
+        number = action.generation
         try:
-            member = house.crew.spawn(
-                order,
-                house.generations.config(order.generation),
-                house.generations.directory(order.generation),
-                house.ports,
-                time.monotonic(),
-                own_log=order.generation != house.supervisor.serving.number,
-                held=self._hold_accept(order.generation),
-                tls=house.generations.certificates.for_generation(order.generation),
+            worker = self.pool.spawn(
+                action,
+                self.generations.config(number),
+                self.generations.directory(number),
+                time.monotonic(),  # not `now`: workers that are forked in a row begin one by one
+                own_log=number != self.supervisor.serving.number,
+                hold_accept=self._hold_accept(number),
+                tls=self.generations.certificates.for_generation(number),
             )
         except (OSError, HookError) as error:
-            text = f"cannot fork worker {order.slot}: {error}"
+            text = f"cannot fork worker {action.slot}: {error}"
             log.error(log_lines.with_detail(text, getattr(error, "detail", "")))
             how = f"it could not be forked: {error}"
-            house.supervisor.feed(events.Exited(order.worker, how), time.monotonic())
+            self.supervisor.feed(events.Exited(action.worker, how), now)
         else:
-            self.liaison.connect(member)
+            self.worker_messages.connect(worker)
 
     def _hold_accept(self, generation: int) -> bool:
-        """Whether a new worker is not needed before all of its generation are ready."""
-        if generation == self.house.supervisor.serving.number:
-            return not self.accession.active
+        """Whether a new worker waits, once ready, for the rest of its generation."""
+        if generation == self.supervisor.serving.number:
+            return not self.takeover.active
         return True
 
-    def _stop_worker(self, order: actions.Retire | actions.Abort | actions.Kill) -> None:
-        """Tell a worker to leave, or make it. Nothing happens if it is gone."""
-        member = self.house.crew.get(order.worker)
-        if member is None:
+    def _stop_worker(
+        self, action: actions.Retire | actions.Abort | actions.Kill, now: float
+    ) -> None:
+        """Drain, abort or kill a worker, if it is still there."""
+        worker = self.pool.get(action.worker)
+        if worker is None:
             return
-        match order:
+        match action:
             case actions.Retire(grace=grace):
-                self._retire(member, grace)
+                self._retire(worker, grace)
             case actions.Abort(reason=reason):
-                log.error(log_lines.hang_line(member, reason, time.monotonic()))
-                member.signal(signal.SIGABRT, doom=reason)
+                log.error(log_lines.hang_line(worker, reason, now))
+                worker.signal(signal.SIGABRT, reason=reason)
             case actions.Kill(reason=reason):
-                member.signal(signal.SIGKILL, doom=reason)
+                worker.signal(signal.SIGKILL, reason=reason)
 
-    def _retire(self, member: WorkerProcess, grace: float) -> None:
-        """Tell it to leave; by TERM too if it may not hear."""
-        others = not self.house.supervisor.stop_started or self.upgrade.in_charge is not None
-        if not others:  # each worker empties the queue, and closes the last copy
+    def _retire(self, worker: WorkerProcess, grace: float) -> None:
+        """Tell a worker to drain; by SIGTERM too if its channel is closed."""
+        others = not self.supervisor.stop_started or self.upgrade.in_charge is not None
+        if not others:  # the workers empty the kernel's queues, and close the last copies
             self.dispatch.finish()
-            self.house.ports.close()
-        member.retiring = True
-        self.house.wires.send(member.channel, messages.StartDrain(grace, handoff=others))
-        if not self.house.wires.is_connected(member.channel):
-            member.signal(signal.SIGTERM)
+            self.listeners.close()
+        worker.retiring = True
+        self.poller.send(worker.channel, messages.StartDrain(grace, handoff=others))
+        if not self.poller.is_connected(worker.channel):
+            worker.signal(signal.SIGTERM)
 
     # A generation.
 
-    def _adopt(self, generation: int) -> None:
-        """A whole generation is ready."""
-        if not self.accession.active:
-            self.accession.report_ready()
+    def _activate(self, generation: int, now: float) -> None:
+        """All workers of a generation are ready."""
+        if not self.takeover.active:
+            self.takeover.report_ready()
             return
-        house = self.house
-        config = house.generations.activate(generation, time.monotonic())
-        self.liaison.start_accepting(generation)
-        self.console.adopted(generation)
-        if generation == house.generations.first:
+        config = self.generations.activate(generation, now)
+        self.worker_messages.start_accepting(generation)
+        self.reporter.adopted(generation)
+        if generation == self.generations.first:
             return
-        directory = house.generations.directory(generation)
-        self.watch.apply_config(config, directory)
+        directory = self.generations.directory(generation)
+        self.watcher.apply_config(config, directory)
         try:
             with within(directory.base):
                 setup.configure(config)
         except (OSError, PyforkError) as error:
             log.error("the log stays as it was: %s", error)
-        house.hooks.config = config
+        self.hooks.config = config
         titles.set_title(titles.arbiter_title(config.name, config.app))
         log.info("reload: generation %d serves", generation)
 
-    def _abandon(self, order: actions.Discard) -> None:
-        self.house.generations.discard(order, time.monotonic())
-        self.console.abandoned(order, self.house.supervisor.serving.number)
+    def _discard(self, action: actions.Discard, now: float) -> None:
+        self.generations.discard(action, now)
+        self.reporter.abandoned(action, self.supervisor.serving.number)
 
     # The whole server.
 
-    def activate(self) -> None:
-        """The arbiter before this one yields, or is gone."""
-        serving = self.house.supervisor.serving.number
-        self.upgrade.last = ReloadResult(serving, time.monotonic())
-        self.premises.activate()
-        self._adopt(serving)
+    def take_over(self, now: float) -> None:
+        """The old arbiter has handed over, or is gone: serve in its place."""
+        serving = self.supervisor.serving.number
+        self.upgrade.last = ReloadResult(serving, now)
+        self.resources.activate()
+        self._activate(serving, now)
 
-    def _finish(self, order: actions.Exit) -> None:
-        failure = self.house.supervisor.serving.failure
-        self.accession.fail(order.reason, failure.detail if failure else "")
-        dismissed = self.accession.rejection
-        if dismissed:
-            log.critical("pyfork gives up: %s", dismissed)
-        elif order.reason:
-            detail = failure.detail if failure else ""
-            log.critical(log_lines.with_detail(f"pyfork gives up: {order.reason}", detail))
+    def _exit(self, action: actions.Exit) -> None:
+        failure = self.supervisor.serving.failure
+        detail = failure.detail if failure else ""
+        self.takeover.fail(action.reason, detail)
+        rejection = self.takeover.rejection
+        if rejection:
+            log.critical("pyfork gives up: %s", rejection)
+        elif action.reason:
+            log.critical(log_lines.with_detail(f"pyfork gives up: {action.reason}", detail))
         else:
             log.info("pyfork has stopped")
-        self.status = ExitStatus.FAILED if dismissed else order.status
+        self.status = ExitStatus.FAILED if rejection else action.status

@@ -13,12 +13,14 @@ from collections.abc import Mapping
 
 from pyfork.address import InheritedFd, parse
 from pyfork.arbiter.children.watcher import WatcherProcess
-from pyfork.arbiter.context import ArbiterContext
 from pyfork.arbiter.control.server import ControlServer
+from pyfork.arbiter.generations import Generations
+from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.upgrade.saved_state import ExecState, OldArbiter, Previous
 from pyfork.config.config import Config
 from pyfork.errors import BindError, PyforkError
 from pyfork.net.bind import bind, bound_address
+from pyfork.supervisor.supervisor import Supervisor
 from pyfork.system import systemd_env
 from pyfork.system.pidfile import PidFile
 
@@ -29,13 +31,18 @@ class Resources:
     """Opened once, closed once."""
 
     def __init__(
-        self, house: ArbiterContext, watch: WatcherProcess, control: ControlServer
+        self,
+        supervisor: Supervisor,
+        generations: Generations,
+        listeners: ListenerTable,
+        watcher: WatcherProcess,
+        control: ControlServer,
     ) -> None:
-        self._house = house
-        self._watch = watch
+        self._supervisor = supervisor
+        self._generations = generations
+        self._listeners = listeners
+        self._watcher = watcher
         self._control = control
-        self._ports = house.ports
-        self._generations = house.generations
         self._pidfile: PidFile | None = None
 
     def open(self, config: Config, heritage: Previous) -> None:
@@ -48,13 +55,13 @@ class Resources:
                 self._inherit(heritage)
                 self.write_pid(config)
             case OldArbiter():  # its file stays its own until this arbiter is in charge
-                self._ports.inherit(heritage.listeners, first - 1)
-                self._ports.open(first, config)
+                self._listeners.inherit(heritage.listeners, first - 1)
+                self._listeners.open(first, config)
             case None:
-                self._ports.open(first, config)
+                self._listeners.open(first, config)
                 passed = systemd_env.passed_sockets(os.environ, os.getpid())
                 _log_systemd_sockets(
-                    passed, self._ports.all_sockets(), self._generations.scheme(first)
+                    passed, self._listeners.all_sockets(), self._generations.scheme(first)
                 )
                 if config.pid:
                     self._pidfile = PidFile.claim(config.pid)
@@ -66,17 +73,17 @@ class Resources:
 
     def _inherit(self, estate: ExecState) -> None:
         first = self._generations.first
-        self._ports.inherit(estate.sockets(), first)
-        self._ports.own_files()
-        self._ports.resume(first, estate.listeners)
+        self._listeners.inherit(estate.sockets(), first)
+        self._listeners.own_files()
+        self._listeners.resume(first, estate.listeners)
 
     def activate(self) -> None:
         """What there is only one of is this arbiter's, whoever's it was."""
         config = self._serving()
-        serving = self._house.supervisor.serving.number
-        self._ports.own_files()
+        serving = self._supervisor.serving.number
+        self._listeners.own_files()
         self.write_pid(config)
-        self._watch.apply_config(config, self._generations.directory(serving))
+        self._watcher.apply_config(config, self._generations.directory(serving))
         if not self._control.is_open:
             self._control.open(config.control)
 
@@ -86,7 +93,7 @@ class Resources:
             self._control.unlisten()
 
     def _serving(self) -> Config:
-        return self._generations.config(self._house.supervisor.serving.number)
+        return self._generations.config(self._supervisor.serving.number)
 
     def write_pid(self, config: Config) -> None:
         """Put our process id in the place of another arbiter's."""
@@ -98,7 +105,7 @@ class Resources:
 
     def close(self) -> None:
         """Leave nothing of ours."""
-        self._ports.close()
+        self._listeners.close()
         if self._pidfile:
             self._pidfile.release()
 

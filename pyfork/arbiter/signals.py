@@ -11,6 +11,7 @@ import socket
 from enum import Enum, auto
 from types import FrameType
 
+from pyfork.arbiter.component import Component
 from pyfork.record import record
 from pyfork.supervisor.events import OperatorCommand
 
@@ -78,7 +79,7 @@ SIGNALS = (
 )
 
 
-class SignalPipe:
+class SignalPipe(Component):
     """Where signals wait for the loop, from the moment this is made until `close`.
 
     The wakeup fd comes first, then the handlers: whatever was installed before answers a signal

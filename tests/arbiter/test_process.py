@@ -18,7 +18,7 @@ parent = os.getpid()
 atexit.register(lambda: print("exit function of", "parent" if os.getpid() == parent else "child"))
 
 def outcome(run, disown=()):
-    _, status = os.waitpid(fork(run, disown=disown), 0)
+    _, status = os.waitpid(fork(run, *disown), 0)
     return describe_exit(status)
 """
 

@@ -128,12 +128,12 @@ if __name__ == "__main__":
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
     print("the process is up", flush=True)
 
-    from pyfork.arbiter.arbiter import Arbiter
+    from pyfork.arbiter.build import build
     from pyfork.errors import PyforkError
 
     source = Path(sys.argv[1])
     try:
-        arbiter = Arbiter(
+        arbiter = build(
             config(source.read_text()),
             reread=lambda: config(source.read_text()),
             worker_main="tests.arbiter.tiny:main",

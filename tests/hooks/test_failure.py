@@ -75,7 +75,7 @@ def test_it_stops_the_upgrade_and_not_the_server(name: str, place: Place) -> Non
     before = server.workers()
     place.write(**{name: FAIL})
     server.signal(signal.SIGUSR2)
-    server.wait_log(f"upgrade failed, the workers of before serve on: hook {name} failed")
+    server.wait_log(f"upgrade failed, the previous workers keep serving: hook {name} failed")
     assert server.workers() == before
     assert server.get("/").status == 200
     server.signal(signal.SIGHUP)

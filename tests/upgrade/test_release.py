@@ -28,10 +28,10 @@ FAULTS = {
         "the program before this one left no estate",
         "upgrade/saved_state.py",
     ),
-    "assembly": (
-        "    dispatch = Dispatch(house)",
-        "    raise RuntimeError('a part is missing')",
-        "RuntimeError: a part is missing",
+    "build": (
+        "    takeover = Takeover(",
+        "    raise RuntimeError('a component is missing')\n    takeover = Takeover(",
+        "RuntimeError: a component is missing",
         "build.py",
     ),
 }

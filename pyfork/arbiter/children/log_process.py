@@ -11,10 +11,12 @@ import signal
 import time
 from collections.abc import Callable
 
-from pyfork.arbiter.context import ArbiterContext
+from pyfork.arbiter.component import Component, Components
 from pyfork.arbiter.signals import SIGNALS
 from pyfork.arbiter.workers import fork
+from pyfork.clock import earliest
 from pyfork.ipc import titles
+from pyfork.ipc.poller import Poller
 from pyfork.log import setup
 from pyfork.log.deferred import REOPEN, Deferred
 from pyfork.log.sink import Sink
@@ -22,29 +24,41 @@ from pyfork.record import entity
 
 LAST_LIMIT = 1.0  # seconds in which the last records are handled
 _SHORTEST_LIFE = 1.0  # seconds from its birth until it is replaced, at least
+_RETRY = 0.1  # seconds until waiting log lines are written again
 _LOOK = 50  # ms between two looks whether the arbiter still lives
 
 
 @entity
-class LogProcess:
-    """The one of this arbiter, where the set-up of logging is the operator's."""
+class LogProcess(Component):
+    """The one of this arbiter, where the operator configures logging.
 
-    house: ArbiterContext
+    Also writes log lines that wait because the reader of a log has stopped reading.
+    """
+
+    poller: Poller
+    components: Components
     _deferred: Deferred | None = None  # what it works for
     _forward: Sink | None = None
     _pid: int = 0
     _born: float = 0.0  # monotonic seconds
-    deadline: float | None = None  # monotonic seconds: there is none, and will be one
+    _start_at: float | None = None  # there is no process, and there should be one
+    _retry_at: float | None = None  # when waiting log lines are written again
 
-    def act(self, now: float) -> None:
-        """Follow the set-up of logging, which a reload may have changed."""
+    @property
+    def deadline(self) -> float | None:
+        """When to start the process, or to write what waits."""
+        return earliest(self._start_at, self._retry_at)
+
+    def tick(self, now: float) -> None:
+        """Follow the configuration of logging, which a reload may have changed."""
         deferred = setup.current_identity().deferred
         if deferred is not self._deferred:
             self._let_go()
             self._deferred = deferred
-            self.deadline = None if deferred is None else now
-        if self.deadline is not None and now >= self.deadline:
+            self._start_at = None if deferred is None else now
+        if self._start_at is not None and now >= self._start_at:
             self._start(now)
+        self._retry_at = None if setup.flush() else now + _RETRY
 
     def fileno(self) -> int:
         """What has an error as soon as the process has ended."""
@@ -71,22 +85,25 @@ class LogProcess:
 
     def _start(self, now: float) -> None:
         assert self._deferred is not None
-        self.deadline = None
+        self._start_at = None
         try:
             self._forward = self._fork(self._deferred, now)
         except OSError:  # no process or descriptor to be had
-            self.deadline = now + _SHORTEST_LIFE
+            self._start_at = now + _SHORTEST_LIFE
             return
         self._forward.wait_for_room(0.0)
         self._deferred.attach(self._forward)
-        self.house.wires.watch(self, self._ended)
+        self.poller.watch(self, self._ended)
 
     def _fork(self, deferred: Deferred, now: float) -> Sink:
         """Start the process. Returns the way to it; raises OSError."""
         reader, writer = os.pipe()
         try:
-            disown = [*self.house.all_but_a_workers(), lambda: os.close(writer)]
-            pid = fork.fork(lambda: _write(reader, deferred), disown=disown)
+            pid = fork.fork(
+                lambda: _write(reader, deferred),
+                self.components.close_in_child,
+                lambda: os.close(writer),
+            )
             self._pid, self._born = pid, now
             return Sink(f"/dev/fd/{writer}", stream=2, name="the log's process")
         finally:
@@ -96,12 +113,12 @@ class LogProcess:
     def _ended(self, mask: int) -> None:
         """It should not have: there will be another."""
         self._let_go()
-        self.deadline = self._born + _SHORTEST_LIFE
+        self._start_at = self._born + _SHORTEST_LIFE
 
     def _let_go(self) -> None:
         """The process ends when it has handled what it was given."""
         if self._forward is not None:
-            self.house.wires.unwatch(self)
+            self.poller.unwatch(self)
             self._forward.close()
         if self._deferred is not None:
             self._deferred.forward = None

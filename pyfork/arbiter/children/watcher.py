@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
-from pyfork.arbiter.context import ArbiterContext
+from pyfork.arbiter.component import Component, Components
 from pyfork.arbiter.workers import fork
 from pyfork.config.config import Config
 from pyfork.config.directory import Directory
 from pyfork.ipc import titles
 from pyfork.ipc.channel import Channel, pair
 from pyfork.ipc.messages import FilesChanged, Message
+from pyfork.ipc.poller import Poller
 from pyfork.log import setup
 from pyfork.record import entity, field, record
 from pyfork.supervisor.backoff import Backoff
@@ -37,16 +38,17 @@ class WatcherSpec:
     files: tuple[str, ...] = ()  # that the configuration comes from
 
 
-@entity(kw_only=True)
-class WatcherProcess:
+@entity
+class WatcherProcess(Component):
     """The one watcher that there may be."""
 
+    poller: Poller
+    components: Components
     watched: WatcherSpec | None
-    house: ArbiterContext
-    changed: Callable[[FilesChanged], None]
     config: Config | None = None  # by which it watches; None: it does not
     directory: Directory | None = None  # that it watches from
     since: float = field(default_factory=time.time)  # wall clock; what is younger was not told yet
+    _changes: list[FilesChanged] = field(default_factory=list)  # not taken yet
     _channel: Channel | None = None
     _pid: int | None = None
     _born: float = 0.0  # monotonic seconds, as all below
@@ -69,8 +71,13 @@ class WatcherProcess:
         if self.config:
             self._begin()
 
+    def take(self) -> list[FilesChanged]:
+        """The changes since the last call."""
+        changes, self._changes = self._changes, []
+        return changes
+
     def tick(self, now: float) -> None:
-        """Once a turn: begin again if the time has come."""
+        """Start the watcher again if the time has come."""
         if self._begin_at is not None and now >= self._begin_at:
             self._begin()
 
@@ -109,7 +116,8 @@ class WatcherProcess:
         try:
             self._pid = fork.fork(
                 partial(_live, self.watched, self.config, self.directory, theirs, self.since),
-                disown=[*self.house.all_but_a_workers(), ours.close],
+                self.components.close_in_child,
+                ours.close,
             )
         except OSError as error:
             log.error("cannot fork the watcher: %s", error)
@@ -119,20 +127,18 @@ class WatcherProcess:
         finally:
             theirs.close()
         self._channel, self._born = ours, time.monotonic()
-        self.house.wires.connect(
-            ours, self._on_message, lambda why: None
-        )  # its end is told by waitpid
+        self.poller.connect(ours, self._on_message, lambda why: None)  # its end is told by waitpid
 
     def _on_message(self, message: Message, fds: Sequence[int]) -> None:
         if isinstance(message, FilesChanged):
             self.since = time.time()
-            self.changed(message)
+            self._changes.append(message)
         else:
             log.error("the watcher sent what is not its to say: %s", message)
 
     def _drop_channel(self) -> None:
         if self._channel:
-            self.house.wires.unwatch(self._channel)
+            self.poller.unwatch(self._channel)
             self._channel.close()
             self._channel = None
 

@@ -10,16 +10,16 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from pyfork.arbiter.context import ArbiterContext
+from pyfork.arbiter.component import Component
 from pyfork.arbiter.control.server import Client
-from pyfork.arbiter.generations import ReloadResult
+from pyfork.arbiter.generations import Generations, ReloadResult
 from pyfork.arbiter.upgrade.old_side import Upgrade, UpgradeStage
 from pyfork.errors import PyforkError
 from pyfork.ipc.channel import Channel
 from pyfork.record import entity, record
 from pyfork.supervisor.events import OperatorCommand, Scale
 from pyfork.supervisor.state import StopMode, WorkerState
-from pyfork.supervisor.supervisor import STOPPING
+from pyfork.supervisor.supervisor import STOPPING, Supervisor
 
 MOST_WORKERS = 1024  # that may be asked for: a slip of the finger is no fork bomb
 
@@ -71,16 +71,22 @@ class _ReloadWaiter:
     ready: int = -1  # workers, as the client knows
 
 
-class Requests:
+class Requests(Component):
     """Answers clients, from what the supervisor knows and the arbiter can do."""
 
-    def __init__(self, arbiter: ArbiterCommands, house: ArbiterContext, upgrade: Upgrade) -> None:
+    def __init__(
+        self,
+        arbiter: ArbiterCommands,
+        supervisor: Supervisor,
+        generations: Generations,
+        upgrade: Upgrade,
+    ) -> None:
         self._arbiter = arbiter
         self._upgrade = upgrade
         self._upgraders: list[Client] = []  # they wait for the end of the upgrade
         self._stage = UpgradeStage.NONE  # as they know
-        self._supervisor = house.supervisor
-        self._generations = house.generations
+        self._supervisor = supervisor
+        self._generations = generations
         self._waiting: list[_ReloadWaiter] = []
         self._table = {
             "status": ControlRequest(self._status, {}),
@@ -108,8 +114,8 @@ class Requests:
             if answer is not None:
                 client.send({"ok": True, **answer})
 
-    def notify_waiters(self) -> None:
-        """Tell who waits how it is going; asked after each turn of the loop."""
+    def tick(self, now: float) -> None:
+        """Tell waiting clients about the progress and the end of what they wait for."""
         self._settle_upgrade()
         for wait in self._waiting.copy():
             outcome = self._generations.outcome(wait.generation)
@@ -197,18 +203,14 @@ class Requests:
         log.info("control: log files are open anew")
         return {}
 
-    # Upgrades that somebody waits for.
-
-    @property
-    def upgrading(self) -> list[int]:
-        """The connections of those who wait for the end of an upgrade."""
-        return [client.fileno() for client in self._upgraders if not client.gone]
+    # Clients that wait for an upgrade.
 
     def resume(self, clients: Iterable[Client]) -> None:
         """These wait for the end of the upgrade that is under way."""
         for client in clients:
             client.waits = True
             self._upgraders.append(client)
+            self._upgrade.waiters.append(client)
 
     def _settle_upgrade(self) -> None:
         stage, last = self._upgrade.stage, self._upgrade.last
@@ -216,6 +218,7 @@ class Requests:
             for client in self._upgraders:
                 client.finish(_told(last))
             self._upgraders.clear()
+            self._upgrade.waiters.clear()
         elif stage is not self._stage:
             for client in self._upgraders:
                 client.send({"progress": {"stage": stage.value}})

@@ -13,8 +13,9 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 
+from pyfork.arbiter.component import Component
 from pyfork.ipc.poller import READ, WRITE, Poller
 from pyfork.net import control_socket
 from pyfork.net.unix import SocketFile
@@ -29,21 +30,18 @@ _UCRED = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
 
 log = logging.getLogger("pyfork.error")
 
-Hear = Callable[["Client", bytes], None]
-"""Called with each line, one at a time; answers by `Client.send`."""
 
-
-class ControlServer:
+class ControlServer(Component):
     """The listening socket and its clients."""
 
-    def __init__(self, wires: Poller, hear: Hear) -> None:
-        self._wires = wires
-        self._on_readable = hear
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
         self._socket: socket.socket | None = None
         self._file: SocketFile | None = None
         self._setting = ""
         self._look_at = 0.0  # when it is next seen to that the file is there
-        self._clients: list[Client] = []  # who was heard of last comes last
+        self._clients: list[Client] = []  # the most recently active one comes last
+        self._ready: list[Client] = []  # that may have a request
 
     def open(self, setting: str) -> None:
         """Listen where ``--control`` says, if that can be had."""
@@ -53,15 +51,22 @@ class ControlServer:
 
     def _listen_at(self, place: control_socket.Place) -> None:
         self._socket, self._file = place
-        self._wires.watch(self._socket, self._accept)
+        self._poller.watch(self._socket, self._accept)
         log.debug("control socket: %s", self._file.path if self._file else self._setting)
 
     @property
     def deadline(self) -> float | None:
-        """When to `act` at the latest."""
+        """When to look for the socket's file again."""
         return self._look_at if self._file else None
 
-    def act(self, now: float) -> None:
+    def take(self) -> Iterator[tuple["Client", bytes]]:
+        """The requests of clients, one line each. A client's next line comes after its answer."""
+        ready, self._ready = self._ready, []
+        for client in ready:
+            for line in client.requests():
+                yield client, line
+
+    def tick(self, now: float) -> None:
         """Listen anew if the file was removed: cleaners of /tmp and of /run do that."""
         if not self._file or now < self._look_at:
             return
@@ -83,7 +88,7 @@ class ControlServer:
 
     def resume(self, fd: int) -> "Client":
         """A client of the program that this process was before, which waits for an answer."""
-        client = Client(socket.socket(fileno=fd), self, self._wires, self._on_readable)
+        client = Client(socket.socket(fileno=fd), self, self._poller)
         client.waits = True
         self._clients.append(client)
         return client
@@ -98,7 +103,7 @@ class ControlServer:
 
     def _unlisten(self) -> None:
         if self._socket:
-            self._wires.unwatch(self._socket)
+            self._poller.unwatch(self._socket)
             self._socket.close()
             self._socket = None
 
@@ -119,9 +124,10 @@ class ControlServer:
         self._clients.remove(client)
 
     def touch(self, client: "Client") -> None:
-        """A client is not idle."""
+        """A client was active, and may have a request."""
         self._clients.remove(client)
         self._clients.append(client)
+        self._ready.append(client)
 
     def _accept(self, mask: int) -> None:
         assert self._socket
@@ -138,7 +144,7 @@ class ControlServer:
             end.close()
             return
         self._make_room()
-        self._clients.append(Client(end, self, self._wires, self._on_readable))
+        self._clients.append(Client(end, self, self._poller))
 
     def _make_room(self) -> None:
         """Drop who was silent for longest; rather one that waits for nothing."""
@@ -149,15 +155,12 @@ class ControlServer:
 class Client:
     """One connection. What it asks is answered in order, one at a time."""
 
-    def __init__(
-        self, end: socket.socket, server: ControlServer, wires: Poller, hear: Hear
-    ) -> None:
+    def __init__(self, end: socket.socket, server: ControlServer, poller: Poller) -> None:
         end.setblocking(False)
         self.waits = False  # its answer is to come later, by `finish`
         self._socket = end
         self._server = server
-        self._wires = wires
-        self._on_readable = hear
+        self._poller = poller
         self._incoming = bytearray()
         self._outgoing = bytearray()
         self._ended = False  # it will say no more
@@ -187,7 +190,7 @@ class Client:
         self.waits = False
         self.send(answer)
         if not self._gone:
-            self._wires.watch(self._socket, self._called, events=WRITE)
+            self._poller.watch(self._socket, self._called, events=WRITE)
 
     def detach(self) -> tuple[socket.socket, bytes]:
         """Give the connection away, with what was read of it and not yet heard.
@@ -210,7 +213,7 @@ class Client:
 
     def _leave(self) -> None:
         self._gone = True
-        self._wires.unwatch(self._socket)
+        self._poller.unwatch(self._socket)
         self._server.remove(self)
 
     def _called(self, mask: int) -> None:
@@ -219,7 +222,6 @@ class Client:
             self._flush()
         if mask & READ and not self._gone:
             self._read()
-        self._go_on()
 
     def _read(self) -> None:
         try:
@@ -240,8 +242,8 @@ class Client:
         except OSError:
             self.drop()
 
-    def _go_on(self) -> None:
-        """Hear what there is to hear, and wait for more."""
+    def requests(self) -> Iterator[bytes]:
+        """The lines that have arrived, as long as each is answered; then wait for more."""
         while not (self._gone or self.waits or self._outgoing):
             line, end, rest = self._incoming.partition(b"\n")
             if len(line) > MAX_LINE:
@@ -252,7 +254,7 @@ class Client:
                 break
             self._incoming = rest
             if line.strip():
-                self._on_readable(self, bytes(line))
+                yield bytes(line)
         if not self._gone:
             self._settle()
 
@@ -266,9 +268,9 @@ class Client:
     def _watch(self) -> None:
         events = (0 if self._ended else READ) | (WRITE if self._outgoing else 0)
         if events:
-            self._wires.watch(self._socket, self._called, events=events)
+            self._poller.watch(self._socket, self._called, events=events)
         else:
-            self._wires.unwatch(self._socket)
+            self._poller.unwatch(self._socket)
 
 
 def _may_speak(end: socket.socket) -> bool:

@@ -9,32 +9,42 @@ while there are workers of both.
 
 import socket
 
-from pyfork.arbiter.context import ArbiterContext
+from pyfork.arbiter.component import Component
+from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.listeners.reuseport import ReuseportAssigner
+from pyfork.arbiter.listeners.table import ListenerTable
+from pyfork.arbiter.workers.pool import WorkerPool
 from pyfork.arbiter.workers.process import BIND_KEY, WorkerProcess
+from pyfork.clock import earliest
 from pyfork.dispatch.per_handle import RoundRobinByHandle
 from pyfork.dispatch.round_robin import RoundRobin
 from pyfork.ipc.messages import AddListeners
+from pyfork.ipc.poller import Poller
 from pyfork.record import entity, field
+from pyfork.supervisor.supervisor import Supervisor
 
 
 @entity
-class Dispatch:
-    """The policy of the generation that serves, carried out."""
+class Dispatch(Component):
+    """Carries out the policy of the generation that serves."""
 
-    house: ArbiterContext
+    poller: Poller
+    supervisor: Supervisor
+    generations: Generations
+    listeners: ListenerTable
+    pool: WorkerPool
     _round_robin: RoundRobin = field(init=False)
     _rounds: RoundRobinByHandle = field(init=False)
     _queues: ReuseportAssigner = field(init=False)
     _finished: bool = False
 
     def __post_init__(self) -> None:
-        wires, ports = self.house.wires, self.house.ports
+        poller, listeners = self.poller, self.listeners
         self._round_robin = RoundRobin(
-            wires, key=BIND_KEY, takers=self._with_trays, listeners=self._listeners
+            poller, key=BIND_KEY, takers=self._with_trays, listeners=self._listeners
         )
-        self._rounds = RoundRobinByHandle(wires, ports.handles, self._candidates)
-        self._queues = ReuseportAssigner(wires, ports, self._candidates)
+        self._rounds = RoundRobinByHandle(poller, listeners.handles, self._candidates)
+        self._queues = ReuseportAssigner(poller, listeners, self._candidates)
 
     @property
     def has_undelivered(self) -> bool:
@@ -44,8 +54,7 @@ class Dispatch:
     @property
     def deadline(self) -> float | None:
         """When to `act` if nothing happens before."""
-        times = (self._round_robin.deadline, self._rounds.deadline)
-        return min((each for each in times if each is not None), default=None)
+        return earliest(self._round_robin.deadline, self._rounds.deadline)
 
     def close_in_child(self) -> None:
         """Close what a forked child has of it."""
@@ -83,24 +92,24 @@ class Dispatch:
         self._round_robin.tick(now)
         self._rounds.tick(now)
         if not self._finished:
-            serving = self.house.supervisor.serving
-            backlog = self.house.generations.config(serving.number).backlog
+            serving = self.supervisor.serving
+            backlog = self.generations.config(serving.number).backlog
             self._queues.tick(serving.number, slots=serving.size, backlog=backlog)
 
     def finish(self) -> None:
         """This is the end of the port: the workers empty the kernel's queues."""
         if self._finished:
             return
-        listeners = self.house.ports.sockets(self.house.supervisor.serving.number)
+        listeners = self.listeners.sockets(self.supervisor.serving.number)
         fds = [each.fileno() for each in listeners.values()]
         for member in self._with_trays():
-            self.house.wires.send(member.channel, AddListeners(list(listeners)), fds)
+            self.poller.send(member.channel, AddListeners(list(listeners)), fds)
         self._round_robin.finish()
         self._rounds.finish()
         self._finished = True
 
     def _candidates(self) -> list[WorkerProcess]:
-        return [each for each in self.house.crew if each.is_serving and not each.held]
+        return [each for each in self.pool if each.is_serving and not each.hold_accept]
 
     def _with_trays(self) -> list[WorkerProcess]:
         return [each for each in self._candidates() if BIND_KEY in each.fd_queues]
@@ -108,4 +117,4 @@ class Dispatch:
     def _listeners(self) -> list[socket.socket]:
         if self._finished:
             return []
-        return list(self.house.ports.sockets(self.house.supervisor.serving.number).values())
+        return list(self.listeners.sockets(self.supervisor.serving.number).values())

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 
 from pyfork.address import InheritedFd, parse
+from pyfork.arbiter.component import Component
 from pyfork.config.config import Config
 from pyfork.dispatch.handles import PREFIX, Handles
 from pyfork.net.bind import Listener, bind, bind_reuseport, from_fd
@@ -19,7 +20,7 @@ from pyfork.net.closing import refuse_new
 MOST = 32  # queues in all: an upgrade passes them on in one message
 
 
-class ListenerTable:
+class ListenerTable(Component):
     """Every listener of the arbiter."""
 
     def __init__(self) -> None:
@@ -132,6 +133,20 @@ class ListenerTable:
         self._uses = {each: uses for each, uses in self._uses.items() if each >= generation}
         self.handles.release_below(generation)
         self._close_unless(lambda text: any(text in uses for uses in self._uses.values()))
+
+    @property
+    def deadline(self) -> float | None:
+        """When the next handle of a script may be closed."""
+        return self.handles.deadline
+
+    def tick(self, now: float) -> None:
+        """Close the handles of scripts that no worker uses any more."""
+        self.handles.tick(now)
+
+    def close_in_child(self) -> None:
+        """Close a forked copy of every listener."""
+        for listener in self.all_sockets().values():
+            listener.close()
 
     def close(self) -> None:
         """Close all: this is the end of the port, where nobody else has the sockets."""

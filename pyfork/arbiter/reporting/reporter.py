@@ -10,8 +10,10 @@ import time
 
 from pyfork import __version__
 from pyfork.address import Address, Inet, parse
-from pyfork.arbiter.context import ArbiterContext
+from pyfork.arbiter.generations import Generations
+from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.reporting import log_lines
+from pyfork.arbiter.workers.pool import WorkerPool
 from pyfork.config.config import Config
 from pyfork.ipc.messages import FilesChanged
 from pyfork.log.formatter import terminal_style
@@ -27,17 +29,21 @@ ERROR_PAGE = "error page"  # the interface of a worker whose application does no
 class Reporter:
     """Speaks to every log, and more to a terminal."""
 
-    def __init__(self, house: ArbiterContext) -> None:
-        self._generations = house.generations
-        self._crew = house.crew
-        self._ports = house.ports
+    def __init__(
+        self, generations: Generations, pool: WorkerPool, listeners: ListenerTable
+    ) -> None:
+        self._generations = generations
+        self._pool = pool
+        self._listeners = listeners
         self._began = time.monotonic()
         self._causes: dict[int, FilesChanged] = {}  # by the generation that they led to
         self._warned = False  # that others can read source code
 
     def log_start(self, config: Config) -> None:
         """The listeners are bound, and the first workers are about to boot."""
-        urls = [each.address.url(self._scheme) for each in self._ports.of_generation(self._first)]
+        urls = [
+            each.address.url(self._scheme) for each in self._listeners.of_generation(self._first)
+        ]
         log.info(
             "%s is starting %s%s with %s",
             _program(),
@@ -137,7 +143,7 @@ class Reporter:
     def _warn_of_readers(self, generation: int) -> None:
         if self._warned or not self._generations.config(generation).reload:
             return
-        texts = self._ports.addresses(generation)
+        texts = self._listeners.addresses(generation)
         public = [each for each in map(parse, texts) if isinstance(each, Inet)]
         public = [each for each in public if not each.loopback]
         if public:
@@ -150,12 +156,12 @@ class Reporter:
 
     def _interface(self, generation: int) -> str:
         """What its application speaks."""
-        spoken = (each.interface for each in self._crew if each.generation == generation)
+        spoken = (each.interface for each in self._pool if each.generation == generation)
         return next(filter(None, spoken), "")
 
     def _addresses(self) -> list[Address]:
         """What the server is bound to."""
-        return [parse(text) for text in self._ports.addresses(self._first)]
+        return [parse(text) for text in self._listeners.addresses(self._first)]
 
     @property
     def _first(self) -> int:

@@ -8,8 +8,7 @@ import os
 from typing import Any
 
 from pyfork import __version__
-from pyfork.arbiter.context import ArbiterContext
-from pyfork.arbiter.generations import ReloadResult
+from pyfork.arbiter.generations import Generations, ReloadResult
 from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.upgrade.old_side import Upgrade, UpgradeStage
 from pyfork.arbiter.workers.pool import WorkerPool
@@ -24,10 +23,16 @@ from pyfork.system.process import resident
 
 
 def describe(
-    house: ArbiterContext, upgrade: Upgrade, *, uptime: float, now: float
+    supervisor: Supervisor,
+    generations: Generations,
+    listeners: ListenerTable,
+    pool: WorkerPool,
+    upgrade: Upgrade,
+    *,
+    uptime: float,
+    now: float,
 ) -> dict[str, Any]:
     """Everything that ``status`` answers. Reads /proc: for somebody who asks, not for each turn."""
-    supervisor, generations = house.supervisor, house.generations
     serving = supervisor.serving
     config = generations.config(serving.number)
     state = state_of(supervisor)
@@ -37,7 +42,7 @@ def describe(
         "pid": os.getpid(),
         "name": config.name,
         "app": config.app,
-        "addresses": house.ports.addresses(serving.number),
+        "addresses": listeners.addresses(serving.number),
         "http": config.http,
         "state": state,
         # An error page is no application: a probe by HTTP, which it answers with 500, says so too.
@@ -50,25 +55,23 @@ def describe(
         "last_reload": _outcome(generations.last, now),
         "upgrade": upgrade.stage.value if upgrade.stage is not UpgradeStage.NONE else None,
         "last_upgrade": _outcome(upgrade.last, now),
-        "log_lines_lost": setup.lost()
-        + house.crew.lost
-        + sum(member.line.lost for member in house.crew),
-        "requests": requests(house),
-        "restarts": house.crew.deaths,
+        "log_lines_lost": setup.lost() + pool.lost + sum(member.line.lost for member in pool),
+        "requests": requests(config, pool),
+        "restarts": pool.deaths,
         "workers_wanted": serving.size,
         "workers": [
             _worker(member, known.get(member.worker), config, now)
-            for member in sorted(house.crew, key=lambda each: (each.slot, each.generation))
+            for member in sorted(pool, key=lambda each: (each.slot, each.generation))
         ],
     }
 
 
-def requests(house: ArbiterContext) -> int | None:
+def requests(config: Config, pool: WorkerPool) -> int | None:
     """Requests answered by all workers, also by those that have ended; None: a script's."""
-    if not house.generations.config(house.supervisor.serving.number).bind:
+    if not config.bind:
         return None
-    living: list[int] = [member.line.requests for member in house.crew]
-    return house.crew.served + sum(living)
+    living: list[int] = [member.line.requests for member in pool]
+    return pool.served + sum(living)
 
 
 def describe_sockets(ports: ListenerTable, crew: WorkerPool) -> dict[str, Any]:

@@ -11,9 +11,10 @@ import os
 import socket
 from enum import Enum
 
-from pyfork.arbiter.context import ArbiterContext
-from pyfork.arbiter.generations import ReloadResult
+from pyfork.arbiter.component import Component
+from pyfork.arbiter.generations import Generations, ReloadResult
 from pyfork.arbiter.upgrade.old_side import Upgrade
+from pyfork.clock import earliest
 from pyfork.log.formatter import printable
 from pyfork.record import record
 from pyfork.supervisor.state import WorkerState
@@ -95,13 +96,14 @@ def _usec(seconds: float) -> int:
     return int(seconds * 1e6)
 
 
-def current_status(house: ArbiterContext, upgrade: Upgrade) -> ServiceStatus:
+def current_status(
+    supervisor: Supervisor, generations: Generations, upgrade: Upgrade
+) -> ServiceStatus:
     """Where the server is now."""
-    supervisor = house.supervisor
     policy = supervisor.serving.policy
     heir = upgrade.in_charge
     phase = _phase(supervisor) if heir is None else ServicePhase.YIELDING
-    last = house.generations.last
+    last = generations.last
     return ServiceStatus(
         phase,
         _status(supervisor, phase, last),
@@ -144,7 +146,7 @@ def _count(supervisor: Supervisor, generation: int, size: int) -> str:
 # Telling.
 
 
-class SystemdNotifier:
+class SystemdNotifier(Component):
     """Speaks for the service, to whoever listens at ``place``.
 
     Args:
@@ -158,13 +160,15 @@ class SystemdNotifier:
         place: str | None,
         interval: float | None,
         *,
-        house: ArbiterContext,
+        supervisor: Supervisor,
+        generations: Generations,
         upgrade: Upgrade,
         silent: bool,
     ) -> None:
         self._place = place
         self._half = interval / 2 if place and interval else None
-        self._house = house
+        self._supervisor = supervisor
+        self._generations = generations
         self._upgrade = upgrade
         self._silent = silent
         self._last_sent: ServiceStatus | None = None
@@ -175,15 +179,15 @@ class SystemdNotifier:
     def deadline(self) -> float | None:
         """When to be called again at the latest."""
         beat = self._alive_at if self._half and not self._silent else None
-        return min((each for each in (beat, self._retry_at) if each is not None), default=None)
+        return earliest(beat, self._retry_at)
 
     def tick(self, now: float) -> None:
         """Once a turn: tell what is new."""
-        self._silent = self._silent and not self._house.supervisor.serving.active
+        self._silent = self._silent and not self._supervisor.serving.active
         if self._place is None or self._silent:
             return
         self._retry_at = None
-        situation = current_status(self._house, self._upgrade)
+        situation = current_status(self._supervisor, self._generations, self._upgrade)
         if situation != self._last_sent:
             if all(self._send(text) for text in notifications(self._last_sent, situation, now)):
                 self._last_sent = situation

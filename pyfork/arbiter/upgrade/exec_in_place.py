@@ -14,12 +14,18 @@ from contextlib import contextmanager
 from functools import partial
 from typing import IO
 
-from pyfork.arbiter.context import ArbiterContext
+from pyfork.arbiter.generations import Generations
+from pyfork.arbiter.listeners.handoff import HandoffBroker
+from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.upgrade.child import VARIABLE, command_line, exec_command, exec_or_report
 from pyfork.arbiter.upgrade.saved_state import ExecState
 from pyfork.arbiter.workers import fork
+from pyfork.arbiter.workers.hooks import OperatorHooks
+from pyfork.arbiter.workers.pool import WorkerPool
 from pyfork.config.directory import Start
+from pyfork.record import entity
 from pyfork.supervisor.state import WorkerState
+from pyfork.supervisor.supervisor import Supervisor
 
 log = logging.getLogger("pyfork.error")
 
@@ -28,20 +34,10 @@ REHEARSAL_LIMIT = 30  # seconds
 _LASTING = (WorkerState.SERVING, WorkerState.RETIRING)
 
 
-def is_quiescent(house: ArbiterContext) -> bool:
-    """Whether everything that is known here can be written down."""
-    return (
-        house.supervisor.candidate is None
-        and not house.handoffs.pending
-        and all(each.state in _LASTING for each in house.supervisor.workers)
-        and all(member.channel.is_empty for member in house.crew)
-    )
-
-
 @contextmanager
 def no_signals() -> Iterator[None]:
-    """Signals are blocked from before the last look at those that came: what comes later waits in
-    the kernel for the new program's handlers, since a mask and what it holds survive an exec."""
+    """Block signals. Both the mask and the pending signals survive an exec, so that a signal which
+    arrives after the last check is handled by the new program."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         yield
@@ -49,66 +45,84 @@ def no_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def dry_run(house: ArbiterContext, clients: Sequence[int], words: IO[bytes]) -> int:
-    """Begin the rehearsal, in a child whose pid is returned; its stderr goes to ``words``.
+@entity
+class ExecInPlace:
+    """Executes the new program in this process, which keeps its workers and listeners."""
 
-    Raises:
-        OSError: the system has no process or file to give.
-    """
-    estate = _save_state(house, clients)
-    written = estate.save()
-    try:
-        play = partial(_run_dry, house.generations.start, estate, written, words)
-        return fork.fork(play, disown=())
-    finally:
-        os.close(written)
+    supervisor: Supervisor
+    generations: Generations
+    listeners: ListenerTable
+    pool: WorkerPool
+    handoffs: HandoffBroker
+    hooks: OperatorHooks
+
+    def is_quiescent(self) -> bool:
+        """Whether the saved state would hold all that this arbiter knows."""
+        return (
+            self.supervisor.candidate is None
+            and not self.handoffs.pending
+            and all(worker.state in _LASTING for worker in self.supervisor.workers)
+            and all(worker.channel.is_empty for worker in self.pool)
+        )
+
+    def dry_run(self, clients: Sequence[int], stderr: IO[bytes]) -> int:
+        """Start the dry run in a child, whose pid is returned; its stderr goes to ``stderr``.
+
+        Raises:
+            OSError: the system has no process or file to give.
+        """
+        state = self._save_state(clients)
+        saved = state.save()
+        try:
+            run = partial(_run_dry, self.generations.start, state, saved, stderr)
+            return fork.fork(run)
+        finally:
+            os.close(saved)
+
+    def exec_new_program(self, clients: Sequence[int]) -> None:
+        """Execute the new program. ``clients``: control connections that wait for the result.
+
+        Raises:
+            HookError: pre_exec failed.
+            ConfigError: the directory in which pyfork was started does not exist.
+            OSError: the program cannot be executed.
+        """
+        self.hooks.before_exec()
+        state = self._save_state(clients)
+        log.info("upgrade: this process becomes the new program")
+        saved = state.save()
+        try:
+            environ = dict(os.environ) | {VARIABLE: f"exec:{saved}"}
+            exec_command(command_line(), environ, self.generations.start, keep=tuple(state.fds()))
+        finally:
+            for fd in state.fds():
+                os.set_inheritable(fd, False)
+            os.close(saved)
+
+    def _save_state(self, clients: Sequence[int]) -> ExecState:
+        """The state to save, in a quiescent moment."""
+        serving = self.supervisor.serving
+        workers = [worker for worker in self.supervisor.workers if worker.state in _LASTING]
+        directory = self.generations.directory(serving.number)
+        sockets = self.listeners.all_sockets()
+        return ExecState(
+            generation=serving.number,
+            size=serving.size,
+            policy=serving.policy,
+            scoreboard=self.pool.scoreboard.fd,
+            listeners={text: listener.fileno() for text, listener in sockets.items()},
+            survivors=tuple(self.pool.survivors(workers)),
+            clients=tuple(clients),
+            directory=(directory.base, directory.path, directory.written),
+        )
 
 
-def _run_dry(start: Start, estate: ExecState, written: int, words: IO[bytes]) -> int:
-    """The rehearsal. Nobody may be mistaken about who lives and who does not by what it holds."""
+def _run_dry(start: Start, state: ExecState, saved: int, stderr: IO[bytes]) -> int:
+    """Run the dry run. This child inherits the channels, which would hide the death of a peer from
+    the other end, so they are first replaced by a dummy socket."""
     signal.alarm(REHEARSAL_LIMIT)  # it has the listeners, and this arbiter might be killed
-    stand_in, _ = socket.socketpair()
-    for fd in estate.lines():
-        os.dup2(stand_in.fileno(), fd)
-    environ = dict(os.environ) | {VARIABLE: f"rehearsal:{written}"}
-    return exec_or_report(
-        command_line(), environ, start, keep=(written, *estate.fds()), words=words
-    )
-
-
-def exec_new_program(house: ArbiterContext, clients: Sequence[int]) -> None:
-    """Leave everything to it; ``clients`` are fds of those who wait for the upgrade's end.
-
-    Raises:
-        HookError: pre_exec failed.
-        ConfigError: the directory in which it was started is not there.
-        OSError: it cannot be executed.
-    """
-    house.hooks.before_exec()
-    estate = _save_state(house, clients)
-    log.info("upgrade: this process becomes the new program")
-    written = estate.save()
-    try:
-        environ = dict(os.environ) | {VARIABLE: f"exec:{written}"}
-        exec_command(command_line(), environ, house.generations.start, keep=tuple(estate.fds()))
-    finally:
-        for fd in estate.fds():
-            os.set_inheritable(fd, False)
-        os.close(written)
-
-
-def _save_state(house: ArbiterContext, clients: Sequence[int]) -> ExecState:
-    """Who has no place in it is not there in a quiet moment."""
-    serving = house.supervisor.serving
-    workers = [each for each in house.supervisor.workers if each.state in _LASTING]
-    directory = house.generations.directory(serving.number)
-    return ExecState(
-        generation=serving.number,
-        size=serving.size,
-        policy=serving.policy,
-        scoreboard=house.crew.scoreboard.fd,
-        listeners={text: each.fileno() for text, each in house.ports.all_sockets().items()},
-        survivors=tuple(house.crew.survivors(workers)),
-        clients=tuple(clients),
-        directory=(directory.base, directory.path, directory.written),
-    )
+    dummy, _ = socket.socketpair()
+    for fd in state.lines():
+        os.dup2(dummy.fileno(), fd)
+    environ = dict(os.environ) | {VARIABLE: f"rehearsal:{saved}"}
+    return exec_or_report(command_line(), environ, start, keep=(saved, *state.fds()), words=stderr)

@@ -7,10 +7,12 @@ takes the idle connections that the other one offers while it drains.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from pyfork.arbiter.context import ArbiterContext
+from pyfork.arbiter.component import Component
+from pyfork.arbiter.listeners.handoff import HandoffBroker
 from pyfork.arbiter.upgrade.saved_state import OldArbiter
+from pyfork.arbiter.workers.pool import WorkerPool
 from pyfork.ipc.messages import (
     Failed,
     HandoffOffer,
@@ -20,99 +22,105 @@ from pyfork.ipc.messages import (
     NewArbiterStopping,
     UpgradeRejected,
 )
+from pyfork.ipc.poller import Poller
 from pyfork.supervisor.events import Alone, CommandReceived, OperatorCommand
+from pyfork.supervisor.supervisor import Supervisor
 
 log = logging.getLogger("pyfork.error")
 
 
-class Takeover:
-    """How this arbiter comes into its own.
+class Takeover(Component):
+    """This arbiter's way from its first worker to the one that serves.
 
     Args:
-        predecessor: None: there is nobody to come after, and this one is in charge from the start.
-        take_charge: called once, when it is in charge after another.
+        old: the arbiter that serves until this one does; None: this one is active from the start.
     """
 
     def __init__(
         self,
-        house: ArbiterContext,
-        predecessor: OldArbiter | None,
-        *,
-        take_charge: Callable[[], None],
+        poller: Poller,
+        supervisor: Supervisor,
+        handoffs: HandoffBroker,
+        pool: WorkerPool,
+        old: OldArbiter | None,
     ) -> None:
-        self._house = house
-        self._predecessor = predecessor  # None also when it has gone
-        self._take_charge = take_charge
+        self._poller = poller
+        self._supervisor = supervisor
+        self._handoffs = handoffs
+        self._pool = pool
+        self._old = old  # None also when it has gone
         self._ready = False  # all workers are
-        self._stop_sent = False  # the other one knows that this one leaves
-        self.active = predecessor is None  # this arbiter is in charge
-        self.rejection = ""  # why it never will be
-        if predecessor:
-            house.wires.connect(predecessor.channel, self._on_message, self._closed)
+        self._stop_sent = False  # the old arbiter knows that this one stops
+        self._activated = False  # `just_activated` has not told yet
+        self.active = old is None  # this arbiter serves
+        self.rejection = ""  # why it never will
+        if old:
+            poller.connect(old.channel, self._on_message, self._closed)
 
     @property
     def finished(self) -> bool:
-        """Whether this arbiter is in charge and the one before it has left."""
-        return self.active and self._predecessor is None
+        """Whether this arbiter is active and the old one has exited."""
+        return self.active and self._old is None
 
     def close_in_child(self) -> None:
         """Close what a forked child has of it."""
-        if self._predecessor:
-            self._predecessor.channel.close()
+        if self._old:
+            self._old.channel.close()
+
+    def just_activated(self) -> bool:
+        """Whether this arbiter has become active since the last call."""
+        activated, self._activated = self._activated, False
+        return activated
 
     def report_ready(self) -> None:
-        """All workers are ready."""
+        """All workers are ready: tell the old arbiter, or become active without it."""
         if self._ready:
             return
         self._ready = True
-        if self._predecessor:
-            self._house.wires.send(self._predecessor.channel, NewArbiterReady())
+        if self._old:
+            self._poller.send(self._old.channel, NewArbiterReady())
         else:
             self._complete()
 
-    def tick(self) -> None:
-        """Once a turn: who comes after all that is not to carry on when we are told to stop."""
-        stopping = self.active and self._house.supervisor.stop_requested
-        if stopping and self._predecessor and not self._stop_sent:
+    def tick(self, now: float) -> None:
+        """If this arbiter is told to stop, tell the old one not to resume serving."""
+        stopping = self.active and self._supervisor.stop_requested
+        if stopping and self._old and not self._stop_sent:
             self._stop_sent = True
-            self._house.wires.send(self._predecessor.channel, NewArbiterStopping())
+            self._poller.send(self._old.channel, NewArbiterStopping())
 
     def fail(self, reason: str, detail: str) -> None:
-        """This arbiter is at its end: if it never was in charge, tell why."""
-        if not self.active and self._predecessor:
+        """This arbiter exits: if it never was active, tell the old one why."""
+        if not self.active and self._old:
             reason = reason or "it was told to stop"
-            self._house.wires.send(self._predecessor.channel, Failed(reason, detail))
+            self._poller.send(self._old.channel, Failed(reason, detail))
 
     def _complete(self) -> None:
-        self.active = True
+        self.active = self._activated = True
         log.info("upgrade: this arbiter is in charge")
-        self._take_charge()
 
     def _on_message(self, message: Message, fds: Sequence[int]) -> None:
         match message:
             case HandoverGranted() if self._ready and not self.active:
                 self._complete()
             case HandoffOffer(connection=connection):
-                assert self._predecessor
-                house = self._house
-                house.handoffs.offer(self._predecessor, connection, fds, house.crew)
+                assert self._old
+                self._handoffs.offer(self._old, connection, fds, self._pool)
             case UpgradeRejected(reason=reason) if not self.active:
                 self.rejection = f"the running server serves on: {reason}"
-                self._house.supervisor.feed(
-                    CommandReceived(OperatorCommand.QUICK_STOP), time.monotonic()
-                )
+                self._supervisor.feed(CommandReceived(OperatorCommand.QUICK_STOP), time.monotonic())
             case _:
                 log.error("the arbiter before this one sent what is not its to say: %s", message)
 
     def _closed(self, why: str) -> None:
-        assert self._predecessor
-        self._house.handoffs.drop_worker(self._predecessor)
-        self._predecessor.channel.close()
-        self._predecessor = None
+        assert self._old
+        self._handoffs.drop_worker(self._old)
+        self._old.channel.close()
+        self._old = None
         if self.active:
             log.info("upgrade: the arbiter before this one has left")
         elif not self.rejection:
             log.warning("the arbiter before this one is gone: this one goes on")
-            self._house.supervisor.feed(Alone(), time.monotonic())
+            self._supervisor.feed(Alone(), time.monotonic())
             if self._ready:
                 self._complete()

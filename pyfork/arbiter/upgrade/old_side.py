@@ -19,13 +19,16 @@ import time
 from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
-from typing import IO
+from typing import IO, Protocol
 
-from pyfork.arbiter.context import ArbiterContext
-from pyfork.arbiter.generations import ReloadResult
+from pyfork.arbiter.component import Component, Components
+from pyfork.arbiter.generations import Generations, ReloadResult
 from pyfork.arbiter.listeners.dispatch import Dispatch
+from pyfork.arbiter.listeners.handoff import HandoffBroker
+from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.reporting import log_lines
 from pyfork.arbiter.resources import Resources
+from pyfork.arbiter.signals import SignalPipe
 from pyfork.arbiter.upgrade.child import (
     VARIABLE,
     StderrCapture,
@@ -34,15 +37,11 @@ from pyfork.arbiter.upgrade.child import (
     exec_or_report,
 )
 from pyfork.arbiter.upgrade.doomed import KillTimers
-from pyfork.arbiter.upgrade.exec_in_place import (
-    REHEARSAL_LIMIT,
-    dry_run,
-    exec_new_program,
-    is_quiescent,
-    no_signals,
-)
+from pyfork.arbiter.upgrade.exec_in_place import REHEARSAL_LIMIT, ExecInPlace, no_signals
 from pyfork.arbiter.upgrade.new_side import Takeover
 from pyfork.arbiter.workers import fork as process
+from pyfork.arbiter.workers.hooks import OperatorHooks
+from pyfork.clock import earliest
 from pyfork.errors import PyforkError
 from pyfork.ipc.channel import Channel, pair
 from pyfork.ipc.messages import (
@@ -57,9 +56,10 @@ from pyfork.ipc.messages import (
     NewArbiterStopping,
     UpgradeRejected,
 )
+from pyfork.ipc.poller import Poller
 from pyfork.record import entity, field
 from pyfork.supervisor.events import CommandReceived, OperatorCommand
-from pyfork.supervisor.supervisor import STOPPING
+from pyfork.supervisor.supervisor import STOPPING, Supervisor
 from pyfork.system.environment import is_init_or_unit
 
 log = logging.getLogger("pyfork.error")
@@ -98,15 +98,31 @@ class NewArbiter:
         return HandoffOffer(ticket)
 
 
-@entity(kw_only=True)
-class Upgrade:
+class Waiter(Protocol):
+    """A control client that waits for the end of the upgrade."""
+
+    @property
+    def gone(self) -> bool: ...
+    def fileno(self) -> int: ...
+
+
+@entity
+class Upgrade(Component):
     """The one upgrade that there may be at a time."""
 
-    house: ArbiterContext
-    accession: Takeover  # of this arbiter, after the one before it
-    premises: Resources
+    poller: Poller
+    components: Components
+    supervisor: Supervisor
+    generations: Generations
+    listeners: ListenerTable
+    handoffs: HandoffBroker
+    hooks: OperatorHooks
+    signals: SignalPipe
+    takeover: Takeover  # of this arbiter, from the one before it
+    resources: Resources
     dispatch: Dispatch
-    clients: Callable[[], Sequence[int]]  # fds of those who wait for the end of an upgrade
+    in_place: ExecInPlace
+    waiters: list[Waiter] = field(default_factory=list)  # an exec passes their connections on
     stage: UpgradeStage = UpgradeStage.NONE
     successor: NewArbiter | None = None
     last: ReloadResult | None = None  # how the last upgrade ended
@@ -125,8 +141,7 @@ class Upgrade:
     @property
     def deadline(self) -> float | None:
         """When to `act` if nothing happens before."""
-        times = (self._deadline, self._doomed.deadline)
-        return min((each for each in times if each is not None), default=None)
+        return earliest(self._deadline, self._doomed.deadline)
 
     def close_in_child(self) -> None:
         """Close what a forked child has of it."""
@@ -162,7 +177,7 @@ class Upgrade:
         watches the process id then, and it is known that this process will end."""
         if self.stage not in (UpgradeStage.CHECKING, UpgradeStage.STARTING) or is_init_or_unit():
             return False
-        return not (self.house.supervisor.stop_requested or self._in_place())
+        return not (self.supervisor.stop_requested or self._in_place())
 
     def postpones_stop(self) -> bool:
         """Told to stop gracefully: whether the upgrade is to finish first.
@@ -178,11 +193,11 @@ class Upgrade:
     def _refusal(self) -> str:
         if self.stage is not UpgradeStage.NONE:
             return "an upgrade is under way already"
-        if not self.accession.finished:
+        if not self.takeover.finished:
             return "the last upgrade is not over: the arbiter before this one has not left yet"
-        if self.house.supervisor.stop_requested:
+        if self.supervisor.stop_requested:
             return STOPPING
-        if not self.house.supervisor.serving.active:
+        if not self.supervisor.serving.active:
             return "the server is still starting"
         return ""
 
@@ -210,13 +225,13 @@ class Upgrade:
             case Failed(reason=reason, detail=detail) if self.stage is UpgradeStage.STARTING:
                 self._fail(f"the new arbiter gives up: {reason}", detail)
             case NewArbiterStopping():
-                self.house.supervisor.feed(
+                self.supervisor.feed(
                     CommandReceived(OperatorCommand.STOP_FOR_GOOD), time.monotonic()
                 )
             case HandoffDone(connection=ticket):
-                self.house.handoffs.complete(ticket, taken=True)
+                self.handoffs.complete(ticket, taken=True)
             case HandoffFailed(connection=ticket):
-                self.house.handoffs.complete(ticket, taken=False)
+                self.handoffs.complete(ticket, taken=False)
             case _:
                 log.error("the new arbiter sent what is not its to say: %s", message)
 
@@ -235,22 +250,22 @@ class Upgrade:
             return
         if self.stage is UpgradeStage.RELOADING:
             self._look_at_renewal()
-        elif self.house.supervisor.stop_requested:
+        elif self.supervisor.stop_requested:
             self._fail(STOPPING)
-        elif self.stage is UpgradeStage.QUIESCING and is_quiescent(self.house):
+        elif self.stage is UpgradeStage.QUIESCING and self.in_place.is_quiescent():
             self._exec()
         elif self._deadline is not None and now >= self._deadline:
             waiting = self.stage is UpgradeStage.QUIESCING
             self._fail("no quiet moment came" if waiting else "the new program took too long")
 
     def _in_place(self) -> bool:
-        mode = self.house.generations.config(self.house.supervisor.serving.number).upgrade_mode
+        mode = self.generations.config(self.supervisor.serving.number).upgrade_mode
         return mode == "exec" or (mode == "auto" and is_init_or_unit())
 
     def _spawn(self, now: float) -> None:
         ours, theirs = pair()
         environ = dict(os.environ) | {VARIABLE: f"spawn:{theirs.fileno()}"}
-        before, start = self.house.hooks.before_exec, self.house.generations.start
+        before, start = self.hooks.before_exec, self.generations.start
         self._child = process.fork(
             partial(
                 exec_or_report,
@@ -260,7 +275,8 @@ class Upgrade:
                 keep=(theirs.fileno(),),
                 before=before,
             ),
-            disown=[*self.house.private, ours.close],
+            self.components.close_in_child,
+            ours.close,
         )
         theirs.close()
         log.info("upgrade: a new arbiter (pid %d) starts", self._child)
@@ -270,11 +286,11 @@ class Upgrade:
         """Give it the listeners, and wait for it to be ready."""
         self.successor = successor
         self._enter(UpgradeStage.STARTING, now + self._patience())
-        self.house.wires.connect(successor.channel, self._on_message, self._closed)
-        listeners = self.house.ports.all_sockets()
-        self.house.wires.send(
+        self.poller.connect(successor.channel, self._on_message, self._closed)
+        listeners = self.listeners.all_sockets()
+        self.poller.send(
             successor.channel,
-            ListenerFds(self.house.generations.newest + 1, list(listeners)),
+            ListenerFds(self.generations.newest + 1, list(listeners)),
             [listener.fileno() for listener in listeners.values()],
         )
 
@@ -285,36 +301,36 @@ class Upgrade:
         now = time.monotonic()
         self._enter(UpgradeStage.DRAINING, None)
         self.last = ReloadResult(None, now)
-        self.house.ports.release_files()
-        self.premises.release_control_socket()
-        self.house.wires.send(self.successor.channel, HandoverGranted())
-        self.house.supervisor.feed(CommandReceived(OperatorCommand.HAND_OVER), now)
+        self.listeners.release_files()
+        self.resources.release_control_socket()
+        self.poller.send(self.successor.channel, HandoverGranted())
+        self.supervisor.feed(CommandReceived(OperatorCommand.HAND_OVER), now)
         if self._told_to_stop:
             self._told_to_stop = False
-            self.house.supervisor.feed(CommandReceived(OperatorCommand.STOP_FOR_GOOD), now)
+            self.supervisor.feed(CommandReceived(OperatorCommand.STOP_FOR_GOOD), now)
 
     def _resume(self, why: str) -> None:
         """It is gone, and we are not yet: the port is ours again, unless we are to stop too."""
         self._leave_successor()
         self._kill_child()
-        if not self.house.supervisor.handing_over:
+        if not self.supervisor.handing_over:
             log.info("the new arbiter is gone, and this one leaves too")
             return
         log.error("the new arbiter is gone (%s): this one carries on", why)
         self._enter(UpgradeStage.NONE, None)
         self.last = ReloadResult(None, time.monotonic(), f"the new arbiter is gone: {why}")
-        self.house.supervisor.feed(CommandReceived(OperatorCommand.RESUME), time.monotonic())
-        self.premises.activate()
+        self.supervisor.feed(CommandReceived(OperatorCommand.RESUME), time.monotonic())
+        self.resources.activate()
 
     def _fail(self, reason: str, detail: str = "") -> None:
         """All is as it was before; unless this arbiter was told to stop meanwhile."""
-        stops = self._told_to_stop and not self.house.supervisor.stop_requested
+        stops = self._told_to_stop and not self.supervisor.stop_requested
         does = "stops, as it was told" if stops else "serves on"
         log.error(log_lines.with_detail(f"upgrade failed, this arbiter {does}: {reason}", detail))
         now = time.monotonic()
         self._told_to_stop = False
         if stops:
-            self.house.supervisor.feed(CommandReceived(OperatorCommand.STOP), now)
+            self.supervisor.feed(CommandReceived(OperatorCommand.STOP), now)
         self.last = ReloadResult(None, now, reason, detail)
         if self.successor is not None:
             self._reject(self.successor.channel, reason)
@@ -326,12 +342,12 @@ class Upgrade:
         self._enter(UpgradeStage.NONE, None)
 
     def _reject(self, channel: Channel, reason: str) -> None:
-        self.house.wires.send(channel, UpgradeRejected(reason))
+        self.poller.send(channel, UpgradeRejected(reason))
 
     def _leave_successor(self) -> None:
         if self.successor is not None:
-            self.house.wires.unwatch(self.successor.channel)
-            self.house.handoffs.drop_worker(self.successor)
+            self.poller.unwatch(self.successor.channel)
+            self.handoffs.drop_worker(self.successor)
             self.successor.channel.close()
             self.successor = None
 
@@ -344,7 +360,7 @@ class Upgrade:
         self.stage, self._deadline = stage, deadline
 
     def _patience(self) -> float:
-        return (self.house.supervisor.serving.policy.boot_timeout or UNLIMITED) + MARGIN
+        return (self.supervisor.serving.policy.boot_timeout or UNLIMITED) + MARGIN
 
     # The new program, tried.
 
@@ -356,14 +372,14 @@ class Upgrade:
         self._enter(stage, deadline)
 
     def _check(self, words: IO[bytes]) -> int:
-        start = self.house.generations.start
+        start = self.generations.start
         run = partial(
             exec_or_report, check_command(command_line()), dict(os.environ), start, words=words
         )
-        return process.fork(run, disown=self.house.private)
+        return process.fork(run, self.components.close_in_child)
 
     def _rehearse(self, words: IO[bytes]) -> int:
-        return dry_run(self.house, self.clients(), words)
+        return self.in_place.dry_run(self._clients(), words)
 
     def _child_exited(self, how: str, words: str, now: float) -> None:
         """A check or a rehearsal has ended."""
@@ -371,7 +387,7 @@ class Upgrade:
         if how != "exit status 0":
             tried = "check" if self.stage is UpgradeStage.CHECKING else "rehearsal"
             self._fail(f"the {tried} of the new program ended with {how}", words)
-        elif self.house.supervisor.stop_requested:
+        elif self.supervisor.stop_requested:
             self._fail(STOPPING)
         elif self.stage is UpgradeStage.DRY_RUN:
             self._enter(UpgradeStage.QUIESCING, now + QUIESCE_TIMEOUT)
@@ -389,32 +405,35 @@ class Upgrade:
 
     # Exec.
 
+    def _clients(self) -> list[int]:
+        return [waiter.fileno() for waiter in self.waiters if not waiter.gone]
+
     def _exec(self) -> None:
         """Become the new program, unless something has happened meanwhile."""
         try:
             with no_signals():
-                if not (self.house.inbox.pending or self.dispatch.has_undelivered):
-                    exec_new_program(self.house, self.clients())
+                if not (self.signals.pending or self.dispatch.has_undelivered):
+                    self.in_place.exec_new_program(self._clients())
         except PyforkError as error:
             self._fail(str(error), error.detail)
         except OSError as error:
             self._fail(f"it cannot be executed: {error}")
 
-    def renew(self, generation: int) -> None:
+    def reload_after_exec(self, generation: int) -> None:
         """This is the new program, in the same process: its first workers boot."""
         self._renewal = generation
         self._enter(UpgradeStage.RELOADING, None)
 
-    def renewed(self, outcome: ReloadResult) -> None:
+    def reload_after_exec_done(self, outcome: ReloadResult) -> None:
         """They serve; or those of before do."""
         self.last = outcome
         self._enter(UpgradeStage.NONE, None)
 
     def _look_at_renewal(self) -> None:
-        outcome = self.house.generations.outcome(self._renewal)
+        outcome = self.generations.outcome(self._renewal)
         if outcome is None:
             return
-        if self.house.generations.newest > self._renewal:  # another reload took its place
-            self._renewal = self.house.generations.newest
+        if self.generations.newest > self._renewal:  # another reload took its place
+            self._renewal = self.generations.newest
         else:
-            self.renewed(outcome)
+            self.reload_after_exec_done(outcome)

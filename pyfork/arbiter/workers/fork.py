@@ -25,12 +25,12 @@ log = logging.getLogger("pyfork.error")
 _HANDLED = frozenset(meaning.number for meaning in SIGNALS)
 
 
-def fork(run: Callable[[], int], *, disown: Iterable[Callable[[], object]]) -> int:
+def fork(run: Callable[[], int], *closers: Callable[[], object]) -> int:
     """Fork a child that calls ``run`` and ends with the status that it returns.
 
     Args:
         run: all that the child does. What it raises is logged, and ends it with status 1.
-        disown: each is called in the child first, to close what belongs to the arbiter alone.
+        closers: called in the child first: they close what belongs to the arbiter alone.
 
     Returns:
         The child's process id. In the child this does not return.
@@ -44,17 +44,17 @@ def fork(run: Callable[[], int], *, disown: Iterable[Callable[[], object]]) -> i
     try:
         pid = os.fork()
         if pid == 0:
-            _live(run, disown)
+            _run_child(run, closers)
         return pid
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _live(run: Callable[[], int], disown: Iterable[Callable[[], object]]) -> NoReturn:
+def _run_child(run: Callable[[], int], closers: Iterable[Callable[[], object]]) -> NoReturn:
     """The child, from its first line to its last."""
     status = 1
     try:
-        status = _exit_status_of(lambda: _reset_and_run(run, disown))
+        status = _exit_status_of(lambda: _reset_and_run(run, closers))
         setup.finish()
         finalize()
         streams.flush()
@@ -63,11 +63,11 @@ def _live(run: Callable[[], int], disown: Iterable[Callable[[], object]]) -> NoR
         os._exit(status)
 
 
-def _reset_and_run(run: Callable[[], int], disown: Iterable[Callable[[], object]]) -> int:
+def _reset_and_run(run: Callable[[], int], closers: Iterable[Callable[[], object]]) -> int:
     signal.set_wakeup_fd(-1)
     for meaning in SIGNALS:
         signal.signal(meaning.number, signal.SIG_DFL)
-    for close in disown:
+    for close in closers:
         with contextlib.suppress(OSError):
             close()
     streams.restore()

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pyfork.arbiter.component import Component
 from pyfork.config.config import Config
 from pyfork.config.settings.hooks import HookSettings
 from pyfork.errors import ExitStatus, HookError
@@ -27,7 +28,7 @@ def any_configured(config: Config) -> bool:
     return any(getattr(config, name) is not None for name in NAMES)
 
 
-class OperatorHooks:
+class OperatorHooks(Component):
     """Calls them, in the arbiter.
 
     Args:
@@ -81,8 +82,12 @@ class OperatorHooks:
 
         return read
 
+    def tick(self, now: float) -> None:
+        """Call nworkers_changed if the number of workers has changed."""
+        self.check_worker_count()
+
     def check_worker_count(self) -> None:
-        """Once a turn: tell of another number of workers. Raises HookError at the first one."""
+        """Call nworkers_changed if it has changed. Raises HookError at the first call."""
         new, old = self._count(), self._counted
         if new == old:
             return

@@ -10,33 +10,42 @@ from collections.abc import Sequence
 from functools import partial
 
 from pyfork.arbiter.children.watcher import WatcherProcess
-from pyfork.arbiter.context import ArbiterContext
+from pyfork.arbiter.component import Component
+from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.listeners.dispatch import Dispatch
+from pyfork.arbiter.listeners.handoff import HandoffBroker
+from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.memory import OomKills
 from pyfork.arbiter.reporting import log_lines
 from pyfork.arbiter.upgrade.new_side import Takeover
 from pyfork.arbiter.upgrade.old_side import Upgrade
 from pyfork.arbiter.workers import fork
+from pyfork.arbiter.workers.pool import WorkerPool
 from pyfork.arbiter.workers.process import WorkerProcess
 from pyfork.cluster import orphans
 from pyfork.ipc import messages
-from pyfork.ipc.poller import deliver
+from pyfork.ipc.poller import Poller, deliver
 from pyfork.record import asdict, entity, field
 from pyfork.supervisor import events
-from pyfork.supervisor.supervisor import EXPECTED_KILLS
+from pyfork.supervisor.supervisor import EXPECTED_KILLS, Supervisor
 
 log = logging.getLogger("pyfork.error")
 
 
-@entity(kw_only=True)
-class WorkerMessages:
-    """Speaks with every worker, and sees to the dead."""
+@entity
+class WorkerMessages(Component):
+    """Receives every worker's messages, sends to all, and reaps the dead."""
 
-    house: ArbiterContext
-    accession: Takeover
+    poller: Poller
+    supervisor: Supervisor
+    generations: Generations
+    listeners: ListenerTable
+    pool: WorkerPool
+    handoffs: HandoffBroker
+    takeover: Takeover
     upgrade: Upgrade
     dispatch: Dispatch
-    watch: WatcherProcess
+    watcher: WatcherProcess
     oom_kills: OomKills = field(default_factory=OomKills)
     _told: set[tuple[int, str]] = field(default_factory=set)  # tracebacks that the log has already
 
@@ -44,15 +53,26 @@ class WorkerMessages:
 
     def connect(self, member: WorkerProcess) -> None:
         """Listen to a worker."""
-        self.house.wires.connect(
+        self.poller.connect(
             member.channel, partial(self._handle, member), partial(_note_silence, member)
         )
         self.dispatch.add_worker(member)
 
-    def read_scoreboard(self) -> None:
-        """Read what is on the scoreboard."""
-        for member in self.house.crew:
-            self._feed(events.HeartbeatMoved(member.worker, member.line.deadline))
+    def read_scoreboard(self, now: float) -> None:
+        """Feed each worker's heartbeat deadline to the supervisor."""
+        for member in self.pool:
+            heartbeat = events.HeartbeatMoved(member.worker, member.line.deadline)
+            self.supervisor.feed(heartbeat, now)
+
+    @property
+    def deadline(self) -> float | None:
+        """When the certificate files are to be looked at again."""
+        return self.generations.certificates.deadline
+
+    def tick(self, now: float) -> None:
+        """Send workers the certificates that have changed on the disk."""
+        for generation, files in self.generations.certificates.tick(now):
+            self.broadcast(messages.UpdateCertificates(**asdict(files)), generation)
 
     def _handle(
         self, member: WorkerProcess, message: messages.Message, fds: Sequence[int] = ()
@@ -69,8 +89,8 @@ class WorkerMessages:
                     "%s is ready after %.0f ms (%s)", log_lines.name_of(member), took, interface
                 )
                 self._feed(events.Ready(worker))
-                serving = self.house.supervisor.serving
-                admitted = serving.active and self.accession.active
+                serving = self.supervisor.serving
+                admitted = serving.active and self.takeover.active
                 if admitted and serving.number == member.generation:
                     self._admit(member)
             case messages.Failed(reason=reason, detail=detail):
@@ -78,19 +98,19 @@ class WorkerMessages:
                 self._feed(events.BootFailed(worker, reason, detail))
                 self._log_boot_failure(member, reason, detail)
             case messages.ErrorPageShown(reason=reason, detail=detail):
-                self.house.generations.record_boot_error(member.generation, message)
+                self.generations.record_boot_error(member.generation, message)
                 self._log_once(member, f"the application does not load: {reason}", detail)
             case messages.Recycle(reason=reason):
                 log.info("%s is to be replaced: %s", log_lines.name_of(member), reason)
                 self._feed(events.RecycleRequested(worker, reason))
             case messages.HandoffOffer(connection=connection):
                 successor = self.upgrade.in_charge
-                takers = [successor] if successor else self.house.crew
-                self.house.handoffs.offer(member, connection, fds, takers)
+                takers = [successor] if successor else self.pool
+                self.handoffs.offer(member, connection, fds, takers)
             case messages.HandoffAccepted(ticket=ticket):
-                self.house.handoffs.complete(ticket, taken=True)
+                self.handoffs.complete(ticket, taken=True)
             case messages.HandoffRefused(ticket=ticket):
-                self.house.handoffs.complete(ticket, taken=False)
+                self.handoffs.complete(ticket, taken=False)
             case _:
                 if not self._handle_script(member, message, fds):
                     who = log_lines.name_of(member)
@@ -100,17 +120,15 @@ class WorkerMessages:
         self, member: WorkerProcess, message: messages.Message, fds: Sequence[int]
     ) -> bool:
         """What a script has its worker say; whether it is that."""
-        handles = self.house.ports.handles
+        handles = self.listeners.handles
         match message:
             case messages.QueryServer() if fds:
                 answer, handle = handles.query(
                     message, fds[0], worker=member.worker, generation=member.generation
                 )
-                self.house.wires.send(member.channel, answer, handle)
+                self.poller.send(member.channel, answer, handle)
             case messages.FileQuery(number=number, path=path):
-                self.house.wires.send(
-                    member.channel, messages.FileAnswer(number, handles.holds(path))
-                )
+                self.poller.send(member.channel, messages.FileAnswer(number, handles.holds(path)))
             case messages.ScriptListening(key=key, dispatch=policy):
                 if address := handles.listens(key):
                     log.info("%s listens on %s", log_lines.name_of(member), address)
@@ -127,7 +145,7 @@ class WorkerMessages:
 
         A failure that ends a reload, or the server, is logged with that end.
         """
-        supervisor = self.house.supervisor
+        supervisor = self.supervisor
         for generation in (supervisor.candidate, supervisor.serving):
             if generation and generation.number == member.generation and generation.failure:
                 return
@@ -156,9 +174,9 @@ class WorkerMessages:
             if pid == 0:
                 return
             how = fork.describe_exit(status)
-            if member := self.house.crew.with_pid(pid):
+            if member := self.pool.with_pid(pid):
                 self._bury(member, how)
-            elif not (self.upgrade.exited(pid, how) or self.watch.exited(pid, how)):
+            elif not (self.upgrade.exited(pid, how) or self.watcher.exited(pid, how)):
                 log.debug("reaped process %d, no worker: %s", pid, how)
 
     def _bury(self, member: WorkerProcess, how: str) -> None:
@@ -166,20 +184,20 @@ class WorkerMessages:
             deliver(partial(self._handle, member), received.message, received.fds)
         now = time.monotonic()
         # A signal that was sent to all may end a worker before its arbiter tells it to leave.
-        leaves = member.retiring or self.house.supervisor.stop_requested
+        leaves = member.retiring or self.supervisor.stop_requested
         if leaves and how == "exit status 0":
             log.info(log_lines.exit_line(member, now))
         else:
-            self.house.crew.deaths += member.kill_reason not in EXPECTED_KILLS
+            self.pool.deaths += member.kill_reason not in EXPECTED_KILLS
             oom = self._out_of_memory() if how == "killed by SIGKILL" else None
             log.log(_log_level(member), log_lines.death_line(member, how, now, out_of_memory=oom))
         if member.interface == "script":
             orphans.end(member.slot)
-        self.house.wires.unwatch(member.channel)
+        self.poller.unwatch(member.channel)
         self.dispatch.remove_worker(member)
-        self.house.crew.remove(member)
-        self.house.handoffs.drop_worker(member)
-        self.house.ports.handles.gone(member.worker)
+        self.pool.remove(member)
+        self.handoffs.drop_worker(member)
+        self.listeners.handles.gone(member.worker)
         self._feed(events.Exited(member.worker, how))
 
     def _out_of_memory(self) -> bool | None:
@@ -190,28 +208,23 @@ class WorkerMessages:
 
     def broadcast(self, message: messages.Message, generation: int | None = None) -> None:
         """Send a message to all workers, or to those of one generation."""
-        for member in self.house.crew:
+        for member in self.pool:
             if generation in (None, member.generation):
-                self.house.wires.send(member.channel, message)
+                self.poller.send(member.channel, message)
 
     def start_accepting(self, generation: int) -> None:
         """A generation serves from now on."""
-        for member in self.house.crew:
+        for member in self.pool:
             if member.generation == generation:
                 self._admit(member)
 
     def _admit(self, member: WorkerProcess) -> None:
-        if member.held:
-            member.held = False
-            self.house.wires.send(member.channel, messages.StartAccepting())
-
-    def push_certificates(self, now: float) -> None:
-        """Give workers the certificates that have changed on the disk."""
-        for generation, credentials in self.house.generations.certificates.tick(now):
-            self.broadcast(messages.UpdateCertificates(**asdict(credentials)), generation)
+        if member.hold_accept:
+            member.hold_accept = False
+            self.poller.send(member.channel, messages.StartAccepting())
 
     def _feed(self, fact: events.Event) -> None:
-        self.house.supervisor.feed(fact, time.monotonic())
+        self.supervisor.feed(fact, time.monotonic())
 
 
 def _log_level(member: WorkerProcess) -> int:

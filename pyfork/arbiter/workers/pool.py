@@ -6,10 +6,11 @@ Here serials become pids, orders become messages and signals. Nothing here decid
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pyfork.arbiter.component import Component, Components
 from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.upgrade.saved_state import SavedProcess
 from pyfork.arbiter.workers import fork
@@ -38,11 +39,12 @@ log = logging.getLogger("pyfork.error")
 
 
 @entity
-class WorkerPool:
+class WorkerPool(Component):
     """Every worker process there is."""
 
     worker_main: str  # dotted name of a WorkerMain; resolved in the child
-    private: list[Callable[[], object]]  # closes what is the arbiter's alone: called in each child
+    components: Components
+    listeners: ListenerTable
     scoreboard: Scoreboard
     hooks: OperatorHooks
     lost: int = 0  # log lines that workers could not write which have ended
@@ -81,29 +83,28 @@ class WorkerPool:
         order: Spawn,
         config: Config,
         directory: Directory,
-        ports: ListenerTable,
         now: float,
         *,
         own_log: bool,
-        held: bool,
+        hold_accept: bool,
         tls: "TlsContexts | None" = None,
     ) -> WorkerProcess:
         """Fork a worker.
 
-        ``own_log``: its log is not the arbiter's, but what ``config`` says. ``held``: once ready,
-        it waits to be told to accept.
+        ``own_log``: its log is not the arbiter's, but what ``config`` says. ``hold_accept``: once
+        ready, it waits to be told to accept.
 
         Raises:
             OSError: the system does not give what it takes.
             HookError: pre_fork failed.
         """
-        member, theirs = self._prepare(order, config, now, held=held)
+        member, theirs = self._prepare(order, config, now, hold_accept=hold_accept)
         try:
             member.hook_worker = self._call_pre_fork(member, config)
-            birth = self._worker_args(member, theirs, config, directory, ports, tls)
+            args = self._worker_args(member, theirs, config, directory, tls)
             member.pid = fork.fork(
-                lambda: _run_child(self.worker_main, birth, own_log=own_log),
-                disown=self._what_is_not_its(member, ports),
+                lambda: _run_child(self.worker_main, args, own_log=own_log),
+                lambda: self._close_in_worker(member),
             )
         except BaseException:
             self._release(member)
@@ -115,7 +116,7 @@ class WorkerPool:
         return member
 
     def _prepare(
-        self, order: Spawn, config: Config, now: float, *, held: bool
+        self, order: Spawn, config: Config, now: float, *, hold_accept: bool
     ) -> tuple[WorkerProcess, Channel]:
         """A member that has no process yet, and the worker's end of its channel.
 
@@ -140,7 +141,7 @@ class WorkerPool:
             fd_queues=trays,
             listens_to=set(bound) if config.dispatch == "reuseport" else set(),
             born=now,
-            held=held,
+            hold_accept=hold_accept,
         )
         return member, theirs
 
@@ -168,49 +169,53 @@ class WorkerPool:
         theirs: Channel,
         config: Config,
         directory: Directory,
-        ports: ListenerTable,
         tls: "TlsContexts | None",
     ) -> WorkerArgs:
         """What the process of ``member`` starts with."""
-        bound = ports.sockets(member.generation).values()
+        bound = self.listeners.sockets(member.generation).values()
         return WorkerArgs(
             config=config,
             slot=member.slot,
             generation=member.generation,
-            listeners=_places(member, ports),
+            listeners=self._accept_sources(member),
             directory=directory,
             addresses=tuple(each.getsockname() for each in bound),
             channel=theirs,
             line=member.line,
             scoreboard=self.scoreboard,
-            script_addresses=tuple(ports.handles.addresses()),
-            hold_accept=member.held,
+            script_addresses=tuple(self.listeners.handles.addresses()),
+            hold_accept=member.hold_accept,
             hook_worker=member.hook_worker,
             tls=tls,
         )
 
-    def _what_is_not_its(
-        self, member: WorkerProcess, ports: ListenerTable
-    ) -> list[Callable[[], object]]:
-        """What the process of ``member`` inherits and has to close."""
-        served_otherwise = member.fd_queues or member.listens_to
-        strange = (
-            ports.all_sockets().values()
-            if served_otherwise
-            else ports.not_of_generation(member.generation)
-        )
-        return [
-            *self.private,
-            *(listener.close for listener in strange),
-            *self.channels(),
-            member.channel.close,
-            *(tray.ours.close for tray in member.fd_queues.values()),
-            self.scoreboard.close_file,
-        ]
+    def _accept_sources(self, member: WorkerProcess) -> tuple[socket.socket | FdQueueReader, ...]:
+        """Where a worker accepts from its start on."""
+        if member.listens_to:
+            return ()
+        if member.fd_queues:
+            return tuple(FdQueueReader(queue.theirs) for queue in member.fd_queues.values())
+        return tuple(self.listeners.sockets(member.generation).values())
 
-    def channels(self) -> list[Callable[[], object]]:
-        """What another child than a member closes of them."""
-        return [place.close for member in self for place in member.channels()]
+    def _close_in_worker(self, member: WorkerProcess) -> None:
+        """In the process of ``member``: close what it has inherited and does not use."""
+        self.components.close_in_child(keep=(self, self.listeners))
+        if member.fd_queues or member.listens_to:
+            self.listeners.close_in_child()
+        else:
+            for listener in self.listeners.not_of_generation(member.generation):
+                listener.close()
+        self.close_in_child()
+        member.channel.close()
+        for queue in member.fd_queues.values():
+            queue.ours.close()
+
+    def close_in_child(self) -> None:
+        """Close what a forked child has of the workers that are in the pool."""
+        for member in self:
+            for channel in member.channels():
+                channel.close()
+        self.scoreboard.close_file()
 
     def remove(self, member: WorkerProcess) -> None:
         """It was waited for: give its things back."""
@@ -226,33 +231,22 @@ class WorkerPool:
         member.line.clear()
 
 
-def _places(
-    member: WorkerProcess, ports: ListenerTable
-) -> tuple[socket.socket | FdQueueReader, ...]:
-    """Where a worker accepts from its birth on."""
-    if member.listens_to:
-        return ()
-    if member.fd_queues:
-        return tuple(FdQueueReader(tray.theirs) for tray in member.fd_queues.values())
-    return tuple(ports.sockets(member.generation).values())
-
-
-def _run_child(worker_main: str, birth: WorkerArgs, *, own_log: bool) -> int:
+def _run_child(worker_main: str, args: WorkerArgs, *, own_log: bool) -> int:
     """The child's life."""
-    line, config = birth.line, birth.config
+    line, config = args.line, args.config
     systemd_env.remove(os.environ)
     environment.remove_secrets(os.environ)
-    setup.identify("worker", birth.slot, birth.generation)
+    setup.identify("worker", args.slot, args.generation)
     if own_log:
         try:
             with suppress(OSError):  # whoever needs it says that it is gone
-                os.chdir(birth.directory.base)
+                os.chdir(args.directory.base)
             setup.configure(config)
         except ConfigError as error:
-            birth.channel.send(Failed(str(error), ""))
+            args.channel.send(Failed(str(error), ""))
             return error.status
-    line.pid, line.slot, line.generation = os.getpid(), birth.slot, birth.generation
+    line.pid, line.slot, line.generation = os.getpid(), args.slot, args.generation
     line.state = RowState.BOOTING
-    titles.set_title(titles.worker_title(config.name, birth.slot, birth.generation, "booting"))
+    titles.set_title(titles.worker_title(config.name, args.slot, args.generation, "booting"))
     main: WorkerMain = fork.import_name(worker_main)
-    return run_with_hooks(main, birth) if birth.hook_worker is not None else main(birth)
+    return run_with_hooks(main, args) if args.hook_worker is not None else main(args)

@@ -37,7 +37,7 @@ class WorkerProcess:
     # or for a handle of a script, by its key.
     fd_queues: dict[str, FdQueue] = field(default_factory=dict)  # the arbiter accepts
     listens_to: set[str] = field(default_factory=set)  # it accepts on what it is given
-    held: bool = False  # once ready, it waits until it is told to accept
+    hold_accept: bool = False  # once ready, it waits until it is told to accept
     ready_at: float | None = None
     interface: str = ""  # that the app speaks, once it is ready
     retiring: bool = False
@@ -65,9 +65,9 @@ class WorkerProcess:
         """What asks it to take a connection."""
         return HandoffTake(ticket)
 
-    def signal(self, number: signal.Signals, doom: str = "") -> None:
-        """Send a signal; ``doom`` is the reason if it is deadly. The pid is ours until waitpid."""
-        self.kill_reason = self.kill_reason or doom
+    def signal(self, number: signal.Signals, reason: str = "") -> None:
+        """Send a signal; a deadly one has a ``reason``. The pid stays ours until waitpid."""
+        self.kill_reason = self.kill_reason or reason
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
