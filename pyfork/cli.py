@@ -36,6 +36,7 @@ _WATCHER = "pyfork.dev.watcher:main"
 _ENGINE = (_WORKER, "pyfork.worker.wsgi", "pyfork.worker.asgi")
 _PATIENCE = 10.0  # seconds for a running server to answer
 _LOADING = "pyfork.loader.load"
+_FIRST_WORD = "pyfork.loader.first_word"
 _TLS = "pyfork.net.tls.context"
 _CONTROL = "pyfork.ctl.commands"
 _CLIENT = "pyfork.ctl.client"
@@ -45,6 +46,8 @@ def main(argv: Sequence[str]) -> int:
     """Run the command line ``argv`` (without the program's name); returns the exit status."""
     command = _COMMANDS.get(argv[0]) if argv else None
     try:
+        if command is None and argv and argv[0].isidentifier():
+            importlib.import_module(_FIRST_WORD).refuse_command(argv, _COMMANDS)
         return command(argv[1:]) if command else serve(argv)
     except PyforkError as error:
         print(f"pyfork: error: {indented(str(error))}", file=sys.stderr)
@@ -62,12 +65,18 @@ def serve(argv: Sequence[str]) -> int:
         return _show(f"pyfork {__version__}")
     read = _reader(arguments)
     loaded = read()
+    if loaded.config.app is None and arguments.action != "print_config":
+        arguments = _with_discovered(arguments, loaded.config)
+        read = _reader(arguments)
+        loaded = read()
+    _remark("warning", loaded.warnings)
     if arguments.action in ("print_config", "check_config"):
-        _remark(loaded.notes)
+        _remark("note", loaded.notes)
     if arguments.action == "print_config":
         return _show(table(loaded))
-    if loaded.config.app is None:
-        raise ConfigError("no application given: write pyfork MODULE:NAME, or app in pyfork.toml")
+    if str(loaded.config.app).isidentifier():
+        first_word = importlib.import_module(_FIRST_WORD)
+        first_word.refuse_missing(loaded.config, _directory(loaded.config), _COMMANDS)
     if arguments.action == "check_config":
         return _check(loaded.config)
     return _run(loaded, lambda: read().config, arguments)
@@ -94,6 +103,7 @@ def run(argv: Sequence[str]) -> int:
     arguments = Arguments(given, said.file, said.action, said.takeover, said.notes)
     read = _reader(arguments)
     loaded = for_script(read())
+    _remark("warning", loaded.warnings)
     if arguments.action == "print_config":
         return _show(table(loaded))
     if loaded.config.app is None:
@@ -166,6 +176,21 @@ def _help(verb: str, *, whole: bool) -> int:
         verbs = {each.name: f"{first_sentence(each.help)}." for each in _verbs()}
         text += "\n\n" + listing("Commands (pyfork COMMAND --help)", verbs)
     return _show(text)
+
+
+def _with_discovered(arguments: Arguments, config: Config) -> Arguments:
+    """The same, with the one application of the directory. Raises ConfigError: there is not one."""
+    one = importlib.import_module(_FIRST_WORD).only_application(_directory(config))
+    kind = f" ({one.kind})" if one.kind else ""
+    note = f"no application was given: {one.spec}{kind} was found in {one.path}"
+    given = {**arguments.given, "app": RawValue(one.spec, f"found in {one.path}")}
+    notes = (*arguments.notes, note)
+    return Arguments(given, arguments.file, arguments.action, arguments.takeover, notes)
+
+
+def _directory(config: Config) -> str:
+    """Where the application is looked for."""
+    return Start.of_process(os.environ).enter(config.chdir).base
 
 
 def _reader(arguments: Arguments) -> Callable[[], Loaded]:
@@ -282,9 +307,9 @@ def _check(config: Config) -> int:
     return _show(f"{config.app}: {app.interface.upper()} application, ready to serve")
 
 
-def _remark(notes: Sequence[str]) -> None:
-    for note in notes:
-        print(f"pyfork: note: {note}", file=sys.stderr)
+def _remark(kind: str, lines: Sequence[str]) -> None:
+    for line in lines:
+        print(f"pyfork: {kind}: {line}", file=sys.stderr)
 
 
 def _show(text: str) -> int:

@@ -5,7 +5,7 @@ have changed. Pure but for reading that file (and the CPUs, for ``--workers auto
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pyfork.config.command_line.arguments import Arguments, parse
@@ -39,6 +39,7 @@ class Loaded:
     config: Config
     origins: Mapping[str, str]
     notes: tuple[str, ...] = ()  # what became of other servers' names: a line each, for the log
+    warnings: tuple[str, ...] = ()  # values that are most likely mistakes, a line each
 
 
 def load(arguments: Arguments, environ: Mapping[str, str], directory: str) -> Loaded:
@@ -108,7 +109,14 @@ def merge(*sources: Source, notes: tuple[str, ...] = (), directory: str = "") ->
         _reload_defaults(values, origins)
     if origins["keyfile_password"].startswith("--"):
         notes = (*notes, f"{origins['keyfile_password']}: {_READABLE}")
-    return Loaded(Config(**values), origins, notes)
+    return Loaded(Config(**values), origins, notes, tuple(_suspicions(values, origins)))
+
+
+def _suspicions(values: Mapping[str, Any], origins: Mapping[str, str]) -> Iterator[str]:
+    """Values that are allowed, and most likely not meant."""
+    pid = values.get("pid") or ""
+    if pid.isdecimal():
+        yield f"{origins['pid']}: {pid} is the name of a pid file; for the port, write -b :{pid}"
 
 
 def _reload_defaults(values: dict[str, Any], origins: dict[str, str]) -> None:

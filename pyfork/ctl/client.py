@@ -115,6 +115,8 @@ class ControlClient:
 def find(target: str | None) -> ControlClient:
     """A connection to the server that is meant: by name, process id, address or socket path.
 
+    Of several, the one that was started from the current directory is.
+
     Raises:
         PyforkError: there is none, or more than one; then the message lists them.
     """
@@ -129,7 +131,8 @@ def find(target: str | None) -> ControlClient:
         answering += elsewhere
     # Old and new of an upgrade have name and address in common: who leaves is not meant.
     staying = [one for one in meant if one.status["state"] not in ("draining", "stopping")]
-    chosen = staying if len(staying) == 1 else meant
+    here = [one for one in staying if _started_here(one.status)]
+    chosen = next((few for few in (staying, here) if len(few) == 1), meant)
     for one in answering:
         if chosen != [one]:
             one.close()
@@ -174,6 +177,15 @@ def matches(target: str, status: dict[str, Any]) -> bool:
     except ConfigError:
         return False
     return any(_leads_to(wanted, parse(text)) for text in status["addresses"])
+
+
+def _started_here(status: dict[str, Any]) -> bool:
+    """Whether the server was started from the current directory."""
+    directory = status.get("directory") or ""  # a server of an older release does not say it
+    try:
+        return directory != "" and os.path.realpath(directory) == os.getcwd()
+    except OSError:  # the current directory is gone
+        return False
 
 
 def _leads_to(wanted: Address, bound: Address) -> bool:

@@ -7,10 +7,10 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pyfork.config.command_line.getopt import CommandSpec, Option, read
+from pyfork.config.command_line.getopt import CommandSpec, Option, ParsedOption, read
 from pyfork.config.command_line.help import help_text
 from pyfork.ctl import client, listing, tables
 from pyfork.errors import ConfigError, ExitStatus, PyforkError
@@ -170,7 +170,7 @@ def _stop(asked: CommandContext) -> ExitStatus:
 
 def _scale(asked: CommandContext) -> ExitStatus:
     text = asked.options["n"]
-    if not re.fullmatch(r"[+-]?[0-9]{1,6}", text):
+    if not _is_amount(text):
         raise ConfigError(f"{text!r} is not a number of workers, such as 4, +1 or -1")
     how: dict[str, Any] = {"to" if text[0].isdigit() else "by": int(text)}
     (answer,) = asked.server.ask("scale", **how)
@@ -178,6 +178,16 @@ def _scale(asked: CommandContext) -> ExitStatus:
         return asked.refuse("not scaled", answer)
     asked.tell(answer, f"{asked.who} scales to {answer['workers']}")
     return ExitStatus.OK
+
+
+def _is_amount(text: object) -> bool:
+    return re.fullmatch(r"[+-]?[0-9]{1,6}", str(text)) is not None
+
+
+def _is_turned_round(said: Mapping[str, ParsedOption]) -> bool:
+    """Whether TARGET stands before N."""
+    both = "n" in said and "target" in said
+    return both and _is_amount(said["target"].raw) and not _is_amount(said["n"].raw)
 
 
 _STAGES = {
@@ -233,8 +243,8 @@ ALIASES = {"ls": "list", "ps": "list"}
 _COMMON = {"--json": "JSON, one object a line.", "--help": "Show this text and exit."}
 _TARGET = (
     "TARGET is a server's name, the process id of its arbiter, one of its addresses (HOST:PORT, "
-    ":PORT, unix:PATH), or the path of its control socket. It can be left out if only one server "
-    "is running."
+    ":PORT, unix:PATH), or the path of its control socket. It can be left out for the "
+    "server that was started from this directory, and if only one is running."
 )
 
 
@@ -264,6 +274,8 @@ def _parse(name: str, command: Command, argv: Sequence[str]) -> dict[str, Any]:
     for word in command.words:
         if word not in said:
             raise ConfigError(f"{word.upper()} is missing; see pyfork {name} --help")
+    if _is_turned_round(said):
+        said["n"], said["target"] = said["target"], said["n"]  # pyfork scale shop 6
     absent: dict[str, Any] = {"target": None}
     absent |= {option.name: None if option.metavar else False for option in options}
     return absent | {each: given.raw for each, given in said.items()}

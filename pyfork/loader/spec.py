@@ -23,14 +23,15 @@ class AppSpec:
 
 
 def parse(text: str) -> AppSpec:
-    """The parts of ``text``.
+    """The parts of ``text``; the path of a source below the current directory is a module too.
 
     Raises:
-        BootError: it is a path, or not of the form; the message says what to write.
+        BootError: it is another path, or not of the form; the message says what to write.
     """
     module, colon, rest = text.partition(":")
-    if "/" in module or os.sep in module or module.endswith(".py"):
-        raise BootError(f"cannot load {text}: {_from_path(module, rest)}")
+    if "/" in module or module.endswith(".py"):
+        module = _module_of_path(module, rest)
+        text = f"{module}{colon}{rest}"
     if not all(name.isidentifier() for name in module.split(".")) or (colon and not rest):
         raise _malformed(text)
     names = tuple(rest.split(".")) if colon else ()
@@ -71,17 +72,22 @@ def _arguments(tree: ast.Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def _malformed(text: str) -> BootError:
+    shorter = text.rstrip(":")
+    if shorter and shorter != text:
+        return BootError(f"cannot load {text}: a colon too many: write {shorter}")
     return BootError(
         f"cannot load {text}: write module:name, for example myapp:app, myapp:create_app() or "
         "package.module:app"
     )
 
 
-def _from_path(path: str, rest: str) -> str:
-    """The advice for somebody who wrote a file's path."""
+def _module_of_path(path: str, rest: str) -> str:
+    """``shop.web`` of ``./shop/web.py``. Raises BootError: it is not below this directory."""
     directory, name = os.path.split(os.path.normpath(path.removesuffix(".py")))
-    attribute = f":{rest}" if rest else ""
     if os.path.isabs(path) or directory.startswith(".."):
-        return f"that is a path; write --chdir {directory} {name}{attribute}"
-    dotted = ".".join(part for part in (*directory.split(os.sep), name) if part)
-    return f"that is a path; write the module's name instead: {dotted}{attribute}"
+        attribute = f":{rest}" if rest else ""
+        raise BootError(
+            f"cannot load {path}{attribute}: it is in another directory; write --chdir {directory} "
+            f"{name}{attribute}"
+        )
+    return ".".join(part for part in (*directory.split(os.sep), name) if part)

@@ -101,7 +101,29 @@ def test_serve_may_be_said(command: Command) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ((), "no application given: write pyfork MODULE:NAME, or app in pyfork.toml"),
+        (
+            (),
+            "no application given, and none was found here: write pyfork MODULE:NAME, or app in "
+            "pyfork.toml",
+        ),
+        (
+            ("restart", "shop"),
+            "restart: no such command: to replace the workers of a running "
+            "server, write pyfork reload [TARGET]",
+        ),
+        (("relod",), "relod: no such command; did you mean pyfork reload?"),
+        (("stat",), "stat: no such command; did you mean pyfork status?"),
+        (("a:b", "--watch"), "--watch: no such option: here it is --reload"),
+        (
+            ("a:b", "--debug"),
+            "--debug: no such option: for errors and reloads, write --reload; for more in the log, "
+            "--log-level debug",
+        ),
+        (
+            ("a:b", "--static-path-mount", "x"),
+            "--static-path-mount: no such option: pyfork serves no static files; a proxy does, or "
+            "WhiteNoise (Flask, Django) or StaticFiles (Starlette, FastAPI) in the application",
+        ),
         (("a:b", "--workrs", "2"), "--workrs: no such option; did you mean --workers?"),
         (("a:b", "-w", "x"), "-w: 'x' is not a whole number of at least 1, or auto"),
         (("a:b", "-c", "none.toml"), "none.toml: cannot be read: No such file or directory"),
@@ -113,6 +135,54 @@ def test_a_mistake_is_one_line_and_status_2(
     done = command(*argv)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"pyfork: error: {message}\n"
+
+
+def test_a_word_that_is_no_module_binds_nothing(command: Command) -> None:
+    (command.directory / "logs").mkdir()
+    (command.directory / "kitchen.py").write_text(APP)
+    for word, advice in (("frobnicate", ""), ("kitchn", "; did you mean kitchen?")):
+        done = command(word, "-b", "nowhere.invalid:80")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == (
+            f"pyfork: error: {word}: no such command, and no such module in {command.directory}"
+            f"{advice}\n"
+        )
+    assert "no such command: the log goes to stderr" in command("logs", "shop", "-f").stderr
+    (command.directory / "logs.py").write_text(APP)
+    assert command("logs", "--check-config").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [("shop/web.py", "shop/web.py"), ("./shop/web.py:app", "./shop/web.py:app")],
+)
+def test_a_path_of_a_source_is_understood(command: Command, word: str, shown: str) -> None:
+    (command.directory / "shop").mkdir()
+    (command.directory / "shop/web.py").write_text(APP)
+    done = command(word, "--check-config")
+    assert (done.returncode, done.stdout) == (0, f"{shown}: WSGI application, ready to serve\n")
+
+
+def test_a_bare_command_finds_the_application_that_is_there(command: Command) -> None:
+    (command.directory / "main.py").write_text(f"import shop\n{APP}")
+    (command.directory / "shop.py").write_text("")
+    done = command("--check-config")
+    assert done.stdout == "main:app: WSGI application, ready to serve\n"
+    assert done.stderr == "pyfork: note: no application was given: main:app was found in main.py\n"
+    (command.directory / "app.py").write_text(APP)
+    done = command("--check-config")
+    assert done.returncode == 2
+    assert done.stderr.endswith(
+        "several were found here: write pyfork app:app or pyfork main:app\n"
+    )
+
+
+def test_a_pid_file_that_looks_like_a_port_is_warned_of(command: Command) -> None:
+    done = command("-p", "22011", "--print-config")
+    assert done.returncode == 0
+    assert done.stderr == (
+        "pyfork: warning: -p: 22011 is the name of a pid file; for the port, write -b :22011\n"
+    )
 
 
 def test_check_config_loads_the_app_where_it_is_told_to(command: Command) -> None:

@@ -119,6 +119,19 @@ def test_two_servers_side_by_side(alone: Site) -> None:
     left.close()
 
 
+def test_the_server_of_this_directory_is_meant(alone: Site) -> None:
+    blue = alone.serve("-n", "twin")
+    elsewhere = alone.directory / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "shop.py").write_text((alone.directory / "shop.py").read_text())
+    here, alone.directory = alone.directory, elsewhere
+    green = alone.serve("-n", "twin")
+    assert json.loads(alone.command("status", "--json").stdout)["pid"] == green.pid
+    assert json.loads(alone.command("status", "--json", "twin").stdout)["pid"] == green.pid
+    alone.directory = here
+    assert json.loads(alone.command("status", "--json").stdout)["pid"] == blue.pid
+
+
 def test_none_is_running(alone: Site) -> None:
     with pytest.raises(PyforkError, match="no running server was found"):
         client.find(None)
@@ -155,7 +168,9 @@ def test_reload_and_scale(site: Site) -> None:
     for word, size in (("+1", 3), ("-2", 1), ("2", 2)):
         done = site.command("scale", word, pid)
         assert (done.returncode, done.stdout) == (0, f"server (pid {pid}) scales to {size}\n")
-    assert site.command("scale", "many", pid).returncode == 2
+    assert "no running server is 'many'" in site.command("scale", "many", pid).stderr
+    turned = site.command("scale", f":{server.port}", "2")
+    assert (turned.returncode, turned.stdout) == (0, f"server (pid {pid}) scales to 2\n")
     done = site.command("scale", "-5", pid)
     assert (done.returncode, done.stdout) == (1, "")
     assert "may be asked for" in done.stderr

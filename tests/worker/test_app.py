@@ -45,13 +45,18 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
         del sys.modules[name]
 
 
-def refusal(spec: str, **options: Any) -> BootError:
+def refusal_of(spec: str, **options: Any) -> BootError:
     with pytest.raises(BootError) as refused:
         load(spec, **options)
-    message = str(refused.value)
+    return refused.value
+
+
+def refusal(spec: str, **options: Any) -> BootError:
+    error = refusal_of(spec, **options)
+    message = str(error)
     assert message.startswith(f"cannot load {spec}: ") or message.endswith(f"(cannot load {spec})")
     assert "\n" not in message
-    return refused.value
+    return error
 
 
 @pytest.mark.parametrize(
@@ -228,16 +233,13 @@ def test_asgi2_is_wrapped(write: Write) -> None:
 @pytest.mark.parametrize(
     ("spec", "advice"),
     [
-        ("myapp.py", "name instead: myapp"),
-        ("./myapp.py:app", "name instead: myapp:app"),
-        ("dir/mod", "name instead: dir.mod"),
-        ("dir/mod.py:make()", "name instead: dir.mod:make()"),
         ("/srv/shop/web.py:app", "write --chdir /srv/shop web:app"),
         ("../shop/web.py", "write --chdir ../shop web"),
         ("", "write module:name"),
         (":app", "write module:name"),
         ("my-app:app", "write module:name"),
-        ("myapp:", "write module:name"),
+        ("myapp:", "a colon too many: write myapp"),
+        ("myapp:app:", "a colon too many: write myapp:app"),
         ("myapp:app:app", "write module:name"),
         ("myapp:app[0]", "write module:name"),
         ("myapp:a.b()()", "write module:name"),
@@ -247,6 +249,21 @@ def test_asgi2_is_wrapped(write: Write) -> None:
 )
 def test_bad_spelling(spec: str, advice: str) -> None:
     assert advice in str(refusal(spec))
+
+
+@pytest.mark.parametrize("spec", ["forms.py", "./forms.py:app", "forms", "./x/../forms.py:make()"])
+def test_a_path_names_a_module(write: Write, spec: str) -> None:
+    write("forms.py", WSGI.format("app") + "def make(): return app\n")
+    assert load(spec).callable is sys.modules["forms"].app
+
+
+def test_what_lies_beside_the_module_is_named(write: Write) -> None:
+    write("kiosk/web.py", "import parts\n")
+    write("kiosk/parts.py", "")
+    error = str(refusal_of("kiosk/web.py:app"))
+    assert error.endswith(
+        "which is in kiosk; write --chdir kiosk web:app (cannot load kiosk.web:app)"
+    )
 
 
 def test_no_such_module(write: Write) -> None:

@@ -42,6 +42,7 @@ def describe(
         "pid": os.getpid(),
         "name": config.name,
         "app": config.app,
+        "directory": generations.start.logical,
         "addresses": listeners.addresses(serving.number),
         "http": config.http,
         "state": state,

@@ -204,8 +204,16 @@ class ManagedScript:
                 tracebacks.app_traceback(error, also="<frozen runpy>"),
             ) from error
         if self._boots:
-            raise BootError(f"{self.config.app} ended {self._before()}")
+            raise BootError(f"{self.config.app} ended {self._before()}{self._advice()}")
         return ExitStatus.OK
+
+    def _advice(self) -> str:
+        """What to write where the script defines an application and does not run it."""
+        from pyfork.loader import discovery  # few scripts end like this
+
+        path = os.path.relpath(self.name)
+        found = discovery.of_file(os.getcwd(), path) if path.endswith(".py") else None
+        return f"; it defines an application: use pyfork {found.spec}" if found else ""
 
     @property
     def _boots(self) -> bool:

@@ -91,12 +91,16 @@ def _understand(
     argv: Sequence[str], origin: str
 ) -> tuple[dict[str, ParsedOption], Mapping[str, RawValue], tuple[str, ...]]:
     """Read flags that gunicorn or uvicorn has, too. Raises ConfigError."""
-    from pyfork.config.compat import flags  # most command lines have none
+    from pyfork.config.compat import flags, names  # most command lines have none
 
     own = list(options())
     taken = {flag for each in own for flag in (*each.flags, each.off or "")}
     try:
         said = read(argv, [*own, *flags.options(taken)], ["app"])
+    except NoSuchOption as error:
+        advice = names.flag_advice(error.flag)
+        text = f"{error.flag}: no such option{advice}" if advice else error
+        raise ConfigError(f"{origin}{text}") from None
     except ConfigError as error:
         raise ConfigError(f"{origin}{error}") from None
     done = flags.translated(said, origin)

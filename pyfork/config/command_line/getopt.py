@@ -17,7 +17,11 @@ from pyfork.record import record
 
 
 class NoSuchOption(ConfigError):
-    """There is no such option."""
+    """There is no such option as ``flag``."""
+
+    def __init__(self, message: str, flag: str) -> None:
+        super().__init__(message)
+        self.flag = flag
 
 
 @record
@@ -117,7 +121,7 @@ def _take(
     """One option; ``value`` is what was joined to it, and the next of ``rest`` what follows."""
     option = known.get(flag)
     if option is None:
-        raise NoSuchOption(f"{flag}: no such option{suggestion(flag, known)}")
+        raise NoSuchOption(f"{flag}: no such option{suggestion(flag, known)}", flag)
     raw: object = flag != option.off
     if option.metavar:
         raw = value if value is not None else next(rest, None)

@@ -109,7 +109,8 @@ GUNICORN: dict[str, CompatRule] = {
     ),
     "chdir": honoured("chdir"),
     "daemon": refused(
-        "leave it to a service manager (docs/deploy.md), or write: nohup pyfork ... &",
+        "leave it to a service manager, such as systemd with Type=notify, or write: "
+        "nohup pyfork ... &",
         flags="-D --daemon",
         **_SWITCH,
     ),
