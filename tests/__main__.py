@@ -27,6 +27,7 @@ VENV = ROOT / ".venv"
 PAGES = {
     "docs/settings.md": "pyfork.config.docs",
     "docs/signals.md": "pyfork.arbiter.signals",
+    "docs/states.md": "tests.docs.states",
 }
 
 

@@ -17,6 +17,27 @@ class WorkerState(Enum):
     KILLED = "killed"
 
 
+# What leads from one state to another; there is no other way. docs/states.md shows it.
+TRANSITIONS: dict[WorkerState, dict[WorkerState, str]] = {
+    WorkerState.BOOTING: {
+        WorkerState.SERVING: "Ready",
+        WorkerState.DYING: "BootFailed, or later than boot_timeout",
+        WorkerState.KILLED: "a stop, or no longer wanted",
+    },
+    WorkerState.SERVING: {
+        WorkerState.RETIRING: "a stop, a newer worker serves, or no longer wanted",
+        WorkerState.DYING: "the heartbeat deadline has passed twice",
+        WorkerState.KILLED: "a forced stop",
+    },
+    WorkerState.RETIRING: {
+        WorkerState.RETIRING: "a stop that leaves less time",
+        WorkerState.KILLED: "the grace is over, or a forced stop",
+    },
+    WorkerState.DYING: {WorkerState.KILLED: "it did not exit, or a forced stop"},
+    WorkerState.KILLED: {},
+}
+
+
 class StopMode(IntEnum):
     """How a stop is made. It only grows, unless the arbiter that was to follow is gone."""
 
@@ -63,6 +84,7 @@ class WorkerRecord:
 
     def become(self, state: WorkerState, due: float | None) -> None:
         """Go on to the next state."""
+        assert state in TRANSITIONS[self.state], f"{self.state} to {state}"
         self.state, self.deadline = state, due
 
 

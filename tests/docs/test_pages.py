@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.__main__ import COMMANDS, PAGES
+from tests.docs import states
 from tests.server import ROOT
 
 FILES = [
@@ -67,6 +68,10 @@ def test_without_a_command_it_names_all() -> None:
     done = subprocess.run([sys.executable, "-m", "tests"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
     assert set(re.findall(r"^ {4}(\w+) ", done.stderr, re.MULTILINE)) == set(COMMANDS)
+
+
+def test_the_diagrams_are_current() -> None:
+    assert (ROOT / "docs/states.md").read_text() == states.page(), "run: python -m tests docs"
 
 
 def test_generated_pages_are_made_by_the_command() -> None:

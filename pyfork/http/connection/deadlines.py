@@ -15,8 +15,19 @@ LINGER = 2.0  # seconds in which a client may read the last response before the 
 
 NEVER = inf
 
+# The setting that limits each phase, in seconds; 0 means no limit, save for keep-alive.
+SETTINGS = {
+    ConnectionPhase.FRESH: "header_timeout",
+    ConnectionPhase.IDLE: "keep_alive",
+    ConnectionPhase.HEAD: "header_timeout",
+    ConnectionPhase.BODY: "body_timeout",
+    ConnectionPhase.APP: "timeout",
+    ConnectionPhase.WRITE: "write_timeout",
+}
+# The setting for the bytes a second that have to move meanwhile.
+RATES = {ConnectionPhase.BODY: "body_min_rate", ConnectionPhase.WRITE: "write_min_rate"}
+
 AT_REST = frozenset((ConnectionPhase.FRESH, ConnectionPhase.IDLE))
-_RATED = frozenset((ConnectionPhase.BODY, ConnectionPhase.WRITE))
 
 
 @record
@@ -28,20 +39,14 @@ class Timeouts:
 
     @classmethod
     def from_config(cls, config: Config) -> "Timeouts":
-        """The limits of a configuration; zero means no limit, save for keep-alive."""
-        seconds = {
-            ConnectionPhase.FRESH: config.header_timeout or NEVER,
-            ConnectionPhase.IDLE: config.keep_alive,
-            ConnectionPhase.HEAD: config.header_timeout or NEVER,
-            ConnectionPhase.BODY: config.body_timeout or NEVER,
-            ConnectionPhase.APP: config.timeout or NEVER,
-            ConnectionPhase.STREAM: NEVER,
-            ConnectionPhase.WRITE: config.write_timeout or NEVER,
-            ConnectionPhase.LINGER: LINGER,
+        """The limits of a configuration."""
+        seconds: dict[ConnectionPhase, float] = {
+            phase: getattr(config, name) or NEVER for phase, name in SETTINGS.items()
         }
-        rates = {
-            ConnectionPhase.BODY: config.body_min_rate,
-            ConnectionPhase.WRITE: config.write_min_rate,
+        seconds[ConnectionPhase.IDLE] = config.keep_alive
+        seconds |= {ConnectionPhase.STREAM: NEVER, ConnectionPhase.LINGER: LINGER}
+        rates: dict[ConnectionPhase, int] = {
+            phase: getattr(config, name) for phase, name in RATES.items()
         }
         return cls(
             tuple(seconds[phase] for phase in ConnectionPhase),
@@ -83,7 +88,7 @@ class Wait:
                 before = None
         if phase is not before and not (phase in AT_REST and before is ConnectionPhase.HEAD):
             self._begin(phase, moved, now)
-        elif phase in _RATED:
+        elif phase in RATES:
             if moved - self._base >= progress:
                 self._begin(phase, moved, now)
             else:

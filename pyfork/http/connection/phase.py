@@ -1,16 +1,28 @@
-"""What a connection may be waiting for. Each has its deadline: see `deadlines`."""
+"""The phases of a connection: what it waits for. `deadlines` has the limit of each."""
 
 from enum import IntEnum
 
 
 class ConnectionPhase(IntEnum):
-    """What a connection waits for."""
+    """What a connection waits for; `WAITS_FOR` has the words."""
 
-    FRESH = 0  # the first request
-    IDLE = 1  # the next request
-    HEAD = 2  # the rest of a head
-    BODY = 3  # the rest of a body
-    APP = 4  # the application's response to begin
-    STREAM = 5  # more of a response from the application
-    WRITE = 6  # the client to take what was written
-    LINGER = 7  # the client to close
+    FRESH = 0
+    IDLE = 1
+    HEAD = 2
+    BODY = 3
+    APP = 4
+    STREAM = 5
+    WRITE = 6
+    LINGER = 7
+
+
+WAITS_FOR = {
+    ConnectionPhase.FRESH: "the first byte of the first request",
+    ConnectionPhase.IDLE: "the next request",
+    ConnectionPhase.HEAD: "the rest of a head",
+    ConnectionPhase.BODY: "the rest of a body",
+    ConnectionPhase.APP: "the application to begin its response",
+    ConnectionPhase.STREAM: "more of a response from the application",
+    ConnectionPhase.WRITE: "the client to take what was written",
+    ConnectionPhase.LINGER: "the client to close",
+}

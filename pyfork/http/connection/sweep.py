@@ -3,6 +3,8 @@
 No timer is set on the path of a request: a deadline is kept to a second.
 """
 
+from collections.abc import Callable
+
 from pyfork.errors import ProtocolError
 from pyfork.http.connection.connection import Connection
 from pyfork.http.connection.deadlines import LINGER, Timeouts, Wait
@@ -61,12 +63,37 @@ def _moved(connection: Connection, phase: ConnectionPhase) -> int:
 
 def expire(connection: Connection, phase: ConnectionPhase, age: float) -> None:
     """End what ``connection`` has waited for ``age`` seconds."""
-    if phase in (ConnectionPhase.HEAD, ConnectionPhase.BODY):
-        connection.reject(ProtocolError(408, "the request took too long to arrive"))
-    elif phase is ConnectionPhase.APP:
-        if connection.current is not None:
-            connection.current.on_timeout(age)
-    elif phase in (ConnectionPhase.FRESH, ConnectionPhase.IDLE):
-        connection.close_idle()
-    else:
-        connection.abort()
+    AT_LIMIT[phase](connection, age)
+
+
+def _close_idle(connection: Connection, age: float) -> None:
+    """The connection closes."""
+    connection.close_idle()
+
+
+def _reject(connection: Connection, age: float) -> None:
+    """The client gets 408, and the connection closes."""
+    connection.reject(ProtocolError(408, "the request took too long to arrive"))
+
+
+def _time_out(connection: Connection, age: float) -> None:
+    """The exchange ends: 503 and a new worker for a thread, cancellation for a task."""
+    if connection.current is not None:
+        connection.current.on_timeout(age)
+
+
+def _abort(connection: Connection, age: float) -> None:
+    """The connection is reset."""
+    connection.abort()
+
+
+AT_LIMIT: dict[ConnectionPhase, Callable[[Connection, float], None]] = {
+    ConnectionPhase.FRESH: _close_idle,
+    ConnectionPhase.IDLE: _close_idle,
+    ConnectionPhase.HEAD: _reject,
+    ConnectionPhase.BODY: _reject,
+    ConnectionPhase.APP: _time_out,
+    ConnectionPhase.STREAM: _abort,
+    ConnectionPhase.WRITE: _abort,
+    ConnectionPhase.LINGER: _abort,
+}
