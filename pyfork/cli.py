@@ -22,7 +22,8 @@ from pyfork.config.config import Config
 from pyfork.config.directory import Start
 from pyfork.config.load import Loaded, load, table
 from pyfork.config.script import for_script
-from pyfork.config.sources.files_and_environment import FILES, RawValue
+from pyfork.config.sources.files_and_environment import FILES
+from pyfork.config.sources.raw_value import RawValue
 from pyfork.errors import ConfigError, ExitStatus, PyforkError
 from pyfork.log.formatter import indented
 from pyfork.system import environment

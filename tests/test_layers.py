@@ -22,6 +22,7 @@ LAYERS = {
     "pyfork.supervisor": GROUND,
     "pyfork.system": SYSTEM,
     "pyfork.config": TOOLS,
+    "pyfork.child": TOOLS,
     "pyfork.log": TOOLS,
     "pyfork.ipc": TOOLS,
     "pyfork.net": TOOLS,

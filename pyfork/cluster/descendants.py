@@ -35,7 +35,7 @@ log = logging.getLogger("pyfork.error")
 PATIENCE = 1.0  # seconds between SIGTERM and SIGKILL, at the end of a worker
 _SETSIG = getattr(fcntl, "F_SETSIG", None)  # Linux
 _JOIN = (
-    "import sys; sys.path.append({root!r}); from pyfork.cluster.descendants import join; "
+    "import sys; sys.path.append({root!r}); from pyfork.cluster.join import join; "
     "join({door}, {life}, {exclusive!r}); sys.path.remove({root!r}); "
 )
 _PROGRAMS = ("multiprocessing.spawn", "multiprocessing.forkserver")  # not the resource tracker
@@ -130,22 +130,6 @@ class Family:
         )
         command[at] = join + command[at]
         return command, fds
-
-
-def join(door: int, life: int, exclusive: tuple[str, ...]) -> None:
-    """In a fresh interpreter: be a part of the worker that has started it."""
-    from pyfork.cluster.sockets import library_patches
-
-    for fd in (door, life):
-        os.set_inheritable(fd, False)
-    far = FarLink(socket(fileno=door))
-    hooks = SocketPatches(link=far, exclusive=frozenset(exclusive), serving=lambda: None)
-    hooks.lend(far)
-    hooks.install()
-    family = Family(hooks, far, life)
-    family.adopt()
-    family.wait()
-    library_patches.install(hooks, lambda text: None, family)
 
 
 # Sockets that are sent to a child.

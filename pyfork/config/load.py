@@ -13,12 +13,11 @@ from pyfork.config.config import SETTINGS, Config
 from pyfork.config.settings.declare import Setting
 from pyfork.config.sources.files_and_environment import (
     ARGUMENTS,
-    RawValue,
-    Source,
     arguments_of,
     from_environment,
     from_file,
 )
+from pyfork.config.sources.raw_value import RawValue, Source
 from pyfork.config.types import WORKER_CLASSES
 from pyfork.errors import ConfigError
 from pyfork.record import record

@@ -16,15 +16,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pyfork.child.arbiter_loss import exit_when_closed
+from pyfork.child.privileges import drop_privileges
+from pyfork.child.signals import ignore_arbiter_signals
 from pyfork.config.config import Config
 from pyfork.config.directory import Directory
 from pyfork.dev.watch_filter import Signature, Snapshot, WatchFilter
 from pyfork.errors import BootError, ExitStatus
 from pyfork.ipc.channel import Channel
 from pyfork.ipc.messages import FilesChanged
-from pyfork.worker.process.arbiter_loss import exit_when_closed
-from pyfork.worker.process.privileges import drop_privileges
-from pyfork.worker.process.signals import ignore_arbiter_signals
 
 if TYPE_CHECKING:
     from watchfiles._rust_notify import RustNotify

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from pyfork.config.config import Config
-from pyfork.ipc.scoreboard import Row
 
 LOG = logging.getLogger("pyfork.error")
 
@@ -89,7 +88,13 @@ class HookWorker:
     """One worker process, from before its fork to after its end."""
 
     def __init__(
-        self, config: Config, *, age: int, slot: int, generation: int, line: Row | None = None
+        self,
+        config: Config,
+        *,
+        age: int,
+        slot: int,
+        generation: int,
+        answered: Callable[[], int] = lambda: 0,
     ) -> None:
         self.pid: int | None = None  # until it is forked
         self.ppid = os.getpid()
@@ -105,12 +110,12 @@ class HookWorker:
         self.alive = True
         self.server: HookServer  # set before the fork
         self._config = config
-        self._line = line
+        self._answered = answered
 
     @property
     def nr(self) -> int:
-        """How many requests it has answered."""
-        return self._line.requests if self._line is not None else 0
+        """The number of requests that the worker has answered."""
+        return self._answered()
 
     @property
     def wsgi(self) -> Callable[..., Any] | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Container, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pyfork.child.signals import blocked, ignore_arbiter_signals
 from pyfork.errors import BootError, ExitStatus
 from pyfork.ipc.channel import ChannelClosed
 from pyfork.ipc.messages import (
@@ -37,7 +38,6 @@ from pyfork.record import asdict
 from pyfork.worker import hooks
 from pyfork.worker.exit import descendants, ending
 from pyfork.worker.exit.termination import Termination, ignore
-from pyfork.worker.process.signals import blocked, ignore_arbiter_signals
 from pyfork.worker.running import run
 
 if TYPE_CHECKING:

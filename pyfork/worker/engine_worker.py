@@ -92,11 +92,13 @@ class EngineWorker(BaseWorker):
         """What comes before a connection, where TLS is spoken."""
         if (context := self.tls_context()) is None:
             return None
+        from pyfork.http.tls.connection import TlsConnection
         from pyfork.http.tls.handshakes import Handshakes
 
         return Handshakes(
             self.engine,
             context,
+            new_connection=TlsConnection,
             limit=self.config.header_timeout,
             changed=self.connections_changed,
         )

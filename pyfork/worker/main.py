@@ -7,6 +7,9 @@ import os
 import signal
 from importlib import import_module
 
+from pyfork.child.arbiter_loss import exit_when_closed
+from pyfork.child.privileges import drop_privileges
+from pyfork.child.signals import ignore_arbiter_signals
 from pyfork.config.config import Config
 from pyfork.config.greenlets import patched_by
 from pyfork.errors import BootError, ExitStatus, HookError
@@ -18,9 +21,6 @@ from pyfork.worker import hooks
 from pyfork.worker.base import BaseWorker
 from pyfork.worker.exit import ending
 from pyfork.worker.exit.termination import end_while_loading
-from pyfork.worker.process.arbiter_loss import exit_when_closed
-from pyfork.worker.process.privileges import drop_privileges
-from pyfork.worker.process.signals import ignore_arbiter_signals
 
 CLASSES = {
     "sync": "pyfork.worker.wsgi:WsgiWorker",
@@ -40,7 +40,7 @@ def main(birth: WorkerArgs) -> int:
             if not birth.config.reload or patched_by():  # no class of ours runs in what is patched
                 raise
             wrong = error
-        from pyfork.dev.stand_in import serve_error_page
+        from pyfork.worker.error_page import serve_error_page
 
         return serve_error_page(birth, wrong)
     except (BootError, HookError) as error:

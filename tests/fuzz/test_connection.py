@@ -29,6 +29,7 @@ from pyfork.http.connection.connection import SLICE, Connection
 from pyfork.http.connection.deadlines import Timeouts
 from pyfork.http.connection.engine import Engine
 from pyfork.http.connection.sweep import sweep
+from pyfork.http.tls.connection import TlsConnection
 from pyfork.http.tls.gateways import TlsAsgiGateway, TlsWsgiGateway
 from pyfork.http.tls.handshakes import Handshakes
 from pyfork.http.wsgi.gateway import WsgiGateway
@@ -115,7 +116,13 @@ class World:
             server = Context(ssl.PROTOCOL_TLS_SERVER)
             server.load_cert_chain(*authority.issue("127.0.0.1"))
             self.client = authority.client()
-            self.handshakes = Handshakes(self.engine, server, limit=30, changed=lambda: None)
+            self.handshakes = Handshakes(
+                self.engine,
+                server,
+                new_connection=TlsConnection,
+                limit=30,
+                changed=lambda: None,
+            )
 
     def connect(self) -> Pipe:
         """A new connection."""

@@ -123,7 +123,13 @@ class OperatorHooks(Component):
         from pyfork.hooks.call import call
         from pyfork.hooks.objects import HookWorker
 
-        worker = HookWorker(config, age=age, slot=slot, generation=generation, line=line)
+        worker = HookWorker(
+            config,
+            age=age,
+            slot=slot,
+            generation=generation,
+            answered=lambda: line.requests,
+        )
         server = self._face(config)
         server.worker_age = max(server.worker_age, age)
         worker.server = server

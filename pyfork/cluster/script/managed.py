@@ -19,6 +19,8 @@ from time import monotonic
 
 import pyfork.cluster
 from pyfork.address import parse
+from pyfork.child.privileges import drop_privileges
+from pyfork.child.signals import ignore_arbiter_signals
 from pyfork.cluster import descendants
 from pyfork.cluster.descendants import Family
 from pyfork.cluster.door import Door
@@ -53,8 +55,6 @@ from pyfork.loader import tracebacks
 from pyfork.log import setup as logs
 from pyfork.net.bind_errors import explain
 from pyfork.record import entity, field
-from pyfork.worker.process.privileges import drop_privileges
-from pyfork.worker.process.signals import ignore_arbiter_signals
 
 log = logging.getLogger("pyfork.error")
 

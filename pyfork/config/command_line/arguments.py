@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pyfork.config.command_line.getopt import NoSuchOption, Option, ParsedOption, read
 from pyfork.config.config import SETTINGS
 from pyfork.config.settings.declare import Setting
-from pyfork.config.sources.files_and_environment import RawValue, Source
+from pyfork.config.sources.raw_value import RawValue, Source
 from pyfork.errors import ConfigError
 from pyfork.record import record
 

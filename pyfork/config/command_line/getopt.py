@@ -11,7 +11,7 @@ instructions of a start.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from pyfork.config.sources.files_and_environment import suggestion
+from pyfork.config.sources.raw_value import suggestion
 from pyfork.errors import ConfigError
 from pyfork.record import record
 

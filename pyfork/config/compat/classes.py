@@ -1,6 +1,6 @@
 """What ``-k`` says on a gunicorn command line, and the worker class that it becomes."""
 
-from pyfork.config.sources.files_and_environment import RawValue
+from pyfork.config.sources.raw_value import RawValue
 from pyfork.errors import ConfigError
 from pyfork.record import record
 

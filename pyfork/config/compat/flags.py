@@ -6,7 +6,7 @@ from pyfork.config.command_line.getopt import Option, ParsedOption
 from pyfork.config.compat.gunicorn import GUNICORN
 from pyfork.config.compat.rules import Takes, Translation, translate
 from pyfork.config.compat.uvicorn import UVICORN, with_address
-from pyfork.config.sources.files_and_environment import RawValue
+from pyfork.config.sources.raw_value import RawValue
 
 _TABLES = {"gunicorn": GUNICORN, "uvicorn": UVICORN}
 

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 
 from pyfork.config.config import SETTINGS
-from pyfork.config.sources.files_and_environment import RawValue
+from pyfork.config.sources.raw_value import RawValue
 from pyfork.errors import ConfigError
 from pyfork.record import record
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from pyfork.config.compat.rules import CompatRule, Takes, honoured, idle, refused
-from pyfork.config.sources.files_and_environment import RawValue
+from pyfork.config.sources.raw_value import RawValue
 from pyfork.errors import ConfigError
 
 _SWITCH = Takes.NOTHING

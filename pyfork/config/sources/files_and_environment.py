@@ -7,12 +7,12 @@ value.
 import os
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pyfork.config.config import SETTINGS
+from pyfork.config.sources.raw_value import FileSettings, RawValue, Source, suggestion
 from pyfork.errors import ConfigError
-from pyfork.record import record
 from pyfork.system.systemd_env import passed_sockets
 
 ARGUMENTS = "PYFORK_CMD_ARGS"
@@ -28,33 +28,6 @@ _SERVICE_LINK = (
     r"PYFORK_(\w+_)?"
     r"(SERVICE_(HOST|PORT)(_\w+)?=|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?=|PORT=\w+://)"
 )
-
-
-@record
-class RawValue:
-    """A value as it was written, and where."""
-
-    raw: object
-    origin: str
-
-
-Source = Mapping[str, RawValue]
-
-
-@record
-class FileSettings:
-    """What a configuration file says."""
-
-    given: Source = {}  # noqa: RUF012 - nobody changes it
-    notes: tuple[str, ...] = ()  # for the log: what became of other servers' names, a line each
-
-
-def suggestion(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
-    """The end of a message about the unknown ``name``: the nearest known one, if any is near."""
-    import difflib  # only for a mistake
-
-    near = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def from_environment(environ: Mapping[str, str]) -> Source:

@@ -20,7 +20,7 @@ from typing import Any
 
 from pyfork.config.config import SETTINGS
 from pyfork.config.greenlets import patched_by
-from pyfork.config.sources.files_and_environment import FileSettings, RawValue, suggestion
+from pyfork.config.sources.raw_value import FileSettings, RawValue, suggestion
 from pyfork.config.types import octal
 from pyfork.errors import ConfigError
 

@@ -72,6 +72,7 @@ class AsgiGateway:
     """What all requests of one worker share: the application and the lifespan's state."""
 
     unbuffered = False
+    scopes_class = ScopeBuilder
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class AsgiGateway:
     ) -> None:
         self.app = app
         self.loop = loop
-        self.scopes = ScopeBuilder(root_path=root_path, state=state)
+        self.scopes = self.scopes_class(root_path=root_path, state=state)
         self.context = contextvars.copy_context()  # what each request begins with
         self.entry: FieldMapper | None = None
         # Those that run: the loop itself keeps no strong reference.

@@ -384,7 +384,7 @@ class Connection(Turns):
         if self.lingering or self.transport.is_closing():
             return  # it was answered, or a response before it was cut
         engine = self.engine
-        refused = RejectedRequest(self, error, self.parser.line)
+        refused = RejectedRequest(self.peer_host, self.scheme, error, self.parser.line)
         self.write(
             plain_error(error.status, str(error), refused.method, **engine.heads.server_lines)
         )

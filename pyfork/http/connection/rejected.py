@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from pyfork.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from pyfork.http.connection.connection import Connection
     from pyfork.http.request.head import Fields, RequestLine
 
 
@@ -30,14 +29,14 @@ class RejectedRequest:
     environ: object = None
 
     def __init__(
-        self, connection: "Connection", error: ProtocolError, line: "RequestLine | None"
+        self, client: str, scheme: str, error: ProtocolError, line: "RequestLine | None"
     ) -> None:
-        """``line`` is the request line, as far as it was read."""
+        """``client`` is its address. ``line`` is the request line, as far as it was read."""
         if line is not None:
             self.method, self.version = line.method, line.version
             self.target = line.target.decode("latin-1") or "-"
-        self.client = connection.peer_host
-        self.scheme = connection.scheme
+        self.client = client
+        self.scheme = scheme
         self.status = error.status
         self.length = 0 if self.method == "HEAD" else len(str(error)) + 1  # bytes of content
         self.request_headers: Fields = []

@@ -1,14 +1,12 @@
 """The connection of a client that speaks TLS: what is different about one with keys."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyfork.http.connection.connection import Connection
 from pyfork.http.connection.engine import Engine
 from pyfork.http.tls.client_certificate import environ, extension
-
-if TYPE_CHECKING:
-    from pyfork.http.tls.transport import TlsTransport
+from pyfork.http.tls.transport import TlsTransport
 
 
 class TlsConnection(Connection):
@@ -19,7 +17,7 @@ class TlsConnection(Connection):
 
     __slots__ = ("_environ", "_extension")
 
-    transport: "TlsTransport"
+    transport: TlsTransport
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)

@@ -1,5 +1,6 @@
 """The TLS handshakes of a worker that are not over yet, and how long they may take."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -19,15 +20,17 @@ class Handshakes:
         engine: Engine,
         context: Context,
         *,
+        new_connection: Callable[[Engine], asyncio.Protocol],
         limit: float,
         changed: Callable[[], None],
     ) -> None:
-        """``limit`` is in seconds, 0 for none. ``changed`` is called when one comes to nothing."""
+        """``limit`` is in seconds, 0 for none. ``changed`` is called when a handshake fails."""
         self.engine = engine
         self.context = context
         self.open: dict[TlsTransport, float] = {}  # and since when, in monotonic seconds
         self._limit = limit or NEVER
         self._changed = changed
+        self.new_connection = new_connection
 
     def new_transport(self) -> TlsTransport:
         """For a client that was just accepted."""

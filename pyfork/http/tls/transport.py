@@ -14,19 +14,17 @@ import logging
 import os
 import ssl
 import time
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable
+from typing import Any, Protocol, cast
 
 from pyfork.http.connection.deadlines import LINGER, NEVER
+from pyfork.http.connection.engine import Engine
 from pyfork.http.connection.transport import readable
 from pyfork.http.request.head import RequestLine, read_start
 from pyfork.http.response.head import plain_error
-from pyfork.http.tls.connection import TlsConnection
 from pyfork.http.tls.records import RecordCounter
 from pyfork.net.client_hello import MOST
 from pyfork.net.tls.context import Context, Session
-
-if TYPE_CHECKING:
-    from pyfork.http.tls.handshakes import Handshakes
 
 log = logging.getLogger("pyfork.error")
 
@@ -39,6 +37,17 @@ RECORDS = 64  # of one client; after so many the others have their turn
 EMPTY_RECORDS = 32
 
 ANSWERS = 16 * 1024  # bytes of answers to such records that a client may leave unread
+
+
+class HandshakeOwner(Protocol):
+    """What a transport needs of `Handshakes`."""
+
+    engine: Engine
+    context: Context
+    open: "dict[TlsTransport, float]"
+    new_connection: Callable[[Engine], asyncio.Protocol]
+
+    def lost(self, transport: "TlsTransport") -> None: ...
 
 
 class TlsTransport(asyncio.Protocol, asyncio.Transport):
@@ -66,7 +75,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         "_write_paused",
     )
 
-    def __init__(self, handshakes: "Handshakes") -> None:
+    def __init__(self, handshakes: HandshakeOwner) -> None:
         super().__init__()
         self._handshakes = handshakes
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -224,7 +233,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         self._session.hello = b""
         self._empty_records = 0
         self._flush()
-        self._protocol = connection = TlsConnection(handshakes.engine)
+        self._protocol = connection = handshakes.new_connection(handshakes.engine)
         connection.connection_made(self)
         if not self._paused:
             self._deliver()

@@ -19,6 +19,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from pyfork.config.config import Config
+from pyfork.http.asgi.gateway import AsgiGateway
 from pyfork.http.connection.deadlines import LINGER
 from pyfork.http.request.head import RequestHead
 from pyfork.http.websocket.handshake import HandshakeError, negotiate
@@ -27,7 +28,6 @@ from pyfork.http.websocket.session import WebSocketSession
 
 if TYPE_CHECKING:
     from pyfork.http.connection.connection import Connection
-    from pyfork.http.websocket.gateway import WebSockets
 
 # Bytes that are parsed at once: some hundred tiny frames, which take some milliseconds; more
 # within a long frame.
@@ -61,10 +61,16 @@ class WebSocketConnection(asyncio.Protocol):
 
     session: WebSocketSession
 
-    def __init__(self, websockets: "WebSockets", link: "Connection") -> None:
-        """``link`` is the connection that received the handshake."""
+    def __init__(
+        self,
+        gateway: AsgiGateway,
+        link: "Connection",
+        ended: Callable[["WebSocketConnection"], None],
+    ) -> None:
+        """``link`` is the connection that received the handshake. ``ended`` is called once."""
         self.link = link
-        self._websockets = websockets
+        self._gateway = gateway
+        self._ended = ended
         self._loop = link.engine.loop
         config = link.engine.config
         self._protocol = new_protocol(config)
@@ -96,11 +102,11 @@ class WebSocketConnection(asyncio.Protocol):
         try:
             negotiated = negotiate(self._protocol, head)
         except HandshakeError as error:
-            self.session = WebSocketSession(self._websockets.gateway, self, head, [])
+            self.session = WebSocketSession(self._gateway, self, head, [])
             text = [(b"Content-Type", b"text/plain; charset=utf-8")]
             self.session.deny(error.status, [*text, *error.fields], f"{error}\n".encode())
             return
-        self.session = WebSocketSession(self._websockets.gateway, self, head, negotiated)
+        self.session = WebSocketSession(self._gateway, self, head, negotiated)
         self.link.forget()
         self._unread = rest
         self.session.start()
@@ -133,7 +139,7 @@ class WebSocketConnection(asyncio.Protocol):
         self.session.closed(1012 if self._is_restarting and self._is_open else 1006)
         self.link.parser.release()
         self._unread = b""
-        self._websockets.remove(self)
+        self._ended(self)
         if (access := self.link.engine.access) is not None:
             access.write(self.session)
 

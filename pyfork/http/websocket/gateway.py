@@ -4,14 +4,23 @@ What speaks WebSocket is imported at the first handshake: an application without
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pyfork.http.asgi.gateway import AsgiGateway
 from pyfork.http.request.head import RequestHead
 
 if TYPE_CHECKING:
     from pyfork.http.connection.connection import Connection
-    from pyfork.http.websocket.connection import WebSocketConnection
+
+
+class WebSocket(Protocol):
+    """A WebSocket connection, as far as a drain needs it."""
+
+    def restart(self) -> None:
+        """Close with 1012 (service restart), after the handshake if that still runs."""
+
+    def abort(self) -> None:
+        """Close the socket at once."""
 
 
 class WebSockets:
@@ -20,20 +29,20 @@ class WebSockets:
     def __init__(self, gateway: AsgiGateway, count: Callable[[int], None]) -> None:
         """``count`` is called with 1 when a connection begins, and with -1 when it has ended."""
         self.gateway = gateway
-        self.connections: set[WebSocketConnection] = set()
+        self.connections: set[WebSocket] = set()
         self._count = count
 
     def take(self, connection: "Connection", head: RequestHead, rest: bytes) -> None:
         """Answer a handshake; ``rest`` are the bytes received after it."""
         from pyfork.http.websocket.connection import WebSocketConnection
 
-        websocket = WebSocketConnection(self, connection)
+        websocket = WebSocketConnection(self.gateway, connection, self.remove)
         self.connections.add(websocket)
         self._count(1)
         connection.engine.remove(connection)
         websocket.start(head, rest)
 
-    def remove(self, websocket: "WebSocketConnection") -> None:
+    def remove(self, websocket: WebSocket) -> None:
         """A connection has ended."""
         self.connections.remove(websocket)
         self._count(-1)

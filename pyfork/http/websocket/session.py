@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pyfork.http.asgi.gateway import (
     HIGH_WATER,
@@ -22,7 +22,7 @@ from pyfork.http.response.head import Response
 from pyfork.http.websocket.handshake import offered_subprotocols, switching_protocols
 
 if TYPE_CHECKING:
-    from pyfork.http.websocket.connection import WebSocketConnection
+    from pyfork.http.connection.connection import Connection
 
 log = logging.getLogger("pyfork.error")
 
@@ -46,8 +46,25 @@ class SessionStage(Enum):
     CLOSED = auto()  # closed, or answered
 
 
+class FrameConnection(Protocol):
+    """What a session needs of its `WebSocketConnection`."""
+
+    link: "Connection"
+    write_paused: bool
+
+    @property
+    def is_closing(self) -> bool: ...
+    def open(self, head: bytes) -> None: ...
+    def send_text(self, text: str) -> int: ...
+    def send_binary(self, data: bytes) -> int: ...
+    def close(self, code: int, reason: str = "") -> None: ...
+    def end(self) -> None: ...
+    def abort(self) -> None: ...
+    def read_on(self) -> None: ...
+
+
 def websocket_scope(
-    gateway: AsgiGateway, connection: "WebSocketConnection", head: RequestHead
+    gateway: AsgiGateway, connection: "FrameConnection", head: RequestHead
 ) -> Scope:
     """The scope of a handshake (ASGI 3, WebSocket spec version 2.4)."""
     scope = gateway.scopes.make(connection.link, head)
@@ -66,7 +83,7 @@ class WebSocketSession(Exchange):
     def __init__(
         self,
         gateway: AsgiGateway,
-        websocket: "WebSocketConnection",
+        websocket: "FrameConnection",
         head: RequestHead,
         negotiated: Fields,
     ) -> None:

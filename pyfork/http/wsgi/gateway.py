@@ -44,6 +44,8 @@ class WsgiGateway:
     """What all requests of one worker share: the application and how to run it."""
 
     unbuffered = True  # PEP 3333: a piece leaves, or goes on leaving, before the next is made
+    environs_class = EnvironBuilder
+    new_sender: type[FileSender] | type[FileReader] = FileSender
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class WsgiGateway:
         self.inline = inline
         self.new_output = new_output
         self.alive = alive
-        self.environs = EnvironBuilder(
+        self.environs = self.environs_class(
             multithread=multithread, multiprocess=multiprocess, root_path=root_path
         )
         self.entry: FieldMapper | None = variable
@@ -77,7 +79,6 @@ class WsgiGateway:
         self.context = copy_context()  # what each request begins with
         self.abandoned = 0  # requests whose clients have gone, and whose application code runs
         self.left = left
-        self.new_sender: type[FileSender] | type[FileReader] = FileSender
         # What the engine makes for each request.
         self.exchange: Callable[[Connection, RequestHead], Exchange] = WsgiExchange
 

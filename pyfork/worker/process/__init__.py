@@ -1,1 +1,0 @@
-"""Set-up of a worker process: signals, privileges, loss of the arbiter."""
