@@ -10,7 +10,7 @@ from importlib.machinery import PathFinder
 
 from pyfork.config.compat.names import command_advice
 from pyfork.config.config import Config
-from pyfork.config.sources.files_and_environment import suggestion
+from pyfork.config.sources.raw_value import suggestion
 from pyfork.errors import ConfigError
 from pyfork.loader.discovery import Found, discover
 

@@ -5,7 +5,7 @@ Consulted for a word that pyfork does not know, before its spelling is. Pure.
 
 from collections.abc import Iterable
 
-from pyfork.config.sources.files_and_environment import suggestion
+from pyfork.config.sources.raw_value import suggestion
 
 _STATUS = "to see a running server and its workers, write pyfork status [TARGET]"
 _STOP = "to stop a running server, write pyfork stop [TARGET]"
