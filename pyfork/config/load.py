@@ -119,9 +119,15 @@ def _suspicions(values: Mapping[str, Any], origins: Mapping[str, str]) -> Iterat
 
 
 def _reload_defaults(values: dict[str, Any], origins: dict[str, str]) -> None:
-    """What --reload alters where nobody says otherwise: the new code is there at once."""
-    workers = values.get("workers", SETTINGS["workers"].default)
-    for name, value in {"graceful_timeout": DEVELOPMENT_GRACE, "reload_parallel": workers}.items():
+    """What --reload alters where nobody says otherwise: the new code is there at once, and nobody
+    is killed who stands in a debugger."""
+    changes = {
+        "graceful_timeout": DEVELOPMENT_GRACE,
+        "reload_parallel": values.get("workers", SETTINGS["workers"].default),
+        "timeout": 0.0,
+        "boot_timeout": 0.0,
+    }
+    for name, value in changes.items():
         if name not in values:
             values[name], origins[name] = value, origins["reload"]
 

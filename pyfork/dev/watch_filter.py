@@ -12,7 +12,16 @@ from pyfork.config.config import Config
 from pyfork.record import record
 
 NOISE_DIRECTORIES = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
-NOISE_FILES = ("flycheck_*", "*_flymake.py")  # an editor's copies of what is being typed
+NOISE_FILES = (  # an editor's copies of what is being typed
+    *("flycheck_*", "*_flymake.py", "*~", "*.tmp", "#*#", "4913"),
+    *(".#*", ".*.sw?", ".*.tmp"),
+)
+WATCHED = (
+    "*.py",
+    # Frameworks keep templates and translations in memory unless their own debug mode is on.
+    *("*.html", "*.htm", "*.jinja", "*.jinja2", "*.j2", "*.mako", "*templates/*", "*.mo"),
+    *(".env", ".env.*", ".flaskenv"),
+)
 _VENV = "pyvenv.cfg"  # PEP 405: what makes a directory a virtual environment
 
 Signature = tuple[int, int, int]
@@ -41,11 +50,12 @@ class WatchFilter:
         """What ``config`` says, seen from the directory ``start``; ``files`` are watched too."""
         chosen = config.reload_dir or (".", config.chdir or ".", *config.pythonpath)
         directories = {os.path.realpath(os.path.join(start, each)) for each in chosen}
-        extra = {os.path.join(start, each) for each in (*files, *config.reload_extra_file)}
+        single = (*files, *config.reload_extra_file, config.env_file or "")
+        extra = {os.path.join(start, each) for each in single if each}
         return cls(
             directories=tuple(sorted(_outermost(directories))),
             extra=tuple(sorted(os.path.realpath(each) for each in extra)),
-            include=("*.py", *config.reload_include),
+            include=(*WATCHED, *config.reload_include),
             exclude=(*NOISE_FILES, *config.reload_exclude),
         )
 

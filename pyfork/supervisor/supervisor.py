@@ -58,6 +58,7 @@ LATE = 0.1  # seconds by which this core is asked late, and not only a little
 BOOT_SHARE = 10.0  # seconds after which a worker that boots no longer delays others
 MAX_BOOT_FAILURES = 5  # deaths in the first generation with nobody ever ready
 
+LATE_DRAIN = "did not drain in time"
 STOPPING = "the server is stopping"
 NOT_NEEDED = "not needed any more"
 SUPERSEDED = "a newer reload was asked for"
@@ -257,7 +258,7 @@ class Supervisor:
                 case WorkerState.SERVING:
                     yield from self._expire_serving(worker, worker.deadline, now)
                 case WorkerState.RETIRING:
-                    yield self._kill(worker, now, "did not drain in time")
+                    yield self._kill(worker, now, LATE_DRAIN)
                 case WorkerState.DYING:
                     yield self._kill(worker, now, "did not exit")
                 case WorkerState.KILLED:

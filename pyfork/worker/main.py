@@ -61,8 +61,9 @@ def _set_up_process(birth: WorkerArgs) -> None:
     drop_privileges(config)
     set_up_path(birth.directory, config.pythonpath, config.env)
     if config.reload:
-        from pyfork.dev import bytecode
+        from pyfork.dev import breakpoints, bytecode
 
+        breakpoints.install()
         bytecode.install([os.getcwd(), *map(os.path.abspath, config.pythonpath)])
 
 

@@ -1,74 +1,11 @@
 """What a person at a terminal sees, and what a log file has all the same."""
 
-import os
-import pty
 import re
-import select
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
-from types import TracebackType
 
 import pytest
 
-from tests.dev.project import PATIENCE, Development, Project
-from tests.server import ROOT
-
-ENVIRONMENT = {"PYTHONPATH": str(ROOT), "TERM": "xterm", "PYFORK_CONTROL": "off"}
-
-
-class Terminal:
-    """``pyfork`` on a terminal of its own."""
-
-    def __init__(self, directory: Path, *options: str, env: dict[str, str] | None = None) -> None:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYFORK_", "NO_COLOR"))}
-        self._ours, theirs = pty.openpty()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "pyfork", *options],
-            cwd=directory,
-            env=kept | ENVIRONMENT | (env or {}),
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
-        os.close(theirs)
-        self.shown = ""
-
-    def __enter__(self) -> "Terminal":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._process.send_signal(signal.SIGINT)
-        deadline = time.monotonic() + PATIENCE
-        while self._process.poll() is None and time.monotonic() < deadline:
-            self._read()
-        self._process.kill()
-        self._process.wait()
-        os.close(self._ours)
-        print(self.shown)
-
-    def wait(self, pattern: str) -> re.Match[str]:
-        """Wait until it shows ``pattern``."""
-        deadline = time.monotonic() + PATIENCE
-        while not (found := re.search(pattern, self.shown)):
-            assert time.monotonic() < deadline, f"{pattern!r} is not in {self.shown!r}"
-            self._read()
-        return found
-
-    def _read(self) -> None:
-        if select.select([self._ours], [], [], 0.05)[0]:
-            try:
-                self.shown += os.read(self._ours, 65536).decode().replace("\r\n", "\n")
-            except OSError:  # everybody has left the terminal
-                time.sleep(0.05)
+from tests.dev.project import Development, Project
+from tests.dev.terminal import Terminal
 
 
 def test_development_on_a_terminal(project: Project) -> None:

@@ -62,7 +62,8 @@ def test_noise_is_ignored(project: Project) -> None:
             "goods/flycheck_prices.py",
             "attic/old.py",
             "goods/prices_test.py",
-            "page.html",
+            "goods/.page.html.swp",
+            "static/shop.css",
         ):
             project.write(name, "nothing of interest")
         project.write("env/pyvenv.cfg", "home = /usr")
@@ -79,12 +80,12 @@ def test_what_else_is_watched(project: Project) -> None:
     beside = project.directory.parent / "beside"
     beside.mkdir()
     extra = beside / "rates.csv"
-    options = ("--reload-include", "*.html,.env", "--reload-extra-file", str(extra))
+    options = ("--reload-include", "*.yaml", "--reload-extra-file", str(extra))
     with Development(project, "shop:app", *options) as server:
         project.price("two")
         server.answers("two")
-        project.write("page.html", "<p>")
-        server.says(r"reloaded in \d+ ms: page\.html is new")
+        project.write("rates.yaml", "a: 1")
+        server.says(r"reloaded in \d+ ms: rates\.yaml is new")
         project.write(".env", "A=1")
         server.says(r"reloaded in \d+ ms: \.env is new")
         extra.write_text("1,2")
@@ -92,6 +93,31 @@ def test_what_else_is_watched(project: Project) -> None:
         project.write("pyfork.toml", "workers = 3\n")
         server.says(r"reloaded in \d+ ms: pyfork\.toml is new")
         server.until(lambda: server.log.count("generation 6, pid") >= 3, "there are three workers")
+
+
+TEMPLATES = """\
+from flask import Flask, render_template
+from dotenv import dotenv_values
+
+app = Flask(__name__)
+
+
+@app.get("/")
+def index():
+    return render_template("index.html") + dotenv_values(".env").get("COLOUR", "")
+"""
+
+
+def test_a_template_that_flask_keeps_is_read_again(project: Project) -> None:
+    project.write("web.py", TEMPLATES)
+    project.write("templates/index.html", "<p>one")
+    with Development(project, "web:app") as server:
+        server.answers("<p>one")
+        project.write("templates/index.html", "<p>two")
+        server.answers("<p>two")
+        project.write(".env", "COLOUR=red")
+        server.says(r"reloaded in \d+ ms: \.env is new")
+        server.answers("<p>twored")
 
 
 def test_only_the_directories_that_are_named(project: Project) -> None:

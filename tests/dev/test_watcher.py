@@ -86,7 +86,15 @@ SEEN = {
     "app.pyc": False,
     "page.html": True,
     ".env": True,
-    ".env.local": False,
+    ".env.local": True,
+    "rates.yaml": True,
+    "rates.csv": False,
+    "shop/templates/mail.txt": True,
+    "shop/templates/.mail.txt.swp": False,
+    "shop/templates/mail.txt~": False,
+    "shop/locale/de/LC_MESSAGES/django.mo": True,
+    "shop/locale/de/LC_MESSAGES/django.po": False,
+    "shop/static/shop.css": False,
     ".hidden.py": False,
     "shop/views.py": True,
     "shop/old/views.py": True,
@@ -111,7 +119,7 @@ def test_what_counts(tmp_path: Path) -> None:
         path.touch()
     config = Config(
         reload=True,
-        reload_include=("*.html", ".env"),
+        reload_include=("*.yaml",),
         reload_exclude=("old/", "*_test.py", str(tmp_path / "shop" / "legacy")),
     )
     found = WatchFilter.of(config, (), str(tmp_path)).scan()

@@ -27,7 +27,8 @@ from pyfork.ipc import messages
 from pyfork.ipc.poller import Poller, deliver
 from pyfork.record import asdict, entity, field
 from pyfork.supervisor import events
-from pyfork.supervisor.supervisor import EXPECTED_KILLS, Supervisor
+from pyfork.supervisor.supervisor import EXPECTED_KILLS, LATE_DRAIN, Supervisor
+from pyfork.system.terminal import TerminalModes
 
 log = logging.getLogger("pyfork.error")
 
@@ -47,6 +48,7 @@ class WorkerMessages(Component):
     dispatch: Dispatch
     watcher: WatcherProcess
     oom_kills: OomKills = field(default_factory=OomKills)
+    terminal: TerminalModes = field(default_factory=TerminalModes)
     _told: set[tuple[int, str]] = field(default_factory=set)  # tracebacks that the log has already
 
     # What they say.
@@ -180,6 +182,7 @@ class WorkerMessages(Component):
                 log.debug("reaped process %d, no worker: %s", pid, how)
 
     def _bury(self, member: WorkerProcess, how: str) -> None:
+        self.terminal.restore()  # it may have ended at the prompt of a debugger
         for received in member.unread_messages():
             deliver(partial(self._handle, member), received.message, received.fds)
         now = time.monotonic()
@@ -190,7 +193,9 @@ class WorkerMessages(Component):
         else:
             self.pool.deaths += member.kill_reason not in EXPECTED_KILLS
             oom = self._out_of_memory() if how == "killed by SIGKILL" else None
-            log.log(_log_level(member), log_lines.death_line(member, how, now, out_of_memory=oom))
+            log.log(
+                self._log_level(member), log_lines.death_line(member, how, now, out_of_memory=oom)
+            )
         if member.interface == "script":
             orphans.end(member.slot)
         self.poller.unwatch(member.channel)
@@ -199,6 +204,17 @@ class WorkerMessages(Component):
         self.handoffs.drop_worker(member)
         self.listeners.handles.gone(member.worker)
         self._feed(events.Exited(member.worker, how))
+
+    def _log_level(self, member: WorkerProcess) -> int:
+        """How much a person cares about a death: why a boot failed is in the log already, and in
+        development an old worker is cut without delay."""
+        if member.failed or (member.kill_reason in EXPECTED_KILLS and member.ready_at is None):
+            return logging.DEBUG
+        cut = (
+            member.kill_reason == LATE_DRAIN
+            and self.generations.config(self.generations.newest).reload
+        )
+        return logging.INFO if cut or member.kill_reason in EXPECTED_KILLS else logging.ERROR
 
     def _out_of_memory(self) -> bool | None:
         """Whether the kernel killed somebody for that; None: nobody counts."""
@@ -225,13 +241,6 @@ class WorkerMessages(Component):
 
     def _feed(self, fact: events.Event) -> None:
         self.supervisor.feed(fact, time.monotonic())
-
-
-def _log_level(member: WorkerProcess) -> int:
-    """How much an operator cares about a death: why a boot failed is in the log already."""
-    if member.failed or (member.kill_reason in EXPECTED_KILLS and member.ready_at is None):
-        return logging.DEBUG
-    return logging.INFO if member.kill_reason in EXPECTED_KILLS else logging.ERROR
 
 
 def _note_silence(member: WorkerProcess, why: str) -> None:

@@ -178,8 +178,9 @@ class ManagedScript:
             sys.argv[0] = config.app
         sys.path[1:1] = ahead
         if config.reload:
-            from pyfork.dev import bytecode
+            from pyfork.dev import breakpoints, bytecode
 
+            breakpoints.install()
             bytecode.install({*ahead, sys.path[0], os.getcwd()})
 
     # The script.

@@ -16,7 +16,8 @@ class DevelopmentSettings:
         BOOLEAN,
         flags="--reload",
         help="Reload when a file changes, and answer with a page of what is wrong while the "
-        "application does not load. For development only: that page shows source code.",
+        "application does not load. No --timeout and --boot-timeout unless they are given. For "
+        "development only: that page shows source code.",
     )
     reload_dir: tuple[str, ...] = setting(
         (),
@@ -31,7 +32,8 @@ class DevelopmentSettings:
         _PATTERNS,
         flags="--reload-include",
         repeat=True,
-        help="Watch files like this besides *.py, such as '*.html' or '.env'. May be repeated.",
+        help="Watch files like this too, such as '*.yaml'. Python sources, templates, "
+        "translations and .env files are watched anyway. May be repeated.",
     )
     reload_exclude: tuple[str, ...] = setting(
         (),
