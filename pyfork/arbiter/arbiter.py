@@ -107,8 +107,8 @@ class Arbiter:
         self.executor.tick(now)
         if self.takeover.just_activated():
             self.executor.take_over(now)
-        for signal in self.signals.read():
-            self.commands.handle_signal(signal)
+        for spec in self.signals.read():
+            self.commands.handle_signal(spec)
         for client, line in self.control.take():
             self.requests.on_request(client, line)
         for change in self.watcher.take():
@@ -162,7 +162,8 @@ class Arbiter:
                 text = f"upgrade failed, the previous workers keep serving: {self._hook_error}"
                 log.error(log_lines.with_detail(text, self._hook_error.detail))
                 raise self._hook_error
-            self.upgrade.reload_after_exec(self.commands.reload())
+            answer = self.commands.run("reload", "upgrade")
+            self.upgrade.reload_after_exec(answer["generation"])
         except PyforkError as error:
             result = ReloadResult(None, time.monotonic(), str(error), error.detail)
             self.upgrade.reload_after_exec_done(result)

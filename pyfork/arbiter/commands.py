@@ -1,11 +1,13 @@
-"""What operators may ask for: by signal, over the control socket, or by saving a file.
+"""Everything that an operator may ask for: one table.
 
-What needs a decision becomes a fact for the supervisor; the rest is done at once.
+A signal, a request over the control socket and a saved file run the same row. A command that needs
+a decision is fed to the supervisor; any other is done at once.
 """
 
 import contextlib
 import logging
 import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pyfork.arbiter.generations import Generations
@@ -13,123 +15,172 @@ from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.reporting import log_lines
 from pyfork.arbiter.reporting.reporter import Reporter
 from pyfork.arbiter.reporting.status import describe, describe_sockets
-from pyfork.arbiter.signals import Errand, SignalSpec, in_terminal
+from pyfork.arbiter.signals import SignalSpec, in_terminal
 from pyfork.arbiter.upgrade.old_side import Upgrade
 from pyfork.arbiter.workers.messages import WorkerMessages
 from pyfork.arbiter.workers.pool import WorkerPool
 from pyfork.errors import PyforkError
-from pyfork.ipc import messages
-from pyfork.ipc.channel import Channel
+from pyfork.ipc.messages import FilesChanged, ReopenLogs
 from pyfork.log import setup
-from pyfork.record import entity, field
-from pyfork.supervisor import events
+from pyfork.record import entity, field, record
+from pyfork.supervisor.events import CommandReceived, OperatorCommand, Scale
+from pyfork.supervisor.state import StopMode
 from pyfork.supervisor.supervisor import STOPPING, Supervisor
 
 log = logging.getLogger("pyfork.error")
 
-NOT_OURS = "another arbiter has taken over: ask that one"
+MAX_WORKERS = 1024  # that may be asked for: a typing error must not become a fork bomb
+HANDED_OVER = "another arbiter has taken over: ask that one"
+
+Answer = Mapping[str, Any]
+
+
+@record
+class Command:
+    """One row of the table.
+
+    ``run`` gets the caller (the name of a signal, or "control") and the options as keywords. It
+    returns what the answer of the control socket says, and raises PyforkError to refuse.
+    """
+
+    name: str
+    run: Callable[..., Answer]
+    options: Mapping[str, type] = {}
+    can_wait: bool = False  # a control request may wait for the end of what this begins
+    is_public: bool = True  # a control request may run it
 
 
 @entity
 class Commands:
-    """Runs them."""
+    """Runs commands."""
 
     supervisor: Supervisor
     generations: Generations
     listeners: ListenerTable
     pool: WorkerPool
-    upgrades: Upgrade
+    upgrade: Upgrade
     worker_messages: WorkerMessages
     reporter: Reporter
-    started: float = field(default_factory=time.monotonic)
+    table: dict[str, Command] = field(init=False)
+    _started: float = field(default_factory=time.monotonic)
 
-    def handle_signal(self, meaning: SignalSpec) -> None:
-        """What a signal asks for. What is refused is in the log."""
-        name = meaning.number.name
-        match meaning.asks:
-            case Errand.REAP:
-                self.worker_messages.reap()
-            case Errand.RELOAD:
-                with contextlib.suppress(PyforkError):
-                    self.reload()
-            case Errand.UPGRADE:
-                with contextlib.suppress(PyforkError):
-                    self.upgrade()
-            case Errand.REOPEN_LOGS:
-                self.reopen_logs()
-                log.info("%s: log files are open anew", name)
-            case events.OperatorCommand.RETIRE_ALL if in_terminal():
-                log.debug("%s: the window has changed", name)
-            case events.OperatorCommand.RETIRE_ALL if self.upgrades.beside:
-                log.info("%s: the workers leave when the new arbiter is ready", name)
-            case events.OperatorCommand.STOP if self.upgrades.postpones_stop():
-                log.info(
-                    "%s: the upgrade finishes first, and this arbiter leaves then; "
-                    "another %s, or pyfork stop, ends both at once",
-                    name,
-                    name.removeprefix("SIG"),
-                )
-            case events.OperatorCommand() as wish:
-                log.info("%s: %s", name, meaning.help.partition(":")[0].partition(".")[0].lower())
-                self.submit(wish)
+    def __post_init__(self) -> None:
+        self.table = {command.name: command for command in self._commands()}
 
-    def files_changed(self, message: messages.FilesChanged) -> None:
-        """Files have changed: as if the operator had asked for a reload."""
-        if self.supervisor.stop_requested:
-            return
-        self.reporter.changed(message)
+    def _commands(self) -> Iterator[Command]:
+        yield Command("status", self._status)
+        yield Command("sockets", self._sockets)
+        yield Command("reload", self._reload, can_wait=True)
+        yield Command("stop", self._stop, {"quick": bool})
+        yield Command("scale", self._scale, {"to": int, "by": int})
+        yield Command("reopen-logs", self._reopen_logs)
+        yield Command("upgrade", self._upgrade, can_wait=True)
+        yield Command("retire", self._retire, is_public=False)
+        yield Command("reap", self._reap, is_public=False)
+
+    def run(self, name: str, caller: str, **options: Any) -> Answer:
+        """Run one command. Raises PyforkError if it is refused, which the log has then."""
+        try:
+            return self.table[name].run(caller, **options)
+        except PyforkError as error:
+            text = f"{caller}: {name} refused: {error}"
+            log.error(log_lines.with_detail(text, error.detail))
+            raise
+
+    def handle_signal(self, spec: SignalSpec) -> None:
+        """Run the command of a signal."""
         with contextlib.suppress(PyforkError):
-            self.reporter.remember_cause(self.reload(), message)
+            self.run(spec.command, spec.number.name, **spec.options)
 
-    def status(self) -> dict[str, Any]:
-        """What this server is at."""
+    def files_changed(self, change: FilesChanged) -> None:
+        """Reload, as if the operator had asked for it."""
+        if not self.supervisor.stop_requested:
+            self.reporter.changed(change)
+            with contextlib.suppress(PyforkError):
+                answer = self.run("reload", "watcher")
+                self.reporter.remember_cause(answer["generation"], change)
+
+    # The commands.
+
+    def _status(self, caller: str) -> Answer:
         now = time.monotonic()
-        return describe(
+        status = describe(
             self.supervisor,
             self.generations,
             self.listeners,
             self.pool,
-            self.upgrades,
-            uptime=now - self.started,
+            self.upgrade,
+            uptime=now - self._started,
             now=now,
         )
+        return {"status": status}
 
-    def sockets(self) -> dict[str, Any]:
-        """What this server and its workers listen on."""
+    def _sockets(self, caller: str) -> Answer:
         return describe_sockets(self.listeners, self.pool)
 
-    def submit(self, wish: events.OperatorCommand | events.Scale) -> None:
-        """Pass a wish on."""
-        self.supervisor.feed(events.CommandReceived(wish), time.monotonic())
-
-    def reopen_logs(self) -> None:
-        """Log files were rotated: open them anew, in every process."""
-        setup.reopen()
-        self.worker_messages.broadcast(messages.ReopenLogs())
-
-    def reload(self) -> int:
-        """Ask for a new generation, and return its number. Raises PyforkError: there is none."""
-        supervisor = self.supervisor
-        if supervisor.stop_requested:
-            raise PyforkError(STOPPING if not self.upgrades.in_charge else NOT_OURS)
+    def _reload(self, caller: str) -> Answer:
+        if self.supervisor.stop_requested:
+            raise PyforkError(HANDED_OVER if self.upgrade.in_charge else STOPPING)
         now = time.monotonic()
-        try:
-            reload = self.generations.prepare_reload(now)
-        except PyforkError as error:
-            text = f"reload refused, all stays as it was: {error}"
-            log.error(log_lines.with_detail(text, error.detail))
-            raise
-        log.info("reload: generation %d boots", reload.generation)
-        supervisor.feed(events.CommandReceived(reload), now)
-        return reload.generation
+        reload = self.generations.prepare_reload(now)
+        log.info("reload: generation %d boots, asked for by %s", reload.generation, caller)
+        self._feed(reload)
+        return {"generation": reload.generation}
 
-    def upgrade(self) -> None:
-        """Replace this program. Raises PyforkError: not now."""
-        if refusal := self.upgrades.start(time.monotonic()):
-            log.warning("upgrade refused: %s", refusal)
-            raise PyforkError(refusal)
+    def _stop(self, caller: str, *, quick: bool = False, escalate: bool = False) -> Answer:
+        """``escalate``: a second one stops faster. Asked for over the socket, none does."""
+        if not quick and escalate and self.upgrade.postpones_stop():
+            log.info(
+                "%s: the upgrade finishes first, and this arbiter leaves then; "
+                "another %s, or pyfork stop, ends both at once",
+                caller,
+                caller.removeprefix("SIG"),
+            )
+        elif escalate or self.supervisor.haste < (StopMode.QUICK if quick else StopMode.GRACEFUL):
+            log.info("%s: %s stop", caller, "quick" if quick else "graceful")
+            self._feed(OperatorCommand.QUICK_STOP if quick else OperatorCommand.STOP)
+        return {}
 
-    def accept_takeover(self, successor: Channel) -> None:
-        """Another arbiter asks to take over; it hears why not, if that is so."""
-        if refusal := self.upgrades.start_takeover(successor, time.monotonic()):
-            log.warning("takeover refused: %s", refusal)
+    def _scale(self, caller: str, *, to: int | None = None, by: int | None = None) -> Answer:
+        size = self.supervisor.serving.size
+        if (to is None) == (by is None):
+            raise PyforkError("scale needs one of to and by")
+        wanted = to if to is not None else size + (by or 0)
+        if self.supervisor.stop_requested:
+            raise PyforkError(STOPPING)
+        if not size:
+            raise PyforkError("all workers were retired: a reload brings them back")
+        if not 1 <= wanted <= MAX_WORKERS:
+            raise PyforkError(f"from 1 to {MAX_WORKERS} workers may be asked for, not {wanted}")
+        log.info("%s: scale from %d to %d", caller, size, wanted)
+        self._feed(Scale(to, by or 0))
+        return {"workers": wanted}
+
+    def _reopen_logs(self, caller: str) -> Answer:
+        """Reopen the log files, which were rotated, in every process."""
+        setup.reopen()
+        self.worker_messages.broadcast(ReopenLogs())
+        log.info("%s: log files were reopened", caller)
+        return {}
+
+    def _upgrade(self, caller: str) -> Answer:
+        log.info("%s: upgrade", caller)
+        self.upgrade.start(time.monotonic())
+        return {}
+
+    def _retire(self, caller: str) -> Answer:
+        if in_terminal():
+            log.debug("%s: the window has changed", caller)
+        elif self.upgrade.beside:
+            log.info("%s: the workers leave when the new arbiter is ready", caller)
+        else:
+            log.info("%s: retire all workers and keep the port", caller)
+            self._feed(OperatorCommand.RETIRE_ALL)
+        return {}
+
+    def _reap(self, caller: str) -> Answer:
+        self.worker_messages.reap()
+        return {}
+
+    def _feed(self, command: Any) -> None:
+        self.supervisor.feed(CommandReceived(command), time.monotonic())

@@ -1,81 +1,75 @@
-"""Every signal that the arbiter understands, declared once, and the inbox that they arrive in.
+"""Every signal that the arbiter handles, declared once, and the pipe in which they arrive.
 
-A handler does nothing: the interpreter writes the signal's number into a socket pair, and the one
-loop reads it there like everything else. `python -m pyfork.arbiter.signals` prints the page
-docs/signals.md. Nothing here decides what follows from a signal.
+A handler does nothing: the interpreter writes the signal's number into a socket pair, and the
+loop reads it there as it reads every other input. `python -m pyfork.arbiter.signals` prints
+docs/signals.md.
 """
 
 import os
 import signal
 import socket
-from enum import Enum, auto
+from collections.abc import Mapping
 from types import FrameType
 
 from pyfork.arbiter.component import Component
 from pyfork.record import record
-from pyfork.supervisor.events import OperatorCommand
-
-
-class Errand(Enum):
-    """What the loop sees to itself, before or without the supervisor."""
-
-    RELOAD = auto()
-    REOPEN_LOGS = auto()
-    UPGRADE = auto()
-    REAP = auto()
 
 
 @record
 class SignalSpec:
-    """One line of the table."""
+    """One row of the table."""
 
     number: signal.Signals
-    asks: OperatorCommand | Errand
+    command: str  # of `pyfork.arbiter.commands`
     help: str
+    options: Mapping[str, object] = {}
 
 
 SIGNALS = (
     SignalSpec(
         signal.SIGTERM,
-        OperatorCommand.STOP,
+        "stop",
         "Graceful stop: after `--drain-delay`, workers finish their requests within "
         "`--graceful-timeout`. A second one ends the delay; one without a delay to end stops "
         "quickly. While an upgrade starts a new arbiter beside this one, the first `TERM` lets it "
         "finish.",
+        {"escalate": True},
     ),
     SignalSpec(
         signal.SIGINT,
-        OperatorCommand.QUICK_STOP,
-        "Quick stop: running requests are cut, whoever is still there after 2 seconds is killed. "
-        "A second one kills at once.",
+        "stop",
+        "Quick stop: running requests are cut, and workers that have not exited after 2 seconds "
+        "are killed. A second one kills at once.",
+        {"quick": True, "escalate": True},
     ),
-    SignalSpec(signal.SIGQUIT, OperatorCommand.QUICK_STOP, "Quick stop, as `INT`."),
+    SignalSpec(signal.SIGQUIT, "stop", "Quick stop, as `INT`.", {"quick": True, "escalate": True}),
     SignalSpec(
         signal.SIGHUP,
-        Errand.RELOAD,
+        "reload",
         "Reload configuration and application: new workers boot beside the old ones, which leave "
-        "when all the new ones are ready. If one fails, the old ones serve on.",
+        "when all the new ones are ready. If one fails, the old ones keep serving.",
     ),
-    SignalSpec(signal.SIGTTIN, OperatorCommand.SCALE_UP, "One more worker, until the next reload."),
+    SignalSpec(signal.SIGTTIN, "scale", "One more worker, until the next reload.", {"by": 1}),
     SignalSpec(
         signal.SIGTTOU,
-        OperatorCommand.SCALE_DOWN,
+        "scale",
         "One worker less, but never none, until the next reload.",
+        {"by": -1},
     ),
-    SignalSpec(signal.SIGUSR1, Errand.REOPEN_LOGS, "Reopen the log files, in every process."),
+    SignalSpec(signal.SIGUSR1, "reopen-logs", "Reopen the log files, in every process."),
     SignalSpec(
         signal.SIGWINCH,
-        OperatorCommand.RETIRE_ALL,
+        "retire",
         "Retire all workers and keep the port, until the next `HUP`. Ignored on a terminal, which "
         "sends it when its window changes.",
     ),
     SignalSpec(
         signal.SIGUSR2,
-        Errand.UPGRADE,
+        "upgrade",
         "Upgrade pyfork itself, and the interpreter, in place of a new deploy: the new program is "
         "checked, started on the same listeners, and only when it is ready this one drains.",
     ),
-    SignalSpec(signal.SIGCHLD, Errand.REAP, "Internal: a worker ended."),
+    SignalSpec(signal.SIGCHLD, "reap", "Internal: a child process ended."),
 )
 
 
@@ -92,9 +86,9 @@ class SignalPipe(Component):
         self._ours.setblocking(False)
         self._wakeup.setblocking(False)
         signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
-        for meaning in SIGNALS:
-            signal.signal(meaning.number, _do_nothing)
-        numbers = {meaning.number for meaning in SIGNALS}
+        for spec in SIGNALS:
+            signal.signal(spec.number, _do_nothing)
+        numbers = {spec.number for spec in SIGNALS}
         signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # whatever the starter had blocked
 
     def fileno(self) -> int:
@@ -115,14 +109,14 @@ class SignalPipe(Component):
             numbers = self._ours.recv(4096)
         except BlockingIOError:
             return []
-        by_number = {int(meaning.number): meaning for meaning in SIGNALS}
+        by_number = {int(spec.number): spec for spec in SIGNALS}
         return [by_number[number] for number in numbers if number in by_number]
 
     def close(self) -> None:
         """Stop listening, for good: the interpreter, on its way out, would take our handlers
         away, and the next signal would end the process with another status."""
-        for meaning in SIGNALS:
-            signal.signal(meaning.number, signal.SIG_IGN)
+        for spec in SIGNALS:
+            signal.signal(spec.number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
         self.close_in_child()
 
@@ -152,7 +146,7 @@ def in_terminal() -> bool:
 
 def page() -> str:
     """docs/signals.md."""
-    rows = [f"| `{meaning.number.name[3:]}` | {meaning.help} |" for meaning in SIGNALS]
+    rows = [f"| `{spec.number.name[3:]}` | {spec.help} |" for spec in SIGNALS]
     return "\n".join(
         [
             "# Signals",

@@ -72,8 +72,6 @@ class OperatorCommand(Enum):
     STOP = auto()
     QUICK_STOP = auto()
     KILL_ALL = auto()
-    SCALE_UP = auto()
-    SCALE_DOWN = auto()
     RETIRE_ALL = auto()
     HAND_OVER = auto()  # another arbiter serves: stop gracefully, and without delay
     STOP_FOR_GOOD = auto()  # and do not carry on, whatever becomes of it
@@ -90,9 +88,10 @@ class Reload:
 
 @record
 class Scale:
-    """A wish for this many workers, at least one, until the next reload."""
+    """So many workers, or so many more, but at least one, until the next reload."""
 
-    workers: int
+    to: int | None = None
+    by: int = 0
 
 
 @record

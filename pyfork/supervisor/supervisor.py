@@ -21,7 +21,7 @@ A graceful stop may have a drain delay: until it is over all goes on, but no rel
 Rules: no os, signal, socket, time, logging; no pid; time is what the caller says it is.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from pyfork.supervisor.actions import Abort, Action, Activate, Discard, Exit, Kill, Retire, Spawn
 from pyfork.supervisor.events import (
@@ -172,11 +172,10 @@ class Supervisor:
         match wish:
             case Reload():
                 self._reloads.append(wish)
-            case Scale(workers=workers):
-                self._resize(lambda size: workers)
-            case OperatorCommand.SCALE_UP | OperatorCommand.SCALE_DOWN:
-                step = 1 if wish is OperatorCommand.SCALE_UP else -1
-                self._resize(lambda size: size + step)
+            case Scale(to=to, by=by):
+                for generation in self._generations():
+                    if generation.size:  # else all were retired, until a reload
+                        generation.size = max(1, (generation.size if to is None else to) + by)
             case OperatorCommand.RETIRE_ALL:
                 self._serving.size = 0
                 if self._candidate:
@@ -184,11 +183,6 @@ class Supervisor:
             case _:
                 delay = self._serving.policy.drain_delay if self._serving.active else 0.0
                 self._stop.record(wish, now, delay=delay)
-
-    def _resize(self, resized: Callable[[int], int]) -> None:
-        for generation in self._generations():
-            if generation.size:  # else all were retired, until a reload
-                generation.size = max(1, resized(generation.size))
 
     def _record_loss(
         self, worker: WorkerRecord, now: float, failure: BootFailure, *, fatal: bool = False

@@ -34,8 +34,8 @@ STOP, QUIT, FORCE = (
     CommandReceived(OperatorCommand.KILL_ALL),
 )
 UP, DOWN, ALL = (
-    CommandReceived(OperatorCommand.SCALE_UP),
-    CommandReceived(OperatorCommand.SCALE_DOWN),
+    CommandReceived(Scale(by=1)),
+    CommandReceived(Scale(by=-1)),
     CommandReceived(OperatorCommand.RETIRE_ALL),
 )
 

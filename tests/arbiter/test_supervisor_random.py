@@ -255,8 +255,8 @@ class World(RuleBasedStateMachine):
     @rule(
         wish=st.sampled_from(
             [
-                OperatorCommand.SCALE_UP,
-                OperatorCommand.SCALE_DOWN,
+                Scale(by=1),
+                Scale(by=-1),
                 OperatorCommand.RETIRE_ALL,
                 Scale(3),
             ]

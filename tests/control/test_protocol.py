@@ -89,7 +89,7 @@ def test_reopen_logs(site: Site) -> None:
     server = site.serve("--error-logfile", str(path), log=path)
     path.rename(site.directory / "error.log.1")
     assert site.wire(server).ask("reopen-logs") == {"ok": True}
-    server.wait_log("log files are open anew")
+    server.wait_log("log files were reopened")
 
 
 def test_reload_without_waiting(site: Site) -> None:

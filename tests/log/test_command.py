@@ -21,7 +21,7 @@ def test_usr1_reopens_both_logs_in_every_process(tmp_path: Path) -> None:
             path.rename(path.with_suffix(".1"))
         server.signal(signal.SIGUSR1)
         server.until(lambda: all(path.exists() for path in paths), "the logs are there again")
-        server.wait_log("log files are open anew")
+        server.wait_log("log files were reopened")
 
         def nobody_holds_the_old() -> bool:
             files = [file.path for each in server.processes() for file in each.open_files()]

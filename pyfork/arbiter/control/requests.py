@@ -1,4 +1,4 @@
-"""What may be asked over the control socket: a table of requests, and the answers.
+"""Requests over the control socket: a command each, and its answer.
 
 A request is a JSON object in one line, ``{"request": "reload", "wait": true}``; so is its answer,
 which has ``ok``, and if that is false, ``error`` and perhaps ``detail``. Lines that have
@@ -7,59 +7,24 @@ which has ``ok``, and if that is false, ``error`` and perhaps ``detail``. Lines 
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+import time
+from collections.abc import Iterable
+from typing import Any
 
+from pyfork.arbiter.commands import Answer, Commands
 from pyfork.arbiter.component import Component
 from pyfork.arbiter.control.server import Client
 from pyfork.arbiter.generations import Generations, ReloadResult
 from pyfork.arbiter.upgrade.old_side import Upgrade, UpgradeStage
 from pyfork.errors import PyforkError
 from pyfork.ipc.channel import Channel
-from pyfork.record import entity, record
-from pyfork.supervisor.events import OperatorCommand, Scale
-from pyfork.supervisor.state import StopMode, WorkerState
-from pyfork.supervisor.supervisor import STOPPING, Supervisor
+from pyfork.record import entity
+from pyfork.supervisor.state import WorkerState
+from pyfork.supervisor.supervisor import Supervisor
 
-MOST_WORKERS = 1024  # that may be asked for: a slip of the finger is no fork bomb
+TAKEOVER = "takeover"  # the request of another arbiter; no command of an operator
 
 log = logging.getLogger("pyfork.error")
-
-Answer = Mapping[str, object]
-
-
-class ArbiterCommands(Protocol):
-    """What an arbiter does when it is asked to."""
-
-    def status(self) -> dict[str, Any]: ...
-
-    def sockets(self) -> dict[str, Any]: ...
-
-    def reload(self) -> int:
-        """The new generation. Raises PyforkError: there is none."""
-
-    def submit(self, wish: OperatorCommand | Scale) -> None: ...
-
-    def reopen_logs(self) -> None: ...
-
-    def upgrade(self) -> None:
-        """Raises PyforkError: not now."""
-
-    def accept_takeover(self, successor: Channel) -> None:
-        """Another arbiter asks for the listeners; it hears the answer."""
-
-
-@record
-class ControlRequest:
-    """One line of the table.
-
-    ``run`` is called with the client and the options that were given. It returns the rest of the
-    answer, or None if the client gets it later (`Client.finish`) or was detached; or raises
-    PyforkError.
-    """
-
-    run: Callable[..., Answer | None]
-    options: Mapping[str, type]
 
 
 @entity
@@ -76,34 +41,28 @@ class Requests(Component):
 
     def __init__(
         self,
-        arbiter: ArbiterCommands,
+        commands: Commands,
         supervisor: Supervisor,
         generations: Generations,
         upgrade: Upgrade,
     ) -> None:
-        self._arbiter = arbiter
+        self._commands = commands
         self._upgrade = upgrade
-        self._upgraders: list[Client] = []  # they wait for the end of the upgrade
-        self._stage = UpgradeStage.NONE  # as they know
+        self._stage = UpgradeStage.NONE  # as waiting clients know
         self._supervisor = supervisor
         self._generations = generations
-        self._waiting: list[_ReloadWaiter] = []
-        self._table = {
-            "status": ControlRequest(self._status, {}),
-            "sockets": ControlRequest(self._sockets, {}),
-            "reload": ControlRequest(self._reload, {"wait": bool}),
-            "stop": ControlRequest(self._stop, {"quick": bool}),
-            "scale": ControlRequest(self._scale, {"to": int, "by": int}),
-            "reopen-logs": ControlRequest(self._reopen_logs, {}),
-            "upgrade": ControlRequest(self._begin_upgrade, {"wait": bool}),
-            "takeover": ControlRequest(self._takeover, {}),
-        }
+        self._upgrade_waiters: list[Client] = []
+        self._reload_waiters: list[_ReloadWaiter] = []
 
     def on_request(self, client: Client, line: bytes) -> None:
         """Answer one line; whatever is in it, the connection and the server go on."""
         try:
-            request, options = self._read(line)
-            answer = request.run(client, **options)
+            name, options = _parse(line)
+            if name == TAKEOVER and not options:
+                self._takeover(client)
+                return
+            wait = self._check(name, options)
+            answer = self._commands.run(name, "control", **options)
         except PyforkError as error:
             detail = {"detail": error.detail} if error.detail else {}
             client.send({"ok": False, "error": str(error), **detail})
@@ -111,97 +70,50 @@ class Requests(Component):
             log.exception("a control request failed: %r", line[:200])
             client.send({"ok": False, "error": f"{type(error).__name__}: {error}"})
         else:
-            if answer is not None:
+            if not wait:
                 client.send({"ok": True, **answer})
+            elif name == "upgrade":
+                self.resume([client])
+            else:
+                client.waits = True
+                self._reload_waiters.append(_ReloadWaiter(client, answer["generation"]))
 
     def tick(self, now: float) -> None:
         """Tell waiting clients about the progress and the end of what they wait for."""
         self._settle_upgrade()
-        for wait in self._waiting.copy():
+        for wait in self._reload_waiters.copy():
             outcome = self._generations.outcome(wait.generation)
             if outcome or wait.client.gone:
-                self._waiting.remove(wait)
+                self._reload_waiters.remove(wait)
             if outcome:
                 wait.client.finish(_told(outcome))
             elif (ready := self._ready(wait.generation)) != wait.ready:
                 wait.ready = ready
                 wait.client.send({"progress": self._progress(wait)})
 
-    def _read(self, line: bytes) -> tuple[ControlRequest, dict[str, Any]]:
-        try:
-            options = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise PyforkError(f"not JSON: {error}") from None
-        if not isinstance(options, dict) or not isinstance(options.get("request"), str):
-            raise PyforkError('a request is an object such as {"request": "status"}')
-        name = options.pop("request")
-        request = self._table.get(name)
-        if request is None:
-            raise PyforkError(f"no such request: {name!r}; there are {', '.join(self._table)}")
+    def _check(self, name: str, options: dict[str, Any]) -> bool:
+        """Check the options of a request. Returns whether the client waits for the end.
+
+        Raises:
+            PyforkError: there is no such command or option, or its value has another type.
+        """
+        public = {name: each for name, each in self._commands.table.items() if each.is_public}
+        command = public.get(name)
+        if command is None:
+            names = ", ".join([*public, TAKEOVER])
+            raise PyforkError(f"no such request: {name!r}; there are {names}")
+        types = dict(command.options) | ({"wait": bool} if command.can_wait else {})
         for option, value in options.items():
-            kind = request.options.get(option)
-            if kind is None:
+            if option not in types:
                 raise PyforkError(f"{name} has no option {option!r}")
-            if type(value) is not kind:  # a bool is an int for isinstance()
-                raise PyforkError(f"{name}: {option} must be {kind.__name__}")
-        return request, options
-
-    # The requests.
-
-    def _status(self, client: Client) -> Answer:
-        return {"status": self._arbiter.status()}
-
-    def _sockets(self, client: Client) -> Answer:
-        return self._arbiter.sockets()
-
-    def _reload(self, client: Client, *, wait: bool = False) -> Answer | None:
-        log.info("control: reload")
-        generation = self._arbiter.reload()
-        if not wait:
-            return {"generation": generation}
-        client.waits = True
-        self._waiting.append(_ReloadWaiter(client, generation))
-        return None
-
-    def _begin_upgrade(self, client: Client, *, wait: bool = False) -> Answer | None:
-        log.info("control: upgrade")
-        self._arbiter.upgrade()
-        if not wait:
-            return {}
-        self.resume([client])
-        return None
+            if type(value) is not types[option]:  # a bool is an int for isinstance()
+                raise PyforkError(f"{name}: {option} must be {types[option].__name__}")
+        return bool(options.pop("wait", False))
 
     def _takeover(self, client: Client) -> None:
         """From here on the client's socket is a channel between two arbiters."""
         end, _ = client.detach()
-        self._arbiter.accept_takeover(Channel(end))
-
-    def _stop(self, client: Client, *, quick: bool = False) -> Answer:
-        """Unlike a signal, a stop asked for twice is no other than one asked for once."""
-        if self._supervisor.haste < (StopMode.QUICK if quick else StopMode.GRACEFUL):
-            log.info("control: %s stop", "quick" if quick else "graceful")
-            self._arbiter.submit(OperatorCommand.QUICK_STOP if quick else OperatorCommand.STOP)
-        return {}
-
-    def _scale(self, client: Client, *, to: int | None = None, by: int | None = None) -> Answer:
-        size = self._supervisor.serving.size
-        if (to is None) == (by is None):
-            raise PyforkError("scale needs one of to and by")
-        wanted = to if to is not None else size + (by or 0)
-        if self._supervisor.stop_requested:
-            raise PyforkError(STOPPING)
-        if not size:
-            raise PyforkError("all workers were retired: a reload brings them back")
-        if not 1 <= wanted <= MOST_WORKERS:
-            raise PyforkError(f"from 1 to {MOST_WORKERS} workers may be asked for, not {wanted}")
-        log.info("control: scale from %d to %d", size, wanted)
-        self._arbiter.submit(Scale(wanted))
-        return {"workers": wanted}
-
-    def _reopen_logs(self, client: Client) -> Answer:
-        self._arbiter.reopen_logs()
-        log.info("control: log files are open anew")
-        return {}
+        self._upgrade.start_takeover(Channel(end), time.monotonic())
 
     # Clients that wait for an upgrade.
 
@@ -209,18 +121,18 @@ class Requests(Component):
         """These wait for the end of the upgrade that is under way."""
         for client in clients:
             client.waits = True
-            self._upgraders.append(client)
+            self._upgrade_waiters.append(client)
             self._upgrade.waiters.append(client)
 
     def _settle_upgrade(self) -> None:
         stage, last = self._upgrade.stage, self._upgrade.last
         if stage in (UpgradeStage.NONE, UpgradeStage.DRAINING) and last:
-            for client in self._upgraders:
+            for client in self._upgrade_waiters:
                 client.finish(_told(last))
-            self._upgraders.clear()
+            self._upgrade_waiters.clear()
             self._upgrade.waiters.clear()
         elif stage is not self._stage:
-            for client in self._upgraders:
+            for client in self._upgrade_waiters:
                 client.send({"progress": {"stage": stage.value}})
         self._stage = stage
 
@@ -236,6 +148,17 @@ class Requests(Component):
         candidate = self._supervisor.candidate
         size = candidate.size if candidate and candidate.number == wait.generation else None
         return {"generation": wait.generation, "ready": wait.ready, "of": size}
+
+
+def _parse(line: bytes) -> tuple[str, dict[str, Any]]:
+    """The name and the options of a request. Raises PyforkError: it is none."""
+    try:
+        options = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise PyforkError(f"not JSON: {error}") from None
+    if not isinstance(options, dict) or not isinstance(options.get("request"), str):
+        raise PyforkError('a request is an object such as {"request": "status"}')
+    return options.pop("request"), options
 
 
 def _told(outcome: ReloadResult) -> Answer:

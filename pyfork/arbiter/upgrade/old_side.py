@@ -150,26 +150,25 @@ class Upgrade(Component):
 
     # What is asked.
 
-    def start(self, now: float) -> str:
-        """Begin. Returns why not, if that is so."""
+    def start(self, now: float) -> None:
+        """Begin. Raises PyforkError: not now."""
         if refusal := self._refusal():
-            return refusal
+            raise PyforkError(refusal)
         log.info("upgrade: checking the new program")
         try:
             self._try(UpgradeStage.CHECKING, self._check, now + self._patience())
         except OSError as error:
-            return f"{REFUSED}: {error.strerror}"
-        return ""
+            raise PyforkError(f"{REFUSED}: {error.strerror}") from None
 
-    def start_takeover(self, channel: Channel, now: float) -> str:
-        """Another arbiter asks to follow. Returns why not, if that is so."""
+    def start_takeover(self, channel: Channel, now: float) -> None:
+        """Another arbiter asks to take over. It is told if that is refused."""
         if refusal := self._refusal():
+            log.warning("takeover refused: %s", refusal)
             self._reject(channel, refusal)
             channel.close()
-            return refusal
+            return
         log.info("upgrade: another arbiter asks for the listeners")
         self._send_listeners(NewArbiter(channel, None), now)
-        return ""
 
     @property
     def beside(self) -> bool:

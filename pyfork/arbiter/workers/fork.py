@@ -22,7 +22,7 @@ from pyfork.log import setup, stacks, streams
 
 log = logging.getLogger("pyfork.error")
 
-_HANDLED = frozenset(meaning.number for meaning in SIGNALS)
+_HANDLED = frozenset(spec.number for spec in SIGNALS)
 
 
 def fork(run: Callable[[], int], *closers: Callable[[], object]) -> int:
@@ -65,8 +65,8 @@ def _run_child(run: Callable[[], int], closers: Iterable[Callable[[], object]]) 
 
 def _reset_and_run(run: Callable[[], int], closers: Iterable[Callable[[], object]]) -> int:
     signal.set_wakeup_fd(-1)
-    for meaning in SIGNALS:
-        signal.signal(meaning.number, signal.SIG_DFL)
+    for spec in SIGNALS:
+        signal.signal(spec.number, signal.SIG_DFL)
     for close in closers:
         with contextlib.suppress(OSError):
             close()
