@@ -26,6 +26,7 @@ from pyfork.arbiter.upgrade.saved_state import (
     ExecState,
     OldArbiter,
     Previous,
+    queue_for,
     scoreboard_for,
     supervisor_for,
 )
@@ -75,7 +76,9 @@ def build(
         first=previous.generation if previous else 1,
         directory=executed.directory_of(start) if executed else None,
     )
-    pool = WorkerPool(worker_main, components, listeners, scoreboard_for(previous), hooks)
+    pool = WorkerPool(
+        worker_main, components, listeners, scoreboard_for(previous), queue_for(previous), hooks
+    )
     handoffs = HandoffBroker(poller.send)
 
     log_process = LogProcess(poller, components)

@@ -32,7 +32,8 @@ from pyfork.system.memfd import anonymous_file
     ACCEPTED,
     LOST,
     IDLE_CLOSED,
-) = range(10)
+    RECEIVING,
+) = range(11)
 # The last ones stand before ``doing``: what the beginning of a request changes is written in one
 # go, and its end is one number.
 REQUESTS, BEGUN, BUSY_SINCE = 13, 14, 15
@@ -61,6 +62,14 @@ class Accepting(IntEnum):
     NO = 0
     FREELY = 1  # and serve it at once
     ON_CREDIT = 2  # as a peer of the connections whose requests wait
+
+
+class Receiving(IntEnum):
+    """What a worker takes out of the connection queue."""
+
+    NOTHING = 0
+    PLAIN = 1
+    TLS = 2
 
 
 class Scoreboard:

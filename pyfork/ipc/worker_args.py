@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pyfork.config.config import Config
 from pyfork.config.directory import Directory
 from pyfork.ipc.channel import Channel
+from pyfork.ipc.connection_queue import ConnectionQueue
 from pyfork.ipc.fd_queue import FdQueueReader
 from pyfork.ipc.scoreboard import Row, Scoreboard
 from pyfork.record import record
@@ -36,6 +37,7 @@ class WorkerArgs:
     ] = ()  # addresses on which scripts of this server listen already
     hold_accept: bool = False  # it accepts only when told to `Serve`: others do until then
     hook_worker: "HookWorker | None" = None  # what hooks see of it, if there are any
+    queue: ConnectionQueue | None = None  # of the whole server
     tls: "TlsContexts | None" = None  # what it speaks TLS with, if it does
 
 

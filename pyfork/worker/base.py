@@ -169,7 +169,8 @@ class BaseWorker:
     def _keep_from_children(self) -> None:
         """Processes that the application forks get no descriptor of the worker's."""
         birth = self.birth
-        private = (birth.channel, *birth.listeners)
+        queue = birth.queue.ends() if birth.queue is not None else ()
+        private = (birth.channel, *birth.listeners, *queue)
         descendants.disown(birth.addresses, private, self._termination)
 
     def retire(self, grace: float) -> None:

@@ -3,7 +3,7 @@
 import logging
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pyfork.dispatch.least import LeastConnections
@@ -13,6 +13,7 @@ from pyfork.http.connection.deadlines import Timeouts
 from pyfork.http.connection.engine import Engine, Upgrade
 from pyfork.http.connection.sweep import sweep
 from pyfork.http.wsgi.gateway import WsgiGateway
+from pyfork.ipc.connection_queue import Given
 from pyfork.ipc.messages import (
     AddListeners,
     HandoffDone,
@@ -21,16 +22,18 @@ from pyfork.ipc.messages import (
     Message,
     RemoveListeners,
 )
-from pyfork.net.accepted import Client
+from pyfork.net.accepted import Client, ClientSocket
 from pyfork.worker import hooks
 from pyfork.worker.accept.acceptor import Acceptor
 from pyfork.worker.accept.room import ConnectionRoom
 from pyfork.worker.base import BaseWorker
 from pyfork.worker.handoff import HandoffReceiver, HandoffSender
+from pyfork.worker.offload.receiver import QueueReceiver
 
 if TYPE_CHECKING:
     from pyfork.http.tls.handshakes import Handshakes
     from pyfork.http.tls.transport import TlsTransport
+    from pyfork.worker.offload.offloader import Movable
 
 log = logging.getLogger("pyfork.error")
 
@@ -85,6 +88,7 @@ class EngineWorker(BaseWorker):
             make_room=room.make,
         )
         self._limits = Timeouts.from_config(config)
+        self.receiver = self._new_receiver()
         self._giver = HandoffSender(self.loop, self.send, self.engine.drain)
         self._taker = HandoffReceiver(self.loop, self.send, self._take_over)
 
@@ -102,6 +106,36 @@ class EngineWorker(BaseWorker):
             limit=self.config.header_timeout,
             changed=self.connections_changed,
         )
+
+    def _new_receiver(self) -> QueueReceiver | None:
+        """Takes the connections of busy workers, where there are any."""
+        queue = self.birth.queue
+        if queue is None or not self.config.busy_after:
+            return None
+        return QueueReceiver(
+            self.loop,
+            queue,
+            scoreboard=self.birth.scoreboard,
+            line=self.line,
+            tls=self._handshakes is not None,
+            begin=self._begin_given,
+            is_full=self._is_full,
+        )
+
+    def _begin_given(self, given: Given) -> None:
+        """Serve a connection that a busy worker gave away."""
+        client = ClientSocket.adopt(given.fd)
+        if given.kept:  # the engine counts it when it begins
+            self.acceptor.begin(client, self._take_over(client), counted=False)
+        else:
+            self.engine.count(1)
+            self.acceptor.begin(client, self.new_connection(client))
+
+    def movable(self) -> Iterable["Movable"]:
+        """What another worker could serve on, if it idles. Called in any thread."""
+        if self._handshakes is not None:
+            return self._handshakes.open
+        return self.engine.connections
 
     def new_connection(self, client: Client) -> "Connection | TlsTransport":
         """The protocol of a connection that was just accepted."""
@@ -145,6 +179,8 @@ class EngineWorker(BaseWorker):
 
     def accept(self) -> None:
         self.acceptor.start()
+        if self.receiver is not None:
+            self.receiver.start()
 
     def tick(self, now: float) -> None:
         self.engine.tick(time.time())
@@ -153,6 +189,8 @@ class EngineWorker(BaseWorker):
             self._handshakes.sweep(now)
 
     async def drain(self) -> None:
+        if self.receiver is not None:
+            self.receiver.stop()
         if self.handoff:
             self.acceptor.stop()  # what is queued is for the others; what was given, is not
             self.engine.drain(self._giver.offer)

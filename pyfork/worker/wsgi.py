@@ -18,6 +18,7 @@ from pyfork.worker.engine_worker import EngineWorker
 
 if TYPE_CHECKING:
     from pyfork.http.connection.connection import Connection
+    from pyfork.worker.offload.offloader import Offloader
     from pyfork.worker.threads import ThreadRunner
 
 
@@ -49,6 +50,25 @@ class WsgiWorker(EngineWorker):
 
             gateway.exchange = SocketExchange
         self.set_up(gateway)
+        self._offloader = None if threaded else self._new_offloader()
+
+    def _new_offloader(self) -> "Offloader | None":
+        """What gives connections away while the application holds the loop's thread."""
+        receiver, queue = self.receiver, self.birth.queue
+        if receiver is None or queue is None:
+            return None
+        from pyfork.worker.offload.offloader import Offloader
+
+        return Offloader(
+            self._inline,
+            queue,
+            busy_after=self.config.busy_after,
+            idle=self.movable,
+            served=lambda: self.engine.served,
+            has_takers=receiver.has_others,
+            given=receiver.settle,
+            tls=self.birth.tls is not None,
+        )
 
     def _new_pool(self) -> "ThreadRunner":
         from pyfork.worker.threads import ThreadRunner  # most workers have one thread
@@ -88,7 +108,14 @@ class WsgiWorker(EngineWorker):
 
     def tick(self, now: float) -> None:
         self._inline.restore_wakeup()
+        if self._offloader is not None:
+            self._offloader.check()
         super().tick(now)
+
+    async def stop(self) -> None:
+        if self._offloader is not None:
+            self._offloader.stop()
+        await super().stop()
 
     def empty(self) -> bool:
         """Whether no connection is left, and no application code of one whose client has gone."""

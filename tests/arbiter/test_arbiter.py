@@ -63,7 +63,8 @@ def test_a_worker_holds_nothing_that_is_the_arbiters(start: Start) -> None:
     server.wait_ready(3)
     for pid in server.workers:
         links = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
-        assert sum(link.startswith("socket:") for link in links) == 2, "listener and channel"
+        sockets = sum(link.startswith("socket:") for link in links)
+        assert sockets == 4, "listener, channel, and both ends of the connection queue"
         assert not [link for link in links if "eventpoll" in link]
 
 

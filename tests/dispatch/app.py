@@ -4,6 +4,8 @@ GET /          at once
     /block?s=  after ``s`` seconds in which this thread does nothing else, also in ASGI; it says so
                on stdout when they begin
     /work?ms=  after ``ms`` milliseconds of the same, without a word
+    /spin?spin= after so many seconds in which it keeps the interpreter; it says so as well
+    /fork?fork= after a process that it forked has counted its threads, and ``s`` seconds more
 """
 
 import os
@@ -37,6 +39,27 @@ def block(query: str) -> None:
     asked = parse_qs(query)
     for milliseconds in asked.get("ms", ()):
         time.sleep(int(milliseconds) / 1000)
+    for seconds in asked.get("spin", ()):
+        print("blocked", os.getpid(), flush=True)
+        until = time.monotonic() + float(seconds)
+        while time.monotonic() < until:
+            pass
+    for seconds in asked.get("fork", ()):
+        time.sleep(float(seconds))
+        print("threads", in_child(threads), flush=True)
     for seconds in asked.get("s", ()):
         print("blocked", os.getpid(), flush=True)
         time.sleep(float(seconds))
+
+
+def threads() -> int:
+    """How many this process has."""
+    return len(os.listdir("/proc/self/task"))
+
+
+def in_child(call: Callable[[], int]) -> int:
+    """What ``call`` gives in a process of its own."""
+    pid = os.fork()
+    if not pid:
+        os._exit(call())
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

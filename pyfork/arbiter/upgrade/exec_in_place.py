@@ -110,6 +110,7 @@ class ExecInPlace:
             size=serving.size,
             policy=serving.policy,
             scoreboard=self.pool.scoreboard.fd,
+            queue=self.pool.queue.fds(),
             listeners={text: listener.fileno() for text, listener in sockets.items()},
             survivors=tuple(self.pool.survivors(workers)),
             clients=tuple(clients),

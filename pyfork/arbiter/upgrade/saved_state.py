@@ -18,6 +18,7 @@ from pyfork.config.config import Config
 from pyfork.config.directory import Directory, Start
 from pyfork.errors import PyforkError
 from pyfork.ipc.channel import Channel, ChannelClosed, Received
+from pyfork.ipc.connection_queue import ConnectionQueue
 from pyfork.ipc.messages import ListenerFds, UpgradeRejected
 from pyfork.ipc.scoreboard import Scoreboard
 from pyfork.record import asdict, entity, field, fields, record
@@ -71,6 +72,7 @@ class ExecState:
     survivors: tuple[SavedProcess, ...]
     clients: tuple[int, ...] = ()  # fds of control connections that wait for the upgrade's end
     directory: tuple[str, ...] = ()  # of the generation: base, path, written
+    queue: tuple[int, ...] = ()  # fds of the connection queue's ends
 
     def save(self) -> int:
         """The fd of a nameless file that `read` understands; it survives an exec."""
@@ -126,6 +128,7 @@ class ExecState:
     def fds(self) -> Iterator[int]:
         """Every fd that it names."""
         yield self.scoreboard
+        yield from self.queue
         yield from self.listeners.values()
         yield from self.lines()
 
@@ -186,6 +189,13 @@ def scoreboard_for(heritage: Previous) -> Scoreboard:
     return Scoreboard(
         SCOREBOARD_ROWS, heritage.scoreboard if isinstance(heritage, ExecState) else None
     )
+
+
+def queue_for(heritage: Previous) -> ConnectionQueue:
+    """A connection queue, or the one that the survivors of an exec have."""
+    if isinstance(heritage, ExecState) and heritage.queue:
+        return ConnectionQueue.from_fds(heritage.queue)
+    return ConnectionQueue.make()
 
 
 def _known(kind: type[T], given: dict[str, Any]) -> T:

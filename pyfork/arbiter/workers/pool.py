@@ -21,6 +21,7 @@ from pyfork.config.directory import Directory
 from pyfork.errors import ConfigError
 from pyfork.ipc import titles
 from pyfork.ipc.channel import Channel, pair
+from pyfork.ipc.connection_queue import ConnectionQueue
 from pyfork.ipc.fd_queue import FdQueue, FdQueueReader
 from pyfork.ipc.messages import Failed
 from pyfork.ipc.scoreboard import RowState, Scoreboard
@@ -46,6 +47,7 @@ class WorkerPool(Component):
     components: Components
     listeners: ListenerTable
     scoreboard: Scoreboard
+    queue: ConnectionQueue
     hooks: OperatorHooks
     lost: int = 0  # log lines that workers could not write which have ended
     served: int = 0  # requests that workers have answered which have ended
@@ -104,7 +106,7 @@ class WorkerPool(Component):
             args = self._worker_args(member, theirs, config, directory, tls)
             member.pid = fork.fork(
                 lambda: _run_child(self.worker_main, args, own_log=own_log),
-                lambda: self._close_in_worker(member),
+                lambda: self._close_in_worker(member, keep_queue=args.queue is not None),
             )
         except BaseException:
             self._release(member)
@@ -186,6 +188,7 @@ class WorkerPool(Component):
             script_addresses=tuple(self.listeners.handles.addresses()),
             hold_accept=member.hold_accept,
             hook_worker=member.hook_worker,
+            queue=self.queue if config.bind else None,
             tls=tls,
         )
 
@@ -197,7 +200,7 @@ class WorkerPool(Component):
             return tuple(FdQueueReader(queue.theirs) for queue in member.fd_queues.values())
         return tuple(self.listeners.sockets(member.generation).values())
 
-    def _close_in_worker(self, member: WorkerProcess) -> None:
+    def _close_in_worker(self, member: WorkerProcess, *, keep_queue: bool) -> None:
         """In the process of ``member``: close what it has inherited and does not use."""
         self.components.close_in_child(keep=(self, self.listeners))
         if member.fd_queues or member.listens_to:
@@ -205,13 +208,19 @@ class WorkerPool(Component):
         else:
             for listener in self.listeners.not_of_generation(member.generation):
                 listener.close()
-        self.close_in_child()
+        self._close_members()
+        if not keep_queue:
+            self.queue.close()
         member.channel.close()
         for queue in member.fd_queues.values():
             queue.ours.close()
 
     def close_in_child(self) -> None:
         """Close what a forked child has of the workers that are in the pool."""
+        self._close_members()
+        self.queue.close()
+
+    def _close_members(self) -> None:
         for member in self:
             for channel in member.channels():
                 channel.close()

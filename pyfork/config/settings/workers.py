@@ -1,7 +1,7 @@
 """How many processes, of which kind, and how long they live."""
 
 from pyfork.config.settings.declare import group, setting
-from pyfork.config.types import BOOT_PARALLEL, SIZE, WORKER_CLASS, WORKERS, choice, whole
+from pyfork.config.types import BOOT_PARALLEL, SECONDS, SIZE, WORKER_CLASS, WORKERS, choice, whole
 
 
 @group("Workers")
@@ -26,6 +26,13 @@ class WorkersSettings:
         whole(1),
         flags="--threads",
         help="Threads of a worker that call a WSGI application.",
+    )
+    busy_after: float = setting(
+        0.005,
+        SECONDS,
+        flags="--busy-after",
+        help="Seconds of one request behind which a worker counts as busy: its idle connections "
+        "that have a next request, and new ones, go to workers that are free; 0 never.",
     )
     worker_connections: int = setting(
         10000,

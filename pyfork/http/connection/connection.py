@@ -231,6 +231,11 @@ class Connection(Turns):
         """Whether another worker could serve it on: what was answered here has left."""
         return self.idle and not self.unsent
 
+    @property
+    def kept(self) -> bool:
+        """Whether requests were answered on it, here or elsewhere."""
+        return self.requests_seen > 0
+
     def drain(self) -> None:
         """Part with an idle connection: to another worker if there is one, else close it.
 

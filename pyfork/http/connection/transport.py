@@ -152,6 +152,7 @@ class ClientTransport(asyncio.Protocol):
     def abort(self) -> None:
         """End at once, whatever runs."""
         self.lost = True
+        self.shut_down()
         self.transport.abort()
 
     def shut_down(self) -> None:
@@ -203,6 +204,7 @@ class ClientTransport(asyncio.Protocol):
 
     def release(self) -> None:
         """Another worker has it: close this copy of the socket, which the client does not see."""
+        self.handing_off = True
         self.transport.abort()
 
     def keep(self) -> None:

@@ -120,10 +120,28 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
 
     def close_idle(self) -> bool:
         """Close, if the client has sent nothing yet; whether it is so."""
-        if not self.silent or readable(self._socket.get_extra_info("socket").fileno()):
+        if not self.silent or readable(self.fileno()):
             return False
         self.abort()
         return True
+
+    def fileno(self) -> int:
+        """The socket's fd."""
+        fd: int = self._socket.get_extra_info("socket").fileno()
+        return fd
+
+    # Handoff (`ClientTransport`): a session has state here, and a client that is silent has none.
+
+    kept = False
+
+    @property
+    def can_hand_off(self) -> bool:
+        """Whether another worker could begin its session."""
+        return self.silent and not self._socket.is_closing()
+
+    def release(self) -> None:
+        """Another worker has it: close this copy of the socket, which the client does not see."""
+        self.abort()
 
     # Called by the socket's transport.
 

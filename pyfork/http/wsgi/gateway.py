@@ -130,11 +130,17 @@ class WsgiExchange(Exchange):
             gateway.pool.run(self)
             return
         inline = gateway.inline
+        inline.running = self
+        if inline.asleep:
+            inline.wake()
         _set_running_loop(None)
         try:
             context.run(self.serve)
         finally:
             _set_running_loop(inline.loop)
+            inline.running = None
+            if inline.watched:
+                inline.settle()
         if inline.disturbed:
             inline.restore_wakeup()
         self.served()

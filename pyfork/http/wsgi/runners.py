@@ -8,6 +8,8 @@ from contextvars import Context
 from types import FrameType
 from typing import Protocol, TypeVar
 
+from pyfork.http.connection.application_section import ApplicationSection
+
 T = TypeVar("T")
 
 
@@ -33,7 +35,7 @@ class RequestPool(Protocol):
         """Called from `Job.serve`: run ``call`` in the loop, and wait for what it gives."""
 
 
-class InlineRunner:
+class InlineRunner(ApplicationSection):
     """The loop's thread, in which application code runs one request at a time.
 
     To the application that thread has no running event loop (`WsgiExchange.start`), so it may run
@@ -41,6 +43,7 @@ class InlineRunner:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
         self.loop = loop
         self._wakeup = -1  # the descriptor by which signals wake our loop
         self.disturbed = False  # the application is one that changes it

@@ -314,7 +314,7 @@ class Acceptor:
             self._credit -= 1
             if not self._credit:
                 self._update()
-        self._start_transport(client)
+        self.begin(client, self._new_protocol(client))
         return True
 
     def _cannot_accept(self, error: OSError) -> None:
@@ -327,33 +327,33 @@ class Acceptor:
         self.pause("exhausted")
         self._loop.call_later(rest, self.resume, "exhausted")
 
-    def _start_transport(self, client: Client) -> None:
-        """Give a connection its transport and its protocol.
+    def begin(self, client: Client, protocol: asyncio.Protocol, *, counted: bool = True) -> None:
+        """Give a connection its transport and its protocol. ``counted``: it was, by ``count``.
 
         The coroutine of the loop waits once, for `connection_made`, which it has scheduled when it
         does. What is scheduled then comes behind that, and takes its second and last step: a task
         would do the same for a tenth of what a short connection costs.
         """
-        protocol = self._new_protocol(client)
         opening = self._loop.connect_accepted_socket(lambda: protocol, cast(socket.socket, client))
         try:
             opening.send(None)
         except OSError as error:  # the client has gone, and the system says so
             client.close_unused()
-            self._never_began(error)
+            self._never_began(error, counted=counted)
         else:
             self._opening += 1
-            self._loop.call_soon(self._finish_transport, opening)
+            self._loop.call_soon(self._finish_transport, opening, counted)
 
-    def _finish_transport(self, opening: Coroutine[object, None, object]) -> None:
+    def _finish_transport(self, opening: Coroutine[object, None, object], counted: bool, /) -> None:
         self._opening -= 1
         try:
             opening.send(None)
         except StopIteration:
             pass
         except (OSError, RuntimeError) as error:  # uvloop's for what was closed in between
-            self._never_began(error)
+            self._never_began(error, counted=counted)
 
-    def _never_began(self, error: Exception) -> None:
-        self._count(-1)
+    def _never_began(self, error: Exception, *, counted: bool) -> None:
+        if counted:
+            self._count(-1)
         log.debug("a connection ended before it began: %s", error)

@@ -1,0 +1,1 @@
+"""Connections that a busy worker gives to one that is free."""

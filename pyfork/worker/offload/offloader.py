@@ -1,0 +1,327 @@
+"""The offloader: a thread that gives away the idle connections of a busy worker.
+
+When application code has held the loop's thread for ``--busy-after``, what becomes readable of the
+worker's idle connections goes to the connection queue, out of which the first worker that is free
+takes it. This worker takes part in that as soon as its loop goes on.
+
+The thread looks at the engine, and marks connections as given, only while one and the same request
+holds the loop's thread (`ApplicationSection`). The loop's thread waits for a step that is under
+way before it goes on, and parts with what was given before any callback of the loop runs.
+
+Rules: the thread reads the engine and writes nothing there; no byte of a client is read.
+"""
+
+import logging
+import os
+import select
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+from pyfork.http.connection.application_section import ApplicationSection
+from pyfork.ipc.connection_queue import ConnectionQueue
+
+if TYPE_CHECKING:
+    from pyfork.http.connection.exchange import Exchange
+
+log = logging.getLogger("pyfork.error")
+
+_CHUNK = 256  # connections looked at in one step, for which the loop may have to wait
+_RETRY = 0.005  # seconds until the queue may have room again
+_NOBODY = 0.1  # seconds until another worker may be there
+# Seconds between two looks at a worker whose requests were all quick, for so long.
+_QUICK, _ALERT = 0.01, 60.0
+# Seconds for which application code may keep the interpreter from this thread, in CPython's
+# measure: each system call of this thread may cost it once.
+_SWITCH = 0.001
+
+
+class Movable(Protocol):
+    """A connection, or one that is none yet."""
+
+    def fileno(self) -> int: ...
+    @property
+    def can_hand_off(self) -> bool: ...
+    @property
+    def kept(self) -> bool:
+        """Whether requests were answered on it."""
+
+    def release(self) -> None:
+        """Close this copy of the socket, which the client does not see."""
+
+
+class Offloader:
+    """One worker's."""
+
+    def __init__(
+        self,
+        section: ApplicationSection,
+        queue: ConnectionQueue,
+        *,
+        busy_after: float,
+        idle: Callable[[], Iterable[Movable]],
+        served: Callable[[], int],
+        has_takers: Callable[[], bool],
+        given: Callable[[], None],
+        tls: bool,
+    ) -> None:
+        """``busy_after`` is in seconds of one request.
+
+        Args:
+            idle: the worker's connections; called in the thread.
+            served: how many requests it has answered.
+            has_takers: whether another worker takes connections out of the queue.
+            given: called in the loop's thread when connections were given away.
+            tls: the worker's connections are of a listener that speaks TLS.
+        """
+        self._section = section
+        self._queue = queue
+        self._busy_after = busy_after
+        self._idle = idle
+        self._served = served
+        self._has_takers = has_takers
+        self._on_given = given
+        self._tls = tls
+        self._lock = threading.Lock()  # a step of the thread is under way
+        self._given: list[Movable] = []  # this worker's copies are still open
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()  # the thread is started or ended
+        self._wanted = False  # there is to be a thread
+        self._forks = 0  # under way
+        self._begun = False
+        self._stopping = False
+        self._wake_in, self._wake_out = -1, -1
+        section.asleep = True  # the first request wakes it
+        section.settle = self._settle
+        section.wake = self._wake
+
+    # In the loop's thread, or in one that forks.
+
+    def stop(self) -> None:
+        """End the thread, and wait for its end; nothing starts it again."""
+        self._begun = True
+        with self._starting:
+            self._wanted = False
+            self._end_thread()
+
+    def check(self) -> None:
+        """Once a second: if there is no thread yet, the next request asks whether it is time."""
+        if not self._begun:
+            self._section.asleep = True
+
+    def _settle(self) -> None:
+        """Behind a request, before the loop goes on: the thread may have been at work."""
+        with self._lock:
+            self._section.watched = False
+            given, self._given = self._given, []
+        for connection in given:
+            connection.release()
+        self._notify()
+        if given:
+            self._on_given()
+
+    def _begin(self) -> None:
+        """The first request that begins while there is another worker."""
+        self._begun = True
+        self._wake_out, self._wake_in = os.pipe()
+        for fd in (self._wake_out, self._wake_in):
+            os.set_blocking(fd, False)
+        os.register_at_fork(
+            before=self._before_fork,
+            after_in_parent=self._after_fork,
+            after_in_child=self._in_child,
+        )
+        with self._starting:
+            self._wanted = True
+            self._start_thread()
+
+    def _wake(self) -> None:
+        """A request begins while the thread sleeps, or there is none yet."""
+        self._section.asleep = False
+        if self._begun:
+            self._notify()
+        elif self._has_takers():
+            self._begin()
+
+    def _notify(self) -> None:
+        with suppress(BlockingIOError):  # it has been told often enough
+            os.write(self._wake_in, b".")
+
+    def _start_thread(self) -> None:
+        self._stopping = False
+        thread = threading.Thread(target=self._run, name="pyfork_offload", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no thread: all is as it was without one
+            log.debug("no thread to offload connections: %s", error)
+        else:
+            self._thread = thread
+
+    def _end_thread(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._stopping = True
+            self._notify()
+            thread.join()
+            _wait_for_end(thread.native_id)
+
+    # A process that the application forks is not born of one with this thread.
+
+    def _before_fork(self) -> None:
+        with self._starting:
+            self._forks += 1
+            self._end_thread()
+
+    def _after_fork(self) -> None:
+        with self._starting:
+            self._forks -= 1
+            if self._wanted and not self._forks:
+                self._start_thread()
+
+    def _in_child(self) -> None:
+        """It is no worker."""
+        self._section.settle = self._section.wake = lambda: None
+        self._starting = threading.Lock()
+        self._wanted = False
+
+    # In the thread.
+
+    def _run(self) -> None:
+        try:
+            self._watch()
+        except Exception:
+            log.exception("connections of a busy worker are not given away any more")
+        finally:
+            self._section.asleep = False
+
+    def _watch(self) -> None:
+        """Wait for requests that take long."""
+        section, poll = self._section, select.poll()
+        poll.register(self._wake_out, select.POLLIN)
+        served, until = -1, 0.0
+        while not self._stopping:
+            running = section.running
+            if running is not None:
+                now = monotonic()
+                left = self._busy_after - (now - running.started)
+                if left <= 0:
+                    self._offload(running)
+                    until = now + _ALERT
+                else:
+                    self._sleep(poll, left if now < until else max(left, _QUICK))
+            elif served != self._served():
+                served = self._served()
+                self._sleep(poll, self._busy_after if monotonic() < until else _QUICK)
+            else:
+                section.asleep = True
+                if section.running is None and not self._stopping:
+                    self._sleep(poll, None)
+                section.asleep = False
+            del running
+
+    def _sleep(self, poll: "select.poll", seconds: float | None) -> None:
+        """Until it is told to wake, or for so long."""
+        if poll.poll(None if seconds is None else seconds * 1000):
+            self._clear()
+
+    def _clear(self) -> None:
+        with suppress(BlockingIOError):
+            os.read(self._wake_out, 4096)
+
+    def _offload(self, running: "Exchange") -> None:
+        """Give away what becomes readable, while ``running`` holds the loop's thread."""
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(min(usual, _SWITCH))
+        try:
+            self._offload_readable(running)
+        finally:
+            if sys.getswitchinterval() == min(usual, _SWITCH):  # else it is the application's
+                sys.setswitchinterval(usual)
+
+    def _offload_readable(self, running: "Exchange") -> None:
+        only_wake, poll = select.poll(), select.poll()
+        for each in (only_wake, poll):
+            each.register(self._wake_out, select.POLLIN)
+        watched: dict[int, Movable] = {}
+        for fd, connection in self._idle_sockets(running):
+            watched[fd] = connection
+            poll.register(fd, select.POLLIN)
+        while self._section.running is running and not self._stopping:
+            if not self._has_takers():
+                self._sleep(only_wake, _NOBODY)
+                continue
+            ready = [fd for fd, _ in poll.poll() if fd in watched]
+            self._clear()
+            if not self._give(running, ready, watched, poll):
+                self._sleep(only_wake, _RETRY)
+
+    def _idle_sockets(self, running: "Exchange") -> Iterator[tuple[int, Movable]]:
+        """Those of connections that another worker could serve on."""
+        with self._step(running) as held:
+            everything = iter(list(self._idle()) if held else ())
+        while True:
+            with self._step(running) as held:
+                chunk = list(islice(everything, _CHUNK)) if held else []
+                given = set(map(id, self._given))
+                found = [
+                    (each.fileno(), each)
+                    for each in chunk
+                    if each.can_hand_off and id(each) not in given
+                ]
+            yield from found
+            if not chunk:
+                return
+
+    def _give(
+        self,
+        running: "Exchange",
+        ready: list[int],
+        watched: dict[int, Movable],
+        poll: "select.poll",
+    ) -> bool:
+        """Put them in the queue; whether it had room for all."""
+        for fd in ready:
+            with self._step(running) as held:
+                if not held:
+                    return True
+                connection = watched[fd]
+                if not self._queue.put(fd, kept=connection.kept, tls=self._tls):
+                    return False
+                self._given.append(connection)
+            del watched[fd]
+            poll.unregister(fd)
+        return True
+
+    def _step(self, running: "Exchange") -> "_Step":
+        return _Step(self._lock, self._section, running)
+
+
+class _Step:
+    """While it is entered, and gives true, the loop's thread does not go on behind ``running``."""
+
+    def __init__(
+        self, lock: threading.Lock, section: ApplicationSection, running: "Exchange"
+    ) -> None:
+        self._lock = lock
+        self._section = section
+        self._running = running
+
+    def __enter__(self) -> bool:
+        self._lock.acquire()
+        self._section.watched = True
+        return self._section.running is self._running
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def _wait_for_end(thread: int | None) -> None:
+    """Until the system has forgotten the thread, which Python may do before."""
+    path = f"/proc/self/task/{thread}"
+    until = monotonic() + 0.1
+    while os.path.exists(path) and monotonic() < until:
+        os.sched_yield()

@@ -1,0 +1,113 @@
+"""The receiver: takes connections out of the connection queue while this worker is free.
+
+It is free when its loop comes to look. The worker that gave a connection away may take it back
+that way, so nobody's request is later than it would have been without the queue.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+
+from pyfork.ipc.connection_queue import ConnectionQueue, Given
+from pyfork.ipc.scoreboard import RECEIVING, Receiving, Row, Scoreboard
+
+log = logging.getLogger("pyfork.error")
+
+_REST = 0.05  # seconds until a worker that cannot take a connection looks again
+
+
+class QueueReceiver:
+    """One worker's."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        queue: ConnectionQueue,
+        *,
+        scoreboard: Scoreboard,
+        line: Row,
+        tls: bool,
+        begin: Callable[[Given], None],
+        is_full: Callable[[], bool],
+    ) -> None:
+        """``begin`` serves a connection on; its descriptor is owned by that then."""
+        self._loop = loop
+        self._queue = queue
+        self._scoreboard = scoreboard
+        self._cells = line.cells
+        self._kind = Receiving.TLS if tls else Receiving.PLAIN
+        self._begin = begin
+        self._is_full = is_full
+        self._stopped = False
+        self._watching = False
+
+    def start(self) -> None:
+        """Take connections from now on."""
+        self._cells[RECEIVING] = self._kind
+        self._watch()
+
+    def stop(self) -> None:
+        """Take what is there, which may have been put there for this worker, and no more."""
+        self._stopped = True
+        self._cells[RECEIVING] = Receiving.NOTHING
+        if self._watching:
+            self._watching = False
+            self._loop.remove_reader(self._queue.fileno())
+        self.drain()
+
+    def drain(self) -> None:
+        """Take all that is there."""
+        while self._take():
+            pass
+
+    def settle(self) -> None:
+        """This worker has given connections away: if it is leaving, who else would take them?"""
+        if self._stopped:
+            self.drain()
+
+    def has_others(self) -> bool:
+        """Whether another worker takes what this one could give. Callable in any thread."""
+        count = self._scoreboard.column(RECEIVING).count(self._kind)
+        return count > (self._cells[RECEIVING] == self._kind)
+
+    def _watch(self) -> None:
+        if not (self._watching or self._stopped):
+            self._watching = True
+            self._loop.add_reader(self._queue.fileno(), self._readable)
+
+    def _readable(self) -> None:
+        """One in a turn of the loop: others may be free, and this worker may not be for long."""
+        if self._is_full():
+            self._rest()
+        else:
+            self._take()
+
+    def _rest(self) -> None:
+        """Leave what is there to others for a moment."""
+        if self._watching:
+            self._watching = False
+            self._loop.remove_reader(self._queue.fileno())
+            self._loop.call_later(_REST, self._watch)
+
+    def _take(self) -> bool:
+        """Take one; whether there was one that this worker can serve."""
+        try:
+            given = self._queue.take()
+        except OSError as error:  # no files: others have some
+            log.debug("cannot take a connection: %s", error)
+            self._rest()
+            return False
+        if given is None:
+            return False
+        if given.tls != (self._kind is Receiving.TLS):  # of before a reload, or behind it
+            self._return(given)
+            self._rest()
+            return False
+        self._begin(given)
+        return True
+
+    def _return(self, given: Given) -> None:
+        if not self._queue.put(given.fd, kept=given.kept, tls=given.tls):
+            log.warning("closed a connection that no worker could serve on")
+        os.close(given.fd)
