@@ -95,10 +95,27 @@ class Scale:
 
 
 @record
+class DrainSlot:
+    """A wish that no worker serves in a slot, until it is resumed. A reload does not end that."""
+
+    slot: int
+
+
+@record
+class ResumeSlot:
+    """A wish that a worker serves in a slot again."""
+
+    slot: int
+
+
+Wish = OperatorCommand | Reload | Scale | DrainSlot | ResumeSlot
+
+
+@record
 class CommandReceived:
     """An operator wants something."""
 
-    wish: OperatorCommand | Reload | Scale
+    wish: Wish
 
 
 @record

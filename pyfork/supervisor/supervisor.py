@@ -11,10 +11,10 @@ up; then either the stop, or which generation serves, who is not wanted, who is 
 orders it records at once, so asking twice gives nothing the second time, and a lost or doubled
 fact delays a decision but cannot spoil one.
 
-    what should be     every slot 0..size-1 of the serving generation has a worker on duty;
-                       so has, while a reload lasts, every slot of the candidate
+    what should be     every slot 0..size-1 of the serving generation, but those that are drained,
+                       has a worker on duty; so has, while a reload lasts, every one of the candidate
     never              is a serving worker told to go before its successor serves,
-                       unless a stop, a smaller size or WINCH is asked for
+                       unless a stop, a smaller size, a drained slot or WINCH is asked for
 
 A graceful stop may have a drain delay: until it is over all goes on, but no reload.
 
@@ -28,6 +28,7 @@ from pyfork.supervisor.events import (
     Alone,
     BootFailed,
     CommandReceived,
+    DrainSlot,
     Event,
     Exited,
     HeartbeatMoved,
@@ -36,7 +37,9 @@ from pyfork.supervisor.events import (
     Ready,
     RecycleRequested,
     Reload,
+    ResumeSlot,
     Scale,
+    Wish,
 )
 from pyfork.supervisor.shutdown import Shutdown
 from pyfork.supervisor.state import (
@@ -79,16 +82,24 @@ class Supervisor:
         self._serial = 0  # the last one given
         self._newest = first  # the highest generation seen
         self._reloads: list[Reload] = []  # asked for, not yet begun
+        self._drained: set[int] = set()  # slots that an operator has taken out of service
         self._stop = Shutdown()
         self._finished = False
         self._replaces = replaces
 
     @classmethod
     def resume(
-        cls, policy: Policy, *, generation: int, size: int, workers: Iterable[SavedWorker]
+        cls,
+        policy: Policy,
+        *,
+        generation: int,
+        size: int,
+        workers: Iterable[SavedWorker],
+        drained: Iterable[int] = (),
     ) -> "Supervisor":
         """Go on where another supervisor of this process was: ``generation`` serves."""
         resumed = cls(policy, first=generation)
+        resumed._drained.update(drained)
         serving = resumed._serving
         serving.active, serving.anyone_ready, serving.size = True, True, size
         for kept in workers:
@@ -132,8 +143,18 @@ class Supervisor:
         return self._stop.for_handover
 
     @property
+    def drained(self) -> frozenset[int]:
+        """The slots that an operator has taken out of service."""
+        return frozenset(self._drained)
+
+    @property
+    def wanted_slots(self) -> list[int]:
+        """The slots of the serving generation that should have a worker."""
+        return self._slots(self._serving)
+
+    @property
     def at_full_strength(self) -> bool:
-        """Whether each slot of the serving generation has a worker that serves."""
+        """Whether each slot that should have a worker has one that serves."""
         return self._is_complete(self._serving)
 
     # Facts: record, decide nothing.
@@ -168,8 +189,12 @@ class Supervisor:
                 if worker.state is WorkerState.SERVING:
                     worker.deadline = worker.next_check(now)
 
-    def _record_wish(self, wish: OperatorCommand | Reload | Scale, now: float) -> None:
+    def _record_wish(self, wish: Wish, now: float) -> None:
         match wish:
+            case DrainSlot(slot=slot):
+                self._drained.add(slot)
+            case ResumeSlot(slot=slot):
+                self._drained.discard(slot)
             case Reload():
                 self._reloads.append(wish)
             case Scale(to=to, by=by):
@@ -325,7 +350,7 @@ class Supervisor:
         }
         for worker in self.workers:
             generation = worker.generation
-            wanted = generation in generations and worker.slot < generation.size
+            wanted = generation in generations and worker.slot in self._slots(generation)
             if worker.state is WorkerState.BOOTING and not wanted:
                 yield self._kill(worker, now, NOT_NEEDED)
             elif worker.state is WorkerState.SERVING:
@@ -343,7 +368,7 @@ class Supervisor:
             crew = self._on_duty(self._candidate)
             booting = sum(worker.state is WorkerState.BOOTING for worker in crew)
             staffed = {worker.slot for worker in crew}
-            empty = [slot for slot in range(self._candidate.size) if slot not in staffed]
+            empty = [slot for slot in self._slots(self._candidate) if slot not in staffed]
             for slot in empty[: max(0, self._candidate.policy.reload_parallel - booting)]:
                 yield self._spawn(self._candidate, slot, now)
 
@@ -367,8 +392,9 @@ class Supervisor:
         the worn ones unless a successor boots already or a reload will bring them all."""
         crew = self._on_duty(self._serving)
         staffed = {worker.slot for worker in crew}
-        empty = [slot for slot in range(self._serving.size) if slot not in staffed]
-        worn = [worker.slot for worker in crew if worker.worn and worker.slot < self._serving.size]
+        slots = self._slots(self._serving)
+        empty = [slot for slot in slots if slot not in staffed]
+        worn = [worker.slot for worker in crew if worker.worn and worker.slot in slots]
         booting = {worker.slot for worker in crew if worker.state is WorkerState.BOOTING}
         if not worn or self._candidate or not booting.isdisjoint(worn):
             return empty
@@ -380,6 +406,12 @@ class Supervisor:
         """Those that count, lowest first."""
         return [self._serving, self._candidate] if self._candidate else [self._serving]
 
+    def _slots(self, generation: Generation) -> list[int]:
+        """The slots that should have a worker. If all are drained, all should: the port is
+        served."""
+        slots = range(generation.size)
+        return [slot for slot in slots if slot not in self._drained] or list(slots)
+
     def _later_than(self, generation: Generation) -> Generation | None:
         return self._candidate if generation is not self._candidate else None
 
@@ -388,7 +420,7 @@ class Supervisor:
 
     def _is_complete(self, generation: Generation) -> bool:
         serving = {w.slot for w in self._on_duty(generation) if w.state is WorkerState.SERVING}
-        return bool(generation.size) and serving.issuperset(range(generation.size))
+        return bool(generation.size) and serving.issuperset(self._slots(generation))
 
     # Orders: record what is ordered, and order it.
 

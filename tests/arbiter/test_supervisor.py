@@ -11,6 +11,7 @@ from pyfork.supervisor.events import (
     Alone,
     BootFailed,
     CommandReceived,
+    DrainSlot,
     Event,
     Exited,
     HeartbeatMoved,
@@ -19,6 +20,7 @@ from pyfork.supervisor.events import (
     Ready,
     RecycleRequested,
     Reload,
+    ResumeSlot,
     Scale,
 )
 from pyfork.supervisor.supervisor import NOT_NEEDED, STOPPING, Supervisor
@@ -55,6 +57,22 @@ LATE = "not ready within 60 s"
 STUCK = "did not drain in time"
 
 HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
+    "a drained slot stays empty, also through a reload, until it is resumed": (
+        TWO,
+        [
+            *START_TWO,
+            (3, [CommandReceived(DrainSlot(0))], [Retire(1, 30)]),
+            (4, [Exited(1, "exit status 0")], []),
+            (5, [CommandReceived(Reload(2, TWO))], [Spawn(3, 1, 2)]),
+            (6, [Ready(3)], [Activate(2), Retire(2, 30)]),
+            (7, [Exited(2, "exit status 0")], []),
+            (8, [CommandReceived(ResumeSlot(0))], [Spawn(4, 0, 2)]),
+        ],
+    ),
+    "the last slot cannot be drained": (
+        ONE,
+        [*START_ONE, (3, [CommandReceived(DrainSlot(0))], [])],
+    ),
     "the very first worker has a head start": (
         AHEAD,
         [

@@ -13,6 +13,7 @@ from pyfork.supervisor import actions as do
 from pyfork.supervisor.events import (
     BootFailed,
     CommandReceived,
+    DrainSlot,
     Event,
     Exited,
     HeartbeatMoved,
@@ -21,6 +22,7 @@ from pyfork.supervisor.events import (
     Ready,
     RecycleRequested,
     Reload,
+    ResumeSlot,
     Scale,
 )
 from pyfork.supervisor.state import WorkerState
@@ -129,6 +131,7 @@ class World(RuleBasedStateMachine):
             or self.supervisor.stop_started
             or worker.generation in self.abandoned
             or worker.slot >= self.size(worker.generation)  # scaled down, or all are retired
+            or worker.slot in self.supervisor.drained
         )
 
     def size(self, generation: int) -> int:
@@ -171,7 +174,7 @@ class World(RuleBasedStateMachine):
             if worker.state is WorkerState.BOOTING and worker.spawned_at + BOOT_SHARE > self.now
         ]
         full = 0 < generation.policy.boot_parallel <= len(delayers)
-        for slot in set(range(generation.size)).difference(serving, booting):
+        for slot in set(self.supervisor.wanted_slots).difference(serving, booting):
             assert full or generation.retry_at(slot) > self.now, f"slot {slot} is forgotten"
 
     # What workers do.
@@ -267,6 +270,11 @@ class World(RuleBasedStateMachine):
         self.tell(CommandReceived(wish))
         if wish is not OperatorCommand.RETIRE_ALL and before:
             assert self.supervisor.serving.size >= 1
+
+    @rule(slot=st.integers(0, 3), drained=st.booleans())
+    def drain(self, slot: int, drained: bool) -> None:
+        self.tell(CommandReceived(DrainSlot(slot) if drained else ResumeSlot(slot)))
+        assert self.supervisor.wanted_slots or not self.supervisor.serving.size
 
     @precondition(lambda self: len(self.workers) > 6)
     @rule(
