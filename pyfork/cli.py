@@ -149,7 +149,10 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "completion": completion,
     **{
         name: partial(operate, name)
-        for name in ("list", "ls", "ps", "status", "sockets", "reload", "upgrade", "stop", "scale")
+        for name in (
+            *("list", "ls", "ps", "status", "sockets", "history", "reload", "upgrade", "stop"),
+            *("restart", "drain", "resume", "scale"),
+        )
     },
 }
 """What the first word may be; any other is an application or an option of ``serve``."""

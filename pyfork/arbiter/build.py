@@ -10,15 +10,19 @@ from pyfork.arbiter.commands import Commands
 from pyfork.arbiter.component import Components
 from pyfork.arbiter.control.requests import Requests
 from pyfork.arbiter.control.server import ControlServer
+from pyfork.arbiter.control.slots import SlotWaiters
 from pyfork.arbiter.executor import ActionExecutor
 from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.listeners.dispatch import Dispatch
 from pyfork.arbiter.listeners.handoff import HandoffBroker
 from pyfork.arbiter.listeners.table import ListenerTable
+from pyfork.arbiter.reporting.history import History
+from pyfork.arbiter.reporting.outcomes import Outcomes
 from pyfork.arbiter.reporting.reporter import Reporter
 from pyfork.arbiter.reporting.systemd_notify import SystemdNotifier
 from pyfork.arbiter.resources import Resources
 from pyfork.arbiter.signals import SignalPipe
+from pyfork.arbiter.slots import SlotCommands
 from pyfork.arbiter.upgrade.exec_in_place import ExecInPlace
 from pyfork.arbiter.upgrade.new_side import Takeover
 from pyfork.arbiter.upgrade.old_side import Upgrade
@@ -80,6 +84,7 @@ def build(
         worker_main, components, listeners, scoreboard_for(previous), queue_for(previous), hooks
     )
     handoffs = HandoffBroker(poller.send)
+    history = History(executed.history if executed else ())
 
     log_process = LogProcess(poller, components)
     watcher = WatcherProcess(poller, components, watched)
@@ -88,23 +93,27 @@ def build(
     reporter = Reporter(generations, pool, listeners)
     resources = Resources(supervisor, generations, listeners, watcher, control)
     takeover = Takeover(poller, supervisor, handoffs, pool, old)
-    in_place = ExecInPlace(supervisor, generations, listeners, pool, handoffs, hooks)
+    in_place = ExecInPlace(supervisor, generations, listeners, pool, handoffs, hooks, history)
     upgrade = Upgrade(
         poller, components, supervisor, generations, listeners, handoffs, hooks, signals,
         takeover, resources, dispatch, in_place,
     )  # fmt: skip
     worker_messages = WorkerMessages(
         poller, supervisor, generations, listeners, pool, handoffs, takeover, upgrade, dispatch,
-        watcher,
+        watcher, history,
     )  # fmt: skip
     executor = ActionExecutor(
         poller, supervisor, generations, listeners, pool, hooks, takeover, upgrade, dispatch,
         resources, watcher, worker_messages, reporter,
     )  # fmt: skip
+    slots = SlotCommands(supervisor, pool, worker_messages)
     commands = Commands(
-        supervisor, generations, listeners, pool, upgrade, worker_messages, reporter
-    )
-    requests = Requests(commands, supervisor, generations, upgrade)
+        supervisor, generations, listeners, pool, upgrade, worker_messages, reporter, history,
+        slots,
+    )  # fmt: skip
+    outcomes = Outcomes(history, generations, upgrade)
+    waiters = SlotWaiters(supervisor, pool, history)
+    requests = Requests(commands, supervisor, generations, upgrade, waiters)
     notifier = SystemdNotifier(
         systemd_env.notify_socket(os.environ),
         systemd_env.watchdog_interval(os.environ, os.getpid()),
@@ -115,7 +124,7 @@ def build(
     )
     components.set(
         executor, signals, hooks, pool, listeners, dispatch, upgrade, watcher, worker_messages,
-        requests, control, takeover, notifier, log_process,
+        outcomes, requests, control, takeover, notifier, log_process,
     )  # fmt: skip
     return Arbiter(
         config=config,

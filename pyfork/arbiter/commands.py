@@ -13,9 +13,11 @@ from typing import Any
 from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.reporting import log_lines
+from pyfork.arbiter.reporting.history import History
 from pyfork.arbiter.reporting.reporter import Reporter
 from pyfork.arbiter.reporting.status import describe, describe_sockets
 from pyfork.arbiter.signals import SignalSpec, in_terminal
+from pyfork.arbiter.slots import SlotCommands
 from pyfork.arbiter.upgrade.old_side import Upgrade
 from pyfork.arbiter.workers.messages import WorkerMessages
 from pyfork.arbiter.workers.pool import WorkerPool
@@ -61,6 +63,8 @@ class Commands:
     upgrade: Upgrade
     worker_messages: WorkerMessages
     reporter: Reporter
+    history: History
+    slots: SlotCommands
     table: dict[str, Command] = field(init=False)
     _started: float = field(default_factory=time.monotonic)
 
@@ -73,6 +77,10 @@ class Commands:
         yield Command("reload", self._reload, can_wait=True)
         yield Command("stop", self._stop, {"quick": bool})
         yield Command("scale", self._scale, {"to": int, "by": int})
+        yield Command("restart", self.slots.restart, {"worker": int}, can_wait=True)
+        yield Command("drain", self.slots.drain, {"worker": int}, can_wait=True)
+        yield Command("resume", self.slots.resume, {"worker": int})
+        yield Command("history", self._history)
         yield Command("reopen-logs", self._reopen_logs)
         yield Command("upgrade", self._upgrade, can_wait=True)
         yield Command("retire", self._retire, is_public=False)
@@ -117,6 +125,9 @@ class Commands:
 
     def _sockets(self, caller: str) -> Answer:
         return describe_sockets(self.listeners, self.pool)
+
+    def _history(self, caller: str) -> Answer:
+        return {"history": list(self.history)}
 
     def _reload(self, caller: str) -> Answer:
         if self.supervisor.stop_requested:

@@ -79,6 +79,12 @@ class Generations:
         """How the last reload ended."""
         return self._outcomes[-1] if self._outcomes else None
 
+    def outcomes_after(self, known: ReloadResult | None) -> list[ReloadResult]:
+        """How the reloads ended that are younger than ``known``, oldest first."""
+        outcomes = list(self._outcomes)
+        at = next((index for index, each in enumerate(outcomes) if each is known), -1)
+        return outcomes[at + 1 :]
+
     def outcome(self, generation: int) -> ReloadResult | None:
         """How the reload ended that was to bring this generation; None: it is under way."""
         return next((each for each in self._outcomes if each.generation == generation), None)

@@ -3,70 +3,17 @@
 Nothing here prints or exits: text goes to the two functions that the caller gives.
 """
 
-import json
 import re
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyfork.config.command_line.getopt import CommandSpec, Option, ParsedOption, read
 from pyfork.config.command_line.help import help_text
-from pyfork.ctl import client, listing, tables
+from pyfork.ctl import client, history, listing, slots, tables
+from pyfork.ctl.context import Command, CommandContext, Say
 from pyfork.errors import ConfigError, ExitStatus, PyforkError
-from pyfork.log.formatter import printable
-from pyfork.record import record
-
-Say = Callable[[str], object]
-
-
-@record
-class Command:
-    """One line of the table."""
-
-    help: str
-    run: Callable[["CommandContext"], ExitStatus]
-    options: dict[str, str]  # flag, with a name for its value if it takes one -> help
-    words: tuple[str, ...] = ()  # before TARGET
-    finds: bool = True  # it is about one server: TARGET
-
-
-@record
-class CommandContext:
-    """One command line, understood, and the server that it means."""
-
-    found: client.ControlClient | None  # None: the command is not about one server
-    options: dict[str, Any]
-    say: Say
-    print_error: Say
-
-    @property
-    def server(self) -> client.ControlClient:
-        """The server that is meant."""
-        assert self.found is not None
-        return self.found
-
-    @property
-    def who(self) -> str:
-        """The server, for a message."""
-        status = self.server.status
-        return f"{printable(status['name'] or 'server')} (pid {status['pid']})"
-
-    def tell(self, answer: dict[str, Any], text: str) -> None:
-        """Say what has come, in the form that was asked for."""
-        self.say(json.dumps(answer) if self.options["json"] else text)
-
-    def refuse(self, what: str, answer: dict[str, Any]) -> ExitStatus:
-        """Say that it did not succeed, and why."""
-        if self.options["json"]:
-            self.say(json.dumps(answer))
-        else:
-            answer = tables.readable(answer)
-            detail = answer.get("detail") or ""
-            self.print_error(f"pyfork: error: {what}: {answer['error']}")
-            if detail:
-                self.print_error(detail)
-        return ExitStatus.FAILED
 
 
 def run(name: str, argv: Sequence[str], say: Say, complain: Say) -> int:
@@ -229,6 +176,33 @@ COMMANDS: dict[str, Command] = {
         "Stop a server gracefully.",
         _stop,
         {"--quick": "Cut the requests that run.", "--wait": "Until it is gone."},
+    ),
+    "restart": Command(
+        "Replace every worker by a fresh one of the same generation, the successor first.",
+        slots.restart,
+        {
+            "--worker SLOT": "Only the worker of this slot.",
+            "--wait": "Until the new workers serve. If one fails, show why, with exit status 1.",
+        },
+    ),
+    "drain": Command(
+        "Take the worker of one slot out of service: it finishes its requests, and no other takes "
+        "its place before pyfork resume.",
+        slots.drain,
+        {"--worker SLOT": "Which slot.", "--wait": "Until the worker takes no more requests."},
+    ),
+    "resume": Command(
+        "Serve drained slots again.",
+        slots.resume,
+        {"--worker SLOT": "Only this slot."},
+    ),
+    "history": Command(
+        "Show the last ends of workers, and how the last reloads and upgrades ended.",
+        history.run,
+        {
+            "--full": "With tracebacks.",
+            "--lines N": "The last N entries only.",
+        },
     ),
     "scale": Command(
         "Change how many workers there are, until the next reload: to N, or by +N or -N.",

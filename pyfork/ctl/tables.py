@@ -36,6 +36,7 @@ def status(status: dict[str, Any]) -> str:
         *_last("reload", status["last_reload"]),
         *_last("upgrade", status["last_upgrade"]),
         *_lost(status.get("log_lines_lost", 0)),
+        *_drained(status.get("drained", ())),
         *_no_room(sum(worker.get("idle_closed", 0) for worker in status["workers"])),
     ]
     workers = [_worker(each) for each in status["workers"]]
@@ -63,6 +64,14 @@ def _lost(lines: int) -> list[str]:
     if not lines:
         return []
     return [f"{lines} log line{' was' if lines == 1 else 's were'} lost: nobody read them in time"]
+
+
+def _drained(slots: Sequence[int]) -> list[str]:
+    """Slots that an operator has taken out of service."""
+    if not slots:
+        return []
+    which = f"slot {slots[0]} is" if len(slots) == 1 else f"slots {', '.join(map(str, slots))} are"
+    return [f"{which} drained, until pyfork resume"]
 
 
 def _no_room(closed: int) -> list[str]:

@@ -11,8 +11,8 @@ up; then either the stop, or which generation serves, who is not wanted, who is 
 orders it records at once, so asking twice gives nothing the second time, and a lost or doubled
 fact delays a decision but cannot spoil one.
 
-    what should be     every slot 0..size-1 of the serving generation, but those that are drained,
-                       has a worker on duty; so has, while a reload lasts, every one of the candidate
+    what should be     every slot 0..size-1 of the serving generation that is not drained has a
+                       worker on duty; so has, while a reload lasts, each of the candidate
     never              is a serving worker told to go before its successor serves,
                        unless a stop, a smaller size, a drained slot or WINCH is asked for
 

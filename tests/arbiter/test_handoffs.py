@@ -7,7 +7,7 @@ import pytest
 from pyfork.arbiter.listeners.handoff import HandoffBroker
 from pyfork.arbiter.workers.process import WorkerProcess
 from pyfork.ipc.channel import Channel, pair
-from pyfork.ipc.messages import HandoffDone, HandoffFailed, HandoffTake, Message
+from pyfork.ipc.messages import Failed, HandoffDone, HandoffFailed, HandoffTake, Message
 from pyfork.ipc.scoreboard import Scoreboard
 
 FDS = (0,)  # any number: nothing here looks at it
@@ -98,7 +98,7 @@ def test_the_giver_hears_once_what_became_of_it(office: Office) -> None:
 def test_without_others_it_is_the_givers_for_good(office: Office) -> None:
     office.member().retiring = True
     office.member().kill_reason = "it hangs"
-    office.member().failed = True
+    office.member().boot_error = Failed("no such module", "")
     assert office.offer() == [(0, HandoffFailed(7, final=True), ())]
 
 

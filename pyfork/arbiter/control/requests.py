@@ -14,6 +14,7 @@ from typing import Any
 from pyfork.arbiter.commands import Answer, Commands
 from pyfork.arbiter.component import Component
 from pyfork.arbiter.control.server import Client
+from pyfork.arbiter.control.slots import SlotWaiters
 from pyfork.arbiter.generations import Generations, ReloadResult
 from pyfork.arbiter.upgrade.old_side import Upgrade, UpgradeStage
 from pyfork.errors import PyforkError
@@ -45,6 +46,7 @@ class Requests(Component):
         supervisor: Supervisor,
         generations: Generations,
         upgrade: Upgrade,
+        slot_waiters: SlotWaiters,
     ) -> None:
         self._commands = commands
         self._upgrade = upgrade
@@ -52,6 +54,7 @@ class Requests(Component):
         self._supervisor = supervisor
         self._generations = generations
         self._upgrade_waiters: list[Client] = []
+        self._slot_waiters = slot_waiters
         self._reload_waiters: list[_ReloadWaiter] = []
 
     def on_request(self, client: Client, line: bytes) -> None:
@@ -74,6 +77,8 @@ class Requests(Component):
                 client.send({"ok": True, **answer})
             elif name == "upgrade":
                 self.resume([client])
+            elif name in ("restart", "drain"):
+                self._slot_waiters.add(client, answer["pids"])
             else:
                 client.waits = True
                 self._reload_waiters.append(_ReloadWaiter(client, answer["generation"]))
@@ -81,6 +86,7 @@ class Requests(Component):
     def tick(self, now: float) -> None:
         """Tell waiting clients about the progress and the end of what they wait for."""
         self._settle_upgrade()
+        self._slot_waiters.tick()
         for wait in self._reload_waiters.copy():
             outcome = self._generations.outcome(wait.generation)
             if outcome or wait.client.gone:

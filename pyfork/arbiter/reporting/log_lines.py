@@ -37,14 +37,17 @@ def death_line(
 ) -> str:
     """The record of any other end. ``out_of_memory``: the kernel killed a process for that; None:
     nobody knows."""
-    cause = how
-    if member.kill_reason:
-        cause += f", by pyfork: {member.kill_reason}"
-    elif how == "killed by SIGKILL":
-        cause += _KILLERS[out_of_memory]
+    cause = death_cause(member, how, out_of_memory=out_of_memory)
     if _is_seen(member):
         cause += f"; {activity(member, now)}"
     return f"{name_of(member)} died after {_age(member, now)}: {cause}"
+
+
+def death_cause(member: WorkerProcess, how: str, *, out_of_memory: bool | None = None) -> str:
+    """Why it ended: ``killed by SIGKILL, by pyfork: did not drain in time``."""
+    if member.kill_reason:
+        return f"{how}, by pyfork: {member.kill_reason}"
+    return how + (_KILLERS[out_of_memory] if how == "killed by SIGKILL" else "")
 
 
 _KILLERS = {

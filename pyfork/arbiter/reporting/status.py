@@ -59,7 +59,8 @@ def describe(
         "log_lines_lost": setup.lost() + pool.lost + sum(member.line.lost for member in pool),
         "requests": requests(config, pool),
         "restarts": pool.deaths,
-        "workers_wanted": serving.size,
+        "workers_wanted": len(supervisor.wanted_slots),
+        "drained": sorted(supervisor.drained),
         "workers": [
             _worker(member, known.get(member.worker), config, now)
             for member in sorted(pool, key=lambda each: (each.slot, each.generation))

@@ -17,6 +17,7 @@ from typing import IO
 from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.listeners.handoff import HandoffBroker
 from pyfork.arbiter.listeners.table import ListenerTable
+from pyfork.arbiter.reporting.history import History
 from pyfork.arbiter.upgrade.child import VARIABLE, command_line, exec_command, exec_or_report
 from pyfork.arbiter.upgrade.saved_state import ExecState
 from pyfork.arbiter.workers import fork
@@ -55,6 +56,7 @@ class ExecInPlace:
     pool: WorkerPool
     handoffs: HandoffBroker
     hooks: OperatorHooks
+    history: History
 
     def is_quiescent(self) -> bool:
         """Whether the saved state would hold all that this arbiter knows."""
@@ -115,6 +117,10 @@ class ExecInPlace:
             survivors=tuple(self.pool.survivors(workers)),
             clients=tuple(clients),
             directory=(directory.base, directory.path, directory.written),
+            drained=tuple(self.supervisor.drained),
+            history=tuple(self.history),
+            served=self.pool.served,
+            deaths=self.pool.deaths,
         )
 
 

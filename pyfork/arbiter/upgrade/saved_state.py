@@ -73,6 +73,10 @@ class ExecState:
     clients: tuple[int, ...] = ()  # fds of control connections that wait for the upgrade's end
     directory: tuple[str, ...] = ()  # of the generation: base, path, written
     queue: tuple[int, ...] = ()  # fds of the connection queue's ends
+    drained: tuple[int, ...] = ()  # slots
+    history: tuple[dict[str, Any], ...] = ()
+    served: int = 0  # requests of workers that have ended
+    deaths: int = 0  # workers that have ended and were not told to
 
     def save(self) -> int:
         """The fd of a nameless file that `read` understands; it survives an exec."""
@@ -178,6 +182,7 @@ def supervisor_for(config: Config, heritage: Previous) -> Supervisor:
             generation=heritage.generation,
             size=heritage.size,
             workers=heritage.kept(),
+            drained=heritage.drained,
         )
     if isinstance(heritage, OldArbiter):
         return Supervisor(policy(config), first=heritage.generation, replaces=True)

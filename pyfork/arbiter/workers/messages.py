@@ -5,6 +5,7 @@ Rules: decides nothing, waits for nothing.
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -17,6 +18,7 @@ from pyfork.arbiter.listeners.handoff import HandoffBroker
 from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.memory import OomKills
 from pyfork.arbiter.reporting import log_lines
+from pyfork.arbiter.reporting.history import History, why_left
 from pyfork.arbiter.upgrade.new_side import Takeover
 from pyfork.arbiter.upgrade.old_side import Upgrade
 from pyfork.arbiter.workers import fork
@@ -31,6 +33,8 @@ from pyfork.supervisor.supervisor import EXPECTED_KILLS, LATE_DRAIN, Supervisor
 from pyfork.system.terminal import TerminalModes
 
 log = logging.getLogger("pyfork.error")
+
+_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; see getrusage(2)
 
 
 @entity
@@ -47,6 +51,7 @@ class WorkerMessages(Component):
     upgrade: Upgrade
     dispatch: Dispatch
     watcher: WatcherProcess
+    history: History
     oom_kills: OomKills = field(default_factory=OomKills)
     terminal: TerminalModes = field(default_factory=TerminalModes)
     _told: set[tuple[int, str]] = field(default_factory=set)  # tracebacks that the log has already
@@ -96,15 +101,14 @@ class WorkerMessages(Component):
                 if admitted and serving.number == member.generation:
                     self._admit(member)
             case messages.Failed(reason=reason, detail=detail):
-                member.failed = True
+                member.boot_error = message
                 self._feed(events.BootFailed(worker, reason, detail))
                 self._log_boot_failure(member, reason, detail)
             case messages.ErrorPageShown(reason=reason, detail=detail):
                 self.generations.record_boot_error(member.generation, message)
                 self._log_once(member, f"the application does not load: {reason}", detail)
             case messages.Recycle(reason=reason):
-                log.info("%s is to be replaced: %s", log_lines.name_of(member), reason)
-                self._feed(events.RecycleRequested(worker, reason))
+                self.recycle(member, reason)
             case messages.HandoffOffer(connection=connection):
                 successor = self.upgrade.in_charge
                 takers = [successor] if successor else self.pool
@@ -164,24 +168,30 @@ class WorkerMessages(Component):
             self._told.add((member.generation, text + detail))
             log.error(log_lines.with_detail(text, detail))
 
+    def recycle(self, member: WorkerProcess, reason: str) -> None:
+        """A worker is to be replaced; it serves until its successor does."""
+        log.info("%s is to be replaced: %s", log_lines.name_of(member), reason)
+        member.recycle_reason = member.recycle_reason or reason
+        self._feed(events.RecycleRequested(member.worker, reason))
+
     # How they end.
 
     def reap(self) -> None:
         """Wait for every child that ended. As PID 1 there are strangers among them."""
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
             how = fork.describe_exit(status)
             if member := self.pool.with_pid(pid):
-                self._bury(member, how)
+                self._bury(member, how, usage.ru_maxrss * _MAXRSS_UNIT)
             elif not (self.upgrade.exited(pid, how) or self.watcher.exited(pid, how)):
                 log.debug("reaped process %d, no worker: %s", pid, how)
 
-    def _bury(self, member: WorkerProcess, how: str) -> None:
+    def _bury(self, member: WorkerProcess, how: str, memory: int) -> None:
         self.terminal.restore()  # it may have ended at the prompt of a debugger
         for received in member.unread_messages():
             deliver(partial(self._handle, member), received.message, received.fds)
@@ -190,11 +200,17 @@ class WorkerMessages(Component):
         leaves = member.retiring or self.supervisor.stop_requested
         if leaves and how == "exit status 0":
             log.info(log_lines.exit_line(member, now))
+            reason = why_left(member, self.supervisor)
+            self.history.add_end(member, reason, now, ok=True, memory=memory)
         else:
             self.pool.deaths += member.kill_reason not in EXPECTED_KILLS
             oom = self._out_of_memory() if how == "killed by SIGKILL" else None
             log.log(
                 self._log_level(member), log_lines.death_line(member, how, now, out_of_memory=oom)
+            )
+            cause = log_lines.death_cause(member, how, out_of_memory=oom)
+            self.history.add_end(
+                member, cause, now, ok=member.kill_reason in EXPECTED_KILLS, memory=memory
             )
         if member.interface == "script":
             orphans.end(member.slot)
@@ -208,7 +224,7 @@ class WorkerMessages(Component):
     def _log_level(self, member: WorkerProcess) -> int:
         """How much a person cares about a death: why a boot failed is in the log already, and in
         development an old worker is cut without delay."""
-        if member.failed or (member.kill_reason in EXPECTED_KILLS and member.ready_at is None):
+        if member.boot_error or (member.kill_reason in EXPECTED_KILLS and member.ready_at is None):
             return logging.DEBUG
         cut = (
             member.kill_reason == LATE_DRAIN

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pyfork.arbiter.upgrade.saved_state import SavedProcess
 from pyfork.ipc.channel import Channel, ChannelClosed, Received
 from pyfork.ipc.fd_queue import FdQueue
-from pyfork.ipc.messages import HandoffTake, Message
+from pyfork.ipc.messages import Failed, HandoffTake, Message
 from pyfork.ipc.scoreboard import Row
 from pyfork.record import entity, field
 from pyfork.supervisor.state import WorkerRecord
@@ -41,7 +41,8 @@ class WorkerProcess:
     ready_at: float | None = None
     interface: str = ""  # that the app speaks, once it is ready
     retiring: bool = False
-    failed: bool = False  # it said why it cannot boot
+    boot_error: Failed | None = None  # it said why it cannot boot
+    recycle_reason: str = ""  # why it asked, or an operator did, for a replacement
     kill_reason: str = ""  # why it was sent a deadly signal, if it was
     hook_worker: "HookWorker | None" = None  # what hooks see of it, if there are any
 
@@ -53,7 +54,7 @@ class WorkerProcess:
     @property
     def is_staying(self) -> bool:
         """Whether it serves or is about to."""
-        return not (self.retiring or self.kill_reason or self.failed)
+        return not (self.retiring or self.kill_reason or self.boot_error)
 
     @property
     def load(self) -> tuple[int, int]:

@@ -1,0 +1,86 @@
+"""What has happened to a server: the last ends of workers, and the last reloads and upgrades.
+
+An entry is plain data, since it goes to clients and through an upgrade as it is. All are bounded,
+and so is the text in each.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pyfork.arbiter.reporting import log_lines
+from pyfork.arbiter.workers.process import WorkerProcess
+from pyfork.supervisor.supervisor import Supervisor
+
+ENTRIES = 200
+DETAIL_LIMIT = 4096  # characters of a traceback: its end says the most
+
+Entry = dict[str, Any]
+
+
+class History:
+    """The last entries, oldest first."""
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._entries: deque[Entry] = deque(entries, ENTRIES)
+        self.count = len(self._entries)  # entries ever made
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(tuple(self._entries))
+
+    def since(self, count: int) -> list[Entry]:
+        """The entries that were made after ``count`` others, as far as they are kept."""
+        new = min(self.count - count, len(self._entries))
+        return list(self._entries)[len(self._entries) - new :]
+
+    def add(self, kind: str, *, ok: bool, reason: str, detail: str = "", **facts: Any) -> None:
+        """Add an entry, with the time of day in seconds since 1970."""
+        self.count += 1
+        self._entries.append(
+            {
+                "at": time.time(),
+                "kind": kind,
+                "ok": ok,
+                "reason": reason,
+                "detail": detail[-DETAIL_LIMIT:],
+                **facts,
+            }
+        )
+
+    def add_end(
+        self, member: WorkerProcess, reason: str, now: float, *, ok: bool, memory: int
+    ) -> None:
+        """Add the end of a worker; ``ok``: it left when it was told to.
+
+        Args:
+            memory: the most bytes that it had in RAM.
+            now: monotonic seconds.
+        """
+        seen = member.ready_at is not None and member.interface != "script"
+        failure = member.boot_error
+        self.add(
+            "worker",
+            ok=ok,
+            reason=f"could not boot: {failure.reason}" if failure else reason,
+            detail=failure.detail if failure else "",
+            slot=member.slot,
+            pid=member.pid,
+            generation=member.generation,
+            served=member.ready_at is not None,
+            age=now - member.born,
+            requests=member.line.requests if seen else None,
+            memory=memory,
+            in_flight=log_lines.activity(member, now) if seen and not ok else "",
+        )
+
+
+def why_left(member: WorkerProcess, supervisor: Supervisor) -> str:
+    """Why a worker was told to leave."""
+    if member.recycle_reason:
+        return f"replaced: {member.recycle_reason}"
+    if member.generation != supervisor.serving.number:
+        return f"generation {supervisor.serving.number} took its place"
+    if supervisor.stop_requested:
+        return "the server stops"
+    return "its slot was drained" if member.slot in supervisor.drained else "the server has shrunk"
