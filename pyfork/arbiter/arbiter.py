@@ -94,7 +94,7 @@ class Arbiter:
         """
         assert isinstance(self.previous, ExecState)
         self.resources.open_for_dry_run(self.config, self.previous)
-        self.pool.restore(self.previous.survivors)
+        self.pool.restore(self.previous.workers)
         setup.configure(self.config)
 
     def _pull(self, now: float) -> None:
@@ -152,7 +152,7 @@ class Arbiter:
 
     def _resume_after_exec(self, state: ExecState) -> None:
         """Connect to the workers that the program before this one left, and begin a reload."""
-        self.pool.restore(state.survivors)
+        self.pool.restore(state.workers)
         self.pool.served, self.pool.deaths = state.served, state.deaths
         for worker in self.pool:
             self.worker_messages.connect(worker)

@@ -19,6 +19,7 @@ from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.upgrade.saved_state import ExecState, OldArbiter, Previous
 from pyfork.config.config import Config
 from pyfork.errors import BindError, PyforkError
+from pyfork.ipc.fd_name import FdKind, FdName
 from pyfork.net.bind import bind, bound_address
 from pyfork.supervisor.supervisor import Supervisor
 from pyfork.system import systemd_env
@@ -55,13 +56,13 @@ class Resources:
                 self._inherit(heritage)
                 self.write_pid(config)
             case OldArbiter():  # its file stays its own until this arbiter is in charge
-                self._listeners.inherit(heritage.listeners, first - 1)
+                self._listeners.inherit(heritage.listeners, first - 1, own_files=False)
                 self._listeners.open(first, config)
             case None:
                 self._listeners.open(first, config)
                 passed = systemd_env.passed_sockets(os.environ, os.getpid())
                 _log_systemd_sockets(
-                    passed, self._listeners.all_sockets(), self._generations.scheme(first)
+                    passed, self._listeners.sockets(first), self._generations.scheme(first)
                 )
                 if config.pid:
                     self._pidfile = PidFile.claim(config.pid)
@@ -73,9 +74,9 @@ class Resources:
 
     def _inherit(self, estate: ExecState) -> None:
         first = self._generations.first
-        self._listeners.inherit(estate.sockets(), first)
-        self._listeners.own_files()
-        self._listeners.resume(first, estate.listeners)
+        self._listeners.inherit(estate.sockets(), first, own_files=True)
+        bound = [name for name, _ in estate.listeners if name.kind == FdKind.LISTENER]
+        self._listeners.resume(first, [name.address for name in bound if not name.number])
 
     def activate(self) -> None:
         """What there is only one of is this arbiter's, whoever's it was."""
@@ -121,12 +122,12 @@ def _allow_many_files() -> None:
 
 
 def _log_systemd_sockets(
-    passed: Mapping[str, str], listeners: Mapping[str, socket.socket], scheme: str
+    passed: Mapping[str, str], listeners: Mapping[FdName, socket.socket], scheme: str
 ) -> None:
     """Log which of the ``passed`` sockets serve; close the others, or their clients would wait."""
     for text, name in passed.items():
-        if text in listeners:
-            url = bound_address(listeners[text]).url(scheme)
+        if listener := listeners.get(FdName(FdKind.LISTENER, text)):
+            url = bound_address(listener).url(scheme)
             log.info("systemd passed %s (%s): %s", text, name, url)
             continue
         log.warning("systemd passed %s (%s), which no --bind names: it is closed", text, name)

@@ -18,8 +18,8 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from itertools import count, islice
 
+from pyfork.ipc.fd_name import FdKind, FdName
 from pyfork.ipc.messages import QueryServer, ServerHandle
 from pyfork.net import unix
 from pyfork.net.bind import bind_reuseport, bound_address
@@ -103,12 +103,17 @@ class Handles:
 
     # What the arbiter needs.
 
-    def sockets(self) -> dict[str, socket.socket]:
-        """All of them, by key; the queues beside one by names in which its key is the last."""
+    def get(self, key: str) -> socket.socket | None:
+        """The handle with this key."""
+        handle = self._handles.get(key)
+        return handle.socket if handle else None
+
+    def sockets(self) -> dict[FdName, socket.socket]:
+        """All sockets of all handles."""
         return {
-            name: each
+            FdName(FdKind.HANDLE, key, index): each
             for key, handle in self._handles.items()
-            for name, each in zip(_names(key), (handle.socket, *handle.beside), strict=False)
+            for index, each in enumerate((handle.socket, *handle.beside))
         }
 
     def spread(self, key: str, queues: int) -> None:
@@ -123,19 +128,20 @@ class Handles:
             while len(handle.beside) + 1 < min(queues, MOST):
                 handle.beside.append(bind_reuseport(handle.socket, backlog=limit))
 
-    def queues(self, key: str) -> list[str]:
-        """The names of all queues of one."""
-        return list(islice(_names(key), 1 + len(self._handles[key].beside)))
+    def queues(self, key: str) -> list[FdName]:
+        """The names of all sockets of one handle."""
+        count = 1 + len(self._handles[key].beside)
+        return [FdName(FdKind.HANDLE, key, index) for index in range(count)]
 
     def addresses(self) -> list[str]:
         """Where scripts listen, as text."""
         return [str(bound_address(each.socket)) for each in self._handles.values() if each.listens]
 
-    def inherit(self, sockets: Mapping[str, socket.socket], generation: int) -> None:
-        """Take what another arbiter had."""
-        beside = sorted(name for name in sockets if not name.startswith(PREFIX))
-        for key, each in sockets.items():
-            if key in beside:
+    def inherit(self, sockets: Mapping[FdName, socket.socket], generation: int) -> None:
+        """Take the sockets that another arbiter, or the program before an exec, had."""
+        for (_, key, index), each in sockets.items():
+            if index:
+                self._handles[key].beside.append(each)
                 continue
             path = each.getsockname() if each.family == socket.AF_UNIX else ""
             self._handles[key] = Handle(
@@ -143,7 +149,6 @@ class Handles:
                 file=unix.file_of(path) if isinstance(path, str) else None,
                 generations={generation},
                 listens=_is_listening(each),
-                beside=[sockets[name] for name in beside if name.endswith(f" of {key}")],
             )
 
     def release_files(self) -> None:
@@ -190,12 +195,6 @@ class Handles:
                 each.close()
             if handle.file and key not in self._lent:
                 handle.file.remove()
-
-
-def _names(key: str) -> Iterator[str]:
-    """Of a handle's queues, the handle itself being the first."""
-    yield key
-    yield from (f"queue {number:02} of {key}" for number in count(1))
 
 
 def _bind(message: QueryServer, fd: int) -> Handle:

@@ -11,6 +11,7 @@ from functools import partial
 
 from pyfork.dispatch.handles import PREFIX, Handles
 from pyfork.dispatch.round_robin import Candidate, RoundRobin
+from pyfork.ipc.fd_name import FdKind, FdName
 from pyfork.ipc.fd_queue import FdQueue
 from pyfork.ipc.messages import AddListeners
 from pyfork.ipc.poller import Poller
@@ -58,7 +59,8 @@ class RoundRobinByHandle:
             os.set_blocking(handle.fileno(), False)
         member.fd_queues[key] = tray = FdQueue.make()
         self._round(key).add_worker(member)
-        self._wires.send(member.channel, AddListeners([f"tray of {key}"]), [tray.theirs.fileno()])
+        name = FdName(FdKind.QUEUE, key)
+        self._wires.send(member.channel, AddListeners([name]), [tray.theirs.fileno()])
 
     def add_worker(self, member: Candidate) -> None:
         """A worker has lived through an exec."""
@@ -88,7 +90,11 @@ class RoundRobinByHandle:
         for key, each in self._rounds.items():
             for handle in self._listeners_of(key):
                 for member in self._with_tray(key):
-                    self._wires.send(member.channel, AddListeners([key]), [handle.fileno()])
+                    self._wires.send(
+                        member.channel,
+                        AddListeners([FdName(FdKind.HANDLE, key)]),
+                        [handle.fileno()],
+                    )
             each.finish()
 
     def _round(self, key: str) -> RoundRobin:
@@ -106,5 +112,5 @@ class RoundRobinByHandle:
         return [each for each in self._takers() if key in each.fd_queues]
 
     def _listeners_of(self, key: str) -> list[socket.socket]:
-        found = self._handles.sockets().get(key)
+        found = self._handles.get(key)
         return [found] if found else []

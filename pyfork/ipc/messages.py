@@ -8,6 +8,7 @@ beside a message, never in it (see `channel`). Nothing here does I/O.
 import json
 from typing import Any, get_args
 
+from pyfork.ipc.fd_name import FdName
 from pyfork.record import asdict, record
 
 
@@ -71,16 +72,16 @@ class StartDrain:
 
 @record
 class AddListeners:
-    """Arbiter, with the fds of listeners: accept on these too."""
+    """Arbiter, with one fd for each name: accept on these too, unless you do so already."""
 
-    listeners: list[str]  # their names; who minds one already need not do so twice
+    listeners: list[FdName]
 
 
 @record
 class RemoveListeners:
-    """Arbiter: leave these listeners to others."""
+    """Arbiter: stop accepting on these; another worker does."""
 
-    listeners: list[str]
+    listeners: list[FdName]
 
 
 @record
@@ -130,7 +131,7 @@ class HandoffFailed:
 class UpdateCertificates:
     """Arbiter: the certificates on the disk have changed; begin new connections with these.
 
-    The fields of `net.credentials.Credentials`.
+    The fields of `pyfork.net.tls.pem_files.PemFiles`.
     """
 
     certificates: list[list[str]]
@@ -139,7 +140,7 @@ class UpdateCertificates:
     password: str
 
     def __repr__(self) -> str:
-        return "Certify(...)"
+        return "UpdateCertificates(...)"
 
 
 @record
@@ -147,7 +148,7 @@ class ListenerFds:
     """Arbiter to its successor, with the listeners' fds: what it may serve on."""
 
     generation: int  # the first of the successor's own
-    addresses: list[str]  # as asked for, in the order of the fds
+    listeners: list[FdName]  # in the order of the fds
 
 
 @record
@@ -298,4 +299,6 @@ def decode(data: bytes) -> Message:
     so that is a defect and ends the process that sees it.
     """
     name, fields = json.loads(data)
+    if "listeners" in fields:
+        fields["listeners"] = [FdName(*listener) for listener in fields["listeners"]]
     return _TYPES[name](**fields)

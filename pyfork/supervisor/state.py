@@ -1,5 +1,6 @@
 """What the supervisor knows of each worker and each generation. Pure; no decisions."""
 
+from collections.abc import Mapping, Sequence
 from enum import Enum, IntEnum
 
 from pyfork.record import entity, field, record
@@ -90,17 +91,29 @@ class WorkerRecord:
 
 @record(kw_only=True)
 class SavedWorker:
-    """What another supervisor of this process knew of a worker. Times as in `WorkerRecord`."""
+    """A worker that lives through an exec of the arbiter. Times are monotonic seconds."""
 
     serial: int
     slot: int
     generation: int
     ready_at: float
-    retire_by: float | None  # None: it serves
-    worn: bool = False
+    retire_by: float | None  # when it must have drained; None: it serves
+    worn: bool = False  # it asked to be replaced
 
-    def as_worker(self, serving: "Generation") -> WorkerRecord:
-        """The same, where ``serving`` is the generation that serves."""
+    # What only the arbiter uses.
+    pid: int
+    born: float
+    channel: int  # fd of the arbiter's end
+    row: int  # index on the scoreboard
+    fd_queues: Mapping[str, Sequence[int]] = {}
+    listens_to: Sequence[str] = ()  # keys of listeners that the arbiter assigns
+
+    def fds(self) -> tuple[int, ...]:
+        """Every fd that the record names."""
+        return (self.channel, *(fd for ends in self.fd_queues.values() for fd in ends))
+
+    def to_record(self, serving: "Generation") -> WorkerRecord:
+        """The supervisor's record of it; ``serving`` is the generation that serves."""
         own = self.generation == serving.number
         return WorkerRecord(
             serial=self.serial,

@@ -102,9 +102,9 @@ class Supervisor:
         resumed._drained.update(drained)
         serving = resumed._serving
         serving.active, serving.anyone_ready, serving.size = True, True, size
-        for kept in workers:
-            resumed._workers[kept.serial] = kept.as_worker(serving)
-            resumed._serial = max(resumed._serial, kept.serial)
+        for saved in workers:
+            resumed._workers[saved.serial] = saved.to_record(serving)
+            resumed._serial = max(resumed._serial, saved.serial)
         return resumed
 
     @property

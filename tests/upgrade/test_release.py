@@ -22,10 +22,10 @@ FAULTS = {
         "No module named 'nothing'",
         "arbiter.py",
     ),
-    "estate": (
+    "saved state": (
         "    clients: tuple[int, ...] = ()",
         "    crown: int",
-        "the program before this one left no estate",
+        "the state of the previous program is unusable",
         "upgrade/saved_state.py",
     ),
     "build": (

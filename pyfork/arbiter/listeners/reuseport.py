@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.workers.process import BIND_KEY, WorkerProcess
+from pyfork.ipc.fd_name import FdName
 from pyfork.ipc.messages import AddListeners, RemoveListeners
 from pyfork.ipc.poller import Poller
 
@@ -32,7 +33,7 @@ class ReuseportAssigner:
         self._wires = wires
         self._ports = ports
         self._takers = takers
-        self._minded: dict[int, set[str]] = {}  # by serial: the names of what it was given
+        self._minded: dict[int, set[FdName]] = {}  # by serial: the names of what it was given
         # By key, `BIND_KEY` or a handle's: generation and slots, when that was done.
         self._spread: dict[str, tuple[int, int]] = {}
 
@@ -40,7 +41,7 @@ class ReuseportAssigner:
         """Once a turn."""
         takers = [each for each in self._takers() if each.listens_to]
         self._minded = {each.worker: self._minded.get(each.worker, set()) for each in takers}
-        shares: dict[int, set[str]] = {each.worker: set() for each in takers}
+        shares: dict[int, set[FdName]] = {each.worker: set() for each in takers}
         for key in {key for each in takers for key in each.listens_to}:
             minders = [each for each in takers if key in each.listens_to]
             if self._spread.get(key) != (generation, slots):
@@ -64,13 +65,13 @@ class ReuseportAssigner:
         except OSError as error:
             log.warning("not every worker can have a queue of its own: %s", error)
 
-    def _queues(self, key: str, generation: int) -> list[list[str]]:
+    def _queues(self, key: str, generation: int) -> list[list[FdName]]:
         """The names of the queues, address by address."""
         if key == BIND_KEY:
             return self._ports.queues(generation)
         return [self._ports.handles.queues(key)]
 
-    def _tell(self, member: WorkerProcess, names: set[str]) -> None:
+    def _tell(self, member: WorkerProcess, names: set[FdName]) -> None:
         minded = self._minded[member.worker]
         more, less = sorted(names - minded), sorted(minded - names)
         if more:
@@ -83,7 +84,9 @@ class ReuseportAssigner:
         self._minded[member.worker] = names
 
 
-def _assign(queues: list[str], minders: list[WorkerProcess], shares: dict[int, set[str]]) -> None:
+def _assign(
+    queues: list[FdName], minders: list[WorkerProcess], shares: dict[int, set[FdName]]
+) -> None:
     """Add to what each should mind: its slot's queue, and some that are nobody's."""
     by_slot = {each.slot: each for each in sorted(minders, key=lambda each: each.worker)}
     members = [by_slot[slot] for slot in sorted(by_slot)]

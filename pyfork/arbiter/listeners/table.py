@@ -6,14 +6,14 @@ with a queue each (``--dispatch reuseport``); all of them live as long, since wh
 would be lost with it.
 """
 
-import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
 
 from pyfork.address import InheritedFd, parse
 from pyfork.arbiter.component import Component
 from pyfork.config.config import Config
-from pyfork.dispatch.handles import PREFIX, Handles
+from pyfork.dispatch.handles import Handles
+from pyfork.ipc.fd_name import FdKind, FdName
 from pyfork.net.bind import Listener, bind, bind_reuseport, from_fd
 from pyfork.net.closing import refuse_new
 
@@ -30,22 +30,26 @@ class ListenerTable(Component):
         self._uses: dict[int, tuple[str, ...]] = {}  # generation -> addresses, in their order
         self._lent: set[str] = set()  # another arbiter serves there too, and has the socket files
 
-    def inherit(self, listeners: Mapping[str, socket.socket], generation: int) -> None:
-        """Take what another arbiter had bound; what nobody uses is closed in time.
+    def inherit(
+        self, sockets: Mapping[FdName, socket.socket], generation: int, *, own_files: bool
+    ) -> None:
+        """Take the sockets of another arbiter, or of the program before an exec.
 
-        ``generation`` may have been using the handles of scripts.
+        Those that no generation uses are closed later. ``generation`` may use handles of scripts.
+        Without ``own_files`` the socket files are another arbiter's, and stay when this one ends.
         """
-        handles = {text: each for text, each in listeners.items() if _is_handle(text)}
+        handles = {name: each for name, each in sockets.items() if name.kind == FdKind.HANDLE}
         self.handles.inherit(handles, generation)
-        for text, each in listeners.items():
-            if text in handles:
+        for (kind, text, index), each in sockets.items():
+            if kind != FdKind.LISTENER:
                 continue
-            if beside := _queue_of(text):
-                self._beside.setdefault(beside, []).append(each)
+            if index:
+                self._beside.setdefault(text, []).append(each)
                 continue
             passed = isinstance(parse(text), InheritedFd)  # then its file is its owner's, too
             self._listeners[text] = from_fd(each, with_file=not passed)
-        self.release_files()
+        if not own_files:
+            self.release_files()
 
     def release_files(self) -> None:
         """Another arbiter has everything that is open now, and removes the socket files."""
@@ -82,20 +86,20 @@ class ListenerTable(Component):
         """``generation`` used these already, in the image of this process before."""
         self._uses[generation] = tuple(text for text in addresses if text in self._listeners)
 
-    def all_sockets(self) -> dict[str, socket.socket]:
-        """Every listener's socket, by the address asked for, and the handles of scripts by key."""
+    def all_sockets(self) -> dict[FdName, socket.socket]:
+        """Every socket of every listener, and of the handles of scripts."""
         return self._sockets(self._listeners) | self.handles.sockets()
 
     def of_generation(self, generation: int) -> tuple[Listener, ...]:
         """The listeners of a generation, in the order of its configuration."""
         return tuple(self._listeners[text] for text in self._uses[generation])
 
-    def sockets(self, generation: int) -> dict[str, socket.socket]:
-        """All sockets of a generation; their names are those in `all`."""
+    def sockets(self, generation: int) -> dict[FdName, socket.socket]:
+        """All sockets of a generation's listeners."""
         return self._sockets(self._uses.get(generation, ()))
 
-    def queues(self, generation: int) -> list[list[str]]:
-        """The same names, address by address."""
+    def queues(self, generation: int) -> list[list[FdName]]:
+        """The names of the same, address by address."""
         return [list(self._sockets([text])) for text in self._uses[generation]]
 
     def add_reuseport_sockets(self, generation: int, queues: int, backlog: int) -> None:
@@ -161,13 +165,14 @@ class ListenerTable(Component):
     def _is_tcp(self, text: str) -> bool:
         return self._listeners[text].socket.family in (socket.AF_INET, socket.AF_INET6)
 
-    def _sockets(self, texts: Iterable[str]) -> dict[str, socket.socket]:
-        found = {}
-        for text in texts:
-            found[text] = self._listeners[text].socket
-            for number, each in enumerate(self._beside.get(text, ()), 1):
-                found[f"queue {number} of {text}"] = each
-        return found
+    def _sockets(self, texts: Iterable[str]) -> dict[FdName, socket.socket]:
+        return {
+            FdName(FdKind.LISTENER, text, index): each
+            for text in texts
+            for index, each in enumerate(
+                (self._listeners[text].socket, *self._beside.get(text, ()))
+            )
+        }
 
     def _close_unless(self, used: Callable[[str], bool]) -> None:
         for text in [text for text in self._listeners if not used(text)]:
@@ -178,14 +183,3 @@ class ListenerTable(Component):
                 listener.socket.close()
             else:
                 listener.close()
-
-
-def _is_handle(text: str) -> bool:
-    """Whether a script has bound it, or it is a queue beside one of those."""
-    return (_queue_of(text) or text).startswith(PREFIX)
-
-
-def _queue_of(text: str) -> str:
-    """What it is a queue beside; nothing if it is none."""
-    found = re.fullmatch(r"queue [0-9]+ of (.*)", text, re.DOTALL)
-    return found[1] if found else ""

@@ -113,8 +113,8 @@ class ExecInPlace:
             policy=serving.policy,
             scoreboard=self.pool.scoreboard.fd,
             queue=self.pool.queue.fds(),
-            listeners={text: listener.fileno() for text, listener in sockets.items()},
-            survivors=tuple(self.pool.survivors(workers)),
+            listeners=tuple((name, listener.fileno()) for name, listener in sockets.items()),
+            workers=tuple(self.pool.save(workers)),
             clients=tuple(clients),
             directory=(directory.base, directory.path, directory.written),
             drained=tuple(self.supervisor.drained),
@@ -129,7 +129,7 @@ def _run_dry(start: Start, state: ExecState, saved: int, stderr: IO[bytes]) -> i
     the other end, so they are first replaced by a dummy socket."""
     signal.alarm(REHEARSAL_LIMIT)  # it has the listeners, and this arbiter might be killed
     dummy, _ = socket.socketpair()
-    for fd in state.lines():
+    for fd in state.peer_fds():
         os.dup2(dummy.fileno(), fd)
     environ = dict(os.environ) | {VARIABLE: f"rehearsal:{saved}"}
     return exec_or_report(command_line(), environ, start, keep=(saved, *state.fds()), words=stderr)

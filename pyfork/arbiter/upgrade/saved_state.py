@@ -19,9 +19,10 @@ from pyfork.config.directory import Directory, Start
 from pyfork.errors import PyforkError
 from pyfork.ipc.channel import Channel, ChannelClosed, Received
 from pyfork.ipc.connection_queue import ConnectionQueue
+from pyfork.ipc.fd_name import FdName
 from pyfork.ipc.messages import ListenerFds, UpgradeRejected
 from pyfork.ipc.scoreboard import Scoreboard
-from pyfork.record import asdict, entity, field, fields, record
+from pyfork.record import asdict, entity, fields, record
 from pyfork.supervisor.events import Policy
 from pyfork.supervisor.state import SavedWorker
 from pyfork.supervisor.supervisor import Supervisor
@@ -39,37 +40,15 @@ class TakeoverError(PyforkError):
 
 
 @record(kw_only=True)
-class SavedProcess:
-    """A worker that lives through an exec. Times are monotonic seconds."""
-
-    serial: int
-    slot: int
-    generation: int
-    pid: int
-    channel: int  # fd of the arbiter's end
-    line: int  # index on the scoreboard
-    born: float
-    ready_at: float
-    retire_by: float | None  # when it must have drained; None if it serves
-    worn: bool = False  # it asked to be replaced
-    trays: dict[str, tuple[int, int]] = field(default_factory=dict)  # fds of their ends
-    minds: tuple[str, ...] = ()  # it accepts on what it is given
-
-    def fds(self) -> tuple[int, ...]:
-        """Every fd that it names."""
-        return (self.channel, *(fd for ends in self.trays.values() for fd in ends))
-
-
-@record(kw_only=True)
 class ExecState:
-    """All that an arbiter knows and its next image does not."""
+    """What an arbiter knows and the program that it executes does not."""
 
     generation: int  # that serves
     size: int  # its slots
     policy: Policy
     scoreboard: int  # fd
-    listeners: dict[str, int]  # fds by the address asked for
-    survivors: tuple[SavedProcess, ...]
+    listeners: tuple[tuple[FdName, int], ...]  # with their fds
+    workers: tuple[SavedWorker, ...]
     clients: tuple[int, ...] = ()  # fds of control connections that wait for the upgrade's end
     directory: tuple[str, ...] = ()  # of the generation: base, path, written
     queue: tuple[int, ...] = ()  # fds of the connection queue's ends
@@ -79,8 +58,8 @@ class ExecState:
     deaths: int = 0  # workers that have ended and were not told to
 
     def save(self) -> int:
-        """The fd of a nameless file that `read` understands; it survives an exec."""
-        with anonymous_file("pyfork-estate") as file:
+        """Write the state. Returns the fd of an anonymous file for `load`; it survives an exec."""
+        with anonymous_file("pyfork-state") as file:
             file.write(json.dumps(self._as_json()).encode())
             file.flush()
             fd = os.dup(file.fileno())
@@ -88,58 +67,49 @@ class ExecState:
         return fd
 
     def _as_json(self) -> dict[str, Any]:
-        survivors = [asdict(each) for each in self.survivors]
-        return asdict(self) | {"policy": asdict(self.policy), "survivors": survivors}
+        workers = [asdict(worker) for worker in self.workers]
+        return asdict(self) | {"policy": asdict(self.policy), "workers": workers}
 
     @classmethod
     def load(cls, fd: int) -> "ExecState":
-        """What `write` wrote. Raises SuccessionError for anything else."""
+        """Read what `save` wrote. Raises TakeoverError for anything else."""
         try:
             with os.fdopen(fd, closefd=False) as file:  # it may have to be read again
                 file.seek(0)
-                given = json.load(file)
-            given["policy"] = _known(Policy, given["policy"])
-            given["survivors"] = tuple(_known(SavedProcess, each) for each in given["survivors"])
-            return _known(cls, given)
+                saved = json.load(file)
+            saved["policy"] = _known(Policy, saved["policy"])
+            saved["workers"] = tuple(_known(SavedWorker, worker) for worker in saved["workers"])
+            saved["listeners"] = tuple((FdName(*name), fd) for name, fd in saved["listeners"])
+            return _known(cls, saved)
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise TakeoverError(f"the program before this one left no estate: {error}") from error
-
-    def kept(self) -> Iterator[SavedWorker]:
-        """The survivors, as a supervisor knows them."""
-        for each in self.survivors:
-            yield SavedWorker(
-                serial=each.serial,
-                slot=each.slot,
-                generation=each.generation,
-                ready_at=each.ready_at,
-                retire_by=each.retire_by,
-                worn=each.worn,
-            )
+            raise TakeoverError(
+                f"the state of the previous program is unusable: {error}"
+            ) from error
 
     def directory_of(self, start: Start) -> Directory | None:
-        """That of the generation, which lasts as long as it; None: it was not told."""
+        """The directory of the generation; None: the previous program did not save it."""
         return Directory(start, *self.directory) if len(self.directory) == 3 else None
 
     def mark_cloexec(self) -> None:
-        """No other program gets it any more."""
+        """Keep the descriptors from other programs that this one executes."""
         for fd in self.fds():
             os.set_inheritable(fd, False)
 
-    def sockets(self) -> dict[str, socket.socket]:
-        """The listeners, by the address asked for."""
-        return {text: socket.socket(fileno=fd) for text, fd in self.listeners.items()}
+    def sockets(self) -> dict[FdName, socket.socket]:
+        """The listening sockets."""
+        return {name: socket.socket(fileno=fd) for name, fd in self.listeners}
 
     def fds(self) -> Iterator[int]:
-        """Every fd that it names."""
+        """Every fd that the state names."""
         yield self.scoreboard
         yield from self.queue
-        yield from self.listeners.values()
-        yield from self.lines()
+        yield from (fd for _, fd in self.listeners)
+        yield from self.peer_fds()
 
-    def lines(self) -> Iterator[int]:
-        """Those at whose other end somebody listens."""
-        for survivor in self.survivors:
-            yield from survivor.fds()
+    def peer_fds(self) -> Iterator[int]:
+        """The fds of connections to another process."""
+        for worker in self.workers:
+            yield from worker.fds()
         yield from self.clients
 
 
@@ -149,7 +119,7 @@ class OldArbiter:
 
     channel: Channel
     generation: int  # the first that is ours
-    listeners: dict[str, socket.socket]  # by the address asked for
+    listeners: dict[FdName, socket.socket]
 
     @classmethod
     def meet(cls, channel: Channel, patience: float) -> "OldArbiter":
@@ -160,11 +130,11 @@ class OldArbiter:
         """
         received = _first(channel, patience)
         match received.message:
-            case ListenerFds(generation=generation, addresses=addresses):
+            case ListenerFds(generation=generation, listeners=names):
                 sockets = [socket.socket(fileno=fd) for fd in received.fds]
                 for each in sockets:
                     each.setblocking(False)
-                return cls(channel, generation, dict(zip(addresses, sockets, strict=True)))
+                return cls(channel, generation, dict(zip(names, sockets, strict=True)))
             case UpgradeRejected(reason=reason):
                 raise TakeoverError(f"the running server refuses: {reason}")
         raise TakeoverError(f"the running server said {received.message}")
@@ -181,7 +151,7 @@ def supervisor_for(config: Config, heritage: Previous) -> Supervisor:
             heritage.policy,
             generation=heritage.generation,
             size=heritage.size,
-            workers=heritage.kept(),
+            workers=heritage.workers,
             drained=heritage.drained,
         )
     if isinstance(heritage, OldArbiter):

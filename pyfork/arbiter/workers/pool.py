@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from pyfork.arbiter.component import Component, Components
 from pyfork.arbiter.listeners.table import ListenerTable
-from pyfork.arbiter.upgrade.saved_state import SavedProcess
 from pyfork.arbiter.workers import fork
 from pyfork.arbiter.workers.hooks import OperatorHooks, run_with_hooks
 from pyfork.arbiter.workers.process import BIND_KEY, WorkerProcess
@@ -29,7 +28,7 @@ from pyfork.ipc.worker_args import WorkerArgs, WorkerMain
 from pyfork.log import setup
 from pyfork.record import entity, field
 from pyfork.supervisor.actions import Spawn
-from pyfork.supervisor.state import WorkerRecord
+from pyfork.supervisor.state import SavedWorker, WorkerRecord
 from pyfork.system import environment, systemd_env
 
 if TYPE_CHECKING:
@@ -65,20 +64,19 @@ class WorkerPool(Component):
         """The member with this process id; None for a stranger."""
         return next((member for member in self if member.pid == pid), None)
 
-    def survivors(self, workers: Iterable[WorkerRecord]) -> Iterator[SavedProcess]:
-        """Those that live through an exec which happens now; ``workers`` says how they are."""
+    def save(self, workers: Iterable[WorkerRecord]) -> Iterator[SavedWorker]:
+        """The workers that live through an exec, with what the supervisor knows of each."""
         known = {worker.serial: worker for worker in workers}
         for member in self:
             worker = known.get(member.worker)
             if worker is not None:  # else it was killed, and given up
-                yield member.survivor(worker)
+                yield member.save(worker)
 
-    def restore(self, survivors: Iterable[SavedProcess]) -> None:
-        """Know the workers that lived through an exec."""
-        for each in survivors:
-            self._members[each.serial] = WorkerProcess.restored(
-                each, self.scoreboard.line(each.line)
-            )
+    def restore(self, workers: Iterable[SavedWorker]) -> None:
+        """Take over the workers that lived through an exec."""
+        for saved in workers:
+            row = self.scoreboard.line(saved.row)
+            self._members[saved.serial] = WorkerProcess.restore(saved, row)
 
     def spawn(
         self,

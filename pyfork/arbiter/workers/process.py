@@ -7,13 +7,12 @@ import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pyfork.arbiter.upgrade.saved_state import SavedProcess
 from pyfork.ipc.channel import Channel, ChannelClosed, Received
 from pyfork.ipc.fd_queue import FdQueue
 from pyfork.ipc.messages import Failed, HandoffTake, Message
 from pyfork.ipc.scoreboard import Row
 from pyfork.record import entity, field
-from pyfork.supervisor.state import WorkerRecord
+from pyfork.supervisor.state import SavedWorker, WorkerRecord
 
 if TYPE_CHECKING:
     from pyfork.hooks.objects import HookWorker
@@ -84,40 +83,41 @@ class WorkerProcess:
 
     # Through an exec.
 
-    def survivor(self, worker: WorkerRecord) -> SavedProcess:
-        """What the next program has to know; ``worker`` is what the supervisor knows."""
-        return SavedProcess(
+    def save(self, record: WorkerRecord) -> SavedWorker:
+        """What the next program has to know; ``record`` is the supervisor's."""
+        return SavedWorker(
             serial=self.worker,
             slot=self.slot,
             generation=self.generation,
             pid=self.pid,
             channel=self.channel.fileno(),
-            trays={key: tray.fds() for key, tray in self.fd_queues.items()},
-            minds=tuple(self.listens_to),
-            line=self.index,
+            row=self.index,
+            fd_queues={key: queue.fds() for key, queue in self.fd_queues.items()},
+            listens_to=tuple(self.listens_to),
             born=self.born,
             ready_at=self.ready_at or self.born,
-            retire_by=worker.deadline if self.retiring else None,
-            worn=worker.worn,
+            retire_by=record.deadline if self.retiring else None,
+            worn=record.worn,
         )
 
     @classmethod
-    def restored(cls, survivor: SavedProcess, line: Row) -> "WorkerProcess":
-        """The same again, in the next program."""
+    def restore(cls, saved: SavedWorker, row: Row) -> "WorkerProcess":
+        """The same worker, in the next program."""
+        queues = {
+            key: FdQueue(*(socket.socket(fileno=fd) for fd in ends))
+            for key, ends in saved.fd_queues.items()
+        }
         return cls(
-            worker=survivor.serial,
-            slot=survivor.slot,
-            generation=survivor.generation,
-            pid=survivor.pid,
-            channel=Channel(socket.socket(fileno=survivor.channel)),
-            line=line,
-            index=survivor.line,
-            fd_queues={
-                key: FdQueue(*(socket.socket(fileno=fd) for fd in ends))
-                for key, ends in survivor.trays.items()
-            },
-            listens_to=set(survivor.minds),
-            born=survivor.born,
-            ready_at=survivor.ready_at,
-            retiring=survivor.retire_by is not None,
+            worker=saved.serial,
+            slot=saved.slot,
+            generation=saved.generation,
+            pid=saved.pid,
+            channel=Channel(socket.socket(fileno=saved.channel)),
+            line=row,
+            index=saved.row,
+            fd_queues=queues,
+            listens_to=set(saved.listens_to),
+            born=saved.born,
+            ready_at=saved.ready_at,
+            retiring=saved.retire_by is not None,
         )

@@ -64,7 +64,7 @@ class Port:
 
     def handle(self, key: str) -> socket.socket | None:
         """The socket that workers mean by ``key``."""
-        return self._handles.sockets().get(key)
+        return self._handles.get(key)
 
     def remove_worker(self, worker: Candidate) -> None:
         """A worker is gone: what was put before it is for another."""

@@ -13,7 +13,7 @@ Rules: no message, no thread; holds nobody up for longer than a moment.
 import errno
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from socket import SO_ACCEPTCONN, SOL_SOCKET, socket  # as they are before gevent's patch
 from time import monotonic, sleep
@@ -108,7 +108,7 @@ class AcceptEpoll:
         self._finishing = False
         self._entered = entered
         self._gives_way = gives_way
-        self._places: dict[str, AcceptSource] = {}
+        self._places: dict[Hashable, AcceptSource] = {}
         self._by_fd: dict[int, AcceptSource] = {}
         self._epoll = EPOLL()
         self._probe = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -117,7 +117,7 @@ class AcceptEpoll:
 
     # What is behind it.
 
-    def add_listeners(self, name: str, found: AcceptSource) -> None:
+    def add_listeners(self, name: Hashable, found: AcceptSource) -> None:
         """Accept from there too; nothing happens if that is so."""
         if name in self._places:
             found.close()
@@ -125,7 +125,7 @@ class AcceptEpoll:
         self._places[name] = self._by_fd[found.fileno()] = found
         self._epoll.register(found.fileno(), _READABLE)
 
-    def remove_listeners(self, name: str) -> None:
+    def remove_listeners(self, name: Hashable) -> None:
         """Leave it to others."""
         found = self._places.pop(name, None)
         if found is not None:
@@ -144,7 +144,7 @@ class AcceptEpoll:
         with suppress(BlockingIOError):
             os.eventfd_read(self._probe)
 
-    def lend(self, name: str) -> None:
+    def lend(self, name: Hashable) -> None:
         """Have nothing behind it but the listener, where another process accepts too."""
         self.lent = True
         for each in list(self._places):

@@ -21,8 +21,8 @@ from pyfork.cluster.sockets.accept_epoll import AcceptEpoll, ListenerSource, pla
 from pyfork.cluster.sockets.ledger import ConnectionCounter
 from pyfork.config.config import Config
 from pyfork.config.script import sees_connections
-from pyfork.dispatch.handles import PREFIX
 from pyfork.dispatch.least import LeastConnections
+from pyfork.ipc.fd_name import FdKind, FdName
 from pyfork.ipc.messages import AddListeners, RemoveListeners
 from pyfork.ipc.scoreboard import ACCEPTED, Row, Scoreboard
 from pyfork.ipc.worker_args import WorkerArgs
@@ -81,7 +81,7 @@ class AcceptManager:
         handle.setblocking(False)  # or what is a duplicate of it would block, and so the arbiter
         desk = AcceptEpoll(handle, entered=self._entered, gives_way=self._gives_way)
         if self.birth.config.dispatch not in _TO_THE_ARBITER:
-            desk.add_listeners(key, ListenerSource(handle.dup()))
+            desk.add_listeners(FdName(FdKind.HANDLE, key), ListenerSource(handle.dup()))
         self._desks[key] = desk
         return desk
 
@@ -108,7 +108,7 @@ class AcceptManager:
     def on_message(self, message: AddListeners | RemoveListeners, fds: Sequence[int]) -> None:
         """Accept on copies of ``fds`` too, or leave what is named to others."""
         for index, name in enumerate(message.listeners):
-            desk = self._desks.get(_key(name))
+            desk = self._desks.get(name.address)
             if desk is None:  # closed by now
                 continue
             if isinstance(message, AddListeners):
@@ -121,7 +121,7 @@ class AcceptManager:
     def inherit(self) -> None:
         """Nobody gives anything any more: accept what waits on the listeners themselves."""
         for key, desk in list(self._desks.items()):
-            desk.add_listeners(key, ListenerSource(desk.handle.dup()))
+            desk.add_listeners(FdName(FdKind.HANDLE, key), ListenerSource(desk.handle.dup()))
 
     # What is seen.
 
@@ -154,8 +154,3 @@ def check_memory(limit: int) -> str:
     if size <= limit:
         return ""
     return f"it uses {size >> 20} MiB of memory, --max-memory is {limit >> 20} MiB"
-
-
-def _key(name: str) -> str:
-    """Of the handle that is meant: names say what stands before it."""
-    return name[max(0, name.find(PREFIX)) :]

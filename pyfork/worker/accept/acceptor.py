@@ -14,7 +14,7 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Iterable
 from typing import cast
 
 from pyfork.dispatch.least import DEFER_SECONDS, LeastConnections
@@ -73,7 +73,7 @@ class Acceptor:
             each if isinstance(each, FdQueueReader) else ListenSocket(each, self._kind)
             for each in listeners
         ]
-        self._minded: dict[str, ListenSocket] = {}  # those that came later, by name
+        self._minded: dict[Hashable, ListenSocket] = {}  # those that came later, by name
         self._new_protocol = new_protocol
         self._cells = line.cells
         self._count = count
@@ -116,7 +116,7 @@ class Acceptor:
         self._update()
         self._loop.call_soon(self._empty_queues)
 
-    def add_listeners(self, name: str, listener: socket.socket) -> None:
+    def add_listeners(self, name: Hashable, listener: socket.socket) -> None:
         """Accept on this one too, unless it is minded already or everything is over."""
         if name in self._minded or self.stopped:
             listener.close()
@@ -126,7 +126,7 @@ class Acceptor:
         self._listeners.append(minded)
         self._update()
 
-    def remove_listeners(self, name: str) -> None:
+    def remove_listeners(self, name: Hashable) -> None:
         """Leave a listener to others."""
         if name in self._minded and not self.stopped:
             self._watch(False)
