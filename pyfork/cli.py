@@ -123,6 +123,16 @@ def operate(name: str, argv: Sequence[str]) -> int:
     return status
 
 
+def help_on(argv: Sequence[str]) -> int:
+    """``pyfork help [COMMAND]``."""
+    if not argv:
+        return _help("", whole=False)
+    command = _COMMANDS.get(argv[0])
+    if command is None or command is help_on:
+        raise ConfigError(f"{argv[0]}: no such command; pyfork help lists them")
+    return command(["--help"])
+
+
 def completion(argv: Sequence[str]) -> int:
     """``pyfork completion SHELL``."""
     from pyfork.config.command_line.completion import SHELLS, script
@@ -147,6 +157,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "serve": serve,
     "run": run,
     "completion": completion,
+    "help": help_on,
     **{
         name: partial(operate, name)
         for name in (
@@ -168,6 +179,7 @@ def _verbs() -> list[CommandSpec]:
             "run", "Run a script that opens its own port, in several processes on that port."
         ),
         *importlib.import_module(_CONTROL).verbs(),
+        CommandSpec("help", "Show the options, or those of a command."),
         CommandSpec("completion", "Print a completion script for a shell.", (), tuple(SHELLS)),
     ]
 

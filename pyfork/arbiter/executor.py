@@ -177,5 +177,5 @@ class ActionExecutor(Component):
         elif action.reason:
             log.critical(log_lines.with_detail(f"pyfork gives up: {action.reason}", detail))
         else:
-            log.info("pyfork has stopped")
+            self.reporter.stopped(self.supervisor.serving.number)
         self.status = ExitStatus.FAILED if rejection else action.status

@@ -126,10 +126,11 @@ def _reload_defaults(values: dict[str, Any], origins: dict[str, str]) -> None:
         "reload_parallel": values.get("workers", SETTINGS["workers"].default),
         "timeout": 0.0,
         "boot_timeout": 0.0,
+        "access_logfile": "-",
     }
     for name, value in changes.items():
         if name not in values:
-            values[name], origins[name] = value, origins["reload"]
+            values[name], origins[name] = value, f"default of {origins['reload']}"
 
 
 def table(loaded: Loaded) -> str:

@@ -37,7 +37,10 @@ def for_script(loaded: Loaded) -> Loaded:
     Raises ConfigError: the command line has an option that means nothing for a script.
     """
     notes = tuple(_unused(loaded))
-    own = {name: each for name, each in DEFAULTS.items() if loaded.origins[name] == "default"}
+    defaults = {**DEFAULTS, "access_logfile": None}
+    own = {
+        name: each for name, each in defaults.items() if loaded.origins[name].startswith("default")
+    }
     changes = {
         "config": replace(loaded.config, bind=(), **own),
         "notes": (*loaded.notes, *notes),
@@ -52,7 +55,7 @@ def _unused(loaded: Loaded) -> Iterable[str]:
     for name, each in SETTINGS.items():
         why = _MEANINGLESS.get(name) or (_SERVES if each.group in _GROUPS else "")
         origin = loaded.origins[name]
-        if not why or origin == "default":
+        if not why or origin.startswith("default"):
             continue
         if origin.startswith("-"):
             raise ConfigError(f"{origin}: means nothing to pyfork run: {why}")

@@ -17,6 +17,7 @@ class WorkerReady:
     """Worker: the app is imported, its lifespan started; it accepts, unless it is held."""
 
     interface: str  # "wsgi" or "asgi"
+    links: str = ""  # pages of the framework, a line each, "docs /docs"; for a console
 
 
 @record

@@ -26,6 +26,7 @@ class App:
 
     callable: Callable[..., Any]
     interface: str  # "wsgi" or "asgi"
+    links: str = ""  # pages of its framework, a line each, "docs /docs"; in development
 
 
 def set_up_path(

@@ -4,7 +4,7 @@ import importlib
 import os
 import sysconfig
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -52,8 +52,25 @@ def app_traceback(error: BaseException, *, also: str = "") -> str:
     """
     _spare_hints(error)
     report = traceback.TracebackException.from_exception(error)
-    _strip(report, error, also, set())
+    _keep(report, error, lambda path: not is_machinery(path, also), set())
     return "".join(report.format()).rstrip("\n")
+
+
+def own_traceback(error: BaseException) -> str:
+    """The traceback with the application's own frames; others are counted. No line end.
+
+    Where no frame is the application's, it is `app_traceback`.
+    """
+    frames = [f for f, _ in traceback.walk_tb(error.__traceback__)]
+    own = sum(is_own(frame.f_code.co_filename) for frame in frames)
+    if not own or own == len(frames):
+        return app_traceback(error)
+    _spare_hints(error)
+    report = traceback.TracebackException.from_exception(error, compact=True)
+    _keep(report, error, is_own, set())
+    left = len(frames) - own
+    note = f"({left} frame{'' if left == 1 else 's'} of libraries left out; -v shows all)"
+    return "".join(report.format()).rstrip("\n") + f"\n{note}"
 
 
 def _spare_hints(error: BaseException | None) -> None:
@@ -86,22 +103,23 @@ def kind(value: object) -> str:
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
-def _strip(
-    report: traceback.TracebackException, error: BaseException, also: str, seen: set[int]
+def _keep(
+    report: traceback.TracebackException,
+    error: BaseException,
+    wanted: Callable[[str], bool],
+    seen: set[int],
 ) -> None:
-    """Drop machinery frames here, and in the exceptions that led to this one."""
+    """Drop the frames of other files here, and in the exceptions that led to this one."""
     if id(error) in seen:
         return
     seen.add(id(error))
     walked = zip(report.stack, traceback.walk_tb(error.__traceback__), strict=False)
-    kept = [
-        entry for entry, (frame, _) in walked if not is_machinery(frame.f_code.co_filename, also)
-    ]
+    kept = [entry for entry, (frame, _) in walked if wanted(frame.f_code.co_filename)]
     report.stack = traceback.StackSummary.from_list(kept)
     if report.__cause__ is not None and error.__cause__ is not None:
-        _strip(report.__cause__, error.__cause__, also, seen)
+        _keep(report.__cause__, error.__cause__, wanted, seen)
     if report.__context__ is not None and error.__context__ is not None:
-        _strip(report.__context__, error.__context__, also, seen)
+        _keep(report.__context__, error.__context__, wanted, seen)
 
 
 def is_machinery(path: str, also: str = "") -> bool:

@@ -5,10 +5,11 @@ import os
 from collections.abc import Callable
 from time import monotonic
 
-from pyfork.config.config import Config
+from pyfork.config.config import SETTINGS, Config
 from pyfork.log.access_format import Access, Clock, compile_format, header
 from pyfork.log.setup import ACCESS, current_identity
 from pyfork.log.sink import SinkHandler
+from pyfork.system.environment import wants_colour
 
 __all__ = ["Access", "AccessLog"]
 
@@ -44,8 +45,7 @@ class AccessLog:
         logger = logging.getLogger(ACCESS)
         if not logger.isEnabledFor(logging.INFO) or not logger.hasHandlers():
             return None
-        json = config.access_logformat == "json"
-        render = json_renderer() if json else compile_format(config.access_logformat)
+        render = _renderer(config)
         match logger.handlers:
             case [SinkHandler(sink=sink)] if not logger.propagate:
                 return cls(render, sink.write, together=True)
@@ -71,6 +71,17 @@ class AccessLog:
             text = "\n".join(self._lines)
             self._lines.clear()
             self._emit(text)
+
+
+def _renderer(config: Config) -> Callable[[Access], str]:
+    """What makes a line of a request: on a developer's terminal one for a person."""
+    form = config.access_logformat
+    own = form == SETTINGS["access_logformat"].default
+    if config.reload and own and config.access_logfile == "-" and os.isatty(1):
+        from pyfork.log.terminal import request_line
+
+        return request_line(colour=wants_colour(1), stream=1)
+    return json_renderer() if form == "json" else compile_format(form)
 
 
 def json_renderer() -> Callable[[Access], str]:

@@ -204,7 +204,7 @@ class BaseWorker:
         if not await self._boot():
             return ExitStatus.OK
         if self.birth.hold_accept:
-            self.send(WorkerReady(self.app.interface))
+            self.send(WorkerReady(self.app.interface, self.app.links))
             await self._until(self.may_accept)
         # Admitted and told to leave in one breath: what is queued is this worker's all the same.
         if self.may_accept.done() or not self.draining.is_set():
@@ -212,7 +212,7 @@ class BaseWorker:
             self._become(RowState.SERVING)
         self._beat()
         if not self.birth.hold_accept:
-            self.send(WorkerReady(self.app.interface))
+            self.send(WorkerReady(self.app.interface, self.app.links))
         await self.draining.wait()
         self._become(RowState.DRAINING)
         await self.drain()

@@ -61,9 +61,10 @@ def _set_up_process(birth: WorkerArgs) -> None:
     drop_privileges(config)
     set_up_path(birth.directory, config.pythonpath, config.env)
     if config.reload:
-        from pyfork.dev import breakpoints, bytecode
+        from pyfork.dev import breakpoints, bytecode, console
 
         breakpoints.install()
+        console.install()
         bytecode.install([os.getcwd(), *map(os.path.abspath, config.pythonpath)])
 
 
@@ -74,6 +75,10 @@ def _serve(birth: WorkerArgs) -> int:
     _refuse_greenlets(birth.config)
     if birth.hook_worker is not None:
         app = hooks.after_load(birth.hook_worker, app)
+    if birth.config.reload:
+        from pyfork.dev.application import for_development
+
+        app = for_development(app, birth)
     worker = worker_class(birth.config, app)(birth, app)
     logs.reclaim()
     return worker.run()

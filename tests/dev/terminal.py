@@ -6,10 +6,12 @@ import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -22,9 +24,16 @@ ENVIRONMENT = {"PYTHONPATH": str(ROOT), "TERM": "xterm", "PYFORK_CONTROL": "off"
 class Terminal:
     """``pyfork`` on a terminal of its own."""
 
-    def __init__(self, directory: Path, *options: str, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *options: str,
+        env: dict[str, str] | None = None,
+        columns: int = 100,
+    ) -> None:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYFORK_", "NO_COLOR"))}
         self._ours, self._theirs = pty.openpty()
+        fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pyfork", *options],
             cwd=directory,
@@ -67,6 +76,13 @@ class Terminal:
     def type(self, text: str) -> None:
         """Press keys: ``\\x03`` is Ctrl-C."""
         os.write(self._ours, text.encode())
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until ``condition`` is true."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, self.shown
+            self._read()
 
     def wait_end(self) -> int:
         """Wait until the command has ended, and return its exit status."""

@@ -80,4 +80,4 @@ def test_a_save_while_pdb_waits_leaves_the_terminal_as_it_was(project: Project) 
             assert not terminal.echoes
             project.write("shop.py", SHOP.replace("    breakpoint()\n", ""))
             terminal.wait(r"reloaded in \d+ ms: shop\.py changed")
-        assert terminal.echoes
+        terminal.until(lambda: terminal.echoes)

@@ -72,14 +72,19 @@ class Reporter:
             self._log_serving(generation, interface)
         elif cause and interface == ERROR_PAGE:
             log.info(
-                "%s, and the application does not load: it answers with the reason until a save "
-                "mends it",
+                "%s: the page shows what is wrong, until a save mends it",
                 _what(cause),
                 extra=terminal_style(),
             )
         elif cause:
             took = (time.monotonic() - cause.at) * 1000
             log.info("reloaded in %.0f ms: %s", took, _what(cause), extra=terminal_style("good"))
+
+    def stopped(self, generation: int) -> None:
+        """The server has come to its end, as it was asked to."""
+        config = self._generations.config(generation)
+        shown = terminal_style() if config.reload and on_terminal(config) else {}
+        log.info("pyfork has stopped", extra=shown)
 
     def abandoned(self, order: Discard, serving: int) -> None:
         """A generation will not be."""
@@ -130,6 +135,8 @@ class Reporter:
         addresses = self._addresses()
         links = [each.link(self._scheme) for each in addresses]
         rows = [("open" if not number else "", link) for number, link in enumerate(links)]
+        if links and links[0].startswith("http"):
+            rows += [(label, f"{links[0]}{path}") for label, path in self._pages(self._first)]
         wildcards = [each for each in addresses if isinstance(each, Inet) and each.wildcard]
         rows += [("bound", f"{each} (all interfaces of this machine)") for each in wildcards]
         rows += [("app", f"{config.app} ({_spoken(interface)})")]
@@ -158,6 +165,12 @@ class Reporter:
         """What its application speaks."""
         spoken = (each.interface for each in self._pool if each.generation == generation)
         return next(filter(None, spoken), "")
+
+    def _pages(self, generation: int) -> list[tuple[str, str]]:
+        """Label and path of the pages that the framework serves by itself."""
+        members = (each for each in self._pool if each.generation == generation and each.links)
+        text = next((each.links for each in members), "")
+        return [(label, path) for label, _, path in (x.partition(" ") for x in text.splitlines())]
 
     def _addresses(self) -> list[Address]:
         """What the server is bound to."""

@@ -87,8 +87,9 @@ class WorkerMessages(Component):
         """Turn a worker's message into a fact, or pass it on."""
         worker = member.worker
         match message:
-            case messages.WorkerReady(interface=interface):
+            case messages.WorkerReady(interface=interface, links=links):
                 member.ready_at, member.interface = time.monotonic(), interface
+                member.links = links
                 if interface == "script":
                     orphans.ask_for_them()
                 took = (member.ready_at - member.born) * 1000

@@ -39,6 +39,7 @@ class WorkerProcess:
     hold_accept: bool = False  # once ready, it waits until it is told to accept
     ready_at: float | None = None
     interface: str = ""  # that the app speaks, once it is ready
+    links: str = ""  # pages of its framework, a line each, "docs /docs"; in development
     retiring: bool = False
     boot_error: Failed | None = None  # it said why it cannot boot
     recycle_reason: str = ""  # why it asked, or an operator did, for a replacement

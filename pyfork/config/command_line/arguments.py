@@ -71,6 +71,8 @@ def parse(argv: Sequence[str], origin: str = "") -> Arguments:
     except ConfigError as error:
         raise ConfigError(f"{origin}{error}") from None
     config = said.get("config")
+    if verbose := said.get("verbose"):
+        said.setdefault("log_level", ParsedOption("debug", verbose.flag))
     given = {
         name: RawValue(each.raw, origin + (each.flag or "APP"))
         for name, each in said.items()
@@ -134,6 +136,7 @@ def options() -> Iterator[Option]:
         "Take the port over from the pyfork that has this --name or serves on this --bind, "
         "without losing a connection. Starts as usual if there is none.",
     )
+    yield Option("verbose", ("-v", "--verbose"), "The same as --log-level debug.")
     for name, (*flags, help) in _ACTIONS.items():
         yield Option(name, tuple(flags), help)
     for each in SETTINGS.values():

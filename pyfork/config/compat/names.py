@@ -38,7 +38,6 @@ _STATIC = (
 FLAGS = {
     "--watch": "--reload",
     "--debug": "for errors and reloads, write --reload; for more in the log, --log-level debug",
-    "--verbose": "--log-level debug",
     "--quiet": "--log-level warning",
     "--dev": "--reload",
     "--instances": "--workers",
