@@ -225,8 +225,12 @@ class Sockets:
                 self._owner.undecide(sock.fileno())
             else:
                 self._owner.share_port_zero(sock)
-        name = plain(sock)  # before copy.name is read: see `SocketPatches.end`
-        return name if copy.name is None else copy.name
+        if copy.name is None:
+            name = plain(sock)
+            # `SocketPatches.end` sets copy.name before it replaces the socket.
+            if copy.name is None:
+                return name
+        return copy.name
 
     def _known_getsockopt(self, plain: Method, copy: Copy, sock: Any, *args: Any) -> Any:
         if args == (socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and not copy.listens:
