@@ -2,7 +2,9 @@
 
 import compileall
 import os
+import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,11 +18,25 @@ os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 # A line that is printed and flushed arrives whole, however many processes print.
 os.environ.pop("PYTHONUNBUFFERED", None)
 
+HERE = Path(__file__).parent
+# Files that take long begin first, the longest at once: no process of -n is left alone with one.
+LONGEST = tuple((HERE / "longest_files.txt").read_text().split())
+
 
 def pytest_sessionstart(session: pytest.Session) -> None:
+    # The modules of the tests, with pytest's assertions, are compiled for the next run too.
+    sys.dont_write_bytecode = False
     if not hasattr(session.config, "workerinput"):  # once, not in each process of -n
-        for folder in ("pyfork", "tests"):
-            compileall.compile_dir(Path(__file__).parents[1] / folder, quiet=2)
+        for folder in (HERE.parent / "pyfork", HERE):
+            compileall.compile_dir(folder, quiet=2)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    sys.dont_write_bytecode = True
+    if hasattr(config, "workerinput"):
+        count = Counter(item.path for item in items)
+        places = {HERE / f"{name}.py": place for place, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: (places.get(item.path, len(places)), -count[item.path]))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPMessage
@@ -156,15 +156,14 @@ class Server:
 
     def workers(self) -> list[psutil.Process]:
         """The arbiter's children that live, eldest first."""
-        try:
-            children = psutil.Process(self.pid).children()
-        except psutil.NoSuchProcess:
-            return []
-        return sorted(filter(_alive, children), key=lambda one: (one.create_time(), one.pid))
+        found = filter(_alive, _processes(_children(self.pid)))
+        return sorted(found, key=lambda one: (one.create_time(), one.pid))
 
     def processes(self) -> list[psutil.Process]:
         """All that it started and that lives, also those whose parent has died."""
-        return [each for each in psutil.process_iter() if _session(each) == self._process.pid]
+        # Asked of the kernel first: psutil reads several files of each process of the machine.
+        pids = [pid for pid in psutil.pids() if _session(pid) == self._process.pid]
+        return list(filter(_alive, _processes(pids)))
 
     # What is done to it.
 
@@ -277,7 +276,24 @@ def _is_worker(process: psutil.Process) -> bool:
     return True
 
 
-def _session(process: psutil.Process) -> int | None:
-    with suppress(ProcessLookupError, psutil.NoSuchProcess):
-        return os.getsid(process.pid) if _alive(process) else None
+def _session(pid: int) -> int | None:
+    with suppress(ProcessLookupError, PermissionError):
+        return os.getsid(pid)
     return None
+
+
+def _children(pid: int) -> list[int]:
+    """The children of a process; on Linux without a look at all processes of the machine."""
+    lists = Path("/proc", str(pid), "task").glob("*/children")
+    with suppress(FileNotFoundError, ProcessLookupError):
+        if found := [path.read_text() for path in lists]:
+            return [int(child) for child in " ".join(found).split()]
+    with suppress(psutil.NoSuchProcess):
+        return [child.pid for child in psutil.Process(pid).children()]
+    return []
+
+
+def _processes(pids: Iterable[int]) -> Iterator[psutil.Process]:
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            yield psutil.Process(pid)

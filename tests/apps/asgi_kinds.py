@@ -82,6 +82,17 @@ async def endless(scope: Scope, receive: Receive, send: Send) -> None:
         raise
 
 
+async def streams_watching(scope: Scope, receive: Receive, send: Send) -> None:
+    """Streams until receive() says that the client has gone."""
+    await read(receive)
+    await send(START)
+    gone = asyncio.ensure_future(receive())
+    while not gone.done():
+        await send(body(bytes(16_000), more=True))
+        await asyncio.sleep(0.001)
+    notes["streams-watching"] = gone.result()["type"]
+
+
 async def watches(scope: Scope, receive: Receive, send: Send) -> None:
     """Waits for the client to go, before a response."""
     await read(receive)
@@ -244,6 +255,7 @@ ROUTES: dict[str, Callable[[Scope, Receive, Send], Awaitable[None]]] = {
     "/reads-late": reads_late,
     "/streams": streams,
     "/endless": endless,
+    "/streams-watching": streams_watching,
     "/watches": watches,
     "/watches-later": watches_later,
     "/sends-from-two": sends_from_two,

@@ -24,7 +24,9 @@ def status(running: Script, *options: str) -> str:
 
 
 def test_it_is_ready_by_itself_replaced_and_reloaded(tmp_path: Path) -> None:
-    with Script(write(tmp_path, BOT), workers=2, directory=tmp_path) as running:
+    options = ["--reload-parallel", "2"]  # both wait at the same time
+    script = write(tmp_path, BOT)
+    with Script(script, workers=2, options=options, directory=tmp_path) as running:
         assert running.log.count("no port after 5 s: ready without") == 1
         text = status(running)
         assert "runs server.py, no port" in text
