@@ -38,7 +38,7 @@ Answer = Mapping[str, Any]
 
 
 @record
-class Command:
+class ArbiterCommand:
     """One row of the table.
 
     ``run`` gets the caller (the name of a signal, or "control") and the options as keywords. It
@@ -65,26 +65,26 @@ class Commands:
     reporter: Reporter
     history: History
     slots: SlotCommands
-    table: dict[str, Command] = field(init=False)
+    table: dict[str, ArbiterCommand] = field(init=False)
     _started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.table = {command.name: command for command in self._commands()}
 
-    def _commands(self) -> Iterator[Command]:
-        yield Command("status", self._status)
-        yield Command("sockets", self._sockets)
-        yield Command("reload", self._reload, can_wait=True)
-        yield Command("stop", self._stop, {"quick": bool})
-        yield Command("scale", self._scale, {"to": int, "by": int})
-        yield Command("restart", self.slots.restart, {"worker": int}, can_wait=True)
-        yield Command("drain", self.slots.drain, {"worker": int}, can_wait=True)
-        yield Command("resume", self.slots.resume, {"worker": int})
-        yield Command("history", self._history)
-        yield Command("reopen-logs", self._reopen_logs)
-        yield Command("upgrade", self._upgrade, can_wait=True)
-        yield Command("retire", self._retire, is_public=False)
-        yield Command("reap", self._reap, is_public=False)
+    def _commands(self) -> Iterator[ArbiterCommand]:
+        yield ArbiterCommand("status", self._status)
+        yield ArbiterCommand("sockets", self._sockets)
+        yield ArbiterCommand("reload", self._reload, can_wait=True)
+        yield ArbiterCommand("stop", self._stop, {"quick": bool})
+        yield ArbiterCommand("scale", self._scale, {"to": int, "by": int})
+        yield ArbiterCommand("restart", self.slots.restart, {"worker": int}, can_wait=True)
+        yield ArbiterCommand("drain", self.slots.drain, {"worker": int}, can_wait=True)
+        yield ArbiterCommand("resume", self.slots.resume, {"worker": int})
+        yield ArbiterCommand("history", self._history)
+        yield ArbiterCommand("reopen-logs", self._reopen_logs)
+        yield ArbiterCommand("upgrade", self._upgrade, can_wait=True)
+        yield ArbiterCommand("retire", self._retire, is_public=False)
+        yield ArbiterCommand("reap", self._reap, is_public=False)
 
     def run(self, name: str, caller: str, **options: Any) -> Answer:
         """Run one command. Raises PyforkError if it is refused, which the log has then."""
