@@ -31,7 +31,10 @@ BROWSER = {
 
 # A client that asks for something else each time, as most do: {n} is another number.
 VARIED = "/articles/{n}?page={n}"
-VARYING = BROWSER | {"Referer": "https://example.org/articles/{n}"}
+VARYING = BROWSER | {
+    "Referer": "https://example.org/articles/{n}",
+    "Cookie": BROWSER["Cookie"].replace("session=", "session={n}"),
+}
 
 
 def file_path() -> Path:

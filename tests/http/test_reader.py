@@ -20,10 +20,13 @@ def test_what_clients_make_up_is_not_kept(entry: FieldMapper | None) -> None:
             b"GET /%d HTTP/1.1\r\nHost: a%d\r\nx-%d: y\r\nCookie: %d\r\nAuthorization: b\r\n\r\n"
             % (number, number, number, number)
         )
-        found = reader.read_complete(head, 0, len(head) - 4)
+        for _ in range(2):  # what comes once is not kept at all
+            found = reader.read_complete(head, 0, len(head) - 4)
         assert found is not None
         assert found[0].block.fields[1] == (b"x-%d" % number, b"y")
-        memories = [getattr(reader, name) for name in ("known", "_fields", "_ours", "_names")]
+        memories = [
+            getattr(reader, name) for name in ("known", "_fields", "_ours", "_names", "_meanings")
+        ]
         assert all(0 < len(memory) <= MAX_ENTRIES for memory in memories)
         assert not any(b"Cookie" in key or b"Auth" in key for key in reader._fields)
 

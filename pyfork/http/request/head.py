@@ -7,10 +7,14 @@ first those that end in 400, so that a head has one answer however its bytes arr
 """
 
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from pyfork.errors import ProtocolError
 from pyfork.http.request.authority import is_authority
+
+if TYPE_CHECKING:
+    from pyfork.http.request.field_template import FieldTemplate
 
 Field = tuple[bytes, bytes]
 Fields = list[Field]
@@ -41,6 +45,19 @@ _ABSOLUTE = re.compile(rb"https?://([^/?]*+)([^?]*+)(?:\?(.*))?", re.IGNORECASE)
 _DIGITS = re.compile(rb"[0-9]{1,18}")
 _SLASH = 0x2F
 
+
+def _checker(allowed: bytes) -> bytes:
+    """A table for `bytes.translate`, which changes exactly the texts with a byte not ``allowed``.
+
+    It is quicker than a regular expression, and than a table that deletes.
+    """
+    first = allowed[0]
+    return bytes(byte if byte in allowed else first for byte in range(256))
+
+
+VALUE_TABLE = _checker(b" \t" + bytes(range(0x21, 0x7F)) + bytes(range(0x80, 0x100)))  # `_VALUE`
+_TARGET_TABLE = _checker(bytes(byte for byte in range(0x21, 0x7F) if byte != 0x23))
+
 # The fields that mean something to the server itself.
 SERVER_FIELDS = frozenset(
     (
@@ -69,18 +86,22 @@ class RequestLine:
 
     query = b""
     authority = b""  # of an absolute target
+    is_usual = True  # HTTP/1.1 in origin form
+    version = "1.1"  # or "1.0"
+    is_simple = True  # responses have content, and lengths
     gateway_cache: Any = None
     log_cache: list[object] | None = None
 
-    def __init__(self, method: str, target: bytes, version: str) -> None:
+    def __init__(self, method: str, target: bytes, version: str = "1.1") -> None:
         self.method = method
         self.target = target  # as it was sent
-        self.version = version  # "1.0" or "1.1"
         self.path = target  # still percent-encoded; "*" for OPTIONS * alone
         self.doing = b""  # method and path, for the scoreboard
-        self.is_simple = (
-            version == "1.1" and method != "HEAD"
-        )  # responses have content, and lengths
+        if version != "1.1":
+            self.version = version
+            self.is_simple = self.is_usual = False
+        elif method == "HEAD":
+            self.is_simple = False
 
 
 class FieldBlock:
@@ -99,17 +120,27 @@ class FieldBlock:
     log_cache: list[object] | None = None
 
     entries: list[Any]  # what the gateway makes of each field, or the fields themselves
+    template: "FieldTemplate | None" = None  # of an earlier block, which this one is like
+    changes: Sequence[Any] = ()  # the entries that differ from that one's
 
-    def __init__(self, said: dict[bytes, bytes], *, keep_alive: bool) -> None:
+    keep_alive = True  # the connection may be kept for another request
+
+    def __init__(self, said: dict[bytes, bytes], keep_alive: bool = True) -> None:
         self.said = said  # those of `SERVER_FIELDS`
-        self.keep_alive = keep_alive
+        if not keep_alive:
+            self.keep_alive = False
 
     def copy(self) -> "FieldBlock":
         """The same for another client: without what was made of it. Not of one that is `framed`."""
-        twin = FieldBlock(self.said, keep_alive=self.keep_alive)
-        twin.host, twin.upgrade = self.host, self.upgrade
-        twin.text, twin.entries = self.text, self.entries
-        return twin
+        return self.with_fields(self.entries, self.text)
+
+    def with_fields(self, entries: list[Any], text: bytes) -> "FieldBlock":
+        """Other fields that mean the same to the server. Not of a block that is `framed`."""
+        block = FieldBlock(self.said, self.keep_alive)
+        block.host, block.entries, block.text = self.host, entries, text
+        if self.upgrade:
+            block.upgrade = self.upgrade
+        return block
 
     @property
     def fields(self) -> Fields:
@@ -173,6 +204,24 @@ def read_line(text: bytes) -> RequestLine:
     Raises ProtocolError: 505 for a version, 501 for a method, 400 for what is malformed, or a
     target that is not served.
     """
+    parts = text.split(b" ")
+    if len(parts) == 3 and parts[2] == b"HTTP/1.1":
+        name, target, _ = parts
+        method = METHODS.get(name)
+        if method and target.startswith(b"/") and target.translate(_TARGET_TABLE) == target:
+            line = RequestLine(method, target)
+            line.path, mark, query = target.partition(b"?")
+            if mark:
+                line.query = query
+                line.doing = text[: len(name) + 1 + len(line.path)]
+            else:
+                line.doing = text[:-9]
+            return line
+    return _read_any_line(text)
+
+
+def _read_any_line(text: bytes) -> RequestLine:
+    """`read_line`, of what is not simply HTTP/1.1 in origin form."""
     match = _REQUEST_LINE.fullmatch(text)
     if match is None:
         raise ProtocolError(400, "invalid request line")
@@ -184,10 +233,11 @@ def read_line(text: bytes) -> RequestLine:
         raise ProtocolError(501, "unknown method")
     # A higher minor version is understood as ours (RFC 9110 2.5).
     line = RequestLine(method, target, "1.0" if number == b"1.0" else "1.1")
-    if target[0] != _SLASH:
+    if target[0] == _SLASH:
+        line.path, _, line.query = target.partition(b"?")
+    else:
+        line.is_usual = False
         _special_target(line)
-    elif (mark := target.find(b"?")) >= 0:  # `in` of bytes makes an exception first
-        line.path, line.query = target[:mark], target[mark + 1 :]
     line.doing = name + b" " + line.path
     return line
 
@@ -235,7 +285,7 @@ def interpret_fields(said: Fields, line: RequestLine, limit: int) -> FieldBlock:
                 raise ProtocolError(400, "more than one Host field")
             value = found[name] + b"," + value  # RFC 9110 5.3; no number for Content-Length
         found[name] = value
-    block = FieldBlock(found, keep_alive=line.version == "1.1")
+    block = FieldBlock(found, line.version == "1.1")
     _set_host(block, line, found.get(b"host"))
     if len(found) > 1 or block.host is None:
         _set_meaning(block, line, found, limit)

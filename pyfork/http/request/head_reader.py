@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from pyfork.errors import ProtocolError
-from pyfork.http.cache import BoundedCache
+from pyfork.http.cache import BoundedCache, RepeatCache
+from pyfork.http.request.field_template import FieldTemplate
 from pyfork.http.request.head import (
     SECRETS,
     SERVER_FIELDS,
+    VALUE_TABLE,
     Field,
     FieldBlock,
     Fields,
@@ -22,10 +24,12 @@ from pyfork.http.request.head import (
 )
 from pyfork.http.request.limits import SizeLimits
 
-FieldMapper = Callable[[Field], Any]  # what a gateway makes of a field
+# What a gateway makes of a field: its name there, and the value as bytes or as Latin-1 text.
+FieldMapper = Callable[[Field], tuple[Any, Any]]
 
 _LINE = 256  # bytes of the longest line that is remembered
 _NAME = 64
+_BLOCK = 4096  # bytes of the longest block whose meaning is remembered
 
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))  # RFC 9110 5.5
@@ -41,6 +45,7 @@ class HeadReader:
         "_entry",
         "_fields",
         "_firsts",
+        "_meanings",
         "_names",
         "_ours",
         "_secret",
@@ -55,12 +60,13 @@ class HeadReader:
         self._small = min(limits.field, limits.head)  # no such block has a line too long
         self._entry = entry
         # Request lines of HTTP/1.1 in origin form, within the limits.
-        self.known: BoundedCache[bytes, RequestLine] = BoundedCache()
-        self._fields: BoundedCache[bytes, Any] = BoundedCache()  # lines -> entries
-        self._ours: BoundedCache[bytes, tuple[Field, Any]] = (
-            BoundedCache()
-        )  # of what the server listens to
-        self._names: BoundedCache[bytes, bytes] = BoundedCache()  # -> in lower case
+        self.known: RepeatCache[bytes, RequestLine] = RepeatCache()
+        self._fields: RepeatCache[bytes, Any] = RepeatCache()  # lines -> entries
+        # Of what the server listens to.
+        self._ours: BoundedCache[bytes, tuple[Field, Any]] = BoundedCache()
+        # -> in lower case, and as the gateway has it
+        self._names: BoundedCache[bytes, tuple[bytes, Any]] = BoundedCache()
+        self._meanings: BoundedCache[tuple[Field, ...], FieldBlock] = BoundedCache()
         self._firsts: BoundedCache[bytes, tuple[RequestHead, bytes]] = BoundedCache()  # see `first`
         # By the lines read last.
         self._server_fields: list[Field] = []  # to the server
@@ -69,8 +75,8 @@ class HeadReader:
     def read_line(self, text: bytes) -> RequestLine:
         """A request line without its end, not `known` and not too long. Raises ProtocolError."""
         line = read_line(text)
-        if len(text) <= _LINE and line.version == "1.1" and not line.authority:
-            self.known.put(text, line)
+        if len(text) <= _LINE and line.is_usual:
+            self.known.offer(text, line)
         return line
 
     def read_block(self, text: bytes, line: RequestLine) -> FieldBlock:
@@ -109,6 +115,25 @@ class HeadReader:
         head, text = found
         return RequestHead(head.line, head.block.copy()), text
 
+    def read_similar(self, data: bytes, stop: int, template: FieldTemplate) -> RequestHead | None:
+        """The head that ``data`` is, with fields that differ from a template's in some values.
+
+        Its request line ends at ``stop``. None where it takes a closer look.
+        """
+        if stop > self.limits.line or len(data) - stop - 6 > self._small:
+            return None
+        block = template.read(data, stop + 2)
+        if block is None:
+            return None
+        start = data[:stop]
+        line = self.known.get(start)
+        if line is None:
+            try:
+                line = self.read_line(start)
+            except ProtocolError:
+                return None
+        return RequestHead(line, block) if line.is_usual else None
+
     def read_complete(self, data: bytes, at: int, end: int) -> "tuple[RequestHead, bytes] | None":
         """The head from ``at`` on whose empty line begins at ``end + 2``, with its field lines.
 
@@ -127,6 +152,10 @@ class HeadReader:
         if entries is None or len(entries) > self.limits.fields:
             return None
         return RequestHead(line, self._block(entries, text, line)), text
+
+    def template(self, block: FieldBlock) -> FieldTemplate:
+        """For what comes behind ``block`` on its connection."""
+        return FieldTemplate(block, self._entry)
 
     def _split(self, text: bytes) -> list[Any] | None:
         """Field lines to entries, and to what is said to the server; None for what is malformed.
@@ -148,32 +177,43 @@ class HeadReader:
             self._server_fields.append(found[0])
             return found[1]
         name, value = line.split(b":", 1)
-        lower = self._names.get(name)
-        if lower is None:
-            if not name or name.translate(None, _TOKEN):
-                raise ValueError(line)
-            lower = name.lower()
-            if len(name) <= _NAME:
-                self._names.put(name, lower)
-        # The first question is the quicker one.
-        if not value.decode("latin-1").isprintable() and value.translate(None, _TEXT):
+        lower, key = self._names.get(name) or self._learn_name(name)
+        if value.translate(VALUE_TABLE) != value:
             raise ValueError(line)
-        field = lower, value.strip(b" \t")
-        entry = field if self._entry is None else self._entry(field)
+        value = value.strip(b" \t")
+        entry = (key, value) if self._entry is None else (key, value.decode("latin-1"))
         if lower in SERVER_FIELDS:
+            field = lower, value
             self._server_fields.append(field)
             if len(line) <= _LINE:
                 self._ours.put(line, (field, entry))
         elif lower in SECRETS:
             self._secret = True
         elif len(line) <= _LINE:
-            self._fields.put(line, entry)
+            self._fields.offer(line, entry)
         return entry
+
+    def _learn_name(self, name: bytes) -> tuple[bytes, Any]:
+        """A field name that is not known. Raises ValueError."""
+        if not name or name.translate(None, _TOKEN):
+            raise ValueError(name)
+        lower = name.lower()
+        learnt = lower, lower if self._entry is None else self._entry((lower, b""))[0]
+        if len(name) <= _NAME:
+            self._names.put(name, learnt)
+        return learnt
 
     def _block(self, entries: list[Any], text: bytes, line: RequestLine) -> FieldBlock:
         """What was split, and what it means. Raises ProtocolError."""
+        said = tuple(self._server_fields)
+        if line.is_usual and (known := self._meanings.get(said)) is not None:
+            return known.with_fields(entries, text)
         block = interpret_fields(self._server_fields, line, self.limits.body)
         block.entries, block.text = entries, text
+        if line.is_usual:
+            if not (block.framed or block.expect_continue) and len(text) <= _BLOCK:
+                self._meanings.put(said, block.with_fields([], b""))
+            return block
         if line.authority and line.authority != block.host:  # it has the better word (3.2.2)
             others = [field for field in block.fields if field[0] != b"host"]
             fields = [(b"host", line.authority), *others]

@@ -7,18 +7,31 @@ is in `request`, chunks are in `chunked`.
 
 from pyfork.errors import ProtocolError
 from pyfork.http.request.chunked import Chunked
+from pyfork.http.request.field_template import FieldTemplate
 from pyfork.http.request.head import FieldBlock, RequestHead, RequestLine
 from pyfork.http.request.head_reader import HeadReader
 from pyfork.http.request.incremental_head import IncrementalHead
 from pyfork.http.request.parsing import Events, ParserState, RequestParser
 
-_SHORT = 4096  # bytes of a request that is remembered with its content
+_SHORT = 4096  # bytes of a request that is remembered with its content, and of a template
+
+# A template goes when so many heads did not fit, and so many are read before there is another.
+_MISFITS = 4
+_PATIENCE = 16
 
 
 class Parser(RequestParser):
     """Reads the requests of one connection."""
 
-    __slots__ = ("_last_fields", "_last_head", "_last_length", "_last_request")
+    __slots__ = (
+        "_last_fields",
+        "_last_head",
+        "_last_length",
+        "_last_request",
+        "_misfits",
+        "_patience",
+        "_template",
+    )
 
     _partial: IncrementalHead | None
     _chunked: Chunked | None
@@ -31,6 +44,10 @@ class Parser(RequestParser):
         self._last_request: bytes | None = None  # all of it, if it came twice and is short
         self._last_head = _NOTHING
         self._last_length = 0  # bytes from the end of a request line to that of the content
+        # For heads that differ from an earlier one in a few values.
+        self._template: FieldTemplate | None = None
+        self._misfits = 0
+        self._patience = 0  # heads that are to be read before there is another template
 
     def parse_whole_request(self, data: bytes) -> RequestHead | None:
         if self.state is not _BETWEEN:
@@ -51,10 +68,34 @@ class Parser(RequestParser):
                     self._last_request = data
                 return head
             self._last_request = None
+            if line is None:
+                line = self._read_line(data[:stop])
             if line is not None:
                 head = self._last_head = RequestHead(line, head.block)
                 return head
+        if self._template is not None or (seen is not None and self._new_template()):
+            assert self._template is not None
+            similar = self._reader.read_similar(data, stop, self._template)
+            if similar is not None:
+                text = similar.block.text
+                self._last_fields, self._last_head = text, similar
+                self._last_request = None
+                self._last_length = 2 + len(text)
+                return similar
+            self._misfits += 1
+            if self._misfits == _MISFITS:
+                self._template, self._patience = None, _PATIENCE
         return self._parse_bodyless(data)
+
+    def _read_line(self, text: bytes) -> RequestLine | None:
+        """A request line that is not known, if the last fields mean the same behind it."""
+        if len(text) > self._reader.limits.line:
+            return None
+        try:
+            line = self._reader.read_line(text)
+        except ProtocolError:
+            return None
+        return line if line.is_usual else None
 
     def _parse_bodyless(self, data: bytes) -> RequestHead | None:
         """The same, of a request that says nothing of content."""
@@ -79,8 +120,19 @@ class Parser(RequestParser):
         self._remember(head, text, 0)
         return head
 
+    def _new_template(self) -> bool:
+        """Make one of the last head, unless those before fitted too little; whether there is."""
+        block = self._last_head.block
+        if self._patience or block.framed or len(block.text) > _SHORT:
+            self._patience = max(self._patience - 1, 0)
+            return False
+        self._template = self._reader.template(block)
+        self._misfits = 0
+        return True
+
     def forget(self) -> None:
         self._last_fields, self._last_request, self._last_head = None, None, _NOTHING
+        self._template = None
 
     def _head(self, data: bytes, at: int) -> int:
         self.state = _HEAD

@@ -89,6 +89,13 @@ class EnvironBuilder:
         made: Environ | None = block.gateway_cache
         if made:
             environ = made.copy()
+        elif (template := block.template) is not None:
+            if template.gateway_cache is None:
+                template.gateway_cache = self._of_block(connection, template.block)
+            environ = template.gateway_cache.copy()
+            for key, value in block.changes:
+                environ[key] = value
+            block.gateway_cache = ONCE if made is None else environ.copy()
         else:
             environ = self._of_block(connection, block)
             block.gateway_cache = ONCE if made is None else environ.copy()

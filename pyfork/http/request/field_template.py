@@ -1,0 +1,123 @@
+"""Field lines that differ from earlier ones of the same connection in some values.
+
+A client sends the same fields with each request, in the same order, and changes a few values:
+Referer, Cookie, a trace id. What is equal is compared, and not read again. Pure.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from pyfork.http.request.head import SERVER_FIELDS, VALUE_TABLE, FieldBlock
+
+if TYPE_CHECKING:
+    from pyfork.http.request.head_reader import FieldMapper
+
+_MOST = 8  # values that may differ; where there are more of them the fields are read anew
+
+
+class FieldTemplate:
+    """One block of fields that was read, for the ones that come behind it.
+
+    It is bytes with gaps. A gap is the value of a field that has differed from the block's.
+
+    Attributes:
+        block: that block.
+        gateway_cache: for a gateway: what it makes of it.
+    """
+
+    __slots__ = (
+        "_as_text",
+        "_gaps",
+        "_lines",
+        "_names",
+        "_prefixes",
+        "_start",
+        "block",
+        "gateway_cache",
+    )
+
+    def __init__(self, block: FieldBlock, mapper: "FieldMapper | None") -> None:
+        """``block`` was read behind a request line that `is_usual`. It frames no content, offers
+        no other protocol, and keeps the connection.
+        """
+        self.block = block
+        self.gateway_cache: Any = None
+        self._as_text = mapper is not None
+        self._lines = block.text.split(b"\r\n")[:-2]
+        parts = [line.partition(b":") for line in self._lines]
+        lower = [name.lower() for name, _, _ in parts]
+        # As the gateway has them.
+        self._names = lower if mapper is None else [mapper((name, b""))[0] for name in lower]
+        # What a line begins with whose value may differ: that means nothing to the server, and the
+        # gateway passes it on by itself.
+        self._prefixes = [
+            name + (b": " if value.startswith(b" ") else b":")
+            if key and low not in SERVER_FIELDS and lower.count(low) == 1
+            else None
+            for (name, _, value), low, key in zip(parts, lower, self._names, strict=True)
+        ]
+        self._start = block.text  # all before the first gap
+        # Each with the number of its line, its name, and the bytes from its end to the next gap.
+        self._gaps: list[tuple[int, Any, bytes]] = []
+
+    def read(self, data: bytes, at: int) -> FieldBlock | None:
+        """The block that ``data`` is from ``at`` on, without content behind it.
+
+        None where it differs in more than some values, or is malformed.
+        """
+        start = self._start
+        if not data.startswith(start, at):
+            return self._differing(data, at)
+        position = at + len(start)
+        base = self.block
+        entries, changes = base.entries.copy(), []
+        for number, name, behind in self._gaps:
+            end = data.find(b"\r\n", position)
+            if not data.startswith(behind, end):
+                return self._differing(data, at)
+            value = data[position:end].strip(b" \t")
+            if value.translate(VALUE_TABLE) != value:
+                return None
+            entry = name, value.decode("latin-1") if self._as_text else value
+            entries[number] = entry
+            changes.append(entry)
+            position = end + len(behind)
+        if position != len(data):
+            return None if changes else self._differing(data, at)
+        block = FieldBlock(base.said)
+        block.host, block.entries, block.text = base.host, entries, data[at:]
+        block.template, block.changes = self, changes
+        return block
+
+    def _differing(self, data: bytes, at: int) -> FieldBlock | None:
+        """`read`, where other values differ than those that did before: they become gaps."""
+        lines = data[at:].split(b"\r\n")[:-2]
+        if len(lines) != len(self._lines):
+            return None
+        gaps = [gap[0] for gap in self._gaps]
+        for number, (line, first) in enumerate(zip(lines, self._lines, strict=True)):
+            if line == first or number in gaps:
+                continue
+            prefix = self._prefixes[number]
+            if prefix is None or not line.startswith(prefix):
+                return None
+            gaps.append(number)
+        if not len(self._gaps) < len(gaps) <= _MOST:
+            return None
+        self._open(sorted(gaps))
+        return self.read(data, at)
+
+    def _open(self, gaps: list[int]) -> None:
+        """Have gaps in these lines."""
+        pieces = [b""]
+        for number, line in enumerate(self._lines):
+            if number in gaps:
+                pieces[-1] += self._prefixes[number] or b""
+                pieces.append(b"\r\n")
+            else:
+                pieces[-1] += line + b"\r\n"
+        pieces[-1] += b"\r\n"
+        self._start = pieces[0]
+        self._gaps = [
+            (number, self._names[number], behind)
+            for number, behind in zip(gaps, pieces[1:], strict=True)
+        ]
