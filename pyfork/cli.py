@@ -259,7 +259,7 @@ def _run(
         notes=loaded.notes,
     )
     match environment.claim_upgrade(os.environ):  # who fails before this is tried again
-        case ("rehearsal", _):
+        case ("dry-run", _):
             arbiter.dry_run()
             return ExitStatus.OK
         case ("exec", fd):
@@ -293,7 +293,7 @@ def _previous(config: Config, *, takeover: bool) -> "Previous":
     from pyfork.ipc.channel import Channel
 
     match environment.upgrade(os.environ):
-        case ("exec" | "rehearsal", fd):
+        case ("exec" | "dry-run", fd):
             return saved_state.ExecState.load(fd)
         case ("spawn", fd):
             os.set_inheritable(fd, False)

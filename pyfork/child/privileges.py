@@ -4,6 +4,7 @@ import os
 
 from pyfork.config.config import Config
 from pyfork.errors import BootError
+from pyfork.system.users import group_id
 
 
 def drop_privileges(config: Config) -> None:
@@ -31,7 +32,6 @@ def drop_privileges(config: Config) -> None:
 
 def _identities(user: str | None, group: str | None) -> tuple[int, int, str | None]:
     """(uid, gid, login name if there is one) of names or numbers."""
-    import grp
     import pwd
 
     uid, gid, name = os.geteuid(), os.getegid(), None
@@ -45,7 +45,7 @@ def _identities(user: str | None, group: str | None) -> tuple[int, int, str | No
             uid = int(user)
     if group is not None:
         try:
-            gid = int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
+            gid = group_id(group)
         except KeyError:
             raise BootError(f"--group: there is no group {group!r}") from None
     return uid, gid, name

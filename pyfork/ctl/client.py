@@ -8,7 +8,6 @@ import json
 import os
 import select
 import socket
-import struct
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
@@ -17,6 +16,7 @@ from pyfork.address import Address, Inet, Unix, parse
 from pyfork.ctl import tables
 from pyfork.errors import ConfigError, PyforkError
 from pyfork.net import control_socket
+from pyfork.system.peercred import peer_credentials
 
 PATIENCE = 5.0  # seconds that a server may take to answer at once
 EXIT_PATIENCE = 10.0  # seconds between a server's last word and the end of its process
@@ -245,13 +245,10 @@ def _refusal(target: str | None, statuses: list[dict[str, Any]], silent: list[st
 
 def _watch_process(connected: socket.socket) -> int | None:
     """A pidfd of the process on the other side, where the system has such a thing."""
-    if not (hasattr(socket, "SO_PEERCRED") and hasattr(os, "pidfd_open")):
+    peer = peer_credentials(connected)
+    if peer is None or not hasattr(os, "pidfd_open"):
         return None
-    ucred = struct.Struct("iII")
-    pid, _, _ = ucred.unpack(
-        connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, ucred.size)
-    )
     try:
-        return os.pidfd_open(pid)
+        return os.pidfd_open(peer.pid)
     except OSError:  # it is gone, or not to be seen from this container
         return None

@@ -20,6 +20,7 @@ from pyfork.log.libraries import Applications
 from pyfork.log.sink import PATIENCE, Sink, SinkHandler
 from pyfork.record import record
 from pyfork.system.environment import wants_colour
+from pyfork.system.users import group_id, user_id
 
 ERROR = "pyfork.error"
 ACCESS = "pyfork.access"
@@ -243,23 +244,15 @@ def _open(config: Config, path: str, flag: str, stream: Literal[1, 2]) -> Sink:
 
 
 def _user_id(user: str | None) -> int:
-    import pwd
-
-    if user is None or user.isdecimal():
-        return -1 if user is None else int(user)
     try:
-        return pwd.getpwnam(user).pw_uid
+        return -1 if user is None else user_id(user)
     except KeyError as error:
         raise ConfigError(f"--user: user {user!r} is not known on this machine") from error
 
 
 def _group_id(group: str | None) -> int:
-    import grp
-
-    if group is None or group.isdecimal():
-        return -1 if group is None else int(group)
     try:
-        return grp.getgrnam(group).gr_gid
+        return -1 if group is None else group_id(group)
     except KeyError as error:
         raise ConfigError(f"--group: group {group!r} is not known on this machine") from error
 

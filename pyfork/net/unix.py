@@ -10,6 +10,7 @@ from pyfork.address import Unix
 from pyfork.errors import BindError
 from pyfork.net import bind_errors
 from pyfork.record import record
+from pyfork.system.users import group_id, user_id
 
 
 @record
@@ -136,9 +137,9 @@ def _owner_ids(owner: str | None) -> tuple[int, int]:
     uid = gid = -1
     try:
         if user:
-            uid = int(user) if user.isdecimal() else _user_id(user)
+            uid = user_id(user)
         if group:
-            gid = int(group) if group.isdecimal() else _group_id(group)
+            gid = group_id(group)
     except KeyError as error:
         name = user if uid == -1 and user else group
         raise BindError(
@@ -146,15 +147,3 @@ def _owner_ids(owner: str | None) -> tuple[int, int]:
             "USER, USER:GROUP or numeric ids"
         ) from error
     return uid, gid
-
-
-def _user_id(name: str) -> int:
-    import pwd
-
-    return pwd.getpwnam(name).pw_uid
-
-
-def _group_id(name: str) -> int:
-    import grp
-
-    return grp.getgrnam(name).gr_gid

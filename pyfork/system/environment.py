@@ -5,6 +5,9 @@ from collections.abc import Mapping, MutableMapping
 
 from pyfork.errors import ConfigError
 
+# How a new program replaces this one: "spawn:FD", "exec:FD" (then "exec:FD:TRIES") or "dry-run:FD".
+UPGRADE = "PYFORK_UPGRADE"
+
 
 def is_init_or_unit() -> bool:
     """Whether whoever watches this process takes its end for the service's: PID 1, or systemd."""
@@ -16,15 +19,15 @@ def is_init_or_unit() -> bool:
 
 def upgrade(environ: Mapping[str, str]) -> tuple[str, int] | None:
     """How this program comes to follow another one, and the fd that tells the rest."""
-    kind, _, rest = environ.get("PYFORK_UPGRADE", "").partition(":")
-    fd = rest.partition(":")[0]  # behind it `interregnum` counts
+    kind, _, rest = environ.get(UPGRADE, "").partition(":")
+    fd = rest.partition(":")[0]  # behind it `pyfork.reexec` counts its tries
     return (kind, int(fd)) if fd.isdecimal() else None
 
 
 def claim_upgrade(environ: MutableMapping[str, str]) -> tuple[str, int] | None:
     """The same, and take it out of the environment: it is not for the children."""
     found = upgrade(environ)
-    environ.pop("PYFORK_UPGRADE", None)
+    environ.pop(UPGRADE, None)
     return found
 
 

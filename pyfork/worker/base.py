@@ -35,6 +35,7 @@ from pyfork.loader.load import App
 from pyfork.log import setup as logs
 from pyfork.net.tls.pem_files import PemFiles
 from pyfork.record import asdict
+from pyfork.system.process import resident
 from pyfork.worker import hooks
 from pyfork.worker.exit import descendants, ending
 from pyfork.worker.exit.termination import Termination, ignore
@@ -265,9 +266,7 @@ class BaseWorker:
         limit = self.config.max_memory
         if not limit or self._worn:
             return
-        import psutil
-
-        size = psutil.Process().memory_info().rss
+        size = resident() or 0
         if size > limit:
             self.request_recycle(
                 f"it uses {size >> 20} MiB of memory, --max-memory is {limit >> 20} MiB"

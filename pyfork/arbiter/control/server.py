@@ -12,21 +12,19 @@ import json
 import logging
 import os
 import socket
-import struct
 from collections.abc import Iterator, Mapping
 
 from pyfork.arbiter.component import Component
 from pyfork.ipc.poller import READ, WRITE, Poller
 from pyfork.net import control_socket
 from pyfork.net.unix import SocketFile
+from pyfork.system.peercred import peer_credentials
 
 MAX_LINE = 64 << 10  # bytes of one request
 MAX_UNSENT = 4 << 20  # bytes of answers that a client has not read
 MAX_CLIENTS = 16
 LOOK = 1.0  # seconds between two looks whether the socket's file is there
 RETRY = 60.0  # seconds until it is made again, if it could not be
-
-_UCRED = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
 
 log = logging.getLogger("pyfork.error")
 
@@ -275,8 +273,5 @@ class Client:
 
 def _may_speak(end: socket.socket) -> bool:
     """The other side is ours or root's, as far as the kernel tells."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return True
-    ucred = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    _, uid, _ = _UCRED.unpack(ucred)
-    return uid in (0, os.geteuid())
+    peer = peer_credentials(end)
+    return peer is None or peer.uid in (0, os.geteuid())

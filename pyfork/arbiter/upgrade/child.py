@@ -17,10 +17,6 @@ from pyfork.system.memfd import anonymous_file
 
 log = logging.getLogger("pyfork.error")
 
-# Tells a new program how it comes to be: "spawn:FD", "exec:FD", or "rehearsal:FD", an exec that is
-# only played.
-VARIABLE = "PYFORK_UPGRADE"
-
 _TOLD = 16 << 10  # bytes of a failed check's last words that are kept
 
 

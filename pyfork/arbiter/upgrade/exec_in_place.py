@@ -18,7 +18,7 @@ from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.listeners.handoff import HandoffBroker
 from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.reporting.history import History
-from pyfork.arbiter.upgrade.child import VARIABLE, command_line, exec_command, exec_or_report
+from pyfork.arbiter.upgrade.child import command_line, exec_command, exec_or_report
 from pyfork.arbiter.upgrade.saved_state import ExecState
 from pyfork.arbiter.workers import fork
 from pyfork.arbiter.workers.hooks import OperatorHooks
@@ -27,6 +27,7 @@ from pyfork.config.directory import Start
 from pyfork.record import entity
 from pyfork.supervisor.state import WorkerState
 from pyfork.supervisor.supervisor import Supervisor
+from pyfork.system.environment import UPGRADE
 
 log = logging.getLogger("pyfork.error")
 
@@ -94,7 +95,7 @@ class ExecInPlace:
         log.info("upgrade: this process becomes the new program")
         saved = state.save()
         try:
-            environ = dict(os.environ) | {VARIABLE: f"exec:{saved}"}
+            environ = dict(os.environ) | {UPGRADE: f"exec:{saved}"}
             exec_command(command_line(), environ, self.generations.start, keep=tuple(state.fds()))
         finally:
             for fd in state.fds():
@@ -131,5 +132,5 @@ def _run_dry(start: Start, state: ExecState, saved: int, stderr: IO[bytes]) -> i
     dummy, _ = socket.socketpair()
     for fd in state.peer_fds():
         os.dup2(dummy.fileno(), fd)
-    environ = dict(os.environ) | {VARIABLE: f"rehearsal:{saved}"}
+    environ = dict(os.environ) | {UPGRADE: f"dry-run:{saved}"}
     return exec_or_report(command_line(), environ, start, keep=(saved, *state.fds()), words=stderr)

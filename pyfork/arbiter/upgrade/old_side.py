@@ -30,7 +30,6 @@ from pyfork.arbiter.reporting import log_lines
 from pyfork.arbiter.resources import Resources
 from pyfork.arbiter.signals import SignalPipe
 from pyfork.arbiter.upgrade.child import (
-    VARIABLE,
     StderrCapture,
     check_command,
     command_line,
@@ -60,7 +59,7 @@ from pyfork.ipc.poller import Poller
 from pyfork.record import entity, field
 from pyfork.supervisor.events import CommandReceived, OperatorCommand
 from pyfork.supervisor.supervisor import STOPPING, Supervisor
-from pyfork.system.environment import is_init_or_unit
+from pyfork.system.environment import UPGRADE, is_init_or_unit
 
 log = logging.getLogger("pyfork.error")
 
@@ -263,7 +262,7 @@ class Upgrade(Component):
 
     def _spawn(self, now: float) -> None:
         ours, theirs = pair()
-        environ = dict(os.environ) | {VARIABLE: f"spawn:{theirs.fileno()}"}
+        environ = dict(os.environ) | {UPGRADE: f"spawn:{theirs.fileno()}"}
         before, start = self.hooks.before_exec, self.generations.start
         self._child = process.fork(
             partial(

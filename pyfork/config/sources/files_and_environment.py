@@ -13,13 +13,14 @@ from typing import Any
 from pyfork.config.config import SETTINGS
 from pyfork.config.sources.raw_value import FileSettings, RawValue, Source, suggestion
 from pyfork.errors import ConfigError
+from pyfork.system import environment
 from pyfork.system.systemd_env import passed_sockets
 
 ARGUMENTS = "PYFORK_CMD_ARGS"
 GUNICORN_ARGUMENTS = "GUNICORN_CMD_ARGS"  # read where there are none of ours
 # Looked for where --config names none; the first that there is counts.
 FILES = ("pyfork.toml", "pyfork.conf.py", "pyproject.toml", "gunicorn.conf.py")
-OWN_VARIABLES = frozenset({ARGUMENTS, "PYFORK_WORKER", "PYFORK_UPGRADE"})
+OWN_VARIABLES = frozenset({ARGUMENTS, "PYFORK_WORKER", environment.UPGRADE})
 """Variables that pyfork reads or sets itself, and that are no settings."""
 
 # Kubernetes and Docker links describe a service that is called pyfork, or pyfork-something, in
