@@ -254,7 +254,7 @@ def test_workers_hold_neither_the_socket_nor_a_connection(site: Site) -> None:
     ours = _sockets(server.pid)
     for worker in server.workers():
         shared = ours & _sockets(worker.pid)
-            assert len(shared) == 3, "the listener, and both ends of the connection queue"
+        assert len(shared) == 3, "the listener, and both ends of the connection queue"
 
 
 def _sockets(pid: int) -> set[str]:
