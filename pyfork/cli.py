@@ -40,6 +40,7 @@ _LOADING = "pyfork.loader.load"
 _FIRST_WORD = "pyfork.loader.first_word"
 _TLS = "pyfork.net.tls.context"
 _CONTROL = "pyfork.ctl.commands"
+_START = "pyfork.ctl.start"
 _CLIENT = "pyfork.ctl.client"
 
 
@@ -80,7 +81,7 @@ def serve(argv: Sequence[str]) -> int:
         first_word.refuse_missing(loaded.config, _directory(loaded.config), _COMMANDS)
     if arguments.action == "check_config":
         return _check(loaded.config)
-    return _run(loaded, lambda: read().config, arguments)
+    return _run(loaded, read, arguments)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -111,7 +112,13 @@ def run(argv: Sequence[str]) -> int:
         raise ConfigError("no script given: write pyfork run server.py, or pyfork run -m MODULE")
     if arguments.action == "check_config":
         return _show(f"{loaded.config.app}: a script, not run")
-    return _run(loaded, lambda: for_script(read()).config, arguments, worker=_SCRIPT)
+    return _run(loaded, lambda: for_script(read()), arguments, worker=_SCRIPT)
+
+
+def start(argv: Sequence[str]) -> int:
+    """``pyfork start [run] ARGS``: as ``serve`` or ``run``, detached."""
+    status: int = importlib.import_module(_START).run(argv, _show, partial(print, file=sys.stderr))
+    return status
 
 
 def operate(name: str, argv: Sequence[str]) -> int:
@@ -156,13 +163,14 @@ _COMPLETION = """Usage: pyfork completion bash|zsh|fish
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "serve": serve,
     "run": run,
+    "start": start,
     "completion": completion,
     "help": help_on,
     **{
         name: partial(operate, name)
         for name in (
-            *("list", "ls", "ps", "status", "sockets", "history", "reload", "upgrade", "stop"),
-            *("restart", "drain", "resume", "scale"),
+            *("list", "ls", "ps", "status", "describe", "sockets", "history"),
+            *("reload", "restart", "drain", "resume", "scale", "upgrade", "stop"),
         )
     },
 }
@@ -178,6 +186,7 @@ def _verbs() -> list[CommandSpec]:
         CommandSpec(
             "run", "Run a script that opens its own port, in several processes on that port."
         ),
+        CommandSpec("start", "Serve APP, or run a script, detached from this terminal."),
         *importlib.import_module(_CONTROL).verbs(),
         CommandSpec("help", "Show the options, or those of a command."),
         CommandSpec("completion", "Print a completion script for a shell.", (), tuple(SHELLS)),
@@ -232,7 +241,7 @@ def _reader(arguments: Arguments) -> Callable[[], Loaded]:
 
 
 def _run(
-    loaded: Loaded, reread: Callable[[], Config], arguments: Arguments, *, worker: str = _WORKER
+    loaded: Loaded, reread: Callable[[], Loaded], arguments: Arguments, *, worker: str = _WORKER
 ) -> int:
     from pyfork.arbiter.build import build
     from pyfork.arbiter.children.watcher import WatcherSpec
@@ -242,7 +251,13 @@ def _run(
     # Imported here, once and before any fork, so that the workers share its memory pages and start
     # at once; by name, since only workers use it. What serves is not known before the app is, so
     # both gateways are; they have nearly everything in common.
-    config = loaded.config
+    config, latest = loaded.config, loaded
+
+    def reload() -> Config:
+        nonlocal latest
+        latest = reread()
+        return latest.config
+
     for name in _ENGINE if worker == _WORKER else (worker,):
         importlib.import_module(name)
     for name in _libraries(config) if worker == _WORKER else ():
@@ -252,7 +267,8 @@ def _run(
     files = (arguments.file.removeprefix("file:"),) if arguments.file else FILES
     arbiter = build(
         config,
-        reread=reread,
+        reread=reload,
+        origins=lambda: latest.origins,
         worker_main=f"{worker}:main",
         previous=_previous(config, takeover=arguments.takeover),
         watched=WatcherSpec(_WATCHER, files),

@@ -1,7 +1,7 @@
 """Builds an arbiter: each component from those before it. Opens nothing that others can see."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pyfork.arbiter.arbiter import Arbiter
 from pyfork.arbiter.children.log_process import LogProcess
@@ -52,6 +52,7 @@ def build(
     watched: WatcherSpec | None = None,
     start: Start | None = None,
     notes: Sequence[str] = (),
+    origins: Callable[[], Mapping[str, str]] = dict,
 ) -> Arbiter:
     """An arbiter that has opened nothing yet.
 
@@ -62,6 +63,7 @@ def build(
         previous: the arbiter or the program that this one replaces.
         watched: the watcher that runs where --reload is asked for.
         start: where pyfork was started.
+        origins: where the value of each setting comes from, for `pyfork describe`.
         notes: remarks on the configuration, one line each.
     """
     executed = previous if isinstance(previous, ExecState) else None
@@ -109,7 +111,7 @@ def build(
     slots = SlotCommands(supervisor, pool, worker_messages)
     commands = Commands(
         supervisor, generations, listeners, pool, upgrade, worker_messages, reporter, history,
-        slots,
+        slots, origins,
     )  # fmt: skip
     outcomes = Outcomes(history, generations, upgrade)
     waiters = SlotWaiters(supervisor, pool, history)

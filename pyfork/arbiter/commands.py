@@ -13,6 +13,7 @@ from typing import Any
 from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.reporting import log_lines
+from pyfork.arbiter.reporting.description import describe_start
 from pyfork.arbiter.reporting.history import History
 from pyfork.arbiter.reporting.reporter import Reporter
 from pyfork.arbiter.reporting.status import describe, describe_sockets
@@ -65,6 +66,7 @@ class Commands:
     reporter: Reporter
     history: History
     slots: SlotCommands
+    origins: Callable[[], Mapping[str, str]]  # where each setting's value comes from
     table: dict[str, ArbiterCommand] = field(init=False)
     _started: float = field(default_factory=time.monotonic)
 
@@ -80,6 +82,7 @@ class Commands:
         yield ArbiterCommand("restart", self.slots.restart, {"worker": int}, can_wait=True)
         yield ArbiterCommand("drain", self.slots.drain, {"worker": int}, can_wait=True)
         yield ArbiterCommand("resume", self.slots.resume, {"worker": int})
+        yield ArbiterCommand("describe", self._describe)
         yield ArbiterCommand("history", self._history)
         yield ArbiterCommand("reopen-logs", self._reopen_logs)
         yield ArbiterCommand("upgrade", self._upgrade, can_wait=True)
@@ -125,6 +128,15 @@ class Commands:
 
     def _sockets(self, caller: str) -> Answer:
         return describe_sockets(self.listeners, self.pool)
+
+    def _describe(self, caller: str) -> Answer:
+        serving = self.supervisor.serving.number
+        config, directory = self.generations.config(serving), self.generations.directory(serving)
+        return {
+            **self._status(caller),
+            **describe_sockets(self.listeners, self.pool),
+            "start": describe_start(config, self.origins(), directory),
+        }
 
     def _history(self, caller: str) -> Answer:
         return {"history": list(self.history)}

@@ -11,7 +11,7 @@ from typing import Any
 
 from pyfork.config.command_line.getopt import CommandSpec, Option, ParsedOption, read
 from pyfork.config.command_line.help import help_text
-from pyfork.ctl import client, history, listing, slots, tables
+from pyfork.ctl import client, description, history, listing, slots, tables
 from pyfork.ctl.context import Command, CommandContext, Say
 from pyfork.errors import ConfigError, ExitStatus, PyforkError
 
@@ -156,6 +156,12 @@ COMMANDS: dict[str, Command] = {
         "Show a server and its workers. Exit status 0 if all of them serve, else 1.",
         _status,
         {"--quiet": "Show nothing; the exit status says it."},
+    ),
+    "describe": Command(
+        "Show a server whole: how it was started, its settings and their sources, log files, "
+        "listeners, limits.",
+        description.run,
+        {},
     ),
     "sockets": Command(
         "Show the listening sockets: whose they are, who shares them, and what waits in them.",

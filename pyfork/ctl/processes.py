@@ -45,6 +45,15 @@ def arbiters() -> Iterator[ArbiterProcess]:
         yield ArbiterProcess(process.pid, control)
 
 
+def control_socket(pid: int) -> str | None:
+    """The path of the control socket of an arbiter; None: it has none, or is no arbiter yet."""
+    try:
+        process = psutil.Process(pid)
+        return _control_socket(process) if _is_arbiter(process) else None
+    except psutil.Error:
+        return None
+
+
 def _is_arbiter(process: psutil.Process) -> bool:
     return "".join(process.cmdline()[:1]).startswith(_TITLE)
 

@@ -20,6 +20,9 @@ _LEFT = {
     "name",
     "application",
     "addresses",
+    "setting",
+    "value",
+    "source",
     "version",
 }  # the rest is numbers
 

@@ -50,6 +50,15 @@ def runtime_directories() -> list[str]:
     return found
 
 
+def state_directory() -> str:
+    """Where what a user's servers leave behind is kept, such as their output."""
+    if os.geteuid() == 0 and not os.environ.get("XDG_STATE_HOME"):
+        return "/var/log/pyfork"
+    state = os.environ.get("XDG_STATE_HOME", "")
+    home = os.path.join(os.path.expanduser("~"), ".local", "state")
+    return os.path.join(state if os.path.isabs(state) else home, "pyfork")
+
+
 def script_name(environ: Mapping[str, str]) -> str:
     """SCRIPT_NAME, by which gunicorn's WSGI applications are told where they are; empty: nowhere.
 

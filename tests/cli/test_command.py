@@ -107,12 +107,12 @@ def test_serve_may_be_said(command: Command) -> None:
             "pyfork.toml",
         ),
         (
-            ("restart", "shop"),
-            "restart: no such command: to replace the workers of a running "
-            "server, write pyfork reload [TARGET]",
+            ("show", "shop"),
+            "show: no such command: to see a running server and its workers, write "
+            "pyfork describe [TARGET]",
         ),
         (("relod",), "relod: no such command; did you mean pyfork reload?"),
-        (("stat",), "stat: no such command; did you mean pyfork status?"),
+        (("statu",), "statu: no such command; did you mean pyfork status?"),
         (("a:b", "--watch"), "--watch: no such option: here it is --reload"),
         (
             ("a:b", "--debug"),

@@ -28,7 +28,7 @@ def alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
 
 
 def test_every_command_has_its_door() -> None:
-    others = {"serve", "run", "completion", "help"}
+    others = {"serve", "run", "start", "completion", "help"}
     assert set(cli._COMMANDS) == {*others, *commands.COMMANDS, *commands.ALIASES}
 
 

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 
 from pyfork.config.sources.raw_value import suggestion
 
-_STATUS = "to see a running server and its workers, write pyfork status [TARGET]"
+_STATUS = "to see a running server and its workers, write pyfork describe [TARGET]"
 _STOP = "to stop a running server, write pyfork stop [TARGET]"
 _DEVELOP = "to serve and reload while you edit, write pyfork APP --reload"
 _UNIT = "a service manager starts pyfork at boot: systemd with Type=notify, for example"
 _LOG = "the log goes to stderr, or to the file of --error-logfile: read it there"
 
 COMMANDS = {
-    **dict.fromkeys(("list", "ls", "ps", "info", "describe", "show", "monit", "top"), _STATUS),
+    **dict.fromkeys(("info", "show", "monit", "top"), _STATUS),
     **dict.fromkeys(("kill", "delete", "del", "down", "shutdown", "quit"), _STOP),
     **dict.fromkeys(("dev", "develop", "runserver", "watch"), _DEVELOP),
     **dict.fromkeys(("save", "startup", "unit", "install"), _UNIT),
@@ -22,8 +22,6 @@ COMMANDS = {
     **dict.fromkeys(
         ("check", "configtest"), "to load settings and application, write pyfork --check-config APP"
     ),
-    "restart": "to replace the workers of a running server, write pyfork reload [TARGET]",
-    "start": "to serve an application, write pyfork APP; to run a script, pyfork run SCRIPT",
     "up": "to serve an application, write pyfork APP",
     "config": "to see each setting and its origin, write pyfork --print-config",
     "version": "write pyfork --version",
