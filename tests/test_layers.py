@@ -37,6 +37,7 @@ LAYERS = {
     "pyfork.arbiter": PARENT,
     "pyfork.ctl": CLIENT,
     "pyfork.cli": DOOR,
+    "pyfork.django": DOOR,
     "pyfork.__main__": DOOR,
     "pyfork.reexec": DOOR,
 }

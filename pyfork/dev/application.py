@@ -1,5 +1,6 @@
 """The application as it is served in development."""
 
+from pyfork.dev.django_static import with_static_files
 from pyfork.dev.links import links
 from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.loader.load import App
@@ -8,4 +9,6 @@ from pyfork.loader.load import App
 def for_development(app: App, birth: WorkerArgs) -> App:
     """``app`` with what only a developer is shown."""
     first = birth.generation == 1  # the console shows links once
+    if birth.config.static:
+        app = with_static_files(app, tell=first and birth.slot == 0)
     return App(app.callable, app.interface, links(app.callable) if first else "")

@@ -57,6 +57,14 @@ class DevelopmentSettings:
         help="Show source code on the error page under this host name too. It is shown at "
         "localhost, names below it, and literal addresses. May be repeated.",
     )
+    static: bool = setting(
+        True,
+        BOOLEAN,
+        flags="--static",
+        off="--no-static",
+        help="With --reload, serve the static files of django.contrib.staticfiles while DEBUG is "
+        "on, as runserver does.",
+    )
     reload_delay: float = setting(
         0.025,
         SECONDS,
