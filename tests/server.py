@@ -155,8 +155,9 @@ class Server:
         return int(self.urls[0].rpartition(":")[2])
 
     def workers(self) -> list[psutil.Process]:
-        """The arbiter's children that live, eldest first."""
-        found = filter(_alive, _processes(_children(self.pid)))
+        """The arbiter's children that live, without fork servers, eldest first."""
+        children = _processes(_children(self.pid))
+        found = [each for each in children if _alive(each) and not is_fork_server(each)]
         return sorted(found, key=lambda one: (one.create_time(), one.pid))
 
     def processes(self) -> list[psutil.Process]:
@@ -261,12 +262,20 @@ def environment() -> dict[str, str]:
     """Ours, without what would set pyfork up, for a process that imports it from here."""
     settings = ("PYFORK_", "WEB_CONCURRENCY", "PORT")
     kept = {name: text for name, text in os.environ.items() if not name.startswith(settings)}
-    return kept | {"PYTHONPATH": str(ROOT)}
+    preload = {"PYFORK_PRELOAD": "1"} if os.environ.get("TESTS_PRELOAD") else {}
+    return kept | preload | {"PYTHONPATH": str(ROOT)}
 
 
 def _alive(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
         return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def is_fork_server(process: psutil.Process) -> bool:
+    """Whether its title says so."""
+    with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+        return process.cmdline()[:1] != [] and "fork server" in process.cmdline()[0]
     return False
 
 

@@ -20,6 +20,7 @@ from pyfork.arbiter.control.requests import Requests
 from pyfork.arbiter.control.server import ControlServer
 from pyfork.arbiter.executor import ActionExecutor
 from pyfork.arbiter.generations import Generations, ReloadResult
+from pyfork.arbiter.preload.fork_servers import ForkServers
 from pyfork.arbiter.reporting import log_lines
 from pyfork.arbiter.reporting.reporter import Reporter
 from pyfork.arbiter.resources import Resources
@@ -52,6 +53,7 @@ class Arbiter:
     signals: SignalPipe
     generations: Generations
     pool: WorkerPool
+    fork_servers: ForkServers
     hooks: OperatorHooks
     log_process: LogProcess
     watcher: WatcherProcess
@@ -104,6 +106,8 @@ class Arbiter:
         stop was asked for is retired, not killed.
         """
         self.worker_messages.read_scoreboard(now)
+        for failure in self.fork_servers.take():
+            self.worker_messages.preload_failed(failure)
         self.executor.tick(now)
         if self.takeover.just_activated():
             self.executor.take_over(now)
@@ -171,6 +175,7 @@ class Arbiter:
 
     def _end(self) -> None:
         self.watcher.close()
+        self.fork_servers.close()
         self.resources.close()
         for worker in self.pool:  # normally none is left; EOF tells those that are
             worker.channel.close()

@@ -16,6 +16,7 @@ from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.listeners.dispatch import Dispatch
 from pyfork.arbiter.listeners.handoff import HandoffBroker
 from pyfork.arbiter.listeners.table import ListenerTable
+from pyfork.arbiter.preload.fork_servers import ForkServers
 from pyfork.arbiter.reporting.history import History
 from pyfork.arbiter.reporting.outcomes import Outcomes
 from pyfork.arbiter.reporting.reporter import Reporter
@@ -82,9 +83,12 @@ def build(
         first=previous.generation if previous else 1,
         directory=executed.directory_of(start) if executed else None,
     )
-    pool = WorkerPool(
-        worker_main, components, listeners, scoreboard_for(previous), queue_for(previous), hooks
+    scoreboard = scoreboard_for(previous)
+    queue = queue_for(previous)
+    fork_servers = ForkServers(
+        poller, components, supervisor, generations, listeners, scoreboard, queue, hooks
     )
+    pool = WorkerPool(worker_main, components, listeners, scoreboard, queue, hooks, fork_servers)
     handoffs = HandoffBroker(poller.send)
     history = History(executed.history if executed else ())
 
@@ -125,8 +129,8 @@ def build(
         silent=old is not None,
     )
     components.set(
-        executor, signals, hooks, pool, listeners, dispatch, upgrade, watcher, worker_messages,
-        outcomes, requests, control, takeover, notifier, log_process,
+        executor, fork_servers, signals, hooks, pool, listeners, dispatch, upgrade, watcher,
+        worker_messages, outcomes, requests, control, takeover, notifier, log_process,
     )  # fmt: skip
     return Arbiter(
         config=config,
@@ -137,6 +141,7 @@ def build(
         signals=signals,
         generations=generations,
         pool=pool,
+        fork_servers=fork_servers,
         hooks=hooks,
         log_process=log_process,
         watcher=watcher,

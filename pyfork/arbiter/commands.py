@@ -183,6 +183,7 @@ class Commands:
         """Reopen the log files, which were rotated, in every process."""
         setup.reopen()
         self.worker_messages.broadcast(ReopenLogs())
+        self.pool.fork_servers.send(ReopenLogs())
         log.info("%s: log files were reopened", caller)
         return {}
 

@@ -117,6 +117,8 @@ class ActionExecutor(Component):
             case actions.Abort(reason=reason):
                 log.error(log_lines.hang_line(worker, reason, now))
                 worker.signal(signal.SIGABRT, reason=reason)
+                if not worker.pid:
+                    self.pool.fork_servers.abort(worker.generation)
             case actions.Kill(reason=reason):
                 worker.signal(signal.SIGKILL, reason=reason)
 

@@ -5,6 +5,7 @@ have changed. Pure but for reading that file (and the CPUs, for ``--workers auto
 """
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -106,6 +107,9 @@ def merge(*sources: Source, notes: tuple[str, ...] = (), directory: str = "") ->
         origins["unix_mode"] = origins["umask"]
     if values.get("reload"):
         _reload_defaults(values, origins)
+    if values.get("preload") and (values.get("reload") or sys.platform != "linux"):
+        why = "it does nothing with --reload" if values.get("reload") else "it needs Linux"
+        values["preload"], notes = False, (*notes, f"{origins['preload']}: {why}")
     if origins["keyfile_password"].startswith("--"):
         notes = (*notes, f"{origins['keyfile_password']}: {_READABLE}")
     return Loaded(Config(**values), origins, notes, tuple(_suspicions(values, origins)))

@@ -21,6 +21,29 @@ class WorkerReady:
 
 
 @record
+class WorkerStarted:
+    """Worker that a fork server has forked: its process exists."""
+
+    pid: int
+
+
+@record
+class ForkServerReady:
+    """Fork server: the application is imported."""
+
+
+@record
+class ForkWorker:
+    """Arbiter to a fork server, with the fds of the worker's channel and of its queues."""
+
+    worker: int  # serial
+    slot: int
+    row: int  # of the scoreboard
+    hold_accept: bool
+    adds_listeners: bool  # `AddListeners` brings what it accepts on
+
+
+@record
 class StartAccepting:
     """Arbiter, to a worker that was held: your whole generation is ready, accept connections."""
 
@@ -253,6 +276,9 @@ class ReopenLogs:
 
 Message = (
     WorkerReady
+    | WorkerStarted
+    | ForkServerReady
+    | ForkWorker
     | StartAccepting
     | Failed
     | ErrorPageShown

@@ -18,6 +18,11 @@ def watcher_title(name: str | None) -> str:
     return " ".join(["pyfork: watcher", *_named(name)])
 
 
+def fork_server_title(name: str | None, generation: int) -> str:
+    """``pyfork: fork server [shop] gen 5``."""
+    return " ".join(["pyfork: fork server", *_named(name), f"gen {generation}"])
+
+
 def log_title() -> str:
     """``pyfork: log``: who calls logging handlers for the arbiter."""
     return "pyfork: log"

@@ -11,6 +11,7 @@ from pyfork.child.arbiter_loss import exit_when_closed
 from pyfork.child.privileges import drop_privileges
 from pyfork.child.signals import ignore_arbiter_signals
 from pyfork.config.config import Config
+from pyfork.config.directory import Directory
 from pyfork.config.greenlets import patched_by
 from pyfork.errors import BootError, ExitStatus, HookError
 from pyfork.ipc.messages import Failed
@@ -30,12 +31,19 @@ CLASSES = {
 }
 
 
-def main(birth: WorkerArgs) -> int:
-    """Live; the exit status is returned."""
+def main(birth: WorkerArgs, app: App | None = None) -> int:
+    """Run a worker; returns its exit status.
+
+    Args:
+        birth: what the arbiter gives to it.
+        app: the application, where a fork server has imported it.
+    """
     try:
-        _set_up_process(birth)
+        os.environ["PYFORK_WORKER"] = str(birth.slot)
+        if app is None:
+            set_up_process(birth.config, birth.directory)
         try:
-            return _serve(birth)
+            return _serve(birth, app)
         except BootError as error:
             if not birth.config.reload or patched_by():  # no class of ours runs in what is patched
                 raise
@@ -52,14 +60,12 @@ def main(birth: WorkerArgs) -> int:
         raise
 
 
-def _set_up_process(birth: WorkerArgs) -> None:
-    """Become a worker: signals, environment, privileges."""
-    config = birth.config
+def set_up_process(config: Config, directory: Directory) -> None:
+    """Become a process that loads the application: signals, privileges, environment, path."""
     ignore_arbiter_signals()
     signal.signal(signal.SIGTERM, end_while_loading)
-    os.environ["PYFORK_WORKER"] = str(birth.slot)
     drop_privileges(config)
-    set_up_path(birth.directory, config.pythonpath, config.env)
+    set_up_path(directory, config.pythonpath, config.env)
     if config.reload:
         from pyfork.dev import breakpoints, bytecode, console
 
@@ -68,10 +74,11 @@ def _set_up_process(birth: WorkerArgs) -> None:
         bytecode.install([os.getcwd(), *map(os.path.abspath, config.pythonpath)])
 
 
-def _serve(birth: WorkerArgs) -> int:
-    """Load the application, and serve it to the end."""
-    with exit_when_closed(birth.channel.fileno()):
-        app = load_app(birth.config)
+def _serve(birth: WorkerArgs, app: App | None) -> int:
+    """Load the application unless it is there, and serve it to the end."""
+    if app is None:
+        with exit_when_closed(birth.channel.fileno()):
+            app = load_app(birth.config)
     _refuse_greenlets(birth.config)
     if birth.hook_worker is not None:
         app = hooks.after_load(birth.hook_worker, app)

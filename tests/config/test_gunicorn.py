@@ -227,11 +227,11 @@ def test_gunicorns_file_is_the_last_that_is_looked_for(place: Place) -> None:
 
 
 def test_its_variable_is_read_where_there_is_none_of_ours(place: Place) -> None:
-    env = {"GUNICORN_CMD_ARGS": "--workers 4 --preload"}
+    env = {"GUNICORN_CMD_ARGS": "--workers 4 --initgroups"}
     loaded = place.load("workers = 3", env=env)
     assert loaded.origins["workers"] == "GUNICORN_CMD_ARGS: --workers"
     assert "GUNICORN_CMD_ARGS is read, for there is no PYFORK_CMD_ARGS" in loaded.notes
-    assert any(note.startswith("GUNICORN_CMD_ARGS: --preload: ") for note in loaded.notes)
+    assert any(note.startswith("GUNICORN_CMD_ARGS: --initgroups: ") for note in loaded.notes)
     loaded = place.load("workers = 3", env=env | {"WEB_CONCURRENCY": "9"})
     assert loaded.config.workers == 4
     for ours in ("", "-t 5"):

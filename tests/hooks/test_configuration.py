@@ -18,7 +18,7 @@ def test_gunicorns_file_is_used_as_it_is(place: Place) -> None:
     assert len(server.workers()) == 2
     assert "gunicorn.conf.py is used, gunicorn's configuration" in server.log
     assert "gunicorn.conf.py: worker_class: gthread became thread" in server.log
-    assert "gunicorn.conf.py: preload_app: each worker loads the application itself" in server.log
+    assert "the application of generation 1 is loaded after" in server.log
     assert "here: 5.0 tests.apps.wsgi:app" in server.log
     server.signal(signal.SIGHUP)
     server.wait_log("generation 2 serves")

@@ -59,6 +59,15 @@ def describe(
         "log_lines_lost": setup.lost() + pool.lost + sum(member.line.lost for member in pool),
         "requests": requests(config, pool),
         "restarts": pool.deaths,
+        "fork_servers": [
+            {
+                "generation": server.generation,
+                "pid": server.pid,
+                "ready": server.is_ready,
+                "memory": resident(server.pid),
+            }
+            for server in pool.fork_servers
+        ],
         "workers_wanted": len(supervisor.wanted_slots),
         "drained": sorted(supervisor.drained),
         "workers": [

@@ -8,6 +8,7 @@ the caller lists, and the caller lists everything.
 """
 
 import contextlib
+import errno
 import importlib
 import logging
 import os
@@ -48,6 +49,46 @@ def fork(run: Callable[[], int], *closers: Callable[[], object]) -> int:
         return pid
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def fork_reparented(run: Callable[[], int], *closers: Callable[[], object]) -> None:
+    """Fork a child as `fork` does, but as a child of the nearest subreaper above this process.
+
+    A process between the two ends at once. The child waits for a pipe that this process closes when
+    the kernel has moved it to the subreaper.
+
+    Raises:
+        OSError: the system has no process or descriptor to give.
+    """
+    moved, move = os.pipe()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+    try:
+        between = os.fork()
+        if between == 0:
+            _fork_between(run, closers, moved, move)
+        _, ended = os.waitpid(between, 0)
+        if ended:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        os.close(moved)
+        os.close(move)
+
+
+def _fork_between(
+    run: Callable[[], int], closers: Iterable[Callable[[], object]], moved: int, move: int
+) -> NoReturn:
+    """The process between: fork, and end with status 0 if that was possible."""
+    status = 1
+    try:
+        if os.fork() == 0:
+            os.close(move)
+            os.read(moved, 1)
+            os.close(moved)
+            _run_child(run, closers)
+        status = 0
+    finally:
+        os._exit(status)
 
 
 def _run_child(run: Callable[[], int], closers: Iterable[Callable[[], object]]) -> NoReturn:

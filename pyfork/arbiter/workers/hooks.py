@@ -136,6 +136,24 @@ class OperatorHooks(Component):
         call(config, "pre_fork", server, worker)
         return worker
 
+    def in_forked(
+        self, config: Config, *, age: int, slot: int, generation: int, line: Row
+    ) -> "HookWorker | None":
+        """What hooks see of a worker that a fork server has forked: pre_fork ran elsewhere."""
+        if not any_configured(config):
+            return None
+        from pyfork.hooks.objects import HookWorker
+
+        worker = HookWorker(
+            config,
+            age=age,
+            slot=slot,
+            generation=generation,
+            answered=lambda: line.requests,
+        )
+        worker.server = self._face(config)
+        return worker
+
     def after_fork(self, worker: "HookWorker | None", pid: int) -> None:
         """It is forked."""
         if worker is not None:

@@ -17,6 +17,7 @@ from pyfork.arbiter.listeners.dispatch import Dispatch
 from pyfork.arbiter.listeners.handoff import HandoffBroker
 from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.memory import OomKills
+from pyfork.arbiter.preload.fork_servers import PreloadFailure
 from pyfork.arbiter.reporting import log_lines
 from pyfork.arbiter.reporting.history import History, why_left
 from pyfork.arbiter.upgrade.new_side import Takeover
@@ -54,6 +55,7 @@ class WorkerMessages(Component):
     history: History
     oom_kills: OomKills = field(default_factory=OomKills)
     terminal: TerminalModes = field(default_factory=TerminalModes)
+    _early: dict[int, str] = field(default_factory=dict)  # ends of children not known yet, by pid
     _told: set[tuple[int, str]] = field(default_factory=set)  # tracebacks that the log has already
 
     # What they say.
@@ -61,7 +63,7 @@ class WorkerMessages(Component):
     def connect(self, member: WorkerProcess) -> None:
         """Listen to a worker."""
         self.poller.connect(
-            member.channel, partial(self._handle, member), partial(_note_silence, member)
+            member.channel, partial(self._handle, member), partial(self._silent, member)
         )
         self.dispatch.add_worker(member)
 
@@ -79,7 +81,9 @@ class WorkerMessages(Component):
     def tick(self, now: float) -> None:
         """Send workers the certificates that have changed on the disk."""
         for generation, files in self.generations.certificates.tick(now):
-            self.broadcast(messages.UpdateCertificates(**asdict(files)), generation)
+            update = messages.UpdateCertificates(**asdict(files))
+            self.broadcast(update, generation)
+            self.pool.fork_servers.send(update, generation)
 
     def _handle(
         self, member: WorkerProcess, message: messages.Message, fds: Sequence[int] = ()
@@ -101,10 +105,12 @@ class WorkerMessages(Component):
                 admitted = serving.active and self.takeover.active
                 if admitted and serving.number == member.generation:
                     self._admit(member)
-            case messages.Failed(reason=reason, detail=detail):
-                member.boot_error = message
-                self._feed(events.BootFailed(worker, reason, detail))
-                self._log_boot_failure(member, reason, detail)
+            case messages.WorkerStarted(pid=pid):
+                self.pool.started(member, pid)
+                if (how := self._early.pop(pid, None)) and not _exists(pid):
+                    self._bury(member, how)
+            case messages.Failed():
+                self._failed(member, message)
             case messages.ErrorPageShown(reason=reason, detail=detail):
                 self.generations.record_boot_error(member.generation, message)
                 self._log_once(member, f"the application does not load: {reason}", detail)
@@ -146,6 +152,17 @@ class WorkerMessages(Component):
             case _:
                 return False
         return True
+
+    def _failed(self, member: WorkerProcess, error: messages.Failed) -> None:
+        member.boot_error = error
+        self._feed(events.BootFailed(member.worker, error.reason, error.detail))
+        self._log_boot_failure(member, error.reason, error.detail)
+
+    def preload_failed(self, failure: PreloadFailure) -> None:
+        """A fork server could not import the application: no worker that waits for it can boot."""
+        for member in self.pool:
+            if member.generation == failure.generation and not member.pid:
+                self._failed(member, messages.Failed(failure.reason, failure.detail))
 
     def _log_boot_failure(self, member: WorkerProcess, reason: str, detail: str) -> None:
         """Workers of one generation fail alike: the log gets the traceback once.
@@ -189,10 +206,28 @@ class WorkerMessages(Component):
             how = fork.describe_exit(status)
             if member := self.pool.with_pid(pid):
                 self._bury(member, how, usage.ru_maxrss * _MAXRSS_UNIT)
-            elif not (self.upgrade.exited(pid, how) or self.watcher.exited(pid, how)):
+            elif not (
+                self.upgrade.exited(pid, how)
+                or self.watcher.exited(pid, how)
+                or self.pool.fork_servers.exited(pid, how)
+            ):
                 log.debug("reaped process %d, no worker: %s", pid, how)
+                self._note_early(pid, how)
 
-    def _bury(self, member: WorkerProcess, how: str, memory: int) -> None:
+    def _note_early(self, pid: int, how: str) -> None:
+        """It may be a worker of a fork server that died before this arbiter read its process id."""
+        if any(not member.pid for member in self.pool):
+            self._early[pid] = how
+        else:
+            self._early.clear()
+
+    def _silent(self, member: WorkerProcess, why: str) -> None:
+        """Nothing more will come on its channel."""
+        log.debug("%s closed its channel: %s", log_lines.name_of(member), why)
+        if not member.pid:
+            self._bury(member, "its fork server ended before it was forked")
+
+    def _bury(self, member: WorkerProcess, how: str, memory: int = 0) -> None:
         self.terminal.restore()  # it may have ended at the prompt of a debugger
         for received in member.unread_messages():
             deliver(partial(self._handle, member), received.message, received.fds)
@@ -260,5 +295,9 @@ class WorkerMessages(Component):
         self.supervisor.feed(fact, time.monotonic())
 
 
-def _note_silence(member: WorkerProcess, why: str) -> None:
-    log.debug("%s closed its channel: %s", log_lines.name_of(member), why)
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

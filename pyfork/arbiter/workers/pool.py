@@ -4,32 +4,30 @@ Here serials become pids, orders become messages and signals. Nothing here decid
 """
 
 import logging
-import os
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pyfork.arbiter.component import Component, Components
 from pyfork.arbiter.listeners.table import ListenerTable
+from pyfork.arbiter.preload.fork_servers import ForkServers
 from pyfork.arbiter.workers import fork
-from pyfork.arbiter.workers.hooks import OperatorHooks, run_with_hooks
+from pyfork.arbiter.workers.child import run_worker, set_up_process
+from pyfork.arbiter.workers.hooks import OperatorHooks
 from pyfork.arbiter.workers.process import BIND_KEY, WorkerProcess
 from pyfork.config.config import Config
 from pyfork.config.directory import Directory
 from pyfork.errors import ConfigError
-from pyfork.ipc import titles
 from pyfork.ipc.channel import Channel, pair
 from pyfork.ipc.connection_queue import ConnectionQueue
 from pyfork.ipc.fd_queue import FdQueue, FdQueueReader
 from pyfork.ipc.messages import Failed
-from pyfork.ipc.scoreboard import RowState, Scoreboard
-from pyfork.ipc.worker_args import WorkerArgs, WorkerMain
+from pyfork.ipc.scoreboard import Scoreboard
+from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.log import setup
 from pyfork.record import entity, field
 from pyfork.supervisor.actions import Spawn
 from pyfork.supervisor.state import SavedWorker, WorkerRecord
-from pyfork.system import environment, systemd_env
 
 if TYPE_CHECKING:
     from pyfork.hooks.objects import HookWorker
@@ -48,6 +46,7 @@ class WorkerPool(Component):
     scoreboard: Scoreboard
     queue: ConnectionQueue
     hooks: OperatorHooks
+    fork_servers: ForkServers
     lost: int = 0  # log lines that workers could not write which have ended
     served: int = 0  # requests that workers have answered which have ended
     deaths: int = 0  # workers that have ended and were not told to
@@ -101,6 +100,10 @@ class WorkerPool(Component):
         member, theirs = self._prepare(order, config, now, hold_accept=hold_accept)
         try:
             member.hook_worker = self._call_pre_fork(member, config)
+            if config.preload:
+                self.fork_servers.fork_worker(member, theirs, own_log=own_log)
+                self._members[order.worker] = member
+                return member
             args = self._worker_args(member, theirs, config, directory, tls)
             member.pid = fork.fork(
                 lambda: _run_child(self.worker_main, args, own_log=own_log),
@@ -114,6 +117,11 @@ class WorkerPool(Component):
         self._members[order.worker] = member
         self.hooks.after_fork(member.hook_worker, member.pid)
         return member
+
+    def started(self, member: WorkerProcess, pid: int) -> None:
+        """A fork server has forked the process of ``member``."""
+        member.started(pid)
+        self.hooks.after_fork(member.hook_worker, pid)
 
     def _prepare(
         self, order: Spawn, config: Config, now: float, *, hold_accept: bool
@@ -240,20 +248,10 @@ class WorkerPool(Component):
 
 def _run_child(worker_main: str, args: WorkerArgs, *, own_log: bool) -> int:
     """The child's life."""
-    line, config = args.line, args.config
-    systemd_env.remove(os.environ)
-    environment.remove_secrets(os.environ)
     setup.identify("worker", args.slot, args.generation)
-    if own_log:
-        try:
-            with suppress(OSError):  # whoever needs it says that it is gone
-                os.chdir(args.directory.base)
-            setup.configure(config)
-        except ConfigError as error:
-            args.channel.send(Failed(str(error), ""))
-            return error.status
-    line.pid, line.slot, line.generation = os.getpid(), args.slot, args.generation
-    line.state = RowState.BOOTING
-    titles.set_title(titles.worker_title(config.name, args.slot, args.generation, "booting"))
-    main: WorkerMain = fork.import_name(worker_main)
-    return run_with_hooks(main, args) if args.hook_worker is not None else main(args)
+    try:
+        set_up_process(args.config, args.directory, own_log=own_log)
+    except ConfigError as error:
+        args.channel.send(Failed(str(error), ""))
+        return error.status
+    return run_worker(fork.import_name(worker_main), args)

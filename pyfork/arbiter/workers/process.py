@@ -27,7 +27,7 @@ class WorkerProcess:
     worker: int  # serial
     slot: int
     generation: int
-    pid: int
+    pid: int  # zero until a fork server has forked it
     channel: Channel  # the arbiter's end
     line: Row
     index: int  # of the line
@@ -69,8 +69,16 @@ class WorkerProcess:
     def signal(self, number: signal.Signals, reason: str = "") -> None:
         """Send a signal; a deadly one has a ``reason``. The pid stays ours until waitpid."""
         self.kill_reason = self.kill_reason or reason
+        if not self.pid:  # a fork server has yet to fork it; `started` sends the signal
+            return
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
+
+    def started(self, pid: int) -> None:
+        """A fork server has forked it. It ends at once if it is not wanted any more."""
+        self.pid = pid
+        if self.kill_reason:
+            self.signal(signal.SIGKILL)
 
     def channels(self) -> list[Channel | FdQueue]:
         """What is open for it."""

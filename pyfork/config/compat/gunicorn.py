@@ -89,11 +89,7 @@ GUNICORN: dict[str, CompatRule] = {
     "check_config": idle("it is asked on the command line: pyfork --check-config", **_SWITCH),
     "print_config": idle("it is asked on the command line: pyfork --print-config", **_SWITCH),
     # Server mechanics
-    "preload_app": idle(
-        "each worker loads the application itself, so that a reload brings new code",
-        flags="--preload",
-        **_SWITCH,
-    ),
+    "preload_app": honoured("preload"),
     "sendfile": idle(
         "files are sent by sendfile() wherever the system can",
         off="--no-sendfile",

@@ -1,7 +1,17 @@
 """How many processes, of which kind, and how long they live."""
 
 from pyfork.config.settings.declare import group, setting
-from pyfork.config.types import BOOT_PARALLEL, SECONDS, SIZE, WORKER_CLASS, WORKERS, choice, whole
+from pyfork.config.types import (
+    BOOLEAN,
+    BOOT_PARALLEL,
+    PATHS,
+    SECONDS,
+    SIZE,
+    WORKER_CLASS,
+    WORKERS,
+    choice,
+    whole,
+)
 
 
 @group("Workers")
@@ -66,6 +76,29 @@ class WorkersSettings:
         flags="--boot-parallel",
         help="How many workers boot at a time at the start and after crashes, so that they do not "
         "take the CPU from each other; auto is the number of CPUs that this process may use.",
+    )
+    preload: bool = setting(
+        False,
+        BOOLEAN,
+        flags="--preload",
+        help="Import the application once per generation, in a fork server, and fork workers from "
+        "it. Linux only.",
+    )
+    preload_unsafe: tuple[str, ...] = setting(
+        (),
+        PATHS,
+        flags="--preload-unsafe",
+        repeat=True,
+        help="With --preload: a module that may start threads or connect while it is imported; "
+        "native for threads of extension modules. May be repeated.",
+    )
+    warmup: tuple[str, ...] = setting(
+        (),
+        PATHS,
+        flags="--warmup",
+        repeat=True,
+        help="With --preload: a path that is requested from the WSGI application, or a "
+        "module:function that is called, before workers are forked. May be repeated.",
     )
     reload_parallel: int = setting(
         1,

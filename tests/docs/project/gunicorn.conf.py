@@ -1,2 +1,2 @@
 workers = 2
-preload_app = True
+worker_tmp_dir = "/dev/shm"

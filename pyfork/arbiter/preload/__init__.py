@@ -1,0 +1,1 @@
+"""Fork servers: processes that have imported the application, and fork workers of it."""

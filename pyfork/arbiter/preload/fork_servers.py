@@ -1,0 +1,254 @@
+"""The fork servers of the generations that are configured with --preload.
+
+A request for a worker is a message with the worker's end of its channel. It waits in the socket
+until the fork server has imported the application. A fork server that ends closes the requests
+that it has not read, so the arbiter sees the end of those workers' channels.
+"""
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+
+from pyfork.arbiter.component import Component, Components
+from pyfork.arbiter.generations import Generations
+from pyfork.arbiter.listeners.table import ListenerTable
+from pyfork.arbiter.preload.fork_server import ForkServerArgs, run
+from pyfork.arbiter.workers import fork
+from pyfork.arbiter.workers.hooks import OperatorHooks
+from pyfork.arbiter.workers.process import WorkerProcess
+from pyfork.clock import earliest
+from pyfork.cluster import orphans
+from pyfork.ipc.channel import Channel, pair
+from pyfork.ipc.connection_queue import ConnectionQueue
+from pyfork.ipc.messages import Failed, ForkServerReady, ForkWorker, Message
+from pyfork.ipc.poller import Poller
+from pyfork.ipc.scoreboard import Scoreboard
+from pyfork.record import entity, field, record
+from pyfork.supervisor.backoff import Backoff
+from pyfork.supervisor.supervisor import Supervisor
+
+log = logging.getLogger("pyfork.error")
+
+
+@record
+class PreloadFailure:
+    """The application of a generation could not be imported."""
+
+    generation: int
+    reason: str
+    detail: str  # the application's traceback
+
+
+@entity
+class ForkServer:
+    """One fork server, as the arbiter knows it."""
+
+    generation: int
+    pid: int
+    channel: Channel  # the arbiter's end
+    started_at: float
+    is_ready: bool = False
+
+
+@entity
+class ForkServers(Component):
+    """Starts them when workers are wanted, again when they die, and ends them."""
+
+    poller: Poller
+    components: Components
+    supervisor: Supervisor
+    generations: Generations
+    listeners: ListenerTable
+    scoreboard: Scoreboard
+    queue: ConnectionQueue
+    hooks: OperatorHooks
+    _servers: dict[int, ForkServer] = field(default_factory=dict)  # by generation
+    _ended: set[int] = field(default_factory=set)  # pids of those that were told to end
+    _backoffs: dict[int, Backoff] = field(default_factory=dict)  # of those that died or failed
+    _failures: list[PreloadFailure] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[ForkServer]:
+        return iter(tuple(self._servers.values()))
+
+    # Workers.
+
+    def fork_worker(self, member: WorkerProcess, theirs: Channel, *, own_log: bool) -> None:
+        """Have the process of ``member`` forked; ``theirs`` is its end of the channel.
+
+        Args:
+            own_log: the log of the generation is not yet the arbiter's.
+
+        Raises:
+            OSError: the system has no process or descriptor to give.
+        """
+        server = self._servers.get(member.generation)
+        if server is None:
+            inherited = [theirs, *member.channels()]  # the pool does not know them yet
+            server = self._start(member.generation, own_log, *(each.close for each in inherited))
+        request = ForkWorker(
+            worker=member.worker,
+            slot=member.slot,
+            row=member.index,
+            hold_accept=member.hold_accept,
+            adds_listeners=bool(member.listens_to),
+        )
+        ends = [theirs.fileno(), *(queue.theirs.fileno() for queue in member.fd_queues.values())]
+        self.poller.send(server.channel, request, ends)
+
+    def abort(self, generation: int) -> None:
+        """Its workers were not ready in time: if the import hangs, end it, with its stacks."""
+        server = self._servers.get(generation)
+        if server is not None and not server.is_ready:
+            with suppress(ProcessLookupError):
+                os.kill(server.pid, signal.SIGABRT)
+
+    def send(self, message: Message, generation: int | None = None) -> None:
+        """Send a message to the fork servers, or to that of one generation."""
+        for server in self:
+            if generation in (None, server.generation):
+                self.poller.send(server.channel, message)
+
+    # Their lives.
+
+    @property
+    def deadline(self) -> float | None:
+        """When one is started again."""
+        return earliest(*(self._backoffs[each].retry_at for each in self._missing()))
+
+    def tick(self, now: float) -> None:
+        """End those whose generation is over, and start those again that have died."""
+        wanted = self._wanted()
+        for server in self:
+            if server.generation not in wanted:
+                self._end(server)
+        self._backoffs = {each: kept for each, kept in self._backoffs.items() if each in wanted}
+        for generation in self._missing():
+            if self._backoffs[generation].retry_at <= now:
+                try:
+                    self._start(generation, generation != self.supervisor.serving.number)
+                except OSError as error:
+                    log.error("cannot fork the fork server: %s", error)
+                    self._backoffs[generation].record_exit(now, 0.0)
+
+    def take(self) -> list[PreloadFailure]:
+        """The failures since the last call."""
+        failures, self._failures = self._failures, []
+        return failures
+
+    def exited(self, pid: int, how: str) -> bool:
+        """A child ended; whether it was a fork server."""
+        if pid in self._ended:
+            self._ended.discard(pid)
+            return True
+        server = next((each for each in self if each.pid == pid), None)
+        if server is None:
+            return False
+        log.error(
+            "the fork server of generation %d died (%s): its workers keep serving, and it is "
+            "started again",
+            server.generation,
+            how,
+        )
+        self._forget(server)
+        return True
+
+    def close(self) -> None:
+        """End all."""
+        for server in self:
+            self._end(server)
+
+    def close_in_child(self) -> None:
+        """Close what a forked child has of them."""
+        for server in self:
+            server.channel.close()
+
+    def _wanted(self) -> set[int]:
+        """The generations whose workers may have to be replaced."""
+        supervisor = self.supervisor
+        if supervisor.stop_started:
+            return set()
+        return {each.number for each in (supervisor.serving, supervisor.candidate) if each}
+
+    def _missing(self) -> list[int]:
+        """The generations whose fork server has died or failed."""
+        return [each for each in self._backoffs if each not in self._servers]
+
+    def _start(self, generation: int, own_log: bool, *closers: Callable[[], object]) -> ForkServer:
+        """Fork the fork server of a generation, where ``closers`` are called. Raises OSError."""
+        orphans.ask_for_them()  # workers become children of this process
+        ours, theirs = pair()
+        queue = ConnectionQueue.from_fds([os.dup(fd) for fd in self.queue.fds()])
+        try:
+            args = ForkServerArgs(
+                config=self.generations.config(generation),
+                generation=generation,
+                directory=self.generations.directory(generation),
+                channel=theirs,
+                listeners=tuple(self.listeners.sockets(generation).values()),
+                scoreboard=self.scoreboard,
+                queue=queue,
+                hooks=self.hooks,
+                tls=self.generations.certificates.for_generation(generation),
+                own_log=own_log,
+            )
+            others = partial(self._close_others, generation)
+            pid = fork.fork(partial(run, args), others, ours.close, *closers)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            queue.close()
+        server = ForkServer(generation, pid, ours, time.monotonic())
+        self._servers[generation] = server
+        self.poller.connect(ours, partial(self._on_message, server), lambda why: None)
+        return server
+
+    def _close_others(self, generation: int) -> None:
+        """In the fork server: close what belongs to the arbiter and to other generations."""
+        self.components.close_in_child(keep=(self.listeners,))
+        for listener in self.listeners.not_of_generation(generation):
+            listener.close()
+
+    def _on_message(self, server: ForkServer, message: Message, fds: Sequence[int]) -> None:
+        match message:
+            case ForkServerReady():
+                server.is_ready = True
+                took = (time.monotonic() - server.started_at) * 1000
+                log.info(
+                    "the application of generation %d is loaded after %.0f ms (fork server, "
+                    "pid %d)",
+                    server.generation,
+                    took,
+                    server.pid,
+                )
+            case Failed(reason=reason, detail=detail):
+                self._failures.append(PreloadFailure(server.generation, reason, detail))
+                self._end(server)
+                self._note_loss(server)
+            case _:
+                log.error("a fork server sent what only others send: %s", message)
+
+    def _end(self, server: ForkServer) -> None:
+        self._ended.add(server.pid)
+        self._disconnect(server)
+        with suppress(ProcessLookupError):
+            os.kill(server.pid, signal.SIGTERM)
+
+    def _forget(self, server: ForkServer) -> None:
+        self._disconnect(server)
+        self._note_loss(server)
+
+    def _note_loss(self, server: ForkServer) -> None:
+        now = time.monotonic()
+        uptime = now - server.started_at if server.is_ready else 0.0
+        self._backoffs.setdefault(server.generation, Backoff()).record_exit(now, uptime)
+
+    def _disconnect(self, server: ForkServer) -> None:
+        del self._servers[server.generation]
+        self.poller.unwatch(server.channel)
+        server.channel.close()
