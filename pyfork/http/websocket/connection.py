@@ -25,6 +25,7 @@ from pyfork.http.request.head import RequestHead
 from pyfork.http.websocket.handshake import HandshakeError, negotiate
 from pyfork.http.websocket.keepalive import Keepalive
 from pyfork.http.websocket.session import WebSocketSession
+from pyfork.http.websocket.turns import FrameTurns
 
 if TYPE_CHECKING:
     from pyfork.http.connection.connection import Connection
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 # within a long frame.
 SLICE = 2 * 1024
 LONG_SLICE = 16 * 1024
-
-FRAMES = 250  # after so many of one connection, the others have their turn
 
 CONTROL = 4 * 1024  # bytes of pongs that wait for a client which does not read
 
@@ -65,12 +64,14 @@ class WebSocketConnection(asyncio.Protocol):
         self,
         gateway: AsgiGateway,
         link: "Connection",
+        turns: FrameTurns,
         ended: Callable[["WebSocketConnection"], None],
     ) -> None:
         """``link`` is the connection that received the handshake. ``ended`` is called once."""
         self.link = link
         self._gateway = gateway
         self._ended = ended
+        self._turns = turns
         self._loop = link.engine.loop
         config = link.engine.config
         self._protocol = new_protocol(config)
@@ -85,7 +86,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._message = bytearray()  # of a message in fragments
         self._is_text = False  # of that message
         self._is_reading = False  # in `read_on`
-        self._is_scheduled = False  # the loop will call `_next_turn`
+        self._is_waiting = False  # for `_take_turn`
         # Output.
         self.write_paused = False
         self._control = 0  # bytes of answers to frames since writing paused
@@ -218,14 +219,14 @@ class WebSocketConnection(asyncio.Protocol):
 
     def read_on(self) -> None:
         """Parse what there is room for; pause or resume reading accordingly."""
-        if self._is_reading or self._is_scheduled:
+        if self._is_reading or self._is_waiting:
             return
         self._is_reading = True
-        data, at, frames, size = self._unread, 0, 0, SLICE
-        while at < len(data) and frames < FRAMES and self._has_room and not self._is_ended:
+        turns, data, at, size = self._turns, self._unread, 0, SLICE
+        while at < len(data) and self._has_room and not (self._is_ended or turns.is_over):
             found = self._parse(data[at : at + size])
             at += size
-            frames += found
+            turns.spend(found or 1)
             size = SLICE if found else LONG_SLICE
         self._is_reading = False
         if self._is_ended:  # all that comes is dropped
@@ -235,12 +236,12 @@ class WebSocketConnection(asyncio.Protocol):
             self.link.pause_reading()
         else:
             self.link.resume_reading()
-        if frames >= FRAMES and self._unread and not self._is_scheduled:
-            self._is_scheduled = True
-            self._loop.call_soon(self._next_turn)
+        if self._unread and self._has_room:  # for another turn
+            self._is_waiting = True
+            turns.wait(self._take_turn)
 
-    def _next_turn(self) -> None:
-        self._is_scheduled = False
+    def _take_turn(self) -> None:
+        self._is_waiting = False
         self.read_on()
 
     # Called by a drain, and by the keepalive.

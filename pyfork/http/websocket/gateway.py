@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pyfork.http.asgi.gateway import AsgiGateway
 from pyfork.http.request.head import RequestHead
+from pyfork.http.websocket.turns import FrameTurns
 
 if TYPE_CHECKING:
     from pyfork.http.connection.connection import Connection
@@ -30,13 +31,14 @@ class WebSockets:
         """``count`` is called with 1 when a connection begins, and with -1 when it has ended."""
         self.gateway = gateway
         self.connections: set[WebSocket] = set()
+        self._turns = FrameTurns(gateway.loop)
         self._count = count
 
     def take(self, connection: "Connection", head: RequestHead, rest: bytes) -> None:
         """Answer a handshake; ``rest`` are the bytes received after it."""
         from pyfork.http.websocket.connection import WebSocketConnection
 
-        websocket = WebSocketConnection(self.gateway, connection, self.remove)
+        websocket = WebSocketConnection(self.gateway, connection, self._turns, self.remove)
         self.connections.add(websocket)
         self._count(1)
         connection.engine.remove(connection)
