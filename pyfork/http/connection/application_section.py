@@ -22,6 +22,8 @@ def _nothing() -> None:
 class ApplicationSection:
     """One worker's."""
 
+    __slots__ = ("asleep", "running", "settle", "wake", "watched")
+
     def __init__(self) -> None:
         # Whose application code holds the loop's thread: an object of its own for each request.
         self.running: Exchange | None = None

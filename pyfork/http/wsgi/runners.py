@@ -42,6 +42,8 @@ class InlineRunner(ApplicationSection):
     one of its own, which changes what only one loop of a process can have.
     """
 
+    __slots__ = ("_wakeup", "disturbed", "loop")
+
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self.loop = loop
