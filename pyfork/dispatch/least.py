@@ -6,6 +6,9 @@ policy a saturated worker leaves it to workers that could serve it at once.
 A worker that gives way looks again after a moment. One that was given way to and accepted nothing,
 some moments running, is asleep (blocked, stopped, dead and not buried yet): nobody waits for it
 until it accepts. Awake, it does so as soon as there is a connection, since all are told of each.
+Nobody waits for a worker whose loop one request holds (`HELD`). On a machine that has no core left
+a worker gives way for one moment only. What is uneven then is evened afterwards
+(`worker.offload.evening`).
 
 Connections that come and go are no burden that lasts, and to wait for a balance that is another
 one a moment later leaves everybody waiting: as many as ended just now, a worker may have more.
@@ -21,6 +24,7 @@ from pyfork.ipc.scoreboard import (
     ACCEPTING,
     BEGUN,
     CONNECTIONS,
+    HELD,
     REQUESTS,
     Accepting,
     Row,
@@ -30,6 +34,9 @@ from pyfork.ipc.scoreboard import (
 DEFER_SECONDS = 0.001  # seconds: time enough for a worker that is free, on a machine that is
 MAX_DEFERRALS = 4  # moments; on a busy machine a free worker may need that long to have its turn
 JUST_NOW = 0.01  # seconds
+LATE = 0.004  # seconds by which a moment was too long: the machine has no core left
+CROWDED = 0.05  # seconds for which one moment is enough then
+CROWDED_DEFERRALS = 1
 
 
 class LeastConnections:
@@ -56,24 +63,43 @@ class LeastConnections:
         self._ended = 0
         self._looked = 0.0
         self._coming_and_going = 0
+        self._crowded_until = 0.0
 
-    def should_defer(self, *, saturated: bool = False, more: int = 0) -> bool:
+    def deferred(self, late: float) -> None:
+        """A moment of giving way is over, ``late`` seconds after its time.
+
+        Where the machine has no core left, the worker that way is given to cannot come.
+        """
+        if late > LATE:
+            self._crowded_until = self._clock() + CROWDED
+
+    def should_defer(
+        self, *, saturated: bool = False, more: int = 0, lasting: bool = False
+    ) -> bool:
         """Whether to leave a connection that is there to others, for a moment.
 
         ``saturated``: its request would have to wait in this worker. ``more``: how many
-        connections more than others this worker may have.
+        connections more than others this worker may have. ``lasting``: the connection will not
+        go as quickly as others went just now.
         """
         own = self._own[CONNECTIONS]
         board = self._scoreboard
         if board.rows_used == 1 or not (saturated or (own and self._fewest)):
             return False
-        burden = own - self._recently_closed(self._own[ACCEPTED] - own) - more
+        ended = 0 if lasting else self._recently_closed(self._own[ACCEPTED] - own)
+        burden = own - ended - more
         counts = board.column(CONNECTIONS)
         if burden <= min(counts) and not saturated:
             return False
+        if self._crowded_until and self._clock() >= self._crowded_until:
+            self._crowded_until = 0.0
+        patience = CROWDED_DEFERRALS if self._crowded_until else MAX_DEFERRALS
         accepting, accepted = board.column(ACCEPTING), board.column(ACCEPTED)
+        held = board.column(HELD)
         waits = False
         for index, connections in enumerate(counts):
+            if held[index]:  # by a request, and nobody knows for how long
+                continue
             fewer = self._fewest and connections < burden
             if accepting[index] == Accepting.FREELY:
                 better = saturated or fewer
@@ -83,7 +109,7 @@ class LeastConnections:
                 before, times = self._given.get(index, (-1, 0))
                 if before != accepted[index]:
                     times = 0
-                if times < MAX_DEFERRALS:
+                if times < patience:
                     self._given[index] = accepted[index], times + 1
                     waits = True
         return waits

@@ -33,7 +33,8 @@ from pyfork.system.memfd import anonymous_file
     LOST,
     IDLE_CLOSED,
     RECEIVING,
-) = range(11)
+    HELD,
+) = range(12)
 # The last ones stand before ``doing``: what the beginning of a request changes is written in one
 # go, and its end is one number.
 REQUESTS, BEGUN, BUSY_SINCE = 13, 14, 15
@@ -165,6 +166,7 @@ class Row:
     accepting = _number(ACCEPTING, "An `Accepting`: whether it would take one connection more.")
     accepted = _number(ACCEPTED, "Connections that it has accepted since birth.")
 
+    held = _number(HELD, "1: application code has held its loop for --busy-after.")
     idle_closed = _number(IDLE_CLOSED, "Idle connections closed to make room, since birth.")
     lost = _number(LOST, "Log lines that could not be written since birth.")
 

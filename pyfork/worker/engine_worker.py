@@ -4,6 +4,7 @@ import logging
 import socket
 import time
 from collections.abc import Iterable, Sequence
+from itertools import chain, starmap
 from typing import TYPE_CHECKING
 
 from pyfork.dispatch.least import LeastConnections
@@ -28,6 +29,8 @@ from pyfork.worker.accept.acceptor import Acceptor
 from pyfork.worker.accept.room import ConnectionRoom
 from pyfork.worker.base import BaseWorker
 from pyfork.worker.handoff import HandoffReceiver, HandoffSender
+from pyfork.worker.offload.evening import Evening
+from pyfork.worker.offload.opening import Opening
 from pyfork.worker.offload.receiver import QueueReceiver
 
 if TYPE_CHECKING:
@@ -89,6 +92,7 @@ class EngineWorker(BaseWorker):
         )
         self._limits = Timeouts.from_config(config)
         self.receiver = self._new_receiver()
+        self._evening = self._new_evening() if self.receiver is not None else None
         self._giver = HandoffSender(self.loop, self.send, self.engine.drain)
         self._taker = HandoffReceiver(self.loop, self.send, self._take_over)
 
@@ -120,22 +124,42 @@ class EngineWorker(BaseWorker):
             tls=self._handshakes is not None,
             begin=self._begin_given,
             is_full=self._is_full,
+            gate=LeastConnections(self.birth.scoreboard, self.line)
+            if self.config.dispatch == "least"
+            else None,
+        )
+
+    def _new_evening(self) -> Evening | None:
+        """Gives idle connections to workers that have fewer."""
+        queue = self.birth.queue
+        if queue is None or self._handshakes is not None or self.config.dispatch != "least":
+            return None
+        return Evening(
+            self.loop,
+            queue,
+            scoreboard=self.birth.scoreboard,
+            line=self.line,
+            connections=self.engine.connections,
         )
 
     def _begin_given(self, given: Given) -> None:
         """Serve a connection that a busy worker gave away."""
         client = ClientSocket.adopt(given.fd)
         if given.kept:  # the engine counts it when it begins
-            self.acceptor.begin(client, self._take_over(client), counted=False)
+            connection = self._take_over(client)
+            if self._evening is not None:
+                self._evening.arrived(connection)
+            self.acceptor.begin(client, connection, counted=False)
         else:
             self.engine.count(1)
             self.acceptor.begin(client, self.new_connection(client))
 
     def movable(self) -> Iterable["Movable"]:
         """What another worker could serve on, if it idles. Called in any thread."""
+        made: Iterable[Movable] = self.engine.connections
         if self._handshakes is not None:
-            return self._handshakes.open
-        return self.engine.connections
+            made = self._handshakes.open
+        return chain(starmap(Opening, self.acceptor.opening.items()), made)
 
     def new_connection(self, client: Client) -> "Connection | TlsTransport":
         """The protocol of a connection that was just accepted."""
@@ -181,6 +205,8 @@ class EngineWorker(BaseWorker):
         self.acceptor.start()
         if self.receiver is not None:
             self.receiver.start()
+            if self._evening is not None:
+                self._evening.start()
 
     def tick(self, now: float) -> None:
         self.engine.tick(time.time())
@@ -191,6 +217,8 @@ class EngineWorker(BaseWorker):
     async def drain(self) -> None:
         if self.receiver is not None:
             self.receiver.stop()
+            if self._evening is not None:
+                self._evening.stop()
         if self.handoff:
             self.acceptor.stop()  # what is queued is for the others; what was given, is not
             self.engine.drain(self._giver.offer)

@@ -65,6 +65,7 @@ class WsgiWorker(EngineWorker):
             busy_after=self.config.busy_after,
             idle=self.movable,
             served=lambda: self.engine.served,
+            cells=self.line.cells,
             has_takers=receiver.has_others,
             given=receiver.settle,
             tls=self.birth.tls is not None,

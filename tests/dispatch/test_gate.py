@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pyfork.dispatch.least import JUST_NOW, MAX_DEFERRALS, LeastConnections
+from pyfork.dispatch.least import CROWDED, JUST_NOW, LATE, MAX_DEFERRALS, LeastConnections
 from pyfork.ipc.scoreboard import Accepting, Row, Scoreboard
 
 
@@ -111,6 +111,25 @@ def test_who_accepts_is_given_way_to_for_as_long_as_it_has_fewer(board: Board) -
     for _ in range(3 * MAX_DEFERRALS):
         assert board.gate.should_defer()
         busy.accepted += 1
+
+
+def test_it_gives_way_to_nobody_whose_loop_a_request_holds(board: Board) -> None:
+    held = board.worker(1)
+    held.held = 1
+    assert not board.gate.should_defer()
+    held.held = 0
+    assert board.gate.should_defer()
+
+
+def test_on_a_machine_without_a_core_one_moment_is_enough(board: Board) -> None:
+    board.worker(1)
+    assert board.gate.should_defer()
+    board.gate.deferred(LATE / 2)
+    assert board.gate.should_defer()
+    board.gate.deferred(2 * LATE)
+    assert not board.gate.should_defer()
+    board.now += CROWDED
+    assert board.gate.should_defer()
 
 
 def test_it_waits_for_one_that_may_come_though_another_is_asleep(board: Board) -> None:

@@ -71,7 +71,9 @@ class Connection(Turns):
         if self.engine.unbuffered:
             self.transport.set_write_buffer_limits(0)
         self.engine.add(self)
-        if self.engine.draining:  # it was accepted before, and is idle until it speaks
+        if self.handing_off:  # before it was made
+            self.release()
+        elif self.engine.draining:  # it was accepted before, and is idle until it speaks
             self.engine.loop.call_soon(self.drain)
 
     def data_received(self, data: bytes) -> None:

@@ -205,7 +205,8 @@ class ClientTransport(asyncio.Protocol):
     def release(self) -> None:
         """Another worker has it: close this copy of the socket, which the client does not see."""
         self.handing_off = True
-        self.transport.abort()
+        if self.transport is not None:  # else when it is made
+            self.transport.abort()
 
     def keep(self) -> None:
         """Nobody took it: read on."""

@@ -81,7 +81,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._session = self._new_session(handshakes.context)
         self._session.hello = bytearray()
-        self._socket: asyncio.Transport
+        self._socket = cast(asyncio.Transport, None)
         self._protocol: asyncio.Protocol | None = None  # none before the handshake is over
         self._begun = False  # the client has sent something
         self._paused = False  # the protocol wants no data
@@ -141,7 +141,9 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
 
     def release(self) -> None:
         """Another worker has it: close this copy of the socket, which the client does not see."""
-        self.abort()
+        if self._socket is not None:  # else when it is made
+            self.abort()
+        self._closing = True
 
     # Called by the socket's transport.
 
@@ -149,6 +151,8 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         self._socket = cast(asyncio.Transport, transport)
         handshakes = self._handshakes
         handshakes.open[self] = time.monotonic()
+        if self._closing:  # released before it was made
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._closing or self._eof_written or self._eof_received:

@@ -91,7 +91,8 @@ class Acceptor:
         self._no_room = False  # as many connections as may be, and none idles
         self._giving_way = False  # nothing is accepted for a moment: others have fewer
         self._watching = False  # the listeners are readers of the loop
-        self._opening = 0  # connections that were accepted and have no protocol yet
+        # Accepted, and made when the loop comes to it: the protocol of each, and its descriptor.
+        self.opening: dict[asyncio.Protocol, int] = {}
         self._finished: Callable[[], None] | None = None  # called when the queues are empty
         self._remaining: dict[
             ListenSocket | FdQueueReader, float
@@ -153,11 +154,6 @@ class Acceptor:
     def stopped(self) -> bool:
         """Whether `stop` was called."""
         return "stopped" in self._reasons
-
-    @property
-    def opening(self) -> bool:
-        """Whether a connection was accepted that has no protocol yet."""
-        return self._opening > 0
 
     def pause(self, reason: str) -> None:
         """Accept nothing until `resume` is called with the same reason."""
@@ -266,10 +262,12 @@ class Acceptor:
         if not self._giving_way:
             self._giving_way = True
             self._update()
-            self._loop.call_later(seconds, self._look_again)
+            self._loop.call_later(seconds, self._look_again, self._loop.time() + seconds)
 
-    def _look_again(self) -> None:
+    def _look_again(self, due: float) -> None:
         """What nobody took is there still, and makes a listener readable again."""
+        if self._gate is not None:
+            self._gate.deferred(self._loop.time() - due)
         self._giving_way = self._no_room = False
         self._update()
 
@@ -341,11 +339,17 @@ class Acceptor:
             client.close_unused()
             self._never_began(error, counted=counted)
         else:
-            self._opening += 1
-            self._loop.call_soon(self._finish_transport, opening, counted)
+            self.opening[protocol] = client.fileno()
+            self._loop.call_soon(self._finish_transport, opening, protocol, counted)
 
-    def _finish_transport(self, opening: Coroutine[object, None, object], counted: bool, /) -> None:
-        self._opening -= 1
+    def _finish_transport(
+        self,
+        opening: Coroutine[object, None, object],
+        protocol: asyncio.Protocol,
+        counted: bool,
+        /,
+    ) -> None:
+        del self.opening[protocol]
         try:
             opening.send(None)
         except StopIteration:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pyfork.http.connection.application_section import ApplicationSection
 from pyfork.ipc.connection_queue import ConnectionQueue
+from pyfork.ipc.scoreboard import HELD
 
 if TYPE_CHECKING:
     from pyfork.http.connection.exchange import Exchange
@@ -65,6 +66,7 @@ class Offloader:
         busy_after: float,
         idle: Callable[[], Iterable[Movable]],
         served: Callable[[], int],
+        cells: "memoryview[int]",
         has_takers: Callable[[], bool],
         given: Callable[[], None],
         tls: bool,
@@ -74,6 +76,7 @@ class Offloader:
         Args:
             idle: the worker's connections; called in the thread.
             served: how many requests it has answered.
+            cells: of its line on the scoreboard, which says that the loop is held.
             has_takers: whether another worker takes connections out of the queue.
             given: called in the loop's thread when connections were given away.
             tls: the worker's connections are of a listener that speaks TLS.
@@ -83,6 +86,7 @@ class Offloader:
         self._busy_after = busy_after
         self._idle = idle
         self._served = served
+        self._cells = cells
         self._has_takers = has_takers
         self._on_given = given
         self._tls = tls
@@ -117,6 +121,7 @@ class Offloader:
         """Behind a request, before the loop goes on: the thread may have been at work."""
         with self._lock:
             self._section.watched = False
+            self._cells[HELD] = 0
             given, self._given = self._given, []
         for connection in given:
             connection.release()
@@ -247,6 +252,9 @@ class Offloader:
         for each in (only_wake, poll):
             each.register(self._wake_out, select.POLLIN)
         watched: dict[int, Movable] = {}
+        with self._step(running) as held:
+            if held:
+                self._cells[HELD] = 1
         for fd, connection in self._idle_sockets(running):
             watched[fd] = connection
             poll.register(fd, select.POLLIN)
@@ -266,11 +274,11 @@ class Offloader:
         while True:
             with self._step(running) as held:
                 chunk = list(islice(everything, _CHUNK)) if held else []
-                given = set(map(id, self._given))
+                given = {each.fileno() for each in self._given}
                 found = [
                     (each.fileno(), each)
                     for each in chunk
-                    if each.can_hand_off and id(each) not in given
+                    if each.can_hand_off and each.fileno() not in given
                 ]
             yield from found
             if not chunk:

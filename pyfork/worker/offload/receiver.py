@@ -9,8 +9,9 @@ import logging
 import os
 from collections.abc import Callable
 
+from pyfork.dispatch.least import DEFER_SECONDS, LeastConnections
 from pyfork.ipc.connection_queue import ConnectionQueue, Given
-from pyfork.ipc.scoreboard import RECEIVING, Receiving, Row, Scoreboard
+from pyfork.ipc.scoreboard import ACCEPTED, RECEIVING, Receiving, Row, Scoreboard
 
 log = logging.getLogger("pyfork.error")
 
@@ -30,8 +31,12 @@ class QueueReceiver:
         tls: bool,
         begin: Callable[[Given], None],
         is_full: Callable[[], bool],
+        gate: LeastConnections | None,
     ) -> None:
-        """``begin`` serves a connection on; its descriptor is owned by that then."""
+        """``begin`` serves a connection on; its descriptor is owned by that then.
+
+        ``gate``: workers with fewer connections take first.
+        """
         self._loop = loop
         self._queue = queue
         self._scoreboard = scoreboard
@@ -39,6 +44,7 @@ class QueueReceiver:
         self._kind = Receiving.TLS if tls else Receiving.PLAIN
         self._begin = begin
         self._is_full = is_full
+        self._gate = gate
         self._stopped = False
         self._watching = False
 
@@ -79,16 +85,23 @@ class QueueReceiver:
     def _readable(self) -> None:
         """One in a turn of the loop: others may be free, and this worker may not be for long."""
         if self._is_full():
-            self._rest()
+            self._leave(_REST)
+        elif self._gate is not None and self._gate.should_defer(lasting=True):
+            self._leave(DEFER_SECONDS)
         else:
             self._take()
 
-    def _rest(self) -> None:
-        """Leave what is there to others for a moment."""
+    def _leave(self, seconds: float) -> None:
+        """Leave what is there to others for so long."""
         if self._watching:
             self._watching = False
             self._loop.remove_reader(self._queue.fileno())
-            self._loop.call_later(_REST, self._watch)
+            self._loop.call_later(seconds, self._look_again, self._loop.time() + seconds)
+
+    def _look_again(self, due: float) -> None:
+        if self._gate is not None:
+            self._gate.deferred(self._loop.time() - due)
+        self._watch()
 
     def _take(self) -> bool:
         """Take one; whether there was one that this worker can serve."""
@@ -96,14 +109,15 @@ class QueueReceiver:
             given = self._queue.take()
         except OSError as error:  # no files: others have some
             log.debug("cannot take a connection: %s", error)
-            self._rest()
+            self._leave(_REST)
             return False
         if given is None:
             return False
         if given.tls != (self._kind is Receiving.TLS):  # of before a reload, or behind it
             self._return(given)
-            self._rest()
+            self._leave(_REST)
             return False
+        self._cells[ACCEPTED] += 1
         self._begin(given)
         return True
 

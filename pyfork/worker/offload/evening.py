@@ -1,0 +1,102 @@
+"""Evening: a worker with more connections than others gives idle ones away, a few at a time.
+
+They go through the connection queue, out of which the workers with the fewest connections take
+first. A connection moves at most once a second, and never with a request.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from pyfork.dispatch.evening import surplus
+from pyfork.http.connection.connection import Connection
+from pyfork.ipc.connection_queue import ConnectionQueue
+from pyfork.ipc.scoreboard import (
+    ACCEPTING,
+    CONNECTIONS,
+    GENERATION,
+    HELD,
+    PID,
+    RECEIVING,
+    Accepting,
+    Receiving,
+    Row,
+    Scoreboard,
+)
+
+_EVEN, _UNEVEN = 0.25, 0.05  # seconds between two looks
+_FEW = 4  # connections at a time
+_AGE = 1.0  # seconds between two moves of a connection, at least
+
+
+class Evening:
+    """One worker's."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        queue: ConnectionQueue,
+        *,
+        scoreboard: Scoreboard,
+        line: Row,
+        connections: Iterable[Connection],
+    ) -> None:
+        self._loop = loop
+        self._queue = queue
+        self._scoreboard = scoreboard
+        self._line = line
+        self._connections = connections
+        self._arrived: dict[Connection, float] = {}  # from other workers, and when, monotonic
+        self._stopped = False
+
+    def start(self) -> None:
+        """Begin."""
+        self._loop.call_later(_EVEN, self._look)
+
+    def stop(self) -> None:
+        """Give nothing away any more."""
+        self._stopped = True
+
+    def arrived(self, connection: Connection) -> None:
+        """A connection came from another worker."""
+        self._arrived[connection] = self._loop.time()
+
+    def _look(self) -> None:
+        if self._stopped:
+            return
+        count = self._surplus()
+        if self._arrived:
+            since = self._loop.time() - _AGE
+            self._arrived = {each: at for each, at in self._arrived.items() if at > since}
+        for connection in islice(self._movable(), min(count, _FEW)):
+            if not self._queue.put(connection.fileno(), kept=connection.kept, tls=False):
+                break
+            connection.release()
+        self._loop.call_later(_UNEVEN if count else _EVEN, self._look)
+
+    def _surplus(self) -> int:
+        """How many connections others should have."""
+        if self._line.connections < 2:
+            return 0
+        column = self._scoreboard.column
+        rows = zip(
+            *map(column, (PID, CONNECTIONS, RECEIVING, ACCEPTING, HELD, GENERATION)), strict=True
+        )
+        generation = self._line.generation
+        counts = {
+            pid: connections
+            for pid, connections, receiving, accepting, held, theirs in rows
+            if receiving == Receiving.PLAIN
+            and accepting == Accepting.FREELY
+            and not held
+            and theirs == generation
+        }
+        pids = list(counts)
+        own = self._line.pid
+        return surplus(pids.index(own), list(counts.values())) if own in counts else 0
+
+    def _movable(self) -> Iterator[Connection]:
+        """Connections that idle, and whose next request is not here yet."""
+        for each in list(self._connections):
+            if each not in self._arrived and each.can_hand_off and not each.readable():
+                yield each

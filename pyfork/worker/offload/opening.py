@@ -1,0 +1,26 @@
+"""A connection that was accepted, and is not made yet: the loop comes to it behind a request."""
+
+import asyncio
+from typing import cast
+
+from pyfork.http.connection.connection import Connection
+
+
+class Opening:
+    """One, as `offloader.Movable`."""
+
+    can_hand_off = True  # nothing was read of it
+
+    def __init__(self, protocol: asyncio.Protocol, fd: int) -> None:
+        # Or a TlsTransport, which has the same methods.
+        self._connection = cast(Connection, protocol)
+        self._fd = fd
+        self.kept = self._connection.kept
+
+    def fileno(self) -> int:
+        """The descriptor of its socket."""
+        return self._fd
+
+    def release(self) -> None:
+        """Another worker has it: it is closed when it is made."""
+        self._connection.release()
