@@ -1,4 +1,4 @@
-"""Scripts in N processes on one port, after Node's cluster.
+"""N processes of a script on one port, modelled on Node's cluster.
 
     from pyfork import cluster
 
@@ -8,12 +8,12 @@
     else:
         import server
 
-A program that is run by ``python`` is the primary, and forks its workers itself; one that is run by
-``pyfork run`` is a worker from its first line on. `run`, or the end of the script, waits for the
-workers and tells of them; in a program of asyncio its loop does.
+A program that ``python`` runs is the primary and forks its own workers. A script that ``pyfork
+run`` runs is a worker from its first line. `run`, or the end of the script, waits for the workers
+and emits their events. In an asyncio program the loop emits them.
 
-In a worker, `exclusive` and `ready` say what only a script can know. Where there is no primary they
-have no effect, so a script that uses them is still an ordinary one.
+`exclusive` and `ready` are for workers. Without a primary they do nothing, so a script that uses
+them also runs alone.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,32 +29,32 @@ if TYPE_CHECKING:
     from pyfork.cluster.script.current import CurrentWorker
 
 ROUND_ROBIN = "round-robin"
-"""The primary accepts, and the workers take turns."""
+"""The primary accepts; workers take turns."""
 NONE = "shared"
-"""The workers accept, and who is first has the connection."""
+"""All workers accept; the fastest one gets the connection."""
 LEAST = "least"
-"""The workers accept, and who has fewer connections than the others comes first."""
+"""All workers accept; those with the fewest connections come first."""
 
 schedule = ROUND_ROBIN
-"""For workers that are forked from now on."""
+"""The policy for workers that are forked from now on."""
 
-# What differs from process to process; `become` is called in a worker before its script begins.
+# These differ between processes; `become` sets them before the script begins.
 is_primary = True
 is_worker = False
 worker: "CurrentWorker | None" = None
 workers: "dict[int, Worker]" = {}
 
 is_exclusive: ContextVar[bool] = ContextVar("pyfork.cluster.is_exclusive", default=False)
-"""Whether sockets that are bound now are this process's own."""
+"""Whether sockets that are bound now belong to this process alone."""
 
 
-def become(oneself: "CurrentWorker") -> None:
-    """This process is a worker."""
+def become(current: "CurrentWorker") -> None:
+    """Mark this process as the worker ``current``."""
     global is_primary, is_worker, worker
-    is_primary, is_worker, worker = False, True, oneself
+    is_primary, is_worker, worker = False, True, current
 
 
-# In the primary.
+# Called in the primary.
 
 
 def setup_primary(
@@ -66,72 +66,74 @@ def setup_primary(
     cwd: str | None = None,
     silent: bool | None = None,
 ) -> None:
-    """Say how workers that are forked from now on are started.
+    """Set how later workers are started, and emit ``setup``.
 
-    What is not given is as an earlier call has set it, and before the first one as this process
-    was started. The event ``setup`` follows.
+    A setting that is not given keeps its value; at first that is how this process was started.
 
     Args:
         exec: a script, or ``-m MODULE``.
-        args: of the script.
-        exec_args: of the interpreter.
-        env: environment variables, beside those of this process.
-        cwd: the directory in which they start.
-        silent: whether their output goes to ``worker.process.stdout`` and ``stderr``.
+        args: arguments of the script.
+        exec_args: arguments of the interpreter.
+        env: environment variables, added to those of this process.
+        cwd: the directory in which workers start.
+        silent: whether output goes to ``worker.process.stdout`` and ``stderr``.
 
-    Raises ValueError: there is no script.
+    Raises:
+        ValueError: there is no script.
     """
-    _program().set_up(exec=exec, args=args, exec_args=exec_args, env=env, cwd=cwd, silent=silent)
+    _require_primary().set_up(
+        exec=exec, args=args, exec_args=exec_args, env=env, cwd=cwd, silent=silent
+    )
 
 
 def fork(**env: object) -> "Worker":
-    """Start a worker; ``env`` are environment variables for it alone.
+    """Start a worker; ``env`` adds environment variables for it alone.
 
     Raises:
-        OSError: the system has no process to give.
-        ValueError: it is not known what to start, or there is no such ``schedule``.
+        OSError: the system cannot start a process.
+        ValueError: there is no script, or `schedule` has an unknown value.
     """
     if schedule not in (ROUND_ROBIN, NONE, LEAST):
         raise ValueError(f"cluster.schedule is {schedule!r}: use ROUND_ROBIN, NONE or LEAST")
-    return _program().fork(schedule, {name: str(value) for name, value in env.items()})
+    return _require_primary().fork(schedule, {name: str(value) for name, value in env.items()})
 
 
 def disconnect(then: Callable[[], object] | None = None) -> None:
-    """Have every worker leave, and call ``then`` when all have."""
-    _program().disconnect(then)
+    """Tell every worker to disconnect; call ``then`` after the last one has ended."""
+    _require_primary().disconnect(then)
 
 
 def run() -> None:
-    """Wait until the last worker has ended, and call handlers until then.
+    """Call handlers until the last worker has ended.
 
-    The end of the script does so too. What a handler raises ends it, and is raised here.
+    The end of the script does the same. An exception of a handler ends it and is raised here.
     """
-    _program().run()
+    _require_primary().run()
 
 
 async def wait() -> None:
-    """The same in a program of asyncio, whose loop calls the handlers anyway."""
-    await _program().wait()
+    """`run` for an asyncio program, whose loop calls the handlers."""
+    await _require_primary().wait()
 
 
 def on(event: str, handler: Any = None) -> Any:
-    """Call ``handler`` whenever ``event`` happens to a worker; without one, a decorator.
+    """Call ``handler`` at each ``event`` of a worker; without a handler, return a decorator.
 
-    fork, online, message (worker, value), listening (worker, address), disconnect,
-    exit (worker, status, name of the signal); all begin with the worker. And setup (settings),
-    by `setup_primary` and, as in Node, by each `fork`.
+    The events are fork, online, message (worker, value), listening (worker, address), disconnect
+    and exit (worker, status, signal name). The worker is the first argument of each.
+    `setup_primary` and, as in Node, each `fork` emit setup (settings).
     """
-    return _program().on(event, handler)
+    return _require_primary().on(event, handler)
 
 
 def once(event: str, handler: Any = None) -> Any:
-    """Call ``handler`` the next time, and then no more; see `on`."""
-    return _program().once(event, handler)
+    """Call ``handler`` at the next ``event`` only; see `on`."""
+    return _require_primary().once(event, handler)
 
 
 def off(event: str, handler: "Handler") -> None:
-    """Call ``handler`` no more."""
-    _program().off(event, handler)
+    """Do not call ``handler`` any more."""
+    _require_primary().off(event, handler)
 
 
 @cache
@@ -141,18 +143,18 @@ def _primary() -> "Primary":
     return Primary(workers)
 
 
-def _program() -> "Primary":
+def _require_primary() -> "Primary":
     if is_worker:
         raise RuntimeError("this process is a worker, which has none of its own: cluster.worker")
     return _primary()
 
 
-# In a worker.
+# Called in a worker.
 
 
 @contextmanager
 def exclusive() -> Iterator[None]:
-    """Sockets that are bound in this block are this process's own, and shared with nobody."""
+    """Sockets that are bound in this block are not shared."""
     token = is_exclusive.set(True)
     try:
         yield
@@ -161,5 +163,6 @@ def exclusive() -> Iterator[None]:
 
 
 def ready() -> None:
-    """With ``--ready-on message``: this process serves from now on."""
-    # The worker puts its own in the place of this one, see `child`.
+    """Under ``--ready-on message``: report this worker as ready."""
+    if worker is not None:
+        worker.report_ready()

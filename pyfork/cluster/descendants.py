@@ -1,12 +1,12 @@
-"""Processes that a script starts are part of its worker: they share its port, and end with it.
+"""Processes that a script starts: they share its port and end with its worker.
 
-    forked               goes on with the hooks of its parent, and asks by the worker's `Door`
-    by multiprocessing   a fresh interpreter: it gets the hooks before it begins
-    by an exec           another program: it binds for itself, and is ended with the worker
+    forked               keeps the patches of its parent, and calls the arbiter by `Relay`
+    by multiprocessing   a fresh interpreter, patched before it begins
+    by an exec           another program: binds for itself, and is ended with the worker
 
-When a worker leaves in order its descendants hear SIGTERM, and after a while SIGKILL. When it is
-killed, the kernel kills those that have the hooks: each waits, by O_ASYNC, for the end of a pipe
-that nobody but the worker can write to. Other programs become the arbiter's, see `orphans`.
+A worker that ends sends SIGTERM to its descendants, and SIGKILL a while later. When a worker is
+killed, the kernel kills its patched children: O_ASYNC signals the end of a pipe that only the
+worker can write to. Other programs become children of the arbiter, see `orphans`.
 """
 
 import fcntl
@@ -19,12 +19,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from select import POLLHUP, poll
-from socket import socket  # as it is before gevent's patch
+from socket import socket  # before gevent patches it
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pyfork
-from pyfork.cluster.door import Door, FarLink
+from pyfork.cluster.relay import Relay, RelayedClient
 from pyfork.cluster.sockets.patches import SocketPatches
 
 if TYPE_CHECKING:
@@ -32,83 +32,86 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyfork.error")
 
-PATIENCE = 1.0  # seconds between SIGTERM and SIGKILL, at the end of a worker
+PATIENCE = 1.0  # seconds between SIGTERM and SIGKILL
 _SETSIG = getattr(fcntl, "F_SETSIG", None)  # Linux
 _JOIN = (
     "import sys; sys.path.append({root!r}); from pyfork.cluster.join import join; "
-    "join({door}, {life}, {exclusive!r}); sys.path.remove({root!r}); "
+    "join({relay}, {life}, {exclusive!r}); sys.path.remove({root!r}); "
 )
 _PROGRAMS = ("multiprocessing.spawn", "multiprocessing.forkserver")  # not the resource tracker
 
 _ending = allocate_lock()
-_hooks: SocketPatches | None = None  # of this process, for sockets that come out of a pickle
+_patches: SocketPatches | None = None  # of this process, for sockets that arrive in a pickle
 
 
-class Family:
-    """What the children of one worker have of it.
+class ChildSetup:
+    """What the children of one worker need.
 
     Args:
-        door: where they ask; None in a child, which has one end of it alone.
-        far: that end.
-        life: the end of the pipe on which they wait; its other end is the worker's.
+        relay: the worker's side of the relay; None in a child.
+        far: the children's side.
+        life: the read end of a pipe; its write end is the worker's.
     """
 
     def __init__(
-        self, hooks: SocketPatches, far: FarLink, life: int, door: Door | None = None
+        self, patches: SocketPatches, far: RelayedClient, life: int, relay: Relay | None = None
     ) -> None:
-        self._hooks = hooks
+        self._patches = patches
         self._far = far
         self._life = life
-        self._door = door
-        self._own = -1  # as ``life``, but this process's alone
+        self._relay = relay
+        self._own = -1  # a second descriptor for ``life``, of this process alone
         self._writing = -1
 
     @classmethod
-    def of_worker(cls, hooks: SocketPatches, door: Door) -> "Family":
-        """Of this process, which is the worker."""
+    def for_worker(cls, patches: SocketPatches, relay: Relay) -> "ChildSetup":
+        """Make the setup for the children of this process."""
         life, writing = os.pipe()
-        family = cls(hooks, FarLink(door.outer), life, door)
-        family._writing = writing
-        return family
+        child_setup = cls(patches, RelayedClient(relay.child_end), life, relay)
+        child_setup._writing = writing
+        return child_setup
 
-    def adopt(self, disown: Callable[[], None] = lambda: None) -> None:
-        """Have whatever is started from now on join; ``disown`` gives up what is the worker's."""
-        global _hooks
-        _hooks = self._hooks
-        os.register_at_fork(after_in_child=lambda: self._forked(disown))
+    def install(self, close_in_child: Callable[[], None] = lambda: None) -> None:
+        """Set up all children that are started from now on.
 
-    def wait(self) -> None:
-        """This process dies with the worker."""
+        ``close_in_child`` closes what belongs to the worker alone.
+        """
+        global _patches
+        _patches = self._patches
+        os.register_at_fork(after_in_child=lambda: self._forked(close_in_child))
+
+    def die_with_worker(self) -> None:
+        """Have the kernel kill this process when the worker ends."""
         if _SETSIG is None:
             return
         with suppress(OSError):
             if self._own >= 0:
                 os.close(self._own)
-            # Opened anew: who is told, and by which signal, belongs to the description.
+            # Opened again: owner and signal are properties of the open file description.
             self._own = os.open(f"/proc/self/fd/{self._life}", os.O_RDONLY | os.O_NONBLOCK)
             fcntl.fcntl(self._own, fcntl.F_SETOWN, os.getpid())
             fcntl.fcntl(self._own, _SETSIG, signal.SIGKILL)
             fcntl.fcntl(self._own, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
             ended = poll()
             ended.register(self._own, 0)
-            if any(mask & POLLHUP for _, mask in ended.poll(0)):  # before it was waited for
+            if any(mask & POLLHUP for _, mask in ended.poll(0)):  # the worker has already ended
                 os._exit(1)
 
-    def _forked(self, disown: Callable[[], None]) -> None:
-        disown()
-        if self._door is not None:
-            self._door.close()
-            self._door = None
+    def _forked(self, close_in_child: Callable[[], None]) -> None:
+        close_in_child()
+        if self._relay is not None:
+            self._relay.close()
+            self._relay = None
         if self._writing >= 0:
             os.close(self._writing)
             self._writing = -1
-        self._hooks.lend(self._far)
-        self.wait()
+        self._patches.use_in_child(self._far)
+        self.die_with_worker()
 
-    # By multiprocessing.
+    # multiprocessing.
 
-    def change_util(self, module: ModuleType) -> None:
-        """``multiprocessing.util``: what it starts joins before it begins."""
+    def patch_util(self, module: ModuleType) -> None:
+        """``multiprocessing.util``: let a new interpreter call `join` before anything else."""
         spawn: Callable[..., int] = module.__dict__["spawnv_passfds"]
 
         def spawn_joined(path: Any, args: Sequence[Any], fds: Sequence[int]) -> int:
@@ -124,9 +127,9 @@ class Family:
         fds = (self._far.fileno(), self._life)
         join = _JOIN.format(
             root=str(Path(pyfork.__file__).parents[1]),
-            door=fds[0],
+            relay=fds[0],
             life=fds[1],
-            exclusive=tuple(self._hooks.exclusive),
+            exclusive=tuple(self._patches.exclusive),
         )
         command[at] = join + command[at]
         return command, fds
@@ -135,39 +138,43 @@ class Family:
 # Sockets that are sent to a child.
 
 
-def change_reduction(module: ModuleType, hooks: SocketPatches) -> None:
-    """``multiprocessing.reduction``: a shared socket arrives as one."""
+def patch_reduction(module: ModuleType, patches: SocketPatches) -> None:
+    """``multiprocessing.reduction``: a shared socket is still shared in the receiving process."""
     reduce_socket: Callable[[Any], tuple[Any, tuple[Any, ...]]] = module.__dict__["_reduce_socket"]
 
     def reduce(sock: Any) -> tuple[Any, tuple[Any, ...]]:
-        copy = hooks.handle_at(sock.fileno())
+        copy = patches.shared_fd(sock.fileno())
         if copy is None:
             return reduce_socket(sock)
-        return rebuild, (copy.key, *reduce_socket(hooks.hand_out(sock.fileno()) or sock))
+        return rebuild, (
+            copy.key,
+            *reduce_socket(patches.listener_for_child(sock.fileno()) or sock),
+        )
 
     module.__dict__["register"](socket, reduce)
 
 
 def rebuild(key: str, make: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """The socket that another process of this worker's has sent."""
+    """Make the socket that another process of this worker sent."""
     sock = make(*arguments)
-    if _hooks is not None:
-        _hooks.note(sock, key)
+    if _patches is not None:
+        _patches.register(sock, key)
     return sock
 
 
-# Their end.
+# The end of descendants.
 
 
 def terminate() -> "list[Process]":
-    """Send SIGTERM to all descendants of this process; which those are."""
+    """Send SIGTERM to all descendants of this process. Returns them."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:  # as nearly always
+    except ChildProcessError:  # the usual case
         return []
     import psutil
 
-    tracker = sys.modules.get("multiprocessing.resource_tracker")  # it ends by itself, after us
+    # it ends by itself, after this process
+    tracker = sys.modules.get("multiprocessing.resource_tracker")
     spared = getattr(getattr(tracker, "_resource_tracker", None), "_pid", None)
     with suppress(psutil.Error, OSError):
         found = [each for each in psutil.Process().children(recursive=True) if each.pid != spared]
@@ -179,7 +186,7 @@ def terminate() -> "list[Process]":
 
 
 def are_there(found: "list[Process]") -> bool:
-    """Whether one of them runs."""
+    """Whether any of ``found`` is still running."""
     return any(_runs(each) for each in found)
 
 
@@ -193,7 +200,7 @@ def _runs(process: "Process") -> bool:
 
 
 def end(script: str) -> None:
-    """End all descendants of this process, which is about to end itself."""
+    """End all descendants of this process, which is about to end; ``script`` is for the log."""
     with _ending:
         found = terminate()
         if not found:
@@ -203,6 +210,8 @@ def end(script: str) -> None:
         _, left = psutil.wait_procs(found, timeout=PATIENCE)
         for each in left:
             with suppress(psutil.Error):
-                who = f"process {each.pid} ({each.name()})"
+                process = f"process {each.pid} ({each.name()})"
                 each.kill()
-                log.warning("%s: %s, which it has started, did not end and was killed", script, who)
+                log.warning(
+                    "%s: %s, which it has started, did not end and was killed", script, process
+                )

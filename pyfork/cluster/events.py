@@ -1,4 +1,4 @@
-"""Events, as Node's objects have them: names, and who is called when one happens."""
+"""Named events with handlers, as in Node."""
 
 import sys
 from collections.abc import Callable, Coroutine
@@ -8,19 +8,21 @@ Handler = Callable[..., object]
 
 
 class Emitter:
-    """What happens here has names; ``events`` are all that there are."""
+    """An object with the events named in ``events``."""
 
     events: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self._handlers: dict[str, list[Handler]] = {name: [] for name in self.events}
-        self._tasks: set[object] = set()  # asyncio itself holds them weakly
+        self._tasks: set[object] = set()  # asyncio keeps weak references only
 
     def on(self, event: str, handler: Any = None) -> Any:
-        """Call ``handler`` whenever ``event`` happens; without one, a decorator.
+        """Call ``handler`` at each ``event``; without a handler, return a decorator.
 
-        A coroutine function becomes a task of the running loop. Raises ValueError: there is no
-        such event.
+        A coroutine function is run as a task of the running loop.
+
+        Raises:
+            ValueError: there is no such event.
         """
         handlers = self._of(event)
         if handler is None:
@@ -29,7 +31,7 @@ class Emitter:
         return handler
 
     def once(self, event: str, handler: Any = None) -> Any:
-        """Call ``handler`` the next time, and then no more; see `on`."""
+        """Call ``handler`` at the next ``event`` only; see `on`."""
         if handler is None:
             return lambda decorated: self.once(event, decorated)
 
@@ -42,7 +44,7 @@ class Emitter:
         return handler
 
     def off(self, event: str, handler: Handler) -> None:
-        """Call ``handler`` no more; nothing happens if nobody did."""
+        """Do not call ``handler`` any more; no error if it is not registered."""
         handlers = self._of(event)
         for each in handlers:
             if handler in (each, getattr(each, "__wrapped__", None)):
@@ -50,14 +52,14 @@ class Emitter:
                 return
 
     def emit(self, event: str, *args: Any) -> None:
-        """It happens. What a handler raises goes to the caller."""
+        """Call the handlers of ``event``. An exception of a handler is raised here."""
         for handler in tuple(self._of(event)):
             result = handler(*args)
             if isinstance(result, Coroutine):
                 self._start(event, result)
 
     def _start(self, event: str, coroutine: Coroutine[Any, Any, object]) -> None:
-        import asyncio  # whoever has a coroutine has it already
+        import asyncio  # imported already, since there is a coroutine
 
         try:
             task = asyncio.get_running_loop().create_task(coroutine)
@@ -77,7 +79,7 @@ class Emitter:
 
 
 def running_loop() -> Any:
-    """The asyncio loop that runs in this thread, or None."""
+    """Return the asyncio loop that runs in this thread, or None."""
     if "asyncio" not in sys.modules:
         return None
     import asyncio

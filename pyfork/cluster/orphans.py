@@ -1,7 +1,7 @@
-"""Programs that a script has started, and that are there when its worker has been killed.
+"""Programs that a script started and that outlive its killed worker.
 
-Linux gives them to the arbiter then, as the nearest ancestor that asks for orphans. What has left
-for a session of its own is a daemon, and is left alone.
+Linux makes them children of the arbiter, which is a subreaper. A process in its own session is a
+daemon and is left alone.
 """
 
 import logging
@@ -12,21 +12,22 @@ from contextlib import suppress
 log = logging.getLogger("pyfork.error")
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-_TRACKER = b"multiprocessing.resource_tracker"  # its work begins when the others have ended
-_SLOT = "PYFORK_WORKER"  # is in the environment of what a worker has executed
+_TRACKER = b"multiprocessing.resource_tracker"  # ends after the others, by itself
+_SLOT = "PYFORK_WORKER"  # in the environment of every program that a worker executes
 
 
-def ask_for_them() -> None:
-    """From now on this process is the parent of its descendants' orphans. Linux only."""
+def become_subreaper() -> None:
+    """Make this process the parent of orphaned descendants. Linux only."""
     if sys.platform == "linux":
-        import ctypes  # seldom needed: only scripts start programs
+        import ctypes  # rarely needed: only scripts start programs
 
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def end(slot: int) -> None:
-    """End those that the last worker of ``slot`` has left."""
-    if sys.platform != "linux" or _SLOT in os.environ:  # or all of them would have it from us
+    """Kill the orphans that the last worker of ``slot`` left."""
+    # here every orphan inherits the variable from us
+    if sys.platform != "linux" or _SLOT in os.environ:
         return
     for pid in _children():
         if _is_of(pid, slot):
@@ -34,11 +35,11 @@ def end(slot: int) -> None:
 
 
 def _children() -> list[int]:
-    """Those of this process, which has one thread."""
+    """Return the children of this process, which has one thread."""
     try:
         with open(f"/proc/self/task/{os.getpid()}/children") as file:
             return [int(pid) for pid in file.read().split()]
-    except OSError:  # a kernel without that file
+    except OSError:  # the kernel lacks that file
         import psutil
 
         return [each.pid for each in psutil.Process().children()]
@@ -52,18 +53,20 @@ def _is_of(pid: int, slot: int) -> bool:
             ends_by_itself = _TRACKER in file.read()
         mine = f"{_SLOT}={slot}".encode() in variables and os.getsid(pid) == os.getsid(0)
         return mine and not ends_by_itself
-    except OSError:  # it is gone, or another user's
+    except OSError:  # it has ended, or belongs to another user
         return False
 
 
 def _kill(pid: int, slot: int) -> None:
-    """With what it has started itself."""
+    """Kill ``pid`` and its descendants."""
     import psutil
 
     with suppress(psutil.Error):
         orphan = psutil.Process(pid)
         for each in (*orphan.children(recursive=True), orphan):
             with suppress(psutil.Error):
-                who = f"process {each.pid} ({each.name()})"
+                process = f"process {each.pid} ({each.name()})"
                 each.kill()
-                log.warning("worker %d is gone: %s, which it had started, was killed", slot, who)
+                log.warning(
+                    "worker %d is gone: %s, which it had started, was killed", slot, process
+                )

@@ -1,15 +1,15 @@
-"""Reloaders and workers that a script brings along, and that have a switch: it is turned off.
+"""Reloaders and workers of libraries that have a switch: it is turned off.
 
     Werkzeug, Flask   run_simple(use_reloader=True), app.run(debug=True), flask run --debug
     Django            runserver without --noreload
     uvicorn           reload=True, --reload, workers=2, --workers 2
     Tornado           Application(autoreload=True, debug=True), autoreload.start()
 
-A reloader runs the script a second time in a child, which would be a second server on the port;
-``--reload`` of pyfork does what it is for, and ``-w`` what workers are for. Others, which have no
-such switch, have their children taken care of by `descendants`.
+A reloader runs the script again in a child, which would be a second server on the port. ``pyfork
+run --reload`` and ``-w`` replace reloaders and workers. `descendants` handles libraries without
+such a switch.
 
-Rules: a function for each library, which is called when that is imported.
+Rules: one function for each library, called when that is imported.
 """
 
 from collections.abc import Callable
@@ -18,13 +18,13 @@ from types import ModuleType
 from typing import Any
 
 Note = Callable[[str], None]
-"""Says once, in one line, what was done."""
+"""Logs once, in one line, what was turned off."""
 
 RELOAD = "the reloader of %s is off here: use pyfork run --reload"
 WORKERS = "the %d workers of %s are off here: use pyfork run -w %d"
 
 
-def change_werkzeug(module: ModuleType, note: Note) -> None:
+def patch_werkzeug(module: ModuleType, note: Note) -> None:
     """``werkzeug.serving``."""
     run_simple: Callable[..., None] = module.__dict__["run_simple"]
 
@@ -44,7 +44,7 @@ def change_werkzeug(module: ModuleType, note: Note) -> None:
     module.__dict__["run_simple"] = run_once
 
 
-def change_django(module: ModuleType, note: Note) -> None:
+def patch_django(module: ModuleType, note: Note) -> None:
     """``django.utils.autoreload``."""
 
     def run(main: Callable[..., None], *args: Any, **keywords: Any) -> None:
@@ -54,7 +54,7 @@ def change_django(module: ModuleType, note: Note) -> None:
     module.__dict__["run_with_reloader"] = run
 
 
-def change_uvicorn(module: ModuleType, note: Note) -> None:
+def patch_uvicorn(module: ModuleType, note: Note) -> None:
     """``uvicorn.config``."""
     config: Any = module.__dict__["Config"]
     init: Callable[..., None] = config.__init__
@@ -71,14 +71,14 @@ def change_uvicorn(module: ModuleType, note: Note) -> None:
     config.__init__ = init_for_one
 
 
-def change_tornado(module: ModuleType, note: Note) -> None:
+def patch_tornado(module: ModuleType, note: Note) -> None:
     """``tornado.autoreload``."""
     module.__dict__["start"] = lambda check_time=500: note(RELOAD % "Tornado")
 
 
-CHANGES: dict[str, Callable[[ModuleType, Note], None]] = {
-    "werkzeug.serving": change_werkzeug,
-    "django.utils.autoreload": change_django,
-    "uvicorn.config": change_uvicorn,
-    "tornado.autoreload": change_tornado,
+PATCHES: dict[str, Callable[[ModuleType, Note], None]] = {
+    "werkzeug.serving": patch_werkzeug,
+    "django.utils.autoreload": patch_django,
+    "uvicorn.config": patch_uvicorn,
+    "tornado.autoreload": patch_tornado,
 }

@@ -1,7 +1,7 @@
-"""Socket files that the arbiter has made: a script's own unlink() leaves them where they are.
+"""Socket files that the arbiter has made: a script's own unlink() does not remove them.
 
-Scripts remove the file that the last run has left before they bind, and their own at the end. Here
-the file serves other processes too; the arbiter removes it at the end of the port.
+Scripts remove an old file before they bind, and their own file at the end. Other processes still
+use the file here; the arbiter removes it when it closes the port.
 """
 
 import os
@@ -12,11 +12,11 @@ from typing import Any
 
 
 def guard(holds: Callable[[str], bool], made: Container[str]) -> None:
-    """Have os.unlink() and os.remove() do nothing to such a file, from now on.
+    """Make os.unlink() and os.remove() ignore such files.
 
     Args:
         holds: whether the arbiter has the file at an absolute path. Raises OSError.
-        made: paths at which this process has had one: it may be gone already.
+        made: paths that this process has bound; the file may already be gone.
     """
     os.unlink = _guarded(os.unlink, holds, made)
     os.remove = _guarded(os.remove, holds, made)
@@ -32,7 +32,7 @@ def _guarded(
         try:
             return unlink(path, dir_fd=dir_fd)
         except FileNotFoundError:
-            # At the end of the port the arbiter does so itself.
+            # The arbiter removes the file when it closes the port.
             if dir_fd is not None or os.path.abspath(os.fsdecode(path)) not in made:
                 raise
 
@@ -44,12 +44,12 @@ def _is_held(path: Any, holds: Callable[[str], bool]) -> bool:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             return False
         return holds(os.path.abspath(os.fsdecode(path)))
-    except (OSError, TypeError, ValueError):  # unlink() will say what is wrong
+    except (OSError, TypeError, ValueError):  # unlink() reports it
         return False
 
 
 def umask() -> int:
-    """That of this process."""
+    """Return the umask of this process."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

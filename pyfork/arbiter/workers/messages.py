@@ -95,7 +95,7 @@ class WorkerMessages(Component):
                 member.ready_at, member.interface = time.monotonic(), interface
                 member.links = links
                 if interface == "script":
-                    orphans.ask_for_them()
+                    orphans.become_subreaper()
                 took = (member.ready_at - member.born) * 1000
                 log.info(
                     "%s is ready after %.0f ms (%s)", log_lines.name_of(member), took, interface

@@ -1,1 +1,1 @@
-"""A program that forks its own workers."""
+"""The primary: a program that forks its own workers."""

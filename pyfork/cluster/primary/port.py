@@ -1,8 +1,8 @@
-"""What the workers of a program listen on, and who gets a connection.
+"""The listening sockets of one set of workers, and how connections are dispatched.
 
-The port of one set of workers: it is closed when the last of them is told to leave, so that a
-client is refused, and not left waiting. Workers that are forked later have a new one. If the last
-one dies, untold, what is queued waits for the next for some seconds.
+The port is closed when the last worker is told to disconnect, so that clients are refused at once.
+Workers that are forked later get a new port. If the last worker dies, queued connections wait some
+seconds for the next one.
 """
 
 import socket
@@ -23,68 +23,68 @@ from pyfork.ipc.poller import Poller
 
 
 class Port:
-    """Handles, and the turns that are taken at them.
+    """The handles of a set of workers, with round-robin dispatch.
 
     Args:
-        takers: workers that serve.
+        candidates: returns the workers that serve.
     """
 
-    def __init__(self, wires: Poller, takers: Callable[[], Iterable[Candidate]]) -> None:
-        self._wires = wires
+    def __init__(self, poller: Poller, candidates: Callable[[], Iterable[Candidate]]) -> None:
+        self._poller = poller
         self._handles = Handles()
-        self._rounds = RoundRobinByHandle(wires, self._handles, takers)
+        self._round_robin = RoundRobinByHandle(poller, self._handles, candidates)
 
     @property
     def deadline(self) -> float | None:
-        """When to `act` if nothing happens before."""
-        times = (self._handles.deadline, self._rounds.deadline)
+        """When to call `tick` next, in monotonic seconds; None: no limit."""
+        times = (self._handles.deadline, self._round_robin.deadline)
         return min((each for each in times if each is not None), default=None)
 
     def tick(self, now: float) -> None:
-        """Once a turn."""
+        """Run what is due; called once per loop iteration."""
         self._handles.tick(now)
-        self._rounds.tick(now)
+        self._round_robin.tick(now)
 
     def on_message(self, worker: Candidate, message: Message, fd: int | None) -> None:
-        """What a worker's sockets have to say."""
+        """Handle a message about the sockets of ``worker``."""
         match message:
             case QueryServer() if fd is not None:
                 serial = worker.worker
                 answer, handle = self._handles.query(message, fd, worker=serial, generation=serial)
-                self._wires.send(worker.channel, answer, handle)
+                self._poller.send(worker.channel, answer, handle)
             case FileQuery(number, path):
-                self._wires.send(worker.channel, FileAnswer(number, self._handles.holds(path)))
+                self._poller.send(worker.channel, FileAnswer(number, self._handles.holds(path)))
             case ScriptListening(key, dispatch):
                 self._handles.listens(key)
                 if dispatch == "round-robin":
-                    self._rounds.add_acceptor(worker, key)
+                    self._round_robin.add_acceptor(worker, key)
             case ScriptClosed(key):
-                self._rounds.remove_acceptor(worker, key)
+                self._round_robin.remove_acceptor(worker, key)
                 self._handles.closed(key, worker.worker)
 
     def handle(self, key: str) -> socket.socket | None:
-        """The socket that workers mean by ``key``."""
+        """Return the socket of the handle ``key``."""
         return self._handles.get(key)
 
     def remove_worker(self, worker: Candidate) -> None:
-        """A worker is gone: what was put before it is for another."""
-        self._rounds.remove_worker(worker)
+        """Give undelivered connections of a dead worker to others."""
+        self._round_robin.remove_worker(worker)
         self._handles.gone(worker.worker)
         self._handles.release(worker.worker)
 
     def finish(self) -> None:
-        """The last workers are about to be told to leave: they empty the queues."""
-        self._rounds.finish()
+        """Stop accepting: the last workers empty the kernel's queues."""
+        self._round_robin.finish()
         self._handles.close()
 
     def close(self) -> None:
-        """Nobody is left who could serve."""
-        self._rounds.finish()
-        self._rounds.close_in_child()
+        """Close everything: no worker is left."""
+        self._round_robin.finish()
+        self._round_robin.close_in_child()
         self._handles.close()
 
     def close_in_child(self) -> None:
-        """In a child of the program's: it is another's."""
-        self._rounds.close_in_child()
+        """In a forked child: close this process's copies."""
+        self._round_robin.close_in_child()
         self._handles.release_files()
         self._handles.close()

@@ -1,7 +1,7 @@
-"""How a worker of a program is started: the same script, in a fresh interpreter.
+"""How the primary starts a worker: the same script in a fresh interpreter.
 
-Not forked: a program may have threads, loops and connections by then, and a child of a fork would
-go on in the middle of it. As in Node, each worker begins at the first line.
+A plain fork would continue in the middle of a program that may have threads, loops and
+connections. As in Node, each worker begins at the first line.
 """
 
 import os
@@ -16,8 +16,8 @@ import pyfork
 from pyfork.cluster.script.run_script import MODULE
 from pyfork.record import record
 
-# -c has put the current directory first; the script's takes that place later. This package's is
-# last, for a program that found it by changing the path.
+# -c puts the current directory first on the path; the script's directory replaces it later. The
+# directory of this package comes last, for a program that found it by changing the path.
 _START = (
     "import sys; sys.flags.safe_path or sys.path.__delitem__(0); sys.path.append({root!r}); "
     "from pyfork.cluster.script.spawned import main; main({start!r})"
@@ -26,30 +26,30 @@ _START = (
 
 @record(kw_only=True)
 class PrimarySettings:
-    """What `setup_primary` sets: how the workers to come are started."""
+    """The settings of `setup_primary`: how later workers are started."""
 
     exec: str  # a script, or "-m MODULE"
     args: tuple[str, ...]
     exec_args: tuple[str, ...]  # of the interpreter
-    env: dict[str, str]  # more than this process has
+    env: dict[str, str]  # added to the environment of this process
     cwd: str | None = None
     silent: bool = False  # stdout and stderr are pipes: worker.process.stdout
 
 
 @record(kw_only=True)
 class SpawnArgs:
-    """What a worker is told before it can be told anything."""
+    """What a worker needs before it can read its channel."""
 
     number: int
-    channel: int  # fd
-    board: int  # fd of the scoreboard
+    channel: int  # descriptor
+    board: int  # descriptor of the scoreboard
     lines: int
-    index: int  # of its own line
+    index: int  # of its row
     dispatch: str
 
 
 def as_started(exec: str) -> PrimarySettings:
-    """That script, in the way in which this process was started."""
+    """Return settings that start ``exec`` as this process was started."""
     flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     return PrimarySettings(exec=exec, args=tuple(sys.argv[1:]), exec_args=tuple(flags), env={})
 
@@ -62,7 +62,7 @@ def changed(
     env: Mapping[str, object] | None = None,
     **others: Any,
 ) -> PrimarySettings:
-    """The same settings with what is given; None is not."""
+    """Return ``before`` with the given settings replaced; None means not given."""
     given = {
         "args": None if args is None else tuple(args),
         "exec_args": None if exec_args is None else tuple(exec_args),
@@ -76,7 +76,7 @@ def changed(
 
 
 def this_script(main: ModuleType) -> str:
-    """What runs here, if that is a script; not so at a prompt."""
+    """Return the script that runs in this process; empty at a prompt."""
     path: str | None = getattr(main, "__file__", None)
     if main.__spec__ is not None:
         return MODULE + main.__spec__.name.removesuffix(".__main__")

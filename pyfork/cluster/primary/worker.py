@@ -1,7 +1,6 @@
 """A worker, as the program that forked it sees it.
 
-`Worker` is what the program has in hand, after Node's; `WorkerEntry` is where the worker sits among
-the others, which is nobody's business but the cluster's own.
+`Worker` is the public object, as in Node; `WorkerEntry` is the cluster's own record.
 """
 
 import contextlib
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 @record
 class Address:
-    """Where a worker listens."""
+    """The address on which a worker listens."""
 
     address: str  # an IP address, or the path of a socket file
     port: int | None
@@ -32,20 +31,20 @@ class Address:
 
 @entity(kw_only=True)
 class WorkerEntry:
-    """What the cluster knows of a worker."""
+    """The cluster's record of a worker."""
 
     worker: int  # its id
     channel: Channel
     line: Row
-    index: int  # of the line
+    index: int  # of its scoreboard row
     port: Port
     fd_queues: dict[str, FdQueue] = field(default_factory=dict)
-    listens: set[str] = field(default_factory=set)  # keys of handles
-    leaving: bool = False
+    listens: set[str] = field(default_factory=set)  # handle keys
+    draining: bool = False
 
     @property
     def slot(self) -> int:
-        """By which they take turns."""
+        """The order in which workers take turns."""
         return self.worker
 
 
@@ -53,62 +52,63 @@ class Worker(Emitter):
     """One worker process.
 
     Args:
-        say: sends a message to a worker.
-        part: has it leave.
+        send: sends a message to a worker.
+        disconnect: tells a worker to disconnect.
     """
 
     events = ("online", "listening", "message", "disconnect", "exit")
 
     def __init__(
         self,
-        seat: WorkerEntry,
+        entry: WorkerEntry,
         process: "Popen[bytes]",
         *,
-        say: Callable[["Worker", Message], None],
-        part: Callable[["Worker"], None],
+        send: Callable[["Worker", Message], None],
+        disconnect: Callable[["Worker"], None],
     ) -> None:
         super().__init__()
-        self.id = seat.worker
+        self.id = entry.worker
         self.process = process
         self.exited_after_disconnect: bool | None = None  # None until it has disconnected
-        self.seat = seat
-        self._say = say
-        self._part = part
+        self.entry = entry
+        self._send_to = send
+        self._disconnect = disconnect
 
     def __repr__(self) -> str:
         return f"<worker {self.id} (pid {self.pid})>"
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self.process.pid
 
     def send(self, message: Any) -> bool:
-        """Send what JSON can say; whether somebody is there to get it.
+        """Send a JSON value. Returns whether the worker is connected.
 
-        Raises TypeError or ValueError: JSON cannot say it, or it is longer than a MiB.
+        Raises:
+            TypeError, ValueError: JSON cannot express it, or it is longer than 1 MiB.
         """
         if not self.is_connected():
             return False
-        self._say(self, UserMessage(message))
+        self._send_to(self, UserMessage(message))
         return True
 
     def disconnect(self) -> "Worker":
-        """Have it accept no more, answer what it has accepted, and end."""
+        """Tell the worker to stop accepting, complete its connections, and end."""
         if self.is_connected():
-            self._part(self)
+            self._disconnect(self)
         return self
 
     def kill(self, signal: int | str = signals.SIGTERM) -> None:
-        """Send it a signal; nothing happens if it is dead. ``signal`` may be a name."""
+        """Send a signal, by number or name; no error if the process has ended."""
         number = signals.Signals[signal] if isinstance(signal, str) else signal
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
 
     def is_connected(self) -> bool:
-        """Whether the two can speak."""
-        return self.seat.channel.fileno() >= 0
+        """Whether the channel is open."""
+        return self.entry.channel.fileno() >= 0
 
     def is_dead(self) -> bool:
-        """Whether its end was seen."""
+        """Whether the process has been reaped."""
         return self.process.returncode is not None

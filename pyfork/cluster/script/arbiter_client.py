@@ -1,10 +1,9 @@
-"""The worker's end of the channel, while the main thread is the script's.
+"""The worker's end of the channel; the main thread belongs to the script.
 
-One thread reads; any thread may ask, and waits for its answer. Processes that the script has
-started ask too, see `door`. The primitives are taken when this
-module is imported, before the script: gevent may replace those of the same name later.
+One thread reads. Any thread may call the arbiter and wait for the answer. Child processes call by
+`relay`. Locks and poll are imported before the script runs: gevent may patch these names later.
 
-Rules: the thread runs nothing of the script's.
+Rules: the reading thread runs no code of the script.
 """
 
 import contextlib
@@ -18,97 +17,107 @@ from pyfork.ipc.channel import Channel, ChannelClosed
 from pyfork.ipc.messages import FileAnswer, Message, ServerHandle
 from pyfork.record import entity, field
 
-Told = Callable[[Message | None, Sequence[int]], None]
-"""Called with what the arbiter says, and fds that are closed afterwards; with None when it is
-gone."""
+OnMessage = Callable[[Message | None, Sequence[int]], None]
+"""Called with each message and its descriptors, which are closed afterwards; None: the channel is
+closed.
+"""
 
 
-Answered = Callable[[Message | None, Sequence[int]], None]
-"""Called in the link's thread with an answer, and fds that are closed afterwards; or with None."""
+OnAnswer = Callable[[Message | None, Sequence[int]], None]
+"""Called in the reading thread with an answer and its descriptors, which are closed afterwards; or
+with None.
+"""
 
 
 class ArbiterGone(OSError):
-    """Nobody is there to answer."""
+    """The arbiter cannot answer: its channel is closed."""
 
 
-class Questions(Protocol):
-    """Where questions of other processes come in."""
+class CallSource(Protocol):
+    """A source of calls by other processes."""
 
     def fileno(self) -> int: ...
 
-    def hear(self) -> None:
-        """Take one; it is there."""
+    def on_readable(self) -> None:
+        """Take one call."""
 
 
 @entity
 class _PendingCall:
-    """Somebody waits; ``done`` is locked until then. Or another process does."""
+    """A call without an answer: of a thread, which waits for ``done``, or of another process."""
 
     done: LockType = field(default_factory=allocate_lock)
     answer: Message | None = None
     fds: tuple[int, ...] = ()
-    reply: Answered | None = None  # to that process
+    reply: OnAnswer | None = None  # for another process
 
 
 class ArbiterClient:
-    """Speaks with the arbiter, from any thread."""
+    """Calls the arbiter from any thread."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._lock = allocate_lock()  # of all below, and of the channel
-        self._questions: dict[int, _PendingCall] = {}
-        self._number = 0
-        self.gone = False  # nobody is there any more, or the channel is another process's
+        self._lock = allocate_lock()  # guards everything below and the channel
+        self._calls: dict[int, _PendingCall] = {}
+        self._last_number = 0
+        self.gone = False  # the channel is closed, or belongs to another process
 
     def listen(
-        self, told: Told, *, tick: Callable[[], float | None], door: Questions | None = None
+        self,
+        on_message: OnMessage,
+        *,
+        tick: Callable[[], float | None],
+        relay: CallSource | None = None,
     ) -> None:
-        """Start the thread. ``tick`` is called at each turn; how long to wait for the next one."""
-        start_new_thread(self._listen, (told, tick, door))
+        """Start the reading thread.
+
+        ``tick`` is called in each iteration, and returns the seconds to wait at most.
+        """
+        start_new_thread(self._listen, (on_message, tick, relay))
 
     def send(self, message: Message) -> None:
-        """Tell the arbiter."""
+        """Send ``message``; no answer is expected."""
         with self._lock:
             self._send(message, ())
 
     def call(
-        self, question: Callable[[int], Message], fds: Sequence[int] = ()
+        self, request: Callable[[int], Message], fds: Sequence[int] = ()
     ) -> tuple[Message, tuple[int, ...]]:
-        """Send the message that ``question`` makes of a number, and wait for the answer.
+        """Send the message that ``request`` makes of a number, and wait for its answer.
 
-        The caller owns the fds that came with it. Raises ArbiterGone.
+        The caller owns the descriptors of the answer. Raises ArbiterGone.
         """
-        asked = _PendingCall()
-        asked.done.acquire()
+        call = _PendingCall()
+        call.done.acquire()
         with self._lock:
-            self._number += 1
-            number = self._number
-            self._questions[number] = asked
-            self._send(question(number), fds)
+            self._last_number += 1
+            number = self._last_number
+            self._calls[number] = call
+            self._send(request(number), fds)
             if self.gone:
-                asked.done.release()
+                call.done.release()
         try:
-            asked.done.acquire()  # a signal handler may raise here
+            call.done.acquire()  # a signal handler may raise here
         except BaseException:
             with self._lock:
-                self._questions.pop(number, None)
-            _close(asked.fds)
+                self._calls.pop(number, None)
+            _close(call.fds)
             raise
-        if asked.answer is None:
+        if call.answer is None:
             raise ArbiterGone("the arbiter is gone")
-        return asked.answer, asked.fds
+        return call.answer, call.fds
 
     def pass_on(
-        self, question: Callable[[int], Message], fds: Sequence[int], reply: Answered
+        self, request: Callable[[int], Message], fds: Sequence[int], reply: OnAnswer
     ) -> None:
-        """Ask for another process, and do not wait: ``reply`` has the answer."""
+        """Send a request of another process and return; ``reply`` gets the answer."""
         with self._lock:
-            self._number += 1
-            self._questions[self._number] = _PendingCall(reply=reply)
-            self._send(question(self._number), fds)
+            self._last_number += 1
+            self._calls[self._last_number] = _PendingCall(reply=reply)
+            self._send(request(self._last_number), fds)
 
     def close_in_child(self) -> None:
-        """In a child of the script's: the channel is not its own."""
+        """In a child of the script: close this copy of the channel."""
         self.gone = True
         self._lock = allocate_lock()
         self._channel.close()
@@ -123,53 +132,55 @@ class ArbiterClient:
             room.poll()
             self._channel.flush()
 
-    def _listen(self, told: Told, tick: Callable[[], float | None], door: Questions | None) -> None:
+    def _listen(
+        self, on_message: OnMessage, tick: Callable[[], float | None], relay: CallSource | None
+    ) -> None:
         readable = poll()
         readable.register(self._channel.fileno(), POLLIN)
-        if door is not None:
-            readable.register(door.fileno(), POLLIN)
+        if relay is not None:
+            readable.register(relay.fileno(), POLLIN)
         while not self.gone:
-            patience = tick()
-            ready = readable.poll(None if patience is None else max(0, round(patience * 1000)))
-            if door is not None and (door.fileno(), POLLIN) in ready:
-                door.hear()
+            timeout = tick()
+            ready = readable.poll(None if timeout is None else max(0, round(timeout * 1000)))
+            if relay is not None and (relay.fileno(), POLLIN) in ready:
+                relay.on_readable()
             try:
                 with self._lock:
                     received = self._channel.receive()
             except ChannelClosed:
                 break
             for each in received:
-                if not self._settle(each.message, each.fds):
-                    told(each.message, each.fds)
+                if not self._resolve(each.message, each.fds):
+                    on_message(each.message, each.fds)
                     _close(each.fds)
         self._end()
-        told(None, ())
+        on_message(None, ())
 
-    def _settle(self, message: Message, fds: tuple[int, ...]) -> bool:
-        """Whether it is an answer."""
+    def _resolve(self, message: Message, fds: tuple[int, ...]) -> bool:
+        """Complete the call that ``message`` answers. Returns False if it is no answer."""
         if not isinstance(message, ServerHandle | FileAnswer):
             return False
         with self._lock:
-            asked = self._questions.pop(message.number, None)
-        if asked is None:  # whoever asked was interrupted
+            call = self._calls.pop(message.number, None)
+        if call is None:  # the caller was interrupted
             _close(fds)
-        elif asked.reply is not None:
-            asked.reply(message, fds)
+        elif call.reply is not None:
+            call.reply(message, fds)
             _close(fds)
         else:
-            asked.answer, asked.fds = message, fds
-            asked.done.release()
+            call.answer, call.fds = message, fds
+            call.done.release()
         return True
 
     def _end(self) -> None:
         with self._lock:
             self.gone = True
-            waiting, self._questions = self._questions, {}
-        for asked in waiting.values():
-            if asked.reply is not None:
-                asked.reply(None, ())
+            waiting, self._calls = self._calls, {}
+        for call in waiting.values():
+            if call.reply is not None:
+                call.reply(None, ())
             else:
-                asked.done.release()
+                call.done.release()
 
 
 def _close(fds: Sequence[int]) -> None:

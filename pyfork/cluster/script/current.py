@@ -1,8 +1,7 @@
 """A worker, as its own script sees it: `pyfork.cluster.worker`.
 
-Events come in the asyncio loop in which the first handler was registered; in a script without one,
-in a thread of this module's, so that the script's own may wait for whatever it likes. What comes
-before there is a handler waits for it.
+Events are emitted in the asyncio loop in which the first handler was registered. Without a loop a
+thread emits them, since the main thread may block. Events wait until there is a handler.
 """
 
 import os
@@ -14,7 +13,7 @@ from typing import Any
 
 from pyfork.cluster.events import Emitter, running_loop
 
-MOST = 10_000  # events that wait for a handler
+MAX_PENDING_EVENTS = 10_000  # that wait for a handler
 
 
 class CurrentWorker(Emitter):
@@ -22,10 +21,12 @@ class CurrentWorker(Emitter):
 
     Args:
         number: ``id``.
-        send: sends a message to the primary; whether anybody gets it.
-        part: tells the primary that this process leaves, now or when that says so.
-        end: ends this process, with a status.
-        is_connected: whether the primary is there.
+        send: sends a message to the primary; returns whether it is connected.
+        disconnect: tells the primary that this process ends after its connections, or with True
+            now.
+        end: ends this process with a status.
+        ready: reports this worker as ready.
+        is_connected: whether the channel is open.
     """
 
     events = ("message", "disconnect")
@@ -35,8 +36,9 @@ class CurrentWorker(Emitter):
         number: int,
         *,
         send: Callable[[Any], bool],
-        part: Callable[[bool], None],
+        disconnect: Callable[[bool], None],
         end: Callable[[int], None],
+        ready: Callable[[], None],
         is_connected: Callable[[], bool],
     ) -> None:
         super().__init__()
@@ -44,64 +46,65 @@ class CurrentWorker(Emitter):
         self.exited_after_disconnect: bool | None = None
         self.send = send
         self.is_connected = is_connected
-        self._part = part
+        self.report_ready = ready
+        self._disconnect = disconnect
         self._end = end
         self._inbox: SimpleQueue[tuple[str, tuple[Any, ...]]] = SimpleQueue()
-        self._attended = False
+        self._has_handler = False
         self._loop: Any = None
-        self._gone = allocate_lock()  # locked until it is disconnected
-        self._gone.acquire()
+        self._disconnected = allocate_lock()  # locked until it is disconnected
+        self._disconnected.acquire()
 
     def __repr__(self) -> str:
         return f"<worker {self.id} (pid {self.pid}), this process>"
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return os.getpid()
 
     def on(self, event: str, handler: Any = None) -> Any:
-        """Call ``handler`` whenever ``event`` happens; without one, a decorator."""
+        """Call ``handler`` at each ``event``; without a handler, return a decorator."""
         result = super().on(event, handler)
         if handler is not None:
             self._attach_loop()
         return result
 
     def disconnect(self) -> None:
-        """Accept no more, answer what was accepted, and end."""
+        """Stop accepting, complete open connections, and end."""
         self.exited_after_disconnect = True
-        self._part(False)
+        self._disconnect(False)
 
     def kill(self) -> None:
-        """End now, with status 0."""
+        """End at once with status 0."""
         self.exited_after_disconnect = True
-        self._part(True)
+        self._disconnect(True)
         self._end(0)
 
     def is_dead(self) -> bool:
-        """It is not."""
+        """Return False."""
         return False
 
-    # Events from the link's thread.
+    # Called in the thread of the arbiter client.
 
     def emit_later(self, event: str, *args: Any) -> None:
-        """It happens; handlers hear it where they are to."""
-        if self._attended or self._inbox.qsize() < MOST:
+        """Queue ``event`` for the loop or thread that emits."""
+        if self._has_handler or self._inbox.qsize() < MAX_PENDING_EVENTS:
             self._inbox.put((event, args))
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._drain)
         if event == "disconnect":
-            self._gone.release()
+            self._disconnected.release()
 
     def wait(self) -> None:
-        """At the end of the script: while a handler in a thread waits for messages."""
-        if self._attended and self._loop is None and self._handlers["message"]:
-            self._gone.acquire()
+        """At the end of the script: wait while a thread handles messages."""
+        if self._has_handler and self._loop is None and self._handlers["message"]:
+            self._disconnected.acquire()
 
     def _attach_loop(self) -> None:
-        if self._attended:
+        if self._has_handler:
             return
-        self._attended, self._loop = True, running_loop()
+        self._has_handler, self._loop = True, running_loop()
         if self._loop is None:
             start_new_thread(self._deliver, ())
         else:
@@ -120,8 +123,8 @@ class CurrentWorker(Emitter):
             event, args = self._inbox.get()
             try:
                 self.emit(event, *args)
-            except SystemExit as error:  # as it would be in the main thread
+            except SystemExit as error:  # as in the main thread
                 code = error.code
                 self._end(code if isinstance(code, int) else int(code is not None))
-            except BaseException as error:  # noqa: BLE001 as of any thread: it is told
+            except BaseException as error:  # noqa: BLE001 as of any thread: it is on_message
                 sys.excepthook(type(error), error, error.__traceback__)

@@ -1,4 +1,4 @@
-"""Running a script as python itself would: as ``__main__``, with its own argv and path."""
+"""Run a script as python does: as ``__main__``, with its own argv and path."""
 
 import builtins
 import importlib
@@ -9,20 +9,20 @@ import types
 from collections.abc import Sequence
 
 MODULE = "-m "
-"""What stands before the name of a module, where the name of a script may stand."""
+"""The prefix of a module name where a script path may stand."""
 
 
 def locate(name: str) -> str:
-    """The absolute path of a script, before anything changes the directory."""
+    """Return the absolute path of a script, before the directory changes."""
     return name if name.startswith(MODULE) else os.path.abspath(name)
 
 
 def prepare(name: str, argv: Sequence[str]) -> None:
-    """Arrange ``sys`` for it."""
+    """Set ``sys`` up for the script ``name``."""
     is_module = name.startswith(MODULE)
     shown = name.removeprefix(MODULE)
     sys.argv[:] = [shown, *argv]
-    # Reloaders run it again as this list says: the script, and no second pyfork.
+    # Reloaders restart the script by this list, which must not name pyfork.
     sys.orig_argv[:] = [sys.executable, *(("-m",) if is_module else ()), shown, *argv]
     if not sys.flags.safe_path:
         sys.path[0] = os.getcwd() if is_module else os.path.dirname(os.path.realpath(name))
@@ -30,8 +30,8 @@ def prepare(name: str, argv: Sequence[str]) -> None:
 
 
 def run(name: str) -> None:
-    """Run it in this thread, to its end. What it raises goes to the caller."""
-    importlib.invalidate_caches()  # a reload must see files that are new
+    """Run the script in this thread to its end. Exceptions are raised here."""
+    importlib.invalidate_caches()  # a reload must find new files
     if name.startswith(MODULE):
         runpy.run_module(name.removeprefix(MODULE), run_name="__main__", alter_sys=True)
     elif os.path.isfile(name) and not _is_archive(name):
@@ -41,7 +41,7 @@ def run(name: str) -> None:
 
 
 def imports(thread: int) -> bool:
-    """Whether that thread is at an import, and so at the beginning of its script yet."""
+    """Whether that thread is inside an import, and so near the beginning of its script."""
     frame = sys._current_frames().get(thread)
     while frame is not None:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
@@ -51,7 +51,7 @@ def imports(thread: int) -> bool:
 
 
 def _run_file(path: str) -> None:
-    """Unlike runpy, leave the module in place: threads of the script may outlive its last line."""
+    """Run a file. Unlike runpy, keep the module: threads may outlive the last line."""
     with open(path, "rb") as file:
         source = file.read()
     main = sys.modules["__main__"]

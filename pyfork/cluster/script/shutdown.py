@@ -1,14 +1,14 @@
-"""A script's way out: what it has accepted is answered, then it hears SIGTERM.
+"""The shutdown of a script: complete accepted connections, then deliver SIGTERM.
 
-The port goes first. A dead socket is put under each listening descriptor, which works whoever
-accepts there, Python or a library's C: the loop finds nothing to accept any more. Who is still
-served is counted by the kernel's own list of open sockets, for the same reason.
+First the worker stops accepting. A dummy listener replaces each listening descriptor, which works
+for Python and for C code: the script finds nothing to accept. Open connections are counted in the
+kernel's list of sockets, for the same reason.
 
-A script that handles SIGTERM hears it a moment later, and drains as it was written to. One that
-does not would be cut in the middle of an answer: it hears it when its last client has gone. Its
-descendants, of which it does not think, hear it at once.
+A script that handles SIGTERM gets it a moment later and drains as it was written to. A script
+without a handler would be cut in the middle of a response, so it gets SIGTERM after its last
+connection has closed. Descendants of such a script get SIGTERM at once.
 
-Rules: runs in a thread of its own, since the script may have questions to the arbiter yet.
+Rules: runs in a thread of its own, since the script may still call the arbiter.
 """
 
 import os
@@ -28,89 +28,92 @@ from pyfork.cluster.sockets.patches import SocketPatches
 from pyfork.log import setup, streams
 from pyfork.record import entity, field
 
-MOMENT = 0.1  # seconds in which what was just accepted is read
-QUEUE_LIMIT = 1.0  # seconds in which the last workers empty the queue
-CLEAN_UP = 2.0  # seconds in which a script that does not handle SIGTERM may unwind
-_LOOK = 0.02  # seconds between two looks
+SETTLE_SECONDS = 0.1  # in which data of the last connections is read
+QUEUE_SECONDS = 1.0  # in which the last workers empty the kernel's queue
+CLEANUP_SECONDS = 2.0  # in which a script without a handler of SIGTERM may unwind
+_POLL_SECONDS = 0.02  # between two polls
 
 
 def exit_on_sigterm(number: int, frame: FrameType | None) -> None:
-    """The handler of SIGTERM, until the script has one of its own."""
+    """The handler of SIGTERM until the script has its own."""
     raise SystemExit(0)
 
 
 @entity
 class ScriptShutdown:
-    """The one departure of this process.
+    """The one shutdown of this process.
 
     Args:
-        main_thread: its number; gevent may have put another thing in the place of what knows it.
-        handler: of SIGTERM, if the script has none: it ends the main thread.
-        status: with which a script ends that does not end itself.
+        main_thread: its identifier; gevent may patch threading.
+        handler: the handler of SIGTERM that means that the script has none; it ends the main
+            thread.
+        status: exit status of a script that does not end by itself.
         outgoing: whether connections that the script has opened are waited for, too.
     """
 
-    hooks: SocketPatches
+    patches: SocketPatches
     main_thread: int
     handler: Callable[[int, FrameType | None], None] = exit_on_sigterm
     status: int = 0
     outgoing: bool = False
     until: float = 0.0
-    _heard: bool = False  # by a handler of the script's own
-    _dead: list[socket.socket] = field(default_factory=list)  # kept: their descriptors are copies
+    _script_handles: bool = False  # SIGTERM was delivered to a handler of the script
+    _dummies: list[socket.socket] = field(
+        default_factory=list
+    )  # kept open: the script's descriptors are copies
 
-    def go(self, grace: float, *, others_serve: bool) -> None:
-        """Leave within ``grace`` seconds; the arbiter kills what is still there."""
+    def run(self, grace: float, *, others_serve: bool) -> None:
+        """Shut down within ``grace`` seconds; after that the arbiter kills the process."""
         self.until = monotonic() + grace
-        unheard = signal.getsignal(signal.SIGTERM) == self.handler
+        is_unhandled = signal.getsignal(signal.SIGTERM) == self.handler
         if grace:
-            names = self._give_port_up(others_serve=others_serve)
-            self._wait(min(self.until, monotonic() + MOMENT))
-            if unheard:
+            names = self._stop_accepting(others_serve=others_serve)
+            self._wait(min(self.until, monotonic() + SETTLE_SECONDS))
+            if is_unhandled:
                 found = descendants.terminate()
                 while (
                     _is_served(names, outgoing=self.outgoing) or descendants.are_there(found)
                 ) and monotonic() < self.until:
-                    sleep(_LOOK)
-        # To the main thread, whose waiting it is to interrupt.
+                    sleep(_POLL_SECONDS)
+        # To the main thread, whose blocking call it has to interrupt.
         signal.pthread_kill(self.main_thread, signal.SIGTERM)
-        self._heard = not unheard
-        if unheard:  # the signal alone would have ended it at once
-            self._wait(monotonic() + CLEAN_UP)
+        self._script_handles = not is_unhandled
+        if is_unhandled:  # the signal alone would end the process at once
+            self._wait(monotonic() + CLEANUP_SECONDS)
             descendants.end(sys.argv[0])
             streams.flush()
             setup.finish()
             os._exit(self.status)
 
     def shorten(self, grace: float) -> None:
-        """Leave within ``grace`` seconds from now. Without any, a script that handles SIGTERM and
-        is at it hears it again."""
+        """Shorten the grace to ``grace`` seconds from now; 0 repeats SIGTERM to a handler."""
         self.until = min(self.until, monotonic() + grace)
-        if self._heard and not grace:
+        if self._script_handles and not grace:
             signal.pthread_kill(self.main_thread, signal.SIGTERM)
 
-    def _give_port_up(self, *, others_serve: bool) -> set[object]:
-        """Accept no more. Returns the addresses on which clients may still be connected."""
+    def _stop_accepting(self, *, others_serve: bool) -> set[object]:
+        """Stop accepting. Returns the names of ports that clients may still be connected to."""
         names: set[object] = set()
-        until = min(self.until, monotonic() + QUEUE_LIMIT)
-        for fd in self.hooks.streams():
-            if desk := self.hooks.desk(fd):
-                names.add(_port(desk.name))
-                desk.finish(others_serve=others_serve)
-                self._wait_empty(desk, until)
-                desk.finish(others_serve=True)
-                if not self.hooks.link.gone:  # or the port would stay open, and its end is there
-                    self._wait_empty(desk, self.until)  # nobody else has what lies on its tray
-                desk.clear()
+        until = min(self.until, monotonic() + QUEUE_SECONDS)
+        for fd in self.patches.stream_fds():
+            if epoll := self.patches.epoll_at(fd):
+                names.add(_port(epoll.name))
+                epoll.finish(others_serve=others_serve)
+                self._wait_empty(epoll, until)
+                epoll.finish(others_serve=True)
+                if not self.patches.arbiter.gone:  # without an arbiter the port stays open
+                    # the arbiter's queue belongs to this worker alone
+                    self._wait_empty(epoll, self.until)
+                epoll.clear()
                 continue
             with suppress(OSError):
                 listener = socket.socket(fileno=os.dup(fd))
                 if not others_serve:
                     self._wait_empty(listener, until)
                 names.add(_port(listener.getsockname()))
-                dead = _dummy_listener()
-                self._dead.append(dead)
-                self.hooks.end(fd, dead)
+                dummy = _dummy_listener()
+                self._dummies.append(dummy)
+                self.patches.end(fd, dummy)
                 listener.close()
         return names
 
@@ -118,7 +121,7 @@ class ScriptShutdown:
         queue = poll()
         queue.register(listener.fileno(), POLLIN)
         while queue.poll(0) and monotonic() < min(until, self.until):
-            sleep(_LOOK)
+            sleep(_POLL_SECONDS)
 
     def _wait(self, until: float) -> None:
         while (left := until - monotonic()) > 0:
@@ -126,24 +129,26 @@ class ScriptShutdown:
 
 
 def _dummy_listener() -> socket.socket:
-    """It listens where nobody knows to connect to, so that accept() says: nothing there."""
+    """Make a listener without an address that clients know, so that accept() finds nothing."""
     if sys.platform == "linux":
-        dead = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        dead.bind("")  # a name of the kernel's choice, and no file
+        dummy = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        dummy.bind("")  # the kernel chooses an abstract name; no file
     else:
-        dead = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        dead.bind(("127.0.0.1", 0))
-    dead.setblocking(False)
-    dead.listen(0)
-    return dead
+        dummy = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        dummy.bind(("127.0.0.1", 0))
+    dummy.setblocking(False)
+    dummy.listen(0)
+    return dummy
 
 
 def _is_served(names: set[object], *, outgoing: bool = False) -> bool:
-    """Whether a connection is open that came by one of the ports ``names``, or with ``outgoing``
-    any connection with another program."""
+    """Whether a connection to one of the ports ``names`` is open.
+
+    With ``outgoing``, also any connection to another program.
+    """
     try:
         return any(_is_connection(each, names, outgoing) for each in open_sockets())
-    except OSError:  # nothing left to look with: somebody has it all
+    except OSError:  # no descriptor is free: connections must be open
         return True
 
 
@@ -152,12 +157,12 @@ def _is_connection(each: socket.socket, names: set[object], outgoing: bool) -> b
         peer = each.getpeername()
         if _port(each.getsockname()) in names:
             return True
-    except OSError:  # it is no connection
+    except OSError:  # it is not connected
         return False
-    # A pair has no names: the channel to the primary is one, and what wakes up a loop.
+    # A socket pair has no names: the channel and the wake-up of a loop are such pairs.
     return outgoing and each.type == socket.SOCK_STREAM and bool(peer)
 
 
 def _port(name: object) -> object:
-    """What a listener and its connections have in common."""
+    """Return the part of a socket name that a listener shares with its connections."""
     return name[1] if isinstance(name, tuple) else name

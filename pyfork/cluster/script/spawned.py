@@ -1,197 +1,128 @@
-"""The life of a worker that a program has forked: `main` runs in the fresh interpreter.
+"""A worker that a program has forked: `main` runs in a fresh interpreter.
 
-The script is `__main__` and begins at its first line; one thread of ours hears the primary. The
-same hooks, and the same way out, as under ``pyfork run``. SIGTERM ends it as it ends any program,
-unless the script says otherwise; only when it is told to leave does it unwind.
+The script is `__main__` and begins at its first line. Sockets and shutdown work as under
+``pyfork run``. SIGTERM ends the process as it ends any program, unless the script handles it; the
+script unwinds only after a disconnect.
 """
 
 import os
 import signal
 import sys
-from _thread import get_ident, start_new_thread
 from collections.abc import Sequence
 from socket import socket
 from types import FrameType
 from typing import Any
 
-import pyfork.cluster
 from pyfork.cluster import descendants
-from pyfork.cluster.descendants import Family
-from pyfork.cluster.door import Door
 from pyfork.cluster.primary.spawn import SpawnArgs
 from pyfork.cluster.script import run_script
-from pyfork.cluster.script.arbiter_client import ArbiterClient
-from pyfork.cluster.script.current import CurrentWorker
+from pyfork.cluster.script.script_worker import ScriptWorker
 from pyfork.cluster.script.shutdown import ScriptShutdown
-from pyfork.cluster.sockets import library_patches
-from pyfork.cluster.sockets.accept_manager import AcceptManager
-from pyfork.cluster.sockets.patches import SocketPatches
 from pyfork.config import directory
-from pyfork.config.script import for_program, sees_connections
+from pyfork.config.script import for_program
 from pyfork.ipc.channel import Channel
-from pyfork.ipc.messages import (
-    AddListeners,
-    Message,
-    Online,
-    RemoveListeners,
-    StartDrain,
-    UserMessage,
-    WorkerQuitting,
-)
+from pyfork.ipc.messages import Message, Online, StartDrain, UserMessage, WorkerQuitting
 from pyfork.ipc.scoreboard import RowState, Scoreboard
 from pyfork.ipc.worker_args import WorkerArgs
-from pyfork.record import entity, field
-
-ORPHANED = 30.0  # seconds for what was accepted, when the primary is gone
 
 
-def main(start: tuple[Any, ...]) -> None:
-    """Run the script that stands first in ``sys.argv``."""
-    told = SpawnArgs(**dict(zip(SpawnArgs._fields, start, strict=True)))  # type: ignore[attr-defined]
+def main(fields: tuple[Any, ...]) -> None:
+    """Run the script that stands first in ``sys.argv``; ``fields`` are those of `SpawnArgs`."""
+    args = SpawnArgs(**dict(zip(SpawnArgs._fields, fields, strict=True)))  # type: ignore[attr-defined]
     name, arguments = sys.argv[1], sys.argv[2:]
-    for fd in (told.channel, told.board):
+    for fd in (args.channel, args.board):
         os.set_inheritable(fd, False)
     if not sys.flags.safe_path:
-        sys.path.insert(0, "")  # script.prepare says what is there
-    life = SpawnedScript(birth=_birth(told))
-    life.begin()
+        sys.path.insert(0, "")  # run_script.prepare sets it
+    worker = SpawnedScript(_worker_args(args))
+    worker.start()
     run_script.prepare(name, arguments)
     try:
         run_script.run(run_script.locate(name))
-        life.oneself.wait()
+        worker.current.wait()
     finally:
-        if os.getpid() == life.pid:
+        if os.getpid() == worker.pid:
             descendants.end(name)
 
 
-def _birth(told: SpawnArgs) -> WorkerArgs:
-    board = Scoreboard(told.lines, told.board)
-    line = board.line(told.index)
-    line.pid, line.slot, line.state = os.getpid(), told.number, RowState.BOOTING
+def _worker_args(args: SpawnArgs) -> WorkerArgs:
+    board = Scoreboard(args.lines, args.board)
+    row = board.line(args.index)
+    row.pid, row.slot, row.state = os.getpid(), args.number, RowState.BOOTING
     return WorkerArgs(
-        config=for_program(told.dispatch),
-        slot=told.number,
+        config=for_program(args.dispatch),
+        slot=args.number,
         generation=0,
         listeners=(),
         directory=directory.Start.of_process(os.environ).enter(None),
-        channel=Channel(socket(fileno=told.channel)),
-        line=line,
+        channel=Channel(socket(fileno=args.channel)),
+        line=row,
         scoreboard=board,
     )
 
 
-@entity(kw_only=True)
-class SpawnedScript:
-    """One worker's."""
+class SpawnedScript(ScriptWorker):
+    """The life of a script that `pyfork.cluster.fork` started."""
 
-    birth: WorkerArgs
-    link: ArbiterClient = field(init=False)
-    reception: AcceptManager | None = field(init=False)
-    hooks: SocketPatches = field(init=False)
-    door: Door = field(init=False)
-    family: Family = field(init=False)
-    oneself: CurrentWorker = field(init=False)
-    status: int | None = None  # with which it ends when it hears SIGTERM
-    departure: ScriptShutdown | None = None
-    pid: int = field(default_factory=os.getpid)
-    _main_thread: int = field(default_factory=get_ident)
+    orphan_grace = 30.0
+    status: int | None = None  # of the exit by SIGTERM; None: as without pyfork
 
-    def __post_init__(self) -> None:
-        config = self.birth.config
-        self.link = ArbiterClient(self.birth.channel)
-        seen = sees_connections(config)
-        self.reception = AcceptManager(self.birth, lambda reason: None) if seen else None
-        self.hooks = SocketPatches(
-            link=self.link,
-            exclusive=frozenset(),
-            serving=self._serving,
-            reception=self.reception,
-            dispatch=config.dispatch,
-        )
-        self.door = Door(self.link, keeps=self.hooks.keeps, listens=self._serving)
-        self.hooks.used = self.door.uses
-        self.family = Family.of_worker(self.hooks, self.door)
-        self.oneself = CurrentWorker(
-            self.birth.slot,
-            send=self._send,
-            part=lambda now: self.link.send(WorkerQuitting(now)),
-            end=self._end,
-            is_connected=lambda: not self.link.gone,
-        )
+    def start(self) -> None:
+        """Set up the process for the script."""
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        self.install()
+        self.arbiter.send(Online())
+        self.listen()
 
-    def begin(self) -> None:
-        """Before the script does."""
-        pyfork.cluster.become(self.oneself)
-        signal.signal(signal.SIGTERM, self._terminate)
-        self.hooks.install()
-        library_patches.install(self.hooks, self._note, self.family)
-        self.family.adopt(self.link.close_in_child)
-        self.link.send(Online())
-        self.link.listen(self._told, tick=self._tick, door=self.door)
+    def on_serving(self) -> None:
+        if not self.draining:
+            self.set_state(RowState.SERVING)
+            self.args.line.accepting = 1
 
-    def _serving(self) -> None:
-        if self.departure is None:
-            self.birth.line.state = RowState.SERVING
-            self.birth.line.accepting = 1
+    def on_child_serving(self) -> None:
+        self.on_serving()
 
-    def _note(self, text: str) -> None:
-        """Said by one worker for all."""
-        if self.birth.slot == 1:
+    def log_note(self, text: str) -> None:
+        if self.args.slot == 1:
             print(f"{sys.argv[0]}: {text}", file=sys.stderr, flush=True)
 
-    def _tick(self) -> float | None:
-        return self.reception.tick() if self.reception else None
-
-    def _send(self, value: Any) -> bool:
-        if self.link.gone:
+    def send(self, value: Any) -> bool:
+        if self.arbiter.gone:
             return False
-        self.link.send(UserMessage(value))
+        self.arbiter.send(UserMessage(value))
         return True
 
-    def _told(self, message: Message | None, fds: Sequence[int]) -> None:
+    def on_message(self, message: Message | None, fds: Sequence[int]) -> None:
         match message:
-            case None:
-                if self.reception and self.departure is None:
-                    self.reception.inherit()
-                self._leave(ORPHANED, others_serve=False)
             case UserMessage(value):
-                self.oneself.emit_later("message", value)
-            case StartDrain(grace, handoff):
-                self.oneself.exited_after_disconnect = True
-                self._leave(grace, others_serve=handoff)
-            case AddListeners() | RemoveListeners() if self.reception:
-                self.reception.on_message(message, fds)
+                self.current.emit_later("message", value)
+            case StartDrain():
+                self.current.exited_after_disconnect = True
+                super().on_message(message, fds)
+            case _:
+                super().on_message(message, fds)
 
     # The end.
 
-    def _end(self, status: int) -> None:
-        self.status = status
-        self._leave(0.0, others_serve=True)
+    def request_disconnect(self, now: bool) -> None:
+        self.arbiter.send(WorkerQuitting(now))
 
-    def _leave(self, grace: float, *, others_serve: bool) -> None:
-        """In a thread of its own, since the script may have questions to the primary yet."""
-        if self.departure is not None:
-            self.departure.shorten(grace)
-            return
+    def end(self, status: int) -> None:
+        self.status = status
+        self.drain(0.0, others_serve=True)
+
+    def new_shutdown(self) -> ScriptShutdown:
         self.status = self.status or 0
-        self.birth.line.accepting = 0
-        self.birth.line.state = RowState.DRAINING
-        self.departure = ScriptShutdown(
-            self.hooks,
-            self._main_thread,
-            handler=self._terminate,
+        return ScriptShutdown(
+            self.patches,
+            self.main_thread,
+            handler=self._on_sigterm,
             status=self.status,
             outgoing=True,
         )
-        start_new_thread(self._depart, (grace, others_serve))
 
-    def _depart(self, grace: float, others_serve: bool) -> None:
-        assert self.departure is not None
-        self.oneself.emit_later("disconnect")
-        self.departure.go(grace, others_serve=others_serve)
-
-    def _terminate(self, number: int, frame: FrameType | None) -> None:
-        """SIGTERM, until the script has a handler of its own."""
+    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+        """The handler of SIGTERM until the script has its own."""
         if self.status is None:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)

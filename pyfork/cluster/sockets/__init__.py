@@ -1,1 +1,1 @@
-"""Patches of Python's sockets in a script's worker."""
+"""Sockets of a script's worker: patches of Python's socket class, and accepting."""

@@ -1,13 +1,13 @@
-"""The desk: what lies under a script's descriptor where its listener was.
+"""The epoll that replaces a listener under the script's descriptor.
 
-An epoll of our own, readable when something is to be accepted, whatever loop, thread or selector
-waits for it. Behind it may be the listener itself, a queue of this slot's own, or the tray on which
-the arbiter lays connections; these come and go while the script goes on with the same number.
-What it cannot do is accept(2): that is asked here, by the hook in Python's sockets.
+The epoll is readable when a connection can be accepted, for any loop, thread or selector. Its
+sources are the listener itself, a reuseport socket of this slot, or the queue of descriptors that
+the arbiter fills. Sources come and go; the script's descriptor stays the same. An epoll has no
+accept(2), so the patched `socket.accept` calls `AcceptEpoll.accept`.
 
-A probe makes it readable too, now and then: so a script that comes back to accept is seen to.
+A probe makes the epoll readable from time to time, so that a script that still accepts is seen.
 
-Rules: no message, no thread; holds nobody up for longer than a moment.
+Rules: sends no message, starts no thread, blocks at most `DEFER_SECONDS`.
 """
 
 import errno
@@ -15,29 +15,29 @@ import os
 import select
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from socket import SO_ACCEPTCONN, SOL_SOCKET, socket  # as they are before gevent's patch
+from socket import SO_ACCEPTCONN, SOL_SOCKET, socket  # before gevent patches it
 from time import monotonic, sleep
 from typing import Any, Protocol
 
 from pyfork.dispatch.least import DEFER_SECONDS
 from pyfork.ipc.fd_queue import FdQueueReader, QueueClosed
 
-EPOLL: Any = getattr(select, "epoll", None)  # Linux has it, and gevent's patch takes it away
+EPOLL: Any = getattr(select, "epoll", None)  # Linux only; gevent removes the name
 
 _READABLE = 1  # EPOLLIN
-_AT_ONCE = 8  # places that are looked at in one turn
+_MAX_EVENTS = 8  # sources that one wait returns
 
 Accepted = tuple[int, Any]
 """A descriptor and the client's address, as `_socket.socket._accept` returns them."""
 
 
 class AcceptSource(Protocol):
-    """Where connections come from."""
+    """A source of connections."""
 
     def fileno(self) -> int: ...
 
     def take(self) -> Accepted:
-        """Accept one. Raises OSError; BlockingIOError where there is none."""
+        """Accept one connection. Raises OSError; BlockingIOError if there is none."""
 
     def close(self) -> None: ...
 
@@ -52,13 +52,13 @@ class ListenerSource:
         self.close = listener.close
 
     def take(self) -> Accepted:
-        """From the kernel's queue."""
+        """Accept from the kernel's queue."""
         accepted: Accepted = self._listener._accept()  # type: ignore[attr-defined]
         return accepted
 
 
 class FdQueueSource:
-    """A tray."""
+    """A queue of descriptors that the arbiter fills."""
 
     def __init__(self, end: socket) -> None:
         self._source = FdQueueReader(end)
@@ -66,7 +66,7 @@ class FdQueueSource:
         self.close = self._source.close
 
     def take(self) -> Accepted:
-        """From the arbiter, which is told so. A client that has gone already is passed over."""
+        """Take a connection and acknowledge it. Skips clients that have already disconnected."""
         while True:
             client = socket(fileno=self._source.take())
             try:
@@ -79,113 +79,116 @@ class FdQueueSource:
                 client.detach()
 
 
-def place(made: socket) -> AcceptSource:
-    """What the arbiter has sent is either."""
+def source_for(made: socket) -> AcceptSource:
+    """Make the source for a socket that the arbiter sent."""
     listens = made.getsockopt(SOL_SOCKET, SO_ACCEPTCONN)
     return ListenerSource(made) if listens else FdQueueSource(made)
 
 
 class AcceptEpoll:
-    """All that a script accepts on one of its sockets.
+    """Everything that a script accepts on one of its sockets.
 
     Args:
-        handle: the listener that was there; for what is asked about it. The desk closes it.
-        entered: called with the descriptor of each connection, before the script has it.
-        gives_way: asked when there is a connection: whether it is left to other workers.
+        handle: the replaced listener; it answers getsockname() and options. The epoll closes it.
+        on_accept: called with the descriptor of each connection, before the script gets it.
+        should_defer: asked before each accept; True leaves the connection to other workers.
     """
 
     def __init__(
         self,
         handle: socket,
         *,
-        entered: Callable[[int], None],
-        gives_way: Callable[[], bool],
+        on_accept: Callable[[int], None],
+        should_defer: Callable[[], bool],
     ) -> None:
         self.handle = handle
         self.name = handle.getsockname()
-        self.lent = False  # another process accepts too: what is for this one alone may not come
-        self.on_accept = 0.0  # when somebody last asked for a connection; 0: nobody has
-        self._finishing = False
-        self._entered = entered
-        self._gives_way = gives_way
-        self._places: dict[Hashable, AcceptSource] = {}
+        self.is_shared_with_child = False  # a child accepts on the same listener
+        self.last_accept = 0.0  # monotonic seconds; 0: never
+        self._is_finishing = False
+        self._on_accept = on_accept
+        self._should_defer = should_defer
+        self._sources: dict[Hashable, AcceptSource] = {}
         self._by_fd: dict[int, AcceptSource] = {}
         self._epoll = EPOLL()
         self._probe = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._probe, _READABLE)
         self.fileno = self._epoll.fileno
 
-    # What is behind it.
+    # Sources.
 
-    def add_listeners(self, name: Hashable, found: AcceptSource) -> None:
-        """Accept from there too; nothing happens if that is so."""
-        if name in self._places:
-            found.close()
+    def add_listeners(self, name: Hashable, source: AcceptSource) -> None:
+        """Accept from ``source`` too; a second source of the same name is closed."""
+        if name in self._sources:
+            source.close()
             return
-        self._places[name] = self._by_fd[found.fileno()] = found
-        self._epoll.register(found.fileno(), _READABLE)
+        self._sources[name] = self._by_fd[source.fileno()] = source
+        self._epoll.register(source.fileno(), _READABLE)
 
     def remove_listeners(self, name: Hashable) -> None:
-        """Leave it to others."""
-        found = self._places.pop(name, None)
-        if found is not None:
-            del self._by_fd[found.fileno()]
+        """Stop accepting from the source ``name``."""
+        source = self._sources.pop(name, None)
+        if source is not None:
+            del self._by_fd[source.fileno()]
             with suppress(OSError):
-                self._epoll.unregister(found.fileno())
-            found.close()
+                self._epoll.unregister(source.fileno())
+            source.close()
 
     def finish(self, *, others_serve: bool) -> None:
-        """Have nothing there but what is for this worker alone to accept: what lies on a tray, if
-        the arbiter does not take it back, and unless ``others_serve`` what is queued."""
-        self._finishing = True
-        for name, found in list(self._places.items()):
-            if others_serve and isinstance(found, ListenerSource):
+        """Keep only the sources that no other worker can serve.
+
+        Those are the arbiter's queue, until the arbiter takes its content back, and without
+        ``others_serve`` also the listeners.
+        """
+        self._is_finishing = True
+        for name, source in list(self._sources.items()):
+            if others_serve and isinstance(source, ListenerSource):
                 self.remove_listeners(name)
         with suppress(BlockingIOError):
             os.eventfd_read(self._probe)
 
-    def lend(self, name: Hashable) -> None:
-        """Have nothing behind it but the listener, where another process accepts too."""
-        self.lent = True
-        for each in list(self._places):
+    def use_listener_only(self, name: Hashable) -> None:
+        """Replace all sources by the listener: a child process accepts on it as well."""
+        self.is_shared_with_child = True
+        for each in list(self._sources):
             self.remove_listeners(each)
         self.add_listeners(name, ListenerSource(self.handle.dup()))
 
     def clear(self) -> None:
-        """Nothing is behind it any more, and nothing comes."""
-        for name in list(self._places):
+        """Close all sources; the epoll never becomes readable again."""
+        for name in list(self._sources):
             self.remove_listeners(name)
         self.handle.close()
 
     def close(self) -> None:
-        """The script has closed its descriptor."""
+        """Close everything: the script has closed its descriptor."""
         self.clear()
         self._epoll.close()
         os.close(self._probe)
 
     def inodes(self) -> set[int]:
-        """Of the sockets behind it."""
+        """Return the inodes of the sockets behind the epoll."""
         fds = [self.handle.fileno(), *self._by_fd]
         return {os.fstat(fd).st_ino for fd in fds if fd >= 0}
 
     def probe(self) -> None:
-        """Have whoever waits here come round."""
-        if not self._finishing:
+        """Wake whatever waits for the epoll."""
+        if not self._is_finishing:
             with suppress(BlockingIOError):
                 os.eventfd_write(self._probe, 1)
 
-    # What the script does.
+    # Called by the script.
 
     def accept(self, timeout: float | None) -> Accepted:
-        """Accept one connection; without a ``timeout`` (seconds), wait for it without end.
+        """Accept one connection. ``timeout`` is in seconds, None for no limit.
 
         Raises:
-            OSError: as accept() would.
+            OSError: as accept() does.
         """
-        until = None if timeout is None else monotonic() + timeout
+        deadline = None if timeout is None else monotonic() + timeout
         while True:
-            ready = self._wait(until)
-            self.on_accept = monotonic()
+            ready = self._wait(deadline)
+            self.last_accept = monotonic()
             for fd in ready:
                 if fd == self._probe:
                     with suppress(BlockingIOError):
@@ -194,33 +197,35 @@ class AcceptEpoll:
                     return accepted
             if timeout == 0:
                 raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-            if until is not None and monotonic() >= until:
+            if deadline is not None and monotonic() >= deadline:
                 raise TimeoutError("timed out")
 
-    def _wait(self, until: float | None) -> list[int]:
-        left = None if until is None else max(0.0, until - monotonic())
+    def _wait(self, deadline: float | None) -> list[int]:
+        left = None if deadline is None else max(0.0, deadline - monotonic())
         try:
-            return [fd for fd, _ in self._epoll.poll(left, _AT_ONCE)]
-        except ValueError:  # somebody has closed it
+            return [fd for fd, _ in self._epoll.poll(left, _MAX_EVENTS)]
+        except ValueError:  # another thread closed it
             raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from None
 
     def _take(self, fd: int) -> Accepted | None:
-        """Accept from there, unless others are to. A loop that was told of the connection would
-        be told again at once: it is held for the moment that they are given."""
-        found = self._by_fd.get(fd)
-        if found is None:  # it went this very moment
+        """Accept from the source ``fd``, unless other workers should.
+
+        An event loop would see the same connection again at once, so deferring sleeps here.
+        """
+        source = self._by_fd.get(fd)
+        if source is None:  # it was removed just now
             return None
-        if self._gives_way():
+        if self._should_defer():
             sleep(DEFER_SECONDS)
             return None
         try:
-            accepted = found.take()
-        except QueueClosed:  # it would look readable for ever
+            accepted = source.take()
+        except QueueClosed:  # it would stay readable for ever
             self.remove_listeners(
-                next(name for name, each in self._places.items() if each is found)
+                next(name for name, each in self._sources.items() if each is source)
             )
             return None
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return None  # another worker was quicker, or the client has gone
-        self._entered(accepted[0])
+            return None  # another worker was faster, or the client disconnected
+        self._on_accept(accepted[0])
         return accepted

@@ -1,24 +1,26 @@
-"""Where a script accepts when somebody has to see it: every `AcceptEpoll` of a worker.
+"""The accept epolls of a script's worker.
 
-Under ``shared`` the script accepts as it would alone, and there is none of this, unless a limit is
-asked for. Otherwise a desk is put in the place of each listener, at listen(). What is behind it
+Under ``shared`` and without a limit a script accepts by itself, and none of this is used.
+Otherwise listen() replaces each listener by an `AcceptEpoll`, whose source depends on
+``--dispatch``:
 
-    least         the listener itself, and a gate before it
-    round-robin   a tray, which the arbiter gives to whoever says that it listens
-    reuseport     a queue of the slot's own, from the arbiter too
-    shared        the listener
+    least         the listener itself, behind `LeastConnections`
+    round-robin   a queue of descriptors, which the arbiter fills
+    reuseport     a reuseport socket of this slot, sent by the arbiter
+    shared        the listener itself
 
-Rules: the arbiter's messages come in by the link's thread, connections by the script's.
+Rules: messages of the arbiter arrive in the thread of `ArbiterClient`, connections in the
+script's.
 """
 
 import random
 import sys
 from collections.abc import Callable, Sequence
 from os import dup
-from socket import socket  # as it is before gevent's patch
+from socket import socket  # before gevent patches it
 
-from pyfork.cluster.sockets.accept_epoll import AcceptEpoll, ListenerSource, place
-from pyfork.cluster.sockets.ledger import ConnectionCounter
+from pyfork.cluster.sockets.accept_epoll import AcceptEpoll, ListenerSource, source_for
+from pyfork.cluster.sockets.connection_counter import ConnectionCounter
 from pyfork.config.config import Config
 from pyfork.config.script import sees_connections
 from pyfork.dispatch.least import LeastConnections
@@ -29,12 +31,12 @@ from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.record import entity, field
 from pyfork.system.process import resident
 
-BEAT = 1.0  # seconds between two looks at memory and at who came to accept, at most
-_TO_THE_ARBITER = ("round-robin", "reuseport")
+TICK_SECONDS = 1.0  # between two checks of memory and of accepting, at most
+_ARBITER_ACCEPTS = ("round-robin", "reuseport")
 
 
-def refusal(config: Config) -> str:
-    """Why this system cannot do what is asked for, if so."""
+def unsupported_reason(config: Config) -> str:
+    """Say why this system lacks what ``config`` asks for; empty if it does not."""
     if not sees_connections(config) or sys.platform == "linux":
         return ""
     asked = f"--dispatch {config.dispatch}" if config.dispatch != "shared" else "a limit"
@@ -46,110 +48,110 @@ def refusal(config: Config) -> str:
 
 @entity
 class AcceptManager:
-    """The desks of this process.
+    """All accept epolls of this process.
 
     Args:
-        wear: called once, with the reason, when this worker should be replaced.
+        request_recycle: called once, with the reason, when this worker should be replaced.
     """
 
-    birth: WorkerArgs
+    args: WorkerArgs
     request_recycle: Callable[[str], None]
-    _desks: dict[str, AcceptEpoll] = field(default_factory=dict)  # by the key of the handle
-    _ledger: ConnectionCounter = field(init=False)
-    _gate: LeastConnections | None = field(init=False)
-    _wear_after: int = field(init=False)  # connections; 0: never
+    _epolls: dict[str, AcceptEpoll] = field(default_factory=dict)  # by handle key
+    _counter: ConnectionCounter = field(init=False)
+    _least: LeastConnections | None = field(init=False)
+    _recycle_after: int = field(init=False)  # connections; 0: never
 
     def __post_init__(self) -> None:
-        birth, config = self.birth, self.birth.config
-        self._ledger = ConnectionCounter(birth.line)
+        args, config = self.args, self.args.config
+        self._counter = ConnectionCounter(args.line)
         least = config.dispatch == "least"
-        self._gate = LeastConnections(birth.scoreboard, birth.line) if least else None
+        self._least = LeastConnections(args.scoreboard, args.line) if least else None
         jitter = random.randint(0, config.max_requests_jitter)
-        self._wear_after = config.max_requests and config.max_requests + jitter
+        self._recycle_after = config.max_requests and config.max_requests + jitter
 
     @property
     def _line(self) -> Row:
-        return self.birth.line
+        return self.args.line
 
-    def desk(self, key: str) -> AcceptEpoll | None:
-        """The one in the place of this handle."""
-        return self._desks.get(key)
+    def epoll(self, key: str) -> AcceptEpoll | None:
+        """Return the epoll of the handle ``key``."""
+        return self._epolls.get(key)
 
     def open(self, key: str, fd: int) -> AcceptEpoll:
-        """A desk for the handle of which ``fd`` is a copy."""
+        """Make an epoll for the handle of which ``fd`` is a copy."""
         handle = socket(fileno=dup(fd))
-        handle.setblocking(False)  # or what is a duplicate of it would block, and so the arbiter
-        desk = AcceptEpoll(handle, entered=self._entered, gives_way=self._gives_way)
-        if self.birth.config.dispatch not in _TO_THE_ARBITER:
-            desk.add_listeners(FdName(FdKind.HANDLE, key), ListenerSource(handle.dup()))
-        self._desks[key] = desk
-        return desk
+        handle.setblocking(False)  # O_NONBLOCK is shared with the arbiter's copy
+        epoll = AcceptEpoll(handle, on_accept=self._on_accept, should_defer=self._should_defer)
+        if self.args.config.dispatch not in _ARBITER_ACCEPTS:
+            epoll.add_listeners(FdName(FdKind.HANDLE, key), ListenerSource(handle.dup()))
+        self._epolls[key] = epoll
+        return epoll
 
     def close(self, key: str) -> None:
-        """The script has closed it."""
-        if desk := self._desks.pop(key, None):
-            desk.close()
+        """Close the epoll of ``key``: the script has closed its descriptor."""
+        if epoll := self._epolls.pop(key, None):
+            epoll.close()
 
     def clear(self) -> None:
-        """Accept nothing more."""
-        for desk in self._desks.values():
-            desk.clear()
+        """Stop accepting."""
+        for epoll in self._epolls.values():
+            epoll.clear()
 
     def inodes(self) -> set[int]:
-        """Of all sockets on which connections come."""
-        return {inode for desk in list(self._desks.values()) for inode in desk.inodes()}
+        """Return the inodes of all sockets on which connections arrive."""
+        return {inode for epoll in list(self._epolls.values()) for inode in epoll.inodes()}
 
-    def lend(self) -> None:
-        """In a child: the line of the scoreboard is its worker's."""
-        self._ledger, self._wear_after = ConnectionCounter(Scoreboard(1).line(0)), 0
+    def use_in_child(self) -> None:
+        """In a forked child: count elsewhere, since the row belongs to the worker."""
+        self._counter, self._recycle_after = ConnectionCounter(Scoreboard(1).line(0)), 0
 
-    # What the arbiter gives.
+    # Called by the thread of the arbiter client.
 
     def on_message(self, message: AddListeners | RemoveListeners, fds: Sequence[int]) -> None:
-        """Accept on copies of ``fds`` too, or leave what is named to others."""
+        """Add copies of ``fds`` as sources, or remove the named ones."""
         for index, name in enumerate(message.listeners):
-            desk = self._desks.get(name.address)
-            if desk is None:  # closed by now
+            epoll = self._epolls.get(name.address)
+            if epoll is None:  # closed meanwhile
                 continue
             if isinstance(message, AddListeners):
-                if desk.lent:  # it was on its way
+                if epoll.is_shared_with_child:  # a late message
                     continue
-                desk.add_listeners(name, place(socket(fileno=dup(fds[index]))))
+                epoll.add_listeners(name, source_for(socket(fileno=dup(fds[index]))))
             else:
-                desk.remove_listeners(name)
+                epoll.remove_listeners(name)
 
-    def inherit(self) -> None:
-        """Nobody gives anything any more: accept what waits on the listeners themselves."""
-        for key, desk in list(self._desks.items()):
-            desk.add_listeners(FdName(FdKind.HANDLE, key), ListenerSource(desk.handle.dup()))
+    def accept_directly(self) -> None:
+        """Accept on the listeners themselves: the arbiter is gone."""
+        for key, epoll in list(self._epolls.items()):
+            epoll.add_listeners(FdName(FdKind.HANDLE, key), ListenerSource(epoll.handle.dup()))
 
-    # What is seen.
+    # Called for each connection, and by `tick`.
 
-    def _gives_way(self) -> bool:
-        self._ledger.scan()
-        return self._gate is not None and self._gate.should_defer()
+    def _should_defer(self) -> bool:
+        self._counter.scan()
+        return self._least is not None and self._least.should_defer()
 
-    def _entered(self, fd: int) -> None:
-        self._ledger.on_accept(fd)
-        if self._wear_after and self._line.cells[ACCEPTED] >= self._wear_after:
-            count, self._wear_after = self._line.accepted, 0
+    def _on_accept(self, fd: int) -> None:
+        self._counter.on_accept(fd)
+        if self._recycle_after and self._line.cells[ACCEPTED] >= self._recycle_after:
+            count, self._recycle_after = self._line.accepted, 0
             self.request_recycle(f"it has accepted {count} connections")
 
     def tick(self) -> float:
-        """Once in a while; how long to wait for the next time, at most."""
-        self._ledger.scan()
-        timeout = self.birth.config.timeout
+        """Publish counts and the heartbeat. Returns the seconds until the next call."""
+        self._counter.scan()
+        timeout = self.args.config.timeout
         if not timeout:
-            return BEAT
-        came = [desk.on_accept for desk in list(self._desks.values()) if desk.on_accept]
-        self._line.deadline = min(came) + timeout + BEAT if came else 0.0
-        for desk in list(self._desks.values()):
-            desk.probe()
-        return min(BEAT, timeout / 4)
+            return TICK_SECONDS
+        accepts = [epoll.last_accept for epoll in list(self._epolls.values()) if epoll.last_accept]
+        self._line.deadline = min(accepts) + timeout + TICK_SECONDS if accepts else 0.0
+        for epoll in list(self._epolls.values()):
+            epoll.probe()
+        return min(TICK_SECONDS, timeout / 4)
 
 
 def check_memory(limit: int) -> str:
-    """Why this process is too large for ``limit`` bytes; nothing if it is not."""
+    """Say why this process is too large for ``limit`` bytes; empty if it is not."""
     size = resident() or 0
     if size <= limit:
         return ""

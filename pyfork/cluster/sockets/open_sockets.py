@@ -1,31 +1,33 @@
-"""Sockets of this process that listen, whoever made them."""
+"""The open sockets of this process, including those made in C."""
 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from socket import SO_ACCEPTCONN, SOL_SOCKET, socket  # as they are before gevent's patch
+from socket import SO_ACCEPTCONN, SOL_SOCKET, socket  # before gevent patches it
 
 from pyfork.net.bind import bound_address
 
 
-def listening_sockets(known: Callable[[int], bool]) -> list[str]:
-    """The addresses of those whose inode is not ``known``."""
+def listening_sockets(is_known: Callable[[int], bool]) -> list[str]:
+    """Return the addresses of listening sockets whose inode is not known."""
     found = []
     for each in open_sockets():
         with suppress(OSError):
-            if _listens(each) and not known(os.fstat(each.fileno()).st_ino):
+            if _listens(each) and not is_known(os.fstat(each.fileno()).st_ino):
                 found.append(str(bound_address(each)))
     return found
 
 
 def open_sockets() -> Iterator[socket]:
-    """All of this process, one after the other, to be looked at and not kept: no copies, since
-    they would hold a connection open that its owner closes. Raises OSError if there is no
-    descriptor left to look with."""
+    """Yield every socket of this process, for inspection only.
+
+    No duplicates are made: those would keep a connection open that its owner closes. Raises
+    OSError if no descriptor is free.
+    """
     for fd in _open_fds():
         try:
             each = socket(fileno=fd)
-        except OSError:  # no socket, or closed by now
+        except OSError:  # no socket, or closed meanwhile
             continue
         try:
             yield each
@@ -34,7 +36,7 @@ def open_sockets() -> Iterator[socket]:
 
 
 def _open_fds() -> list[int]:
-    """The descriptors of this process; some may be closed by now."""
+    """Return the open descriptors of this process; some may be closed meanwhile."""
     where = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
     return [int(each) for each in os.listdir(where)]
 

@@ -1,19 +1,20 @@
-"""What a script's sockets do in place of what they would have done.
+"""Replacements for what a script's sockets do.
 
-    bind()          to a port or a path: the arbiter is asked, and the handle put under the
-                    script's own file descriptor. Here and not at listen(), as in Node, since
-                    here is where a script expects the error, asks for its address next, and
-                    where a datagram socket begins to serve
-    bind()          to port 0: bound by this process alone, for it may well be a client that
-                    chooses its interface. Shared when the script asks for the port or listens
-    listen()        the script's own: the first one makes the handle listen. Where connections are
-                    to be seen, a `AcceptEpoll` is put in the place of the listener then
-    accept()        at a desk
-    connect()       of a shared socket: it was a client's after all, and becomes private
-    os.unlink()     of a socket file that the arbiter holds: nothing. Scripts remove what the
-                    last run has left before they bind, and what they have bound at the end
+    bind()          to a port or a path: ask the arbiter for the handle and put it under the
+                    script's descriptor. As in Node, bind() and not listen() does this: here the
+                    script expects the error, asks for its address next, and a datagram socket
+                    begins to receive
+    bind()          to port 0: bind in this process alone, since a client may do so to choose its
+                    interface. The socket becomes shared when the script asks for the port or
+                    listens
+    listen()        the first one makes the handle listen. Where connections must be seen, an
+                    `AcceptEpoll` replaces the listener
+    accept()        accept from the epoll
+    connect()       on a shared socket: the script is a client; make the socket private
+    os.unlink()     of a socket file that the arbiter holds: do nothing. Scripts remove the file
+                    before they bind and at their end
 
-Rules: errors are those that the script would have got; nothing is looked at but addresses.
+Rules: errors are those of the original functions; only addresses are inspected.
 """
 
 import errno
@@ -29,8 +30,9 @@ from pyfork.cluster import is_exclusive, socket_files
 from pyfork.cluster.script.arbiter_client import ArbiterGone
 from pyfork.cluster.sockets.accept_epoll import Accepted, AcceptEpoll
 from pyfork.cluster.sockets.accept_manager import AcceptManager
-from pyfork.cluster.sockets.bind_key import BindKey, is_internal, place
-from pyfork.cluster.sockets.shared_socket import Copy, PortZeroStage, Sockets, harden
+from pyfork.cluster.sockets.bind_target import BindTarget, bind_target, is_internal
+from pyfork.cluster.sockets.shared_socket import FdStage, SharedFd, SocketMethods, keep_nonblocking
+from pyfork.ipc.fd_name import FdKind, FdName
 from pyfork.ipc.messages import (
     FileAnswer,
     FileQuery,
@@ -48,23 +50,23 @@ Bind = Callable[[Any, Any], None]
 Listen = Callable[..., None]
 
 
-class Asks(Protocol):
-    """A way to the arbiter: a `Link`, or a `FarLink`."""
+class ArbiterCalls(Protocol):
+    """A client of the arbiter: `ArbiterClient` or `RelayedClient`."""
 
     gone: bool
 
     def send(self, message: Message) -> None:
-        """Tell it."""
+        """Send ``message``; no answer is expected."""
 
     def call(
-        self, question: Callable[[int], Message], fds: Sequence[int] = ()
+        self, request: Callable[[int], Message], fds: Sequence[int] = ()
     ) -> tuple[Message, tuple[int, ...]]:
-        """Wait for its answer. Raises ArbiterGone."""
+        """Send a request and wait for its answer. Raises ArbiterGone."""
 
 
 @record
 class BindFailure:
-    """The last address that was not to be had."""
+    """The last bind() that failed."""
 
     text: str
     error: OSError
@@ -72,36 +74,38 @@ class BindFailure:
 
 @entity(kw_only=True)
 class SocketPatches:
-    """The hooks of one process.
+    """The patched socket functions of one process.
 
     Args:
-        exclusive: ports and addresses, as text, that are not to be shared.
-        serving: called at each listen(), after it, or when a datagram socket is bound.
-        reception: where connections are accepted; None: where the script does, unseen.
-        dispatch: what the arbiter is to do for a socket with a desk.
-        used: whether another process of this worker's may have a copy of that handle.
+        exclusive: ports and addresses, as text, that are not shared.
+        serving: called after each listen(), and when a datagram socket is bound.
+        accept_manager: accepts connections; None: the script accepts by itself, unseen.
+        dispatch: the policy for a socket with an epoll.
+        used: whether a child of this worker may have a copy of a handle.
     """
 
-    link: Asks
+    arbiter: ArbiterCalls
     exclusive: frozenset[str]
     serving: Callable[[], None]
-    reception: AcceptManager | None = None
+    accept_manager: AcceptManager | None = None
     dispatch: str = "shared"
     used: Callable[[str], bool] = lambda key: False
-    is_child: bool = False  # of the worker that the arbiter knows
-    refusal: BindFailure | None = None
+    is_child: bool = False  # a child of the worker, not the worker
+    bind_failure: BindFailure | None = None
     _bind: Bind = socket.socket.bind
     _listen: Listen = socket.socket.listen
-    copies: dict[int, Copy] = field(default_factory=dict)  # by fd
-    _sockets: Sockets = field(init=False)
-    _paths: set[str] = field(default_factory=set)  # of socket files that the arbiter has made
-    _zeros: dict[str, int] = field(default_factory=dict)  # how many a script has had of port 0
+    shared_fds: dict[int, SharedFd] = field(default_factory=dict)  # by descriptor
+    _sockets: SocketMethods = field(init=False)
+    _paths: set[str] = field(default_factory=set)  # socket files that the arbiter has made
+    _port_zero_counts: dict[str, int] = field(
+        default_factory=dict
+    )  # how many a script has had of port 0
 
     def __post_init__(self) -> None:
-        self._sockets = Sockets(self, socket.socket)
+        self._sockets = SocketMethods(self, socket.socket)
 
     def install(self) -> None:
-        """From now on, for all sockets of this process."""
+        """Patch the socket class of this process."""
         bind, listen = socket.socket.bind, socket.socket.listen
 
         @wraps(bind)
@@ -115,287 +119,298 @@ class SocketPatches:
         socket.socket.bind = shared_bind  # type: ignore[method-assign]
         socket.socket.listen = shared_listen  # type: ignore[method-assign]
         self._sockets.install()
-        socket_files.guard(self._holds, self._paths)
+        socket_files.guard(self._is_arbiters_file, self._paths)
 
-    # The verbs.
+    # Replacements of socket methods.
 
     def bind(self, sock: Any, address: Any, bind: Bind) -> None:
-        """Bind ``sock``; ``bind`` is what it would have done."""
-        if self.link.gone or is_exclusive.get() or is_internal(sock.family, address):
+        """Bind ``sock`` to a handle of the arbiter; ``bind`` is the original method."""
+        if self.arbiter.gone or is_exclusive.get() or is_internal(sock.family, address):
             return bind(sock, address)
-        where = place(sock.family, sock.type, address)
-        if where is None or self._is_exclusive(where):
+        target = bind_target(sock.family, sock.type, address)
+        if target is None or self._is_exclusive(target):
             return bind(sock, address)
         try:
-            if where.port == 0:
+            if target.port == 0:
                 bind(sock, address)
                 if sock.type == socket.SOCK_STREAM:
-                    self._note(sock.fileno(), "", PortZeroStage.UNDECIDED)
+                    self._add(sock.fileno(), "", FdStage.PORT_ZERO)
                 return None
-            return self._share(sock, where)
+            return self._share(sock, target)
         except ArbiterGone:
             return bind(sock, address)
         except OSError as error:
-            self.refusal = BindFailure(where.text, error)
+            self.bind_failure = BindFailure(target.text, error)
             raise
 
     def listen(self, sock: Any, inner: Any, *backlog: int) -> None:
-        """Listen on ``sock``; ``inner`` is Python's own socket in it, or itself."""
-        known = self.known(sock.fileno())
-        if known is not None and known.stage is PortZeroStage.UNDECIDED:
+        """Listen on ``sock``; ``inner`` is Python's own socket in it, or ``sock`` itself."""
+        entry_at = self.entry_at(sock.fileno())
+        if entry_at is not None and entry_at.stage is FdStage.PORT_ZERO:
             self.share_port_zero(sock)
-        copy, desk = self.handle_at(sock.fileno()), self.desk(sock.fileno())
+        copy, epoll = self.shared_fd(sock.fileno()), self.epoll_at(sock.fileno())
         try:
-            self._listen(desk.handle if desk else inner, *backlog)
+            self._listen(epoll.handle if epoll else inner, *backlog)
         except OSError as error:
-            self.refusal = BindFailure(_shown(sock), error)
+            self.bind_failure = BindFailure(_address_text(sock), error)
             raise
         if copy:
             copy.listens = True
-            seen = self.reception is not None and not self.is_child
-            if seen and desk is None:
-                self._receive(sock.fileno(), copy)
-            self.link.send(ScriptListening(copy.key, self.dispatch if seen else "shared"))
+            seen = self.accept_manager is not None and not self.is_child
+            if seen and epoll is None:
+                self._install_epoll(sock.fileno(), copy)
+            self.arbiter.send(ScriptListening(copy.key, self.dispatch if seen else "shared"))
         elif is_internal(sock.family, sock.getsockname()):
             return
         self.serving()
 
     def share_port_zero(self, sock: Any) -> None:
-        """A socket that was bound to port 0 is a server's: share it."""
-        self.undecide(sock.fileno())
+        """Share a socket that was bound to port 0: the script uses it as a server."""
+        self.drop_port_zero(sock.fileno())
         host, _, *rest = sock.getsockname()
-        where = place(sock.family, sock.type, (host, 0, *rest))
-        assert where
-        number = self._zeros[where.key] = self._zeros.get(where.key, 0) + 1
-        where = BindKey(f"{where.key}#{number}", where.address, where.text, port=0)
-        fresh = _like(sock)
+        target = bind_target(sock.family, sock.type, (host, 0, *rest))
+        assert target
+        number = self._port_zero_counts[target.key] = self._port_zero_counts.get(target.key, 0) + 1
+        target = BindTarget(f"{target.key}#{number}", target.address, target.text, port=0)
+        fresh = _socket_like(sock)
         try:
-            self._share(fresh, where)
+            self._share(fresh, target)
             os.dup2(fresh.fileno(), sock.fileno(), inheritable=False)
-            self.copies[sock.fileno()] = self.copies.pop(fresh.fileno())
+            self.shared_fds[sock.fileno()] = self.shared_fds.pop(fresh.fileno())
         finally:
             fresh.close()
-        harden(sock)
+        keep_nonblocking(sock)
 
-    def undecide(self, fd: int) -> None:
-        """A socket that was bound to port 0 is a client's, or known to be a server's."""
-        self.copies.pop(fd, None)
+    def drop_port_zero(self, fd: int) -> None:
+        """Remove the entry of a socket that was bound to port 0."""
+        self.shared_fds.pop(fd, None)
 
     def make_private(self, sock: Any) -> None:
-        """A shared socket is a client's: give it an own one on the same address."""
-        address, timeout, fresh = sock.getsockname(), sock.gettimeout(), _like(sock)
+        """Make a shared socket private on the same address: the script connects it."""
+        address, timeout, fresh = sock.getsockname(), sock.gettimeout(), _socket_like(sock)
         fd = sock.fileno()
         with fresh:
             self.forget(fd, lambda: os.dup2(fresh.fileno(), fd, inheritable=False))
         sock.settimeout(timeout)
-        self.link.call(lambda number: FileQuery(number, ""))  # until the arbiter has let go
+        # wait until the arbiter has closed the handle
+        self.arbiter.call(lambda number: FileQuery(number, ""))
         self._bind(sock, address)
 
     def forget(self, fd: int, close: Callable[[], object] = lambda: None) -> None:
-        """The script closes ``fd``, by ``close``. The arbiter hears so afterwards, and not before:
-        it would believe that the address is free."""
-        copy = self.copies.pop(fd, None)
+        """Call ``close``, which closes ``fd``; then tell the arbiter.
+
+        In this order, or the arbiter would believe that the address is free.
+        """
+        copy = self.shared_fds.pop(fd, None)
         close()
         if copy and copy.key and copy.key not in self._keys():
-            if self.reception:
-                self.reception.close(copy.key)
+            if self.accept_manager:
+                self.accept_manager.close(copy.key)
             if not self.used(copy.key):
-                self.link.send(ScriptClosed(copy.key))
+                self.arbiter.send(ScriptClosed(copy.key))
 
-    def lend(self, link: Asks) -> None:
-        """This process is a child of the worker, and asks by ``link``. Desks that it has inherited
-        are the worker's too; it opens none of its own."""
-        self.link, self.is_child = link, True
+    def use_in_child(self, arbiter: ArbiterCalls) -> None:
+        """Switch to ``arbiter`` in a child of the worker. The child opens no epoll of its own."""
+        self.arbiter, self.is_child = arbiter, True
         self.serving = lambda: None
-        if self.reception:
-            self.reception.lend()
+        if self.accept_manager:
+            self.accept_manager.use_in_child()
 
-    def hand_out(self, fd: int) -> socket.socket | None:
-        """Where another process may accept what comes at the desk under ``fd``, if one is there.
-        The arbiter does not know of that process, and gives this one nothing any more."""
-        copy, desk = self.handle_at(fd), self.desk(fd)
-        if copy is None or desk is None:
+    def listener_for_child(self, fd: int) -> socket.socket | None:
+        """Return the listener of ``fd`` for a child to accept on, if ``fd`` is an epoll.
+
+        The arbiter does not know the child, and gives this process no connection of that listener
+        any more.
+        """
+        copy, epoll = self.shared_fd(fd), self.epoll_at(fd)
+        if copy is None or epoll is None:
             return None
         if self.dispatch == "round-robin":
-            self.link.send(ScriptClosed(copy.key))
-            self.link.send(ScriptListening(copy.key))
-            desk.lend(copy.key)
-        return desk.handle
+            self.arbiter.send(ScriptClosed(copy.key))
+            self.arbiter.send(ScriptListening(copy.key))
+            epoll.use_listener_only(FdName(FdKind.HANDLE, copy.key))
+        return epoll.handle
 
-    def keeps(self, key: str) -> bool:
-        """Whether the script has a copy of that handle."""
+    def has_handle(self, key: str) -> bool:
+        """Whether the script has a copy of the handle ``key``."""
         return key in self._keys()
 
-    def note(self, sock: Any, key: str, *, listens: bool = True) -> None:
-        """``sock`` has come from another process of this worker's, as a copy of that handle."""
+    def register(self, sock: Any, key: str, *, listens: bool = True) -> None:
+        """Add ``sock``, a copy of the handle ``key`` that another process of this worker sent."""
         is_stream = sock.type == socket.SOCK_STREAM
-        self._note(sock.fileno(), key, PortZeroStage.SHARED, is_stream=is_stream, listens=listens)
-        harden(sock)
+        self._add(sock.fileno(), key, FdStage.SHARED, is_stream=is_stream, listens=listens)
+        keep_nonblocking(sock)
         if sock.type == socket.SOCK_DGRAM:
             self._sockets.wait_for_datagrams()
 
-    def known(self, fd: int) -> Copy | None:
+    def entry_at(self, fd: int) -> SharedFd | None:
         """Return the entry of ``fd`` if its socket is still the one in the table.
 
         `end` may replace both at any time, in another thread: then look again.
         """
-        while copy := self.copies.get(fd):
+        while copy := self.shared_fds.get(fd):
             if _inode(fd) in (copy.inode, copy.replaced_inode):
                 return copy
-            if self.copies.get(fd) is copy:
+            if self.shared_fds.get(fd) is copy:
                 break
         return None
 
-    def handle_at(self, fd: int) -> Copy | None:
-        """The handle under ``fd``, if there is one."""
-        copy = self.known(fd)
-        return None if copy is None or copy.stage is PortZeroStage.UNDECIDED else copy
+    def shared_fd(self, fd: int) -> SharedFd | None:
+        """Return the entry of ``fd`` if a handle or its epoll is there."""
+        copy = self.entry_at(fd)
+        return None if copy is None or copy.stage is FdStage.PORT_ZERO else copy
 
-    def adopt(self, fd: int) -> bool:
-        """Whether ``fd`` is a duplicate of a shared socket; it is in the table then."""
+    def register_duplicate(self, fd: int) -> bool:
+        """Add ``fd`` if it is a duplicate of a shared socket. Returns whether it is."""
         inode = _inode(fd)
-        for copy in list(self.copies.values()):
-            if inode and copy.inode == inode and copy.stage is not PortZeroStage.UNDECIDED:
-                self.copies[fd] = copy
+        for copy in list(self.shared_fds.values()):
+            if inode and copy.inode == inode and copy.stage is not FdStage.PORT_ZERO:
+                self.shared_fds[fd] = copy
                 return True
         return False
 
     def is_known(self, inode: int) -> bool:
-        """Whether this socket came this way."""
-        if self.reception and inode in self.reception.inodes():
+        """Whether the socket ``inode`` is a shared one."""
+        if self.accept_manager and inode in self.accept_manager.inodes():
             return True
-        return any(copy.inode == inode for copy in list(self.copies.values()))
+        return any(copy.inode == inode for copy in list(self.shared_fds.values()))
 
-    def streams(self) -> list[int]:
-        """The descriptors on which connections come."""
+    def stream_fds(self) -> list[int]:
+        """Return the descriptors on which connections arrive."""
         return [
-            fd for fd, copy in list(self.copies.items()) if copy.is_stream and self.handle_at(fd)
+            fd
+            for fd, copy in list(self.shared_fds.items())
+            if copy.is_stream and self.shared_fd(fd)
         ]
 
-    def end(self, fd: int, dead: socket.socket) -> None:
-        """Replace the listener under ``fd`` by ``dead``. The script still gets the old name.
+    def end(self, fd: int, dummy: socket.socket) -> None:
+        """Replace the listener under ``fd`` by ``dummy``. The script still gets the old name.
 
-        A thread of the script may be inside getsockname(). So the name is in both entries, and
-        the new entry fits both sockets, before dup2().
+        A thread of the script may be inside getsockname(). So the name is in both entries, and the
+        new entry fits both sockets, before dup2().
         """
-        old = self.copies[fd]
+        old = self.shared_fds[fd]
         with socket.socket(fileno=os.dup(fd)) as listener:
             old.name = listener.getsockname()
-        self.copies[fd] = Copy(
+        self.shared_fds[fd] = SharedFd(
             old.key,
-            _inode(dead.fileno()),
+            _inode(dummy.fileno()),
             is_stream=True,
-            stage=PortZeroStage.ENDED,
+            stage=FdStage.DUMMY,
             name=old.name,
             replaced_inode=old.inode,
         )
-        os.dup2(dead.fileno(), fd, inheritable=False)
+        os.dup2(dummy.fileno(), fd, inheritable=False)
 
-    # At a desk.
+    # Accept epolls.
 
-    def desk(self, fd: int) -> AcceptEpoll | None:
-        """The one under ``fd``, if there is one."""
-        copy = self.copies.get(fd)
-        return self.reception.desk(copy.key) if copy and self.reception else None
+    def epoll_at(self, fd: int) -> AcceptEpoll | None:
+        """Return the epoll under ``fd``, if there is one."""
+        copy = self.shared_fds.get(fd)
+        return self.accept_manager.epoll(copy.key) if copy and self.accept_manager else None
 
     def accept(self, fd: int, timeout: float | None) -> Accepted:
-        """As a socket's own. Raises OSError."""
-        return self._desk(fd).accept(timeout)
+        """Accept from the epoll under ``fd``. Raises OSError."""
+        return self._require_epoll(fd).accept(timeout)
 
     def handle(self, fd: int) -> socket.socket:
-        """What listens, for whoever has questions to it. Raises OSError."""
-        return self._desk(fd).handle
+        """Return the listener that the epoll under ``fd`` has replaced. Raises OSError."""
+        return self._require_epoll(fd).handle
 
     def on_dup(self, fd: int, new: int) -> None:
-        """The script has made a duplicate."""
-        self.copies[new] = self.copies[fd]
+        """Add ``new``, a duplicate of ``fd``."""
+        self.shared_fds[new] = self.shared_fds[fd]
 
-    def _desk(self, fd: int) -> AcceptEpoll:
-        desk = self.desk(fd)
-        if desk is None:
+    def _require_epoll(self, fd: int) -> AcceptEpoll:
+        epoll = self.epoll_at(fd)
+        if epoll is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        return desk
+        return epoll
 
-    def _receive(self, fd: int, copy: Copy) -> None:
-        """Put a desk in the place of the listener."""
-        assert self.reception is not None
-        desk = self.reception.desk(copy.key) or self.reception.open(copy.key, fd)
-        os.dup2(desk.fileno(), fd, inheritable=os.get_inheritable(fd))
-        copy.inode, copy.stage, copy.name = _inode(fd), PortZeroStage.RECEIVED, desk.name
+    def _install_epoll(self, fd: int, copy: SharedFd) -> None:
+        """Replace the listener under ``fd`` by an epoll."""
+        assert self.accept_manager is not None
+        epoll = self.accept_manager.epoll(copy.key) or self.accept_manager.open(copy.key, fd)
+        os.dup2(epoll.fileno(), fd, inheritable=os.get_inheritable(fd))
+        copy.inode, copy.stage, copy.name = _inode(fd), FdStage.ACCEPT_EPOLL, epoll.name
 
-    # How.
+    # Shared handles.
 
-    def _share(self, sock: Any, where: BindKey) -> None:
-        """Put the handle under the descriptor of ``sock``. Raises OSError, ArbiterGone."""
-        self._collect()
-        if where.key in self._keys():
-            where = self._another(sock, where)
-        umask = socket_files.umask() if where.path else 0
-        answer, fds = self.link.call(
-            lambda number: QueryServer(number, where.key, where.address, umask),
+    def _share(self, sock: Any, target: BindTarget) -> None:
+        """Put the handle for ``target`` under the descriptor of ``sock``. Raises OSError,
+        ArbiterGone.
+        """
+        self._forget_closed()
+        if target.key in self._keys():
+            target = self._second_key(sock, target)
+        umask = socket_files.umask() if target.path else 0
+        answer, fds = self.arbiter.call(
+            lambda number: QueryServer(number, target.key, target.address, umask),
             [sock.fileno()],
         )
         assert isinstance(answer, ServerHandle)
         if not fds:
             number = answer.errno or errno.EMFILE
             raise OSError(number, answer.reason or os.strerror(number))
-        if where.path:
-            self._paths.add(where.path)
+        if target.path:
+            self._paths.add(target.path)
         fd = sock.fileno()
         try:
             os.dup2(fds[0], fd, inheritable=os.get_inheritable(fd))
         finally:
             os.close(fds[0])
-        self.note(sock, where.key, listens=False)
+        self.register(sock, target.key, listens=False)
         if sock.type == socket.SOCK_DGRAM:
-            self.link.send(ScriptListening(where.key))
+            self.arbiter.send(ScriptListening(target.key))
             self.serving()
 
-    def _note(
+    def _add(
         self,
         fd: int,
         key: str,
-        stage: PortZeroStage,
+        stage: FdStage,
         *,
         is_stream: bool = True,
         listens: bool = False,
     ) -> None:
-        self.copies[fd] = Copy(key, _inode(fd), is_stream, stage, listens=listens)
+        self.shared_fds[fd] = SharedFd(key, _inode(fd), is_stream, stage, listens=listens)
 
     def _keys(self) -> set[str]:
-        return {copy.key for copy in list(self.copies.values())}
+        return {copy.key for copy in list(self.shared_fds.values())}
 
-    def _another(self, sock: Any, where: BindKey) -> BindKey:
-        """Where a second socket of this process is bound, to an address that it has already: those
-        of mDNS and SSDP are several on one port, and each gets what is sent to all. Raises OSError.
+    def _second_key(self, sock: Any, target: BindTarget) -> BindTarget:
+        """Return the target for a second socket on an address of this process. Raises OSError.
+
+        Multicast (mDNS, SSDP) binds several datagram sockets to one port; each gets every
+        datagram.
         """
-        if sock.type == socket.SOCK_DGRAM and _has(sock, socket.SO_REUSEADDR):
-            numbered = (f"{where.key}#{number}" for number in count(2))
+        if sock.type == socket.SOCK_DGRAM and _has_option(sock, socket.SO_REUSEADDR):
+            numbered = (f"{target.key}#{number}" for number in count(2))
             key = next(each for each in numbered if each not in self._keys())
-            return BindKey(key, where.address, where.text, where.path, where.port)
-        if not _has(sock, getattr(socket, "SO_REUSEPORT", None)):
+            return BindTarget(key, target.address, target.text, target.path, target.port)
+        if not _has_option(sock, getattr(socket, "SO_REUSEPORT", None)):
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-        return where
+        return target
 
-    def _holds(self, path: str) -> bool:
+    def _is_arbiters_file(self, path: str) -> bool:
         """Whether the arbiter has made the socket file at ``path``. Raises ArbiterGone."""
-        if self.link.gone:
+        if self.arbiter.gone:
             return False
-        answer, _ = self.link.call(lambda number: FileQuery(number, path))
+        answer, _ = self.arbiter.call(lambda number: FileQuery(number, path))
         return isinstance(answer, FileAnswer) and answer.held
 
-    def _collect(self) -> None:
-        """Notice what was closed behind our back."""
-        for fd in [fd for fd in list(self.copies) if not self.known(fd)]:
+    def _forget_closed(self) -> None:
+        """Forget descriptors that were closed without our methods."""
+        for fd in [fd for fd in list(self.shared_fds) if not self.entry_at(fd)]:
             self.forget(fd)
 
-    def _is_exclusive(self, where: BindKey) -> bool:
-        names = {where.text, where.path, "" if where.port is None else str(where.port)}
+    def _is_exclusive(self, target: BindTarget) -> bool:
+        names = {target.text, target.path, "" if target.port is None else str(target.port)}
         return bool(self.exclusive & names)
 
 
-def _like(sock: Any) -> socket.socket:
-    """A socket of the same kind, with the options that decide who else may bind."""
+def _socket_like(sock: Any) -> socket.socket:
+    """Make a socket of the same kind, with the options that decide about sharing an address."""
     fresh = socket.socket(sock.family, sock.type, sock.proto)
     options = [(socket.SOL_SOCKET, socket.SO_REUSEADDR)]
     if sock.family == socket.AF_INET6:
@@ -405,19 +420,19 @@ def _like(sock: Any) -> socket.socket:
     return fresh
 
 
-def _has(sock: Any, option: int | None) -> bool:
+def _has_option(sock: Any, option: int | None) -> bool:
     return option is not None and bool(sock.getsockopt(socket.SOL_SOCKET, option))
 
 
 def _inode(fd: int) -> int:
-    """Every copy of one socket has the same; 0 if ``fd`` is closed."""
+    """Return the inode behind ``fd``, the same for all copies; 0 if ``fd`` is closed."""
     try:
         return os.fstat(fd).st_ino
     except OSError:
         return 0
 
 
-def _shown(sock: Any) -> str:
+def _address_text(sock: Any) -> str:
     name = sock.getsockname()
-    where = place(sock.family, sock.type, name)
-    return where.text if where else str(name)
+    target = bind_target(sock.family, sock.type, name)
+    return target.text if target else str(name)

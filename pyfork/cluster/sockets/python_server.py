@@ -1,4 +1,4 @@
-"""A server of an event loop that accepts in Python, where the loop's own does so in C."""
+"""A server of an event loop that accepts in Python; the loop's own server accepts in C."""
 
 import asyncio
 import errno
@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
-_REST = 1.0  # seconds without accepting, then
+_ACCEPT_BACKOFF = 1.0  # seconds without accepting when a limit is reached
 
 
 class PythonServer(asyncio.AbstractServer):
-    """On one socket.
+    """A server on one socket.
 
     Args:
-        options: of the loop's `connect_accepted_socket`.
+        options: those of the loop's `connect_accepted_socket`.
     """
 
     def __init__(
@@ -32,11 +32,11 @@ class PythonServer(asyncio.AbstractServer):
 
     @property
     def sockets(self) -> list[Any]:
-        """Where it accepts."""
+        """The listening socket; none after close()."""
         return [] if self._closed else [self._sock]
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
-        """The loop it belongs to."""
+        """Return the loop of this server."""
         return self._loop
 
     def is_serving(self) -> bool:
@@ -44,7 +44,7 @@ class PythonServer(asyncio.AbstractServer):
         return self._serving
 
     def start(self) -> None:
-        """Begin to accept; the socket listens."""
+        """Begin to accept on the socket, which listens already."""
         if not self._closed:
             self._serving = True
             self._loop.add_reader(self._sock.fileno(), self._readable)
@@ -54,7 +54,7 @@ class PythonServer(asyncio.AbstractServer):
         self.start()
 
     async def serve_forever(self) -> None:
-        """Until cancelled."""
+        """Accept until cancelled."""
         self.start()
         try:
             await self._loop.create_future()
@@ -69,7 +69,7 @@ class PythonServer(asyncio.AbstractServer):
             self._sock.close()
 
     async def wait_closed(self) -> None:
-        """Nothing is left to wait for."""
+        """Return at once."""
 
     def _pause(self) -> None:
         if self._serving:
@@ -77,7 +77,7 @@ class PythonServer(asyncio.AbstractServer):
             self._loop.remove_reader(self._sock.fileno())
 
     def _readable(self) -> None:
-        """Accept one; what else is there makes it readable again."""
+        """Accept one connection; further ones make the socket readable again."""
         try:
             client, _ = self._sock.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -86,18 +86,18 @@ class PythonServer(asyncio.AbstractServer):
             if error.errno not in _EXHAUSTED:
                 raise
             self._pause()
-            self._loop.call_later(_REST, self.start)
+            self._loop.call_later(_ACCEPT_BACKOFF, self.start)
             return
         client.setblocking(False)
         connecting = self._loop.connect_accepted_socket(self._factory, client, **self._options)
         task = self._loop.create_task(connecting)
         self._opening.add(task)
-        task.add_done_callback(self._opened)
+        task.add_done_callback(self._connection_opened)
 
-    def _opened(self, task: "asyncio.Task[Any]") -> None:
+    def _connection_opened(self, task: "asyncio.Task[Any]") -> None:
         self._opening.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, OSError):  # a handshake that fails is one
+        if error is not None and not isinstance(error, OSError):  # a failed handshake is an OSError
             self._loop.call_exception_handler(
                 {"message": "a connection could not be served", "exception": error}
             )

@@ -1,14 +1,14 @@
-"""Python's sockets where their kernel side is shared with other processes.
+"""Methods of Python's socket class for sockets that several processes share.
 
-``O_NONBLOCK`` belongs to what is shared. It is on, always, or one process would choose for all:
-of three that were woken by one connection, two would hang in accept(), and with it an event loop
-and its clients. Not for an instant, either: a worker that boots must not hang one that serves.
-Python turns it off for a socket without a timeout, and for no other. So a socket that the script
-believes to block has the longest timeout there is, and begins again when it is over.
+``O_NONBLOCK`` is a property of the shared open file, so one process would set it for all. If it
+were off, two of three workers woken by one connection would hang in accept(). So it is always on,
+without a gap: a booting worker must not block a serving one. Python turns it off only for a socket
+without a timeout. A socket that the script believes to be blocking therefore gets a very long
+timeout, and retries when that expires.
 
-A socket keeps its identity and its class: multiprocessing and trio ask for the very class. The
-methods of the class itself look whether the descriptor is in a table, which costs any other socket
-a lookup where it is opened, closed, or asked for its name, and nothing where it sends or receives.
+A socket keeps its identity and its class, since multiprocessing and trio require exactly that
+class. The methods of the class look up the descriptor in a table. Other sockets pay for one lookup
+in open, close and getsockname(), and for none in send and receive.
 """
 
 import os
@@ -20,145 +20,149 @@ from typing import Any, Protocol
 
 from pyfork.record import entity
 
-_RECEIVING = ("recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into")
+_RECEIVE_METHODS = ("recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into")
 _NO_TIMEOUT = (
-    2_147_000.25  # seconds; a little less than a C int of milliseconds, and nobody's choice
+    # seconds; just below a C int of milliseconds, and unlikely as a script's own choice
+    2_147_000.25
 )
 
 Method = Callable[..., Any]
 
 
-class PortZeroStage(Enum):
-    """What a descriptor of the script's is."""
+class FdStage(Enum):
+    """The use of a descriptor in the table."""
 
-    UNDECIDED = 1  # bound to port 0 by this process alone; a server's if it asks for its port
+    PORT_ZERO = 1  # bound to port 0 by this process alone
     SHARED = 2  # a copy of a handle
-    RECEIVED = 3  # not a socket any more, but a `Desk` in the place of one
-    ENDED = 4  # a dead listener in the place of one: this process is leaving
+    ACCEPT_EPOLL = 3  # an `AcceptEpoll` in the place of a listener
+    DUMMY = 4  # a dummy listener in the place of the real one: this process drains
 
 
 @entity
-class Copy:
-    """A descriptor of the script's that is in the table."""
+class SharedFd:
+    """A descriptor of the script that is in the table."""
 
-    key: str  # of the handle; none while it is undecided
-    inode: int  # of what is open there
+    key: str  # of the handle; empty under `PORT_ZERO`
+    inode: int  # of the open socket or epoll
     is_stream: bool
-    stage: PortZeroStage = PortZeroStage.SHARED
+    stage: FdStage = FdStage.SHARED
     name: Any = None  # what getsockname() returns once the socket itself cannot
-    replaced_inode: int = -1  # of the listener that was there before `ENDED`
-    listens: bool = False  # as far as the script knows: others may have made it listen before
+    replaced_inode: int = -1  # of the listener that was there before `DUMMY`
+    # whether the script has called listen(); another process may have done so before
+    listens: bool = False
 
 
 class Owner(Protocol):
-    """Who has the table, and is told what a script does with its sockets."""
+    """The owner of the table, which performs what the methods detect."""
 
-    copies: dict[int, Copy]  # by descriptor
+    shared_fds: dict[int, SharedFd]  # by descriptor
 
-    def known(self, fd: int) -> Copy | None:
-        """The entry of ``fd``, if what is open there is still the same."""
+    def entry_at(self, fd: int) -> SharedFd | None:
+        """Return the entry of ``fd`` if its socket is still the one in the table."""
 
-    def adopt(self, fd: int) -> bool:
-        """Whether ``fd`` is a duplicate of a shared socket; it is in the table then."""
+    def register_duplicate(self, fd: int) -> bool:
+        """Add ``fd`` if it is a duplicate of a shared socket. Returns whether it is."""
 
     def share_port_zero(self, sock: Any) -> None:
         """The script asks for the port that the kernel chose."""
 
-    def undecide(self, fd: int) -> None:
-        """The script connects a socket that it has bound to port 0: it is a client's."""
+    def drop_port_zero(self, fd: int) -> None:
+        """The script connects a socket that it has bound to port 0."""
 
     def make_private(self, sock: Any) -> None:
-        """The script connects: the socket is a client's."""
+        """The script connects a shared socket."""
 
     def forget(self, fd: int, close: Callable[[], object]) -> None:
-        """The script closes, by ``close``."""
+        """The script closes ``fd``; ``close`` does so."""
 
     def accept(self, fd: int, timeout: float | None) -> tuple[int, Any]:
-        """The script accepts at a desk."""
+        """The script accepts from an epoll."""
 
     def handle(self, fd: int) -> socket.socket:
-        """What listens in the place of a desk."""
+        """Return the listener that an epoll has replaced."""
 
     def on_dup(self, fd: int, new: int) -> None:
-        """There are two of it."""
+        """The script has duplicated ``fd`` as ``new``."""
 
 
-def harden(sock: Any) -> None:
-    """Let ``sock`` wait as its script has said, and its descriptor never block."""
+def keep_nonblocking(sock: Any) -> None:
+    """Keep the timeout that the script has set, and O_NONBLOCK on."""
     sock.settimeout(sock.gettimeout())
 
 
-def _put(kind: Any, name: str, method: Method) -> None:
+def _replace_method(kind: Any, name: str, method: Method) -> None:
     setattr(kind, name, wraps(getattr(kind, name))(method))
 
 
-class Sockets:
-    """What the sockets of a class do, for one process; the methods as they were are behind."""
+class SocketMethods:
+    """The patched methods of one socket class; they call the original ones."""
 
     def __init__(self, owner: Owner, kind: Any) -> None:
         self._owner = owner
-        self._is_patient = False
-        self._copies = owner.copies
-        self._kind = kind
+        self._retries_receive = False
+        self._shared_fds = owner.shared_fds
+        self._socket_class = kind
         self._plain_settimeout: Method = kind.settimeout
         self._plain_gettimeout: Method = kind.gettimeout
         self._plain_setblocking: Method = kind.setblocking
 
     def install(self) -> None:
-        """Have the methods of the class look into the table."""
+        """Replace the methods of the class."""
         for name in ("_accept", "_real_close", "dup", "getsockname", "getsockopt", "setsockopt"):
-            _put(self._kind, name, self._where_known(name))
+            _replace_method(self._socket_class, name, self._if_shared(name))
         for name in ("connect", "connect_ex"):
-            _put(self._kind, name, self._connecting(name))
+            _replace_method(self._socket_class, name, self._connecting(name))
         for name in ("settimeout", "setblocking", "gettimeout"):
-            _put(self._kind, name, getattr(self, f"_{name}")())
-        self._kind.timeout = property(self._kind.gettimeout)
+            _replace_method(self._socket_class, name, getattr(self, f"_{name}")())
+        self._socket_class.timeout = property(self._socket_class.gettimeout)
 
     def wait_for_datagrams(self) -> None:
-        """Have them be waited for without end. Only where a script serves such a socket: all of
-        the class pay for it."""
-        if not self._is_patient:
-            self._is_patient = True
-            for name in _RECEIVING:
-                _put(self._kind, name, self._patient(name))
+        """Patch the receive methods too: a script serves a datagram socket.
 
-    def _where_known(self, name: str) -> Method:
-        """The method ``name``: this class's own for a socket of the table."""
-        plain: Method = getattr(self._kind, name)
+        All sockets of the class pay for this, so only such a script does it.
+        """
+        if not self._retries_receive:
+            self._retries_receive = True
+            for name in _RECEIVE_METHODS:
+                _replace_method(self._socket_class, name, self._retrying(name))
+
+    def _if_shared(self, name: str) -> Method:
+        """Return the method ``name`` that treats descriptors of the table differently."""
+        plain: Method = getattr(self._socket_class, name)
         special: Method = getattr(self, f"_known_{name.removeprefix('_')}")
-        copies, known = self._copies, self._owner.known
+        shared_fds, entry_at = self._shared_fds, self._owner.entry_at
 
         def method(sock: Any, *args: Any) -> Any:
             fd = sock.fileno()
-            if fd in copies and (copy := known(fd)) is not None:
+            if fd in shared_fds and (copy := entry_at(fd)) is not None:
                 return special(plain, copy, sock, *args)
             return plain(sock, *args)
 
         return method
 
     def _connecting(self, name: str) -> Method:
-        """A socket that connects is a client's, and no more in the table."""
-        plain: Method = getattr(self._kind, name)
+        """Return the method ``name`` that takes a connecting socket out of the table."""
+        plain: Method = getattr(self._socket_class, name)
 
         def method(sock: Any, address: Any, /) -> Any:
             fd = sock.fileno()
-            if fd in self._copies and (copy := self._owner.known(fd)):
-                if copy.stage is PortZeroStage.UNDECIDED:
-                    self._owner.undecide(fd)
+            if fd in self._shared_fds and (copy := self._owner.entry_at(fd)):
+                if copy.stage is FdStage.PORT_ZERO:
+                    self._owner.drop_port_zero(fd)
                 else:
                     self._owner.make_private(sock)
             return plain(sock, address)
 
         return method
 
-    def _patient(self, name: str) -> Method:
-        """The method ``name``, that waits without end if the script has set no timeout."""
-        plain: Method = getattr(self._kind, name)
+    def _retrying(self, name: str) -> Method:
+        """Return the method ``name`` that retries while the script has set no timeout."""
+        plain: Method = getattr(self._socket_class, name)
 
         def method(sock: Any, *args: Any, **keywords: Any) -> Any:
-            if sock.fileno() not in self._copies:
+            if sock.fileno() not in self._shared_fds:
                 return plain(sock, *args, **keywords)
-            return self._patiently(plain, sock, *args, **keywords)
+            return self._call_with_retry(plain, sock, *args, **keywords)
 
         return method
 
@@ -194,20 +198,20 @@ class Sockets:
 
     def _is_shared(self, sock: Any, *, new: bool = False) -> bool:
         fd = sock.fileno()
-        if fd in self._copies and (copy := self._owner.known(fd)):
-            return copy.stage is not PortZeroStage.UNDECIDED
-        return new and self._owner.adopt(fd)
+        if fd in self._shared_fds and (copy := self._owner.entry_at(fd)):
+            return copy.stage is not FdStage.PORT_ZERO
+        return new and self._owner.register_duplicate(fd)
 
-    # Sockets of the table.
+    # Methods for descriptors of the table.
 
-    def _known_accept(self, plain: Method, copy: Copy, sock: Any) -> tuple[int, Any]:
-        if copy.stage is PortZeroStage.RECEIVED:
+    def _known_accept(self, plain: Method, copy: SharedFd, sock: Any) -> tuple[int, Any]:
+        if copy.stage is FdStage.ACCEPT_EPOLL:
             return self._owner.accept(sock.fileno(), sock.gettimeout())
-        accepted: tuple[int, Any] = self._patiently(plain, sock)
+        accepted: tuple[int, Any] = self._call_with_retry(plain, sock)
         return accepted
 
-    def _patiently(self, plain: Method, sock: Any, *args: Any, **keywords: Any) -> Any:
-        if self._plain_gettimeout(sock) is None:  # an object that was made of the descriptor
+    def _call_with_retry(self, plain: Method, sock: Any, *args: Any, **keywords: Any) -> Any:
+        if self._plain_gettimeout(sock) is None:  # an object made from the descriptor number
             self._plain_settimeout(sock, _NO_TIMEOUT)
         while True:
             try:
@@ -216,42 +220,40 @@ class Sockets:
                 if self._plain_gettimeout(sock) != _NO_TIMEOUT:
                     raise
 
-    def _known_real_close(self, plain: Method, copy: Copy, sock: Any, *args: Any) -> None:
+    def _known_real_close(self, plain: Method, copy: SharedFd, sock: Any, *args: Any) -> None:
         self._owner.forget(sock.fileno(), lambda: plain(sock, *args))
 
-    def _known_getsockname(self, plain: Method, copy: Copy, sock: Any) -> Any:
-        if copy.stage is PortZeroStage.UNDECIDED:
-            if _is_connected(sock):  # past Python's own class
-                self._owner.undecide(sock.fileno())
+    def _known_getsockname(self, plain: Method, copy: SharedFd, sock: Any) -> Any:
+        if copy.stage is FdStage.PORT_ZERO:
+            if _is_connected(sock):  # connected in C
+                self._owner.drop_port_zero(sock.fileno())
             else:
                 self._owner.share_port_zero(sock)
-        if copy.name is None:
-            name = plain(sock)
-            # `SocketPatches.end` sets copy.name before it replaces the socket.
-            if copy.name is None:
-                return name
-        return copy.name
+        if copy.name is not None:
+            return copy.name
+        name = plain(sock)
+        return name if copy.name is None else copy.name  # set meanwhile: `SocketPatches.end`
 
-    def _known_getsockopt(self, plain: Method, copy: Copy, sock: Any, *args: Any) -> Any:
+    def _known_getsockopt(self, plain: Method, copy: SharedFd, sock: Any, *args: Any) -> Any:
         if args == (socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and not copy.listens:
             return 0
-        return self._asked(plain, copy, sock)(*args)
+        return self._option_method(plain, copy, sock)(*args)
 
-    def _known_setsockopt(self, plain: Method, copy: Copy, sock: Any, *args: Any) -> None:
-        self._asked(plain, copy, sock)(*args)
+    def _known_setsockopt(self, plain: Method, copy: SharedFd, sock: Any, *args: Any) -> None:
+        self._option_method(plain, copy, sock)(*args)
 
-    def _asked(self, plain: Method, copy: Copy, sock: Any) -> Method:
-        """What has the options: a desk is no socket."""
-        if copy.stage is not PortZeroStage.RECEIVED:
+    def _option_method(self, plain: Method, copy: SharedFd, sock: Any) -> Method:
+        """Return the option method of the listener: an epoll has no options."""
+        if copy.stage is not FdStage.ACCEPT_EPOLL:
             return lambda *args: plain(sock, *args)
         handle = self._owner.handle(sock.fileno())
         return lambda *args: plain(handle, *args)
 
-    def _known_dup(self, plain: Method, copy: Copy, sock: Any) -> Any:
-        if copy.stage is not PortZeroStage.RECEIVED:
+    def _known_dup(self, plain: Method, copy: SharedFd, sock: Any) -> Any:
+        if copy.stage is not FdStage.ACCEPT_EPOLL:
             return plain(sock)
         fd: int = sock.fileno()
-        made = plain(self._owner.handle(fd))  # a socket, or its family could not be asked for
+        made = plain(self._owner.handle(fd))  # a socket: dup() asks for its family
         os.dup2(fd, made.fileno(), inheritable=False)
         self._owner.on_dup(fd, made.fileno())
         made.settimeout(sock.gettimeout())

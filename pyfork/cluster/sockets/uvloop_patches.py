@@ -1,6 +1,6 @@
-"""uvloop's servers on sockets that Python has made, so that they can be shared.
+"""uvloop's servers on sockets that Python made, so that they can be shared.
 
-It accepts in C, which nobody sees: where connections are to be seen, a `PythonServer` accepts.
+uvloop accepts in C. Where connections must be seen, a `PythonServer` accepts instead.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from pyfork.cluster.sockets.python_server import PythonServer
 Create = Callable[..., Awaitable[Any]]
 
 
-def change(module: ModuleType, hooks: SocketPatches) -> None:
-    """Put ours in the place of the methods that bind."""
+def patch(module: ModuleType, patches: SocketPatches) -> None:
+    """Replace the methods of uvloop's loop that bind."""
     loop: Any = module.__dict__["Loop"]
-    loop.create_server = _server(loop.create_server, hooks)
-    loop.create_unix_server = _unix_server(loop.create_unix_server, hooks)
+    loop.create_server = _server(loop.create_server, patches)
+    loop.create_unix_server = _unix_server(loop.create_unix_server, patches)
     loop.create_datagram_endpoint = _datagram(loop.create_datagram_endpoint)
 
 
@@ -29,7 +29,7 @@ _OF_A_CONNECTION = ("ssl", "ssl_handshake_timeout", "ssl_shutdown_timeout")
 
 
 class ServerGroup(asyncio.AbstractServer):
-    """Several servers that are one to the script: a host may have several addresses."""
+    """Several servers that appear as one: a host name may have several addresses."""
 
     def __init__(
         self,
@@ -39,19 +39,19 @@ class ServerGroup(asyncio.AbstractServer):
     ) -> None:
         self._loop = loop
         self._servers = list(servers)
-        self._listen = listen  # by Python, which says so
+        self._listen = listen  # calls Python's listen()
 
     @property
     def sockets(self) -> list[Any]:
-        """Of all."""
+        """The listening sockets of all servers."""
         return [each for server in self._servers for each in server.sockets]
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
-        """The loop they belong to."""
+        """Return the loop of the servers."""
         return self._loop
 
     def is_serving(self) -> bool:
-        """Whether they accept."""
+        """Whether all of them accept."""
         return all(server.is_serving() for server in self._servers)
 
     async def start_serving(self) -> None:
@@ -61,7 +61,7 @@ class ServerGroup(asyncio.AbstractServer):
             await server.start_serving()
 
     async def serve_forever(self) -> None:
-        """Until cancelled."""
+        """Accept until cancelled."""
         await self.start_serving()
         try:
             await self._loop.create_future()
@@ -75,12 +75,12 @@ class ServerGroup(asyncio.AbstractServer):
             server.close()
 
     async def wait_closed(self) -> None:
-        """Until they are closed."""
+        """Wait until all servers are closed."""
         for server in self._servers:
             await server.wait_closed()
 
 
-def _server(create: Create, hooks: SocketPatches) -> Create:
+def _server(create: Create, patches: SocketPatches) -> Create:
     async def create_server(
         self: Any,
         factory: Any,
@@ -95,8 +95,8 @@ def _server(create: Create, hooks: SocketPatches) -> Create:
         reuse_port: bool | None = None,
         **options: Any,
     ) -> Any:
-        if sock is not None and hooks.handle_at(sock.fileno()):
-            return await _serve(create, hooks, self, factory, [sock], backlog=backlog, **options)
+        if sock is not None and patches.shared_fd(sock.fileno()):
+            return await _serve(create, patches, self, factory, [sock], backlog=backlog, **options)
         if sock is not None or (host is None and port is None):
             return await create(self, factory, host, port, sock=sock, backlog=backlog, **options)
         hosts = [None] if host in ("", None) else [host] if isinstance(host, str) else list(host)
@@ -108,22 +108,22 @@ def _server(create: Create, hooks: SocketPatches) -> Create:
                 for each in hosts
             )
         )
-        places = list(dict.fromkeys((each[0], each[4]) for info in found for each in info))
-        sockets = _bound(places, reuse_address is not False)
-        return await _serve(create, hooks, self, factory, sockets, backlog=backlog, **options)
+        addresses = list(dict.fromkeys((each[0], each[4]) for info in found for each in info))
+        sockets = _bind_all(addresses, reuse_address is not False)
+        return await _serve(create, patches, self, factory, sockets, backlog=backlog, **options)
 
     return create_server
 
 
 async def _serve(
     create: Create,
-    hooks: SocketPatches,
+    patches: SocketPatches,
     loop: Any,
     factory: Any,
     sockets: list[Any],
     **options: Any,
 ) -> Any:
-    """What `create` makes of each of ``sockets``, as one server."""
+    """Make one server out of those that ``create`` makes for each socket."""
 
     def listen() -> None:
         for each in sockets:
@@ -133,18 +133,18 @@ async def _serve(
     if at_once:
         listen()
     servers = [
-        _seen(hooks, loop, factory, each, options)
+        _python_server(patches, loop, factory, each, options)
         or await create(loop, factory, sock=each, **options)
         for each in sockets
     ]
     return servers[0] if at_once and len(servers) == 1 else ServerGroup(loop, servers, listen)
 
 
-def _seen(
-    hooks: SocketPatches, loop: Any, factory: Any, sock: Any, options: dict[str, Any]
+def _python_server(
+    patches: SocketPatches, loop: Any, factory: Any, sock: Any, options: dict[str, Any]
 ) -> PythonServer | None:
-    """The server where connections are to be seen."""
-    if hooks.reception is None or not hooks.handle_at(sock.fileno()):
+    """Return a `PythonServer` for ``sock`` if its connections must be seen."""
+    if patches.accept_manager is None or not patches.shared_fd(sock.fileno()):
         return None
     given = {name: options[name] for name in _OF_A_CONNECTION if options.get(name) is not None}
     server = PythonServer(loop, factory, sock, given)
@@ -153,10 +153,10 @@ def _seen(
     return server
 
 
-def _bound(places: list[Any], reuse_address: bool) -> list[socket.socket]:
+def _bind_all(addresses: list[Any], reuse_address: bool) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
-        for family, address in places:
+        for family, address in addresses:
             made = socket.socket(family, socket.SOCK_STREAM)
             sockets.append(made)
             if reuse_address:
@@ -175,7 +175,7 @@ def _bound(places: list[Any], reuse_address: bool) -> list[socket.socket]:
 def _bind(made: socket.socket, address: Any) -> None:
     try:
         made.bind(address)
-        made.getsockname()  # a port 0 is decided: this is a server
+        made.getsockname()  # shares port 0: this is a server
     except OSError as error:
         text = str(error.strerror).lower()
         raise OSError(
@@ -183,7 +183,7 @@ def _bind(made: socket.socket, address: Any) -> None:
         ) from None
 
 
-def _unix_server(create: Create, hooks: SocketPatches) -> Create:
+def _unix_server(create: Create, patches: SocketPatches) -> Create:
     async def create_unix_server(
         self: Any, factory: Any, path: Any = None, *, sock: Any = None, **options: Any
     ) -> Any:
@@ -198,7 +198,7 @@ def _unix_server(create: Create, hooks: SocketPatches) -> Create:
             except BaseException:
                 sock.close()
                 raise
-            return await _serve(create, hooks, self, factory, [sock], **options)
+            return await _serve(create, patches, self, factory, [sock], **options)
         return await create(self, factory, sock=sock, **options)
 
     return create_unix_server

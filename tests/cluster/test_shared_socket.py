@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pyfork.cluster.sockets import shared_socket
-from pyfork.cluster.sockets.shared_socket import Copy, Sockets
+from pyfork.cluster.sockets.shared_socket import SharedFd, SocketMethods
 from tests.server import PATIENCE
 
 
@@ -18,25 +18,25 @@ class Owner:
     """Has the table, and hears nothing."""
 
     def __init__(self) -> None:
-        self.copies: dict[int, Copy] = {}
+        self.shared_fds: dict[int, SharedFd] = {}
 
     def share(self, sock: socket.socket) -> None:
         fd = sock.fileno()
-        self.copies[fd] = Copy("key", os.fstat(fd).st_ino, is_stream=True, listens=True)
-        shared_socket.harden(sock)
+        self.shared_fds[fd] = SharedFd("key", os.fstat(fd).st_ino, is_stream=True, listens=True)
+        shared_socket.keep_nonblocking(sock)
 
-    def known(self, fd: int) -> Copy | None:
-        copy = self.copies.get(fd)
+    def entry_at(self, fd: int) -> SharedFd | None:
+        copy = self.shared_fds.get(fd)
         return copy if copy and os.fstat(fd).st_ino == copy.inode else None
 
-    def adopt(self, fd: int) -> bool:
-        found = [each for each in self.copies.values() if each.inode == os.fstat(fd).st_ino]
+    def register_duplicate(self, fd: int) -> bool:
+        found = [each for each in self.shared_fds.values() if each.inode == os.fstat(fd).st_ino]
         if found:
-            self.copies[fd] = found[0]
+            self.shared_fds[fd] = found[0]
         return bool(found)
 
     def forget(self, fd: int, close: Callable[[], object]) -> None:
-        del self.copies[fd]
+        del self.shared_fds[fd]
         close()
 
 
@@ -44,7 +44,7 @@ class Owner:
 def listener() -> Iterator[Any]:
     owner: Any = Owner()
     kind: Any = type("Socket", (socket.socket,), {})
-    Sockets(owner, kind).install()
+    SocketMethods(owner, kind).install()
 
     class Watched(kind):  # type: ignore[misc]
         """Looks at what it shares after each change, as another process might at that instant."""
@@ -91,8 +91,8 @@ def test_no_other_process_can_hang(
 
 def test_a_copy_neither(listener: Any) -> None:
     base = type(listener).__base__
-    copies = (base.dup(listener), base(fileno=os.dup(listener.fileno())))
-    for copy in copies:
+    shared_fds = (base.dup(listener), base(fileno=os.dup(listener.fileno())))
+    for copy in shared_fds:
         with copy:
             copy.setblocking(True)
             assert copy.gettimeout() is None

@@ -1,8 +1,8 @@
-"""How many connections a script has open, of those that it has accepted.
+"""The number of open connections among those that a script has accepted.
 
-A script closes them in many ways: by their sockets, by the number, in C. So it is not told here,
-but seen: a descriptor that leads to another socket than it did, or to none, is one that ended.
-Looking takes time where there are many, and is done for a tenth of it at most.
+A script may close a connection by its socket, by its number, or in C. So nothing reports the end:
+`scan` compares the inode behind each descriptor with the one at accept. Scanning is limited to a
+tenth of the time.
 """
 
 import os
@@ -10,26 +10,26 @@ from time import monotonic
 
 from pyfork.ipc.scoreboard import ACCEPTED, CONNECTIONS, Row
 
-_SPARE = 10  # times as long as a look took until the next one
+_SCAN_RATIO = 10  # a scan is followed by a pause of that many times its duration
 
 
 class ConnectionCounter:
-    """The connections of this process, on its line of the scoreboard."""
+    """Counts the connections of this process in its scoreboard row."""
 
     def __init__(self, line: Row) -> None:
         self._cells = line.cells
-        self._open: dict[int, int] = {}  # fd -> inode; each step below is whole, for any thread
+        self._open: dict[int, int] = {}  # fd -> inode; each step below is atomic for other threads
         self._next_scan = 0.0
 
     def on_accept(self, fd: int) -> None:
-        """A connection was accepted."""
+        """Count a connection that was accepted."""
         self._open[fd] = os.fstat(fd).st_ino
         cells = self._cells
         cells[CONNECTIONS] = len(self._open)
         cells[ACCEPTED] += 1
 
     def scan(self) -> None:
-        """See which have ended, unless that was done just now."""
+        """Drop connections that have ended, unless the last scan was just now."""
         now = monotonic()
         if now < self._next_scan:
             return
@@ -38,7 +38,7 @@ class ConnectionCounter:
                 self._open.pop(fd, None)
         self._cells[CONNECTIONS] = len(self._open)
         done = monotonic()
-        self._next_scan = done + _SPARE * (done - now)
+        self._next_scan = done + _SCAN_RATIO * (done - now)
 
 
 def _inode(fd: int) -> int:

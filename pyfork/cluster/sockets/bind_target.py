@@ -1,4 +1,4 @@
-"""What a script binds to, resolved, and the key by which processes mean the same by it."""
+"""The address that a script binds, resolved, and the key that processes share for it."""
 
 import os
 import socket
@@ -12,20 +12,21 @@ _KINDS: dict[int, str] = {socket.SOCK_STREAM: "stream", socket.SOCK_DGRAM: "data
 
 
 @record
-class BindKey:
-    """Where a socket is to be bound."""
+class BindTarget:
+    """The address of a bind() call."""
 
     key: str
     address: list[str | int]  # resolved; one string for a unix socket
     text: str  # as pyfork writes it
-    path: str = ""  # absolute, if there will be a file
+    path: str = ""  # absolute; empty if bind() makes no file
     port: int | None = None
 
 
-def place(family: int, kind: int, address: Any) -> BindKey | None:
-    """The place that ``address`` means; None for what cannot be shared, or is no address.
+def bind_target(family: int, kind: int, address: Any) -> BindTarget | None:
+    """Resolve ``address``. Returns None for a socket that cannot be shared, or for no address.
 
-    Raises OSError (socket.gaierror) as bind() does for a host that is not known.
+    Raises:
+        OSError: socket.gaierror for an unknown host, as bind() does.
     """
     if kind not in _KINDS:
         return None
@@ -37,23 +38,23 @@ def place(family: int, kind: int, address: Any) -> BindKey | None:
 
 
 def is_internal(family: int, address: Any) -> bool:
-    """Whether this is a socket file by which multiprocessing speaks with its own children."""
+    """Whether ``address`` is a socket file that multiprocessing uses for its own children."""
     if family != socket.AF_UNIX or not isinstance(address, str | bytes | os.PathLike):
         return False
     return os.path.basename(os.path.dirname(os.fsdecode(address))).startswith("pymp-")
 
 
-def _unix(kind: str, address: Any) -> BindKey | None:
+def _unix(kind: str, address: Any) -> BindTarget | None:
     path = os.fsdecode(address) if isinstance(address, str | bytes | os.PathLike) else ""
     if not path:
         return None
     abstract = path.startswith("\0")
     whole = path if abstract else os.path.abspath(path)
     text = str(Unix(whole))
-    return BindKey(f"{PREFIX}{kind}:{text}", [whole], text, "" if abstract else whole)
+    return BindTarget(f"{PREFIX}{kind}:{text}", [whole], text, "" if abstract else whole)
 
 
-def _inet(family: int, kind: int, address: tuple[Any, ...]) -> BindKey | None:
+def _inet(family: int, kind: int, address: tuple[Any, ...]) -> BindTarget | None:
     match address:
         case (str() | bytes() as host, int(port), *rest) if 0 <= port <= 65535:
             name = host.decode() if isinstance(host, bytes) else host
@@ -62,7 +63,7 @@ def _inet(family: int, kind: int, address: tuple[Any, ...]) -> BindKey | None:
     resolved = [_resolve(family, kind, name), port, *rest]
     text = str(Inet(str(resolved[0]), port))
     scope = f"%{rest[1]}" if len(rest) > 1 and rest[1] else ""
-    return BindKey(f"{PREFIX}{_KINDS[kind]}:{text}{scope}", resolved, text, port=port)
+    return BindTarget(f"{PREFIX}{_KINDS[kind]}:{text}{scope}", resolved, text, port=port)
 
 
 def _resolve(family: int, kind: int, host: str) -> str:

@@ -1,0 +1,167 @@
+"""The epoll, in this process: what comes, from where, and who waits how long."""
+
+import os
+import select
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from pyfork.cluster.sockets.accept_epoll import (
+    EPOLL,
+    AcceptEpoll,
+    FdQueueSource,
+    ListenerSource,
+    source_for,
+)
+from pyfork.cluster.sockets.connection_counter import ConnectionCounter
+from pyfork.ipc.fd_queue import FdQueue
+from pyfork.ipc.scoreboard import Scoreboard
+from tests.server import PATIENCE
+
+pytestmark = pytest.mark.skipif(EPOLL is None, reason="this system has no epoll")
+
+
+@dataclass
+class EpollSite:
+    """A epoll, and a listener that may be put behind it."""
+
+    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+    accepted: list[int] = field(default_factory=list)
+    deferrals: list[bool] = field(default_factory=list)  # whether way is given, next time first
+    epoll: AcceptEpoll = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.epoll = AcceptEpoll(
+            self.listener.dup(),
+            on_accept=self.accepted.append,
+            should_defer=lambda: bool(self.deferrals) and self.deferrals.pop(0),
+        )
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(self.listener.getsockname(), timeout=PATIENCE)
+
+    def accept(self, timeout: float | None = PATIENCE) -> tuple[str, int]:
+        """The address of whom it accepted."""
+        fd, address = self.epoll.accept(timeout)
+        os.close(fd)
+        assert self.accepted[-1] == fd
+        return address  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def site() -> Iterator[EpollSite]:
+    made = EpollSite()
+    yield made
+    made.epoll.close()
+    made.listener.close()
+
+
+def test_nothing_comes_from_nowhere(site: EpollSite) -> None:
+    with site.connect(), pytest.raises(BlockingIOError):
+        site.epoll.accept(0)
+    with pytest.raises(TimeoutError):
+        site.epoll.accept(0.01)
+
+
+def test_a_queue_and_a_tray_at_once(site: EpollSite) -> None:
+    queue_end = FdQueue.make()
+    site.epoll.add_listeners("queue", ListenerSource(site.listener.dup()))
+    site.epoll.add_listeners("queue_end", source_for(queue_end.theirs.dup()))
+    with site.connect() as first:
+        assert site.accept() == first.getsockname()
+    site.epoll.remove_listeners("queue")
+    with site.connect() as second:
+        taken, _ = site.listener.accept()
+        assert queue_end.put(7, taken)
+        taken.close()
+        assert site.accept(None) == second.getsockname()
+    assert queue_end.taken() == [7]
+    with pytest.raises(BlockingIOError):
+        site.epoll.accept(0)
+    queue_end.close()
+
+
+def test_a_client_that_has_gone_is_passed_over(site: EpollSite) -> None:
+    queue_end = FdQueue.make()
+    site.epoll.add_listeners("queue_end", FdQueueSource(queue_end.theirs.dup()))
+    for number in (1, 2):
+        client = site.connect()
+        taken, _ = site.listener.accept()
+        assert queue_end.put(number, taken)
+        if number == 1:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            client.close()  # by a reset
+        taken.close()
+    with client:
+        assert site.accept() == client.getsockname()
+    queue_end.close()
+
+
+def test_it_is_readable_for_any_loop(site: EpollSite) -> None:
+    waiting = select.poll()
+    waiting.register(site.epoll.fileno(), select.POLLIN)
+    site.epoll.add_listeners("queue", ListenerSource(site.listener.dup()))
+    assert not waiting.poll(0)
+    with site.connect():
+        assert waiting.poll(PATIENCE * 1000)
+        site.accept(0)
+        assert not waiting.poll(0)
+    site.epoll.probe()
+    assert waiting.poll(0)
+    with pytest.raises(BlockingIOError):
+        site.epoll.accept(0)
+    assert not waiting.poll(0)
+
+
+def test_way_is_given_and_the_connection_stays(site: EpollSite) -> None:
+    site.epoll.add_listeners("queue", ListenerSource(site.listener.dup()))
+    site.deferrals = [True, True]
+    with site.connect() as client:
+        with pytest.raises(BlockingIOError):
+            site.epoll.accept(0)
+        assert not site.accepted
+        assert site.accept() == client.getsockname()
+    assert not site.deferrals
+
+
+def test_who_waits_is_woken_by_what_comes_later(site: EpollSite) -> None:
+    found: list[tuple[str, int]] = []
+    waiting = threading.Thread(target=lambda: found.append(site.accept(None)), daemon=True)
+    waiting.start()
+    with site.connect() as client:
+        site.epoll.add_listeners("queue", ListenerSource(site.listener.dup()))
+        waiting.join(PATIENCE)
+        assert found == [client.getsockname()]
+
+
+def test_a_closed_desk_is_a_closed_socket() -> None:
+    site = EpollSite()
+    site.epoll.close()
+    site.listener.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        site.epoll.accept(0)
+
+
+def test_the_ledger_sees_connections_end() -> None:
+    line = Scoreboard(1).line(0)
+    counter = ConnectionCounter(line)
+    pairs = [socket.socketpair() for _ in range(3)]
+    for one, _ in pairs:
+        counter.on_accept(one.fileno())
+    assert (line.connections, line.accepted) == (3, 3)
+    pairs[0][0].close()
+    ends = socket.socketpair()  # takes its number
+    pairs[1][0].close()
+
+    def looked() -> int:
+        counter.scan()
+        return line.connections
+
+    while looked() != 1:  # not at once: a look is not taken all the time
+        pass
+    assert line.accepted == 3
+    for each in (*ends, *(end for pair in pairs for end in pair)):
+        each.close()
