@@ -179,7 +179,7 @@ class ForkServers(Component):
 
     def _start(self, generation: int, own_log: bool, *closers: Callable[[], object]) -> ForkServer:
         """Fork the fork server of a generation, where ``closers`` are called. Raises OSError."""
-        orphans.ask_for_them()  # workers become children of this process
+        orphans.become_subreaper()  # workers become children of this process
         ours, theirs = pair()
         queue = ConnectionQueue.from_fds([os.dup(fd) for fd in self.queue.fds()])
         try:
