@@ -20,24 +20,3 @@ class BoundedCache(dict[Key, Value]):
         if len(self) >= MAX_ENTRIES:
             self.clear()
         self[key] = value
-
-
-_CANDIDATES = 256  # a power of 2
-
-
-class RepeatCache(BoundedCache[Key, Value]):
-    """Remembers what is offered a second time.
-
-    What comes once takes no place from what comes often, and is freed at once.
-    """
-
-    def __init__(self) -> None:
-        self._candidates: list[Key | None] = [None] * _CANDIDATES  # by hash: what came once
-
-    def offer(self, key: Key, value: Value) -> None:
-        """Remember ``value``, if ``key`` was offered before and not displaced by another."""
-        at = hash(key) & (_CANDIDATES - 1)
-        if self._candidates[at] == key:
-            self.put(key, value)
-        else:
-            self._candidates[at] = key

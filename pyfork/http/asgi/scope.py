@@ -23,6 +23,7 @@ class ScopeBuilder:
 
     def __init__(self, *, root_path: str, state: dict[str, Any]) -> None:
         self._root = root_path.rstrip("/")
+        self._raw_root = self._root.encode()
         self._state = state
 
     def make(self, connection: "ClientTransport", head: RequestHead) -> Scope:
@@ -41,24 +42,28 @@ class ScopeBuilder:
 
     def _of_head(self, connection: "ClientTransport", head: RequestHead) -> dict[str, Any]:
         line, block = head.line, head.block
-        if line.gateway_cache is None:
-            line.gateway_cache = self._of_line(line)
-        if block.gateway_cache is None:
-            block.gateway_cache = self._of_block(connection, block)
-        scope: dict[str, Any] = block.gateway_cache | line.gateway_cache
+        if block.template is not None:
+            block = block.template.block  # which says the same, but for headers
+        made: dict[str, Any] | None = block.gateway_cache
+        if made is None:
+            made = block.gateway_cache = self._of_block(connection, block)
+        paths = line.gateway_cache
+        if paths is None:
+            paths = line.gateway_cache = self._of_line(line)
+        scope = made.copy()
+        scope["http_version"], scope["method"] = line.version, line.method
+        scope["path"], scope["raw_path"] = paths
+        scope["query_string"] = line.query
         return scope
 
-    def _of_line(self, line: RequestLine) -> dict[str, Any]:
+    def _of_line(self, line: RequestLine) -> tuple[str, bytes]:
+        """The path, and the raw path."""
         path = line.path.decode("latin-1")
-        return {
-            "type": "http",
-            "http_version": line.version,
-            "method": line.method,
-            "path": self._root + (unquote(path) if "%" in path else path),
-            "raw_path": self._root.encode() + line.path,
-            "query_string": line.query,
-            "root_path": self._root,
-        }
+        if line.path.find(b"%") >= 0:  # `in` of bytes makes an exception first
+            path = unquote(path)
+        if self._root:
+            return self._root + path, self._raw_root + line.path
+        return path, line.path
 
     def _of_block(self, connection: "ClientTransport", block: FieldBlock) -> dict[str, Any]:
         """What a connection and the fields of a head on it say."""
@@ -76,6 +81,13 @@ class ScopeBuilder:
     def _of_connection(self, connection: "ClientTransport") -> dict[str, Any]:
         host = connection.peer_host
         return {
+            "type": "http",
+            "http_version": "",
+            "method": "",
+            "path": "",
+            "raw_path": b"",
+            "query_string": b"",
+            "root_path": self._root,
             "asgi": None,
             "extensions": None,
             "headers": None,

@@ -204,16 +204,18 @@ def read_line(text: bytes) -> RequestLine:
     Raises ProtocolError: 505 for a version, 501 for a method, 400 for what is malformed, or a
     target that is not served.
     """
-    parts = text.split(b" ")
-    if len(parts) == 3 and parts[2] == b"HTTP/1.1":
-        name, target, _ = parts
+    try:
+        name, target, version = text.split(b" ")
+    except ValueError:
+        return _read_any_line(text)
+    if version == b"HTTP/1.1" and target.startswith(b"/"):
         method = METHODS.get(name)
-        if method and target.startswith(b"/") and target.translate(_TARGET_TABLE) == target:
+        if method and target.translate(_TARGET_TABLE) == target:
             line = RequestLine(method, target)
             line.path, mark, query = target.partition(b"?")
             if mark:
                 line.query = query
-                line.doing = text[: len(name) + 1 + len(line.path)]
+                line.doing = text[: -10 - len(query)]
             else:
                 line.doing = text[:-9]
             return line

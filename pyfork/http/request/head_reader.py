@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyfork.errors import ProtocolError
-from pyfork.http.cache import BoundedCache, RepeatCache
+from pyfork.http.cache import BoundedCache
 from pyfork.http.request.field_template import FieldTemplate
 from pyfork.http.request.head import (
     SECRETS,
@@ -29,6 +29,7 @@ FieldMapper = Callable[[Field], tuple[Any, Any]]
 
 _LINE = 256  # bytes of the longest line that is remembered
 _NAME = 64
+_ONCE = 255  # a power of 2, less 1: a mask
 _BLOCK = 4096  # bytes of the longest block whose meaning is remembered
 
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -47,6 +48,7 @@ class HeadReader:
         "_firsts",
         "_meanings",
         "_names",
+        "_once",
         "_ours",
         "_secret",
         "_server_fields",
@@ -60,14 +62,16 @@ class HeadReader:
         self._small = min(limits.field, limits.head)  # no such block has a line too long
         self._entry = entry
         # Request lines of HTTP/1.1 in origin form, within the limits.
-        self.known: RepeatCache[bytes, RequestLine] = RepeatCache()
-        self._fields: RepeatCache[bytes, Any] = RepeatCache()  # lines -> entries
+        self.known: BoundedCache[bytes, RequestLine] = BoundedCache()
+        self._fields: BoundedCache[bytes, Any] = BoundedCache()  # lines -> entries
         # Of what the server listens to.
         self._ours: BoundedCache[bytes, tuple[Field, Any]] = BoundedCache()
         # -> in lower case, and as the gateway has it
         self._names: BoundedCache[bytes, tuple[bytes, Any]] = BoundedCache()
         self._meanings: BoundedCache[tuple[Field, ...], FieldBlock] = BoundedCache()
         self._firsts: BoundedCache[bytes, tuple[RequestHead, bytes]] = BoundedCache()  # see `first`
+        # By hash: lines that came once. They take no place from what comes often.
+        self._once = [b""] * (_ONCE + 1)
         # By the lines read last.
         self._server_fields: list[Field] = []  # to the server
         self._secret = False  # one of `SECRETS` was there
@@ -76,7 +80,11 @@ class HeadReader:
         """A request line without its end, not `known` and not too long. Raises ProtocolError."""
         line = read_line(text)
         if len(text) <= _LINE and line.is_usual:
-            self.known.offer(text, line)
+            at = hash(text) & _ONCE
+            if self._once[at] == text:
+                self.known.put(text, line)
+            else:
+                self._once[at] = text
         return line
 
     def read_block(self, text: bytes, line: RequestLine) -> FieldBlock:
@@ -190,7 +198,11 @@ class HeadReader:
         elif lower in SECRETS:
             self._secret = True
         elif len(line) <= _LINE:
-            self._fields.offer(line, entry)
+            at = hash(line) & _ONCE
+            if self._once[at] == line:
+                self._fields.put(line, entry)
+            else:
+                self._once[at] = line
         return entry
 
     def _learn_name(self, name: bytes) -> tuple[bytes, Any]:

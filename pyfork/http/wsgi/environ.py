@@ -99,25 +99,28 @@ class EnvironBuilder:
         else:
             environ = self._of_block(connection, block)
             block.gateway_cache = ONCE if made is None else environ.copy()
-        if line.gateway_cache is None:
-            line.gateway_cache = self._of_line(line)
-        environ |= line.gateway_cache
+        values = line.gateway_cache
+        if values is None:
+            values = line.gateway_cache = self._of_line(line)
+        environ["REQUEST_METHOD"] = line.method
+        target, environ["PATH_INFO"], environ["QUERY_STRING"], environ["SERVER_PROTOCOL"] = values
+        environ["REQUEST_URI"] = environ["RAW_URI"] = target
         if environ["SCRIPT_NAME"] is not self._root:  # a proxy said it
             environ["PATH_INFO"] = _below(environ["SCRIPT_NAME"], line.path)
-        if block.framed:
+        if block.content_length is not None or block.chunked:
             environ["CONTENT_LENGTH"] = ""
         return environ
 
-    def _of_line(self, line: RequestLine) -> Environ:
+    def _of_line(self, line: RequestLine) -> tuple[str, str, str, str]:
+        """The target, and what `_of_head` sets besides."""
         target = line.target.decode("latin-1")
-        return {
-            "REQUEST_METHOD": line.method,
-            "REQUEST_URI": target,
-            "RAW_URI": target,
-            "PATH_INFO": _below(self._root, line.path),
-            "QUERY_STRING": line.query.decode("latin-1"),
-            "SERVER_PROTOCOL": "HTTP/" + line.version,
-        }
+        if not line.is_usual:
+            path, query = _below(self._root, line.path), line.query.decode("latin-1")
+            return target, path, query, "HTTP/" + line.version
+        path, _, query = target.partition("?")
+        if self._root or line.path.find(b"%") >= 0:
+            path = _below(self._root, line.path)
+        return target, path, query, "HTTP/1.1"
 
     def _of_block(self, connection: "ClientTransport", block: FieldBlock) -> Environ:
         """What a connection and the fields of a head on it say."""
