@@ -65,7 +65,7 @@ def _retry(why: str) -> NoReturn:
 
 def _wait(pause: float, why: str) -> None:
     """For ``pause`` seconds, or to be told to stop."""
-    state = "the workers of before serve on, and nobody replaces them"
+    state = "the previous workers keep serving, but are not replaced if they die"
     _stderr(f"the new program does not start: {why}\npyfork: {state}; next try in {pause:g} s")
     until = time.monotonic() + pause
     while time.monotonic() < until:

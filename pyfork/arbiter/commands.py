@@ -143,7 +143,7 @@ class Commands:
 
     def _reload(self, caller: str) -> Answer:
         if self.supervisor.stop_requested:
-            raise PyforkError(HANDED_OVER if self.upgrade.in_charge else STOPPING)
+            raise PyforkError(HANDED_OVER if self.upgrade.new_arbiter else STOPPING)
         now = time.monotonic()
         reload = self.generations.prepare_reload(now)
         log.info("reload: generation %d boots, asked for by %s", reload.generation, caller)
@@ -195,7 +195,7 @@ class Commands:
     def _retire(self, caller: str) -> Answer:
         if in_terminal():
             log.debug("%s: the window has changed", caller)
-        elif self.upgrade.beside:
+        elif self.upgrade.is_spawning:
             log.info("%s: the workers leave when the new arbiter is ready", caller)
         else:
             log.info("%s: retire all workers and keep the port", caller)

@@ -124,7 +124,7 @@ class ActionExecutor(Component):
 
     def _retire(self, worker: WorkerProcess, grace: float) -> None:
         """Tell a worker to drain; by SIGTERM too if its channel is closed."""
-        others = not self.supervisor.stop_started or self.upgrade.in_charge is not None
+        others = not self.supervisor.stop_started or self.upgrade.new_arbiter is not None
         if not others:  # the workers empty the kernel's queues, and close the last copies
             self.dispatch.finish()
             self.listeners.close()

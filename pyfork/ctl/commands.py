@@ -139,10 +139,10 @@ def _is_turned_round(said: Mapping[str, ParsedOption]) -> bool:
 
 _STAGES = {
     "checking": "the new program is checked",
-    "rehearsing": "the new program rehearses",
-    "waiting": "waiting for a quiet moment",
-    "booting": "the new arbiter boots",
-    "renewing": "the new program boots its workers",
+    "dry-run": "dry run of the new program",
+    "quiescing": "waiting until nothing is in transition",
+    "starting": "the new arbiter boots",
+    "reloading": "the new program boots its workers",
 }
 
 COMMANDS: dict[str, Command] = {

@@ -147,7 +147,7 @@ def test_an_upgrade_enters_what_the_link_names_then(releases: Releases, mode: st
         releases.remove(1)
         server.signal(signal.SIGUSR2)
         if mode == "spawn":
-            server.wait_log("the arbiter before this one has left")
+            server.wait_log("the old arbiter has exited")
             server.follow(successor(server))
         else:
             server.wait_log("generation 2 serves")
@@ -161,7 +161,7 @@ def test_an_upgrade_without_a_directory_changes_nothing(releases: Releases) -> N
         releases.current.unlink()
         server.signal(signal.SIGUSR2)
         server.wait_log(f"{releases.current}, is not there")
-        server.wait_log("upgrade failed, this arbiter serves on")
+        server.wait_log("upgrade failed, this arbiter keeps serving")
         assert server.get("/").body == b"1 1"
 
 

@@ -58,7 +58,7 @@ def test_an_upgrade_loses_nothing(tmp_path: Path, policy: str, mode: str) -> Non
             else:
                 server.wait_log("this one drains")
                 server.wait()
-                server.wait_log("the arbiter before this one has left")
+                server.wait_log("the old arbiter has exited")
                 successor = min(server.processes(), key=lambda each: each.create_time())
             wait_version(server, "2")
         assert load.report.losses == {}, load.report.incidents

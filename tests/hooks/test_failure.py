@@ -63,7 +63,7 @@ def test_it_stops_the_upgrade(mode: str, place: Place) -> None:
     server = place.serve("tests.apps.wsgi:app", "--upgrade-mode", mode)
     server.signal(signal.SIGUSR2)
     server.wait_log("hook pre_exec failed: ZeroDivisionError")
-    server.wait_log("upgrade failed, this arbiter serves on")
+    server.wait_log("upgrade failed, this arbiter keeps serving")
     assert server.get("/").status == 200
 
 

@@ -121,7 +121,7 @@ def test_before_another_program_is_executed(mode: str, place: Place) -> None:
         assert [each.pid for each in place.of("pre_exec")] == [first]
         assert place.of("on_reload") == []  # nobody has asked for one
     else:
-        server.wait_log("the arbiter before this one has left")
+        server.wait_log("the old arbiter has exited")
         new = successor(server)
         assert [each.pid for each in place.of("pre_exec")] == [new]
         assert [each.pid for each in place.of("on_exit")] == [first]

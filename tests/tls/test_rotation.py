@@ -88,7 +88,7 @@ def test_what_cannot_be_used_is_told_once_and_changes_nothing(tmp_path: Path) ->
         client = authority.client()
         before = shown(server, client)
         Path(key).write_text("nothing")
-        server.wait_log("the certificates on the disk cannot be used, those of before are:")
+        server.wait_log("cannot use the certificates on the disk, the previous ones stay in use:")
         for worker in server.workers():
             worker.kill()
         server.wait_log("is ready after", 4)

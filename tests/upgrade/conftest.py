@@ -48,7 +48,7 @@ class Yard(Site):
         """Upgrade, and wait until it is over. Returns the one in charge."""
         if mode == "takeover":
             new = self.begin(mode, "--takeover", *options)
-            new.wait_log("the arbiter before this one has left")
+            new.wait_log("the old arbiter has exited")
             assert server.wait() == 0
             return new
         if mode == "exec":
@@ -58,9 +58,9 @@ class Yard(Site):
             old = server.workers()[:-2]
             psutil.wait_procs(old, timeout=15)
             return server
-        over = server.log.count("the arbiter before this one has left") + 1
+        over = server.log.count("the old arbiter has exited") + 1
         server.signal(signal.SIGUSR2)
-        server.wait_log("the arbiter before this one has left", over)
+        server.wait_log("the old arbiter has exited", over)
         server.follow(successor(server))
         return server
 

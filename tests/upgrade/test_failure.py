@@ -151,7 +151,7 @@ def test_a_stop_while_a_successor_boots(yard: Yard, number: int, delay: str) -> 
         server.wait_log("SIGTERM: the upgrade finishes first")
     server.signal(number)
     if delay != "0":
-        server.wait_log("upgrade failed, this arbiter serves on: the server is stopping")
+        server.wait_log("upgrade failed: the server is stopping")
         server.signal(number)
     assert server.wait() == 0
     server.until(lambda: not server.processes(), "nothing is left", timeout=3)
@@ -224,7 +224,7 @@ def test_a_takeover_that_does_not_succeed(yard: Yard, how: str) -> None:
     status = new.wait()
     assert status == {"fails": 3, "dies": -9, "hangs": 1, "refused": 0}[how]
     if how == "hangs":
-        assert "the running server serves on: the new program took too long" in new.log
+        assert "the running server keeps serving: the new program took too long" in new.log
     assert int(yard.pid_file.read_text()) == server.pid
     retried(yard, server, "takeover")
 
@@ -234,18 +234,18 @@ def test_a_successor_that_dies_in_charge(yard: Yard) -> None:
     server = yard.begin("spawn")
     with slow(server):
         server.signal(signal.SIGUSR2)
-        server.wait_log("this arbiter is in charge")
+        server.wait_log("this arbiter is active")
         os.kill(successor(server), signal.SIGKILL)
-        server.wait_log("this one carries on")
+        server.wait_log("this one resumes serving")
         server.until(lambda: len(server.workers()) >= 2, "it has workers")
         server.until(lambda: int(yard.pid_file.read_text()) == server.pid, "the pid file is its")
         assert server.get("/").body == b"one"
     serves(server)
     with slow(server):
         server.signal(signal.SIGUSR2)
-        server.wait_log("this arbiter is in charge", 2)
+        server.wait_log("this arbiter is active", 2)
         os.kill(successor(server), signal.SIGTERM)
-        server.wait_log("this one leaves too")
+        server.wait_log("this one stops too")
     assert server.wait() == 0
     assert not yard.pid_file.exists()
 
@@ -255,7 +255,7 @@ def test_term_to_one_that_yields_cuts_nothing(yard: Yard) -> None:
     server = yard.begin("spawn")
     with slow(server) as answer:
         server.signal(signal.SIGUSR2)
-        server.wait_log("this arbiter is in charge")
+        server.wait_log("this arbiter is active")
         server.signal(signal.SIGTERM)
         server.wait_log("SIGTERM")
         os.kill(successor(server), signal.SIGUSR2)

@@ -57,7 +57,7 @@ def test_term_to_the_old_one_while_the_new_one_boots(yard: Yard) -> None:
     go(yard)
     assert server.wait() == 0
     server.follow(new.pid)
-    server.wait_log("the arbiter before this one has left")
+    server.wait_log("the old arbiter has exited")
     assert server.get("/").body == b"two"
     assert yard.pid_file.read_text().strip() == str(new.pid)
 
@@ -74,7 +74,7 @@ def test_term_to_the_old_one_in_the_check(yard: Yard) -> None:
     go(yard)
     assert server.wait() == 0
     server.follow(successor(server))
-    server.wait_log("the arbiter before this one has left")
+    server.wait_log("the old arbiter has exited")
     assert server.get("/").body == b"two"
 
 
@@ -84,7 +84,7 @@ def test_term_to_the_old_one_and_the_new_one_fails(yard: Yard) -> None:
     server.wait_log("SIGTERM: the upgrade finishes first")
     go(yard, "fail")
     assert server.wait() == 0
-    server.wait_log("upgrade failed, this arbiter stops, as it was told")
+    server.wait_log("upgrade: this arbiter stops now, as it was told")
     server.until(lambda: not server.processes(), "nothing is left", timeout=3)
 
 
@@ -99,7 +99,7 @@ def test_the_new_one_is_lost_while_the_old_one_drains(yard: Yard) -> None:
         server.wait_log("the new arbiter is ready, this one drains")
         new.kill()
         assert server.wait() == 0
-    assert "carries on" not in server.log
+    assert "resumes serving" not in server.log
 
 
 @pytest.mark.parametrize("how", ["TERM", "INT", "QUIT", "pyfork stop"])
@@ -122,7 +122,7 @@ def test_the_way_back(yard: Yard) -> None:
     server.signal(signal.SIGHUP)
     server.wait_log("reload: generation 2 serves")
     os.kill(new.pid, signal.SIGTERM)
-    server.wait_log("upgrade failed, this arbiter serves on")
+    server.wait_log("upgrade failed, this arbiter keeps serving")
     server.until(lambda: len(server.processes()) == 3, "it is alone")
     assert server.get("/").body == b"one"
 

@@ -95,14 +95,14 @@ def test_under_load_nothing_is_lost(yard: Yard, release: Release) -> None:
             told = release.spoil(fault)
             done = yard.command("upgrade", "shop", "--wait")
             assert done.returncode == 1
-            assert "the rehearsal of the new program ended with exit status 1" in done.stderr
+            assert "the dry run of the new program ended with exit status 1" in done.stderr
             assert told in done.stderr
             assert told in server.log
             assert server.workers() == workers
             release.mend()
         release.spoil_late()
         waiting = yard.start("upgrade", "shop", "--wait", "--json")
-        server.wait_log("the workers of before serve on", 2)  # and so it was tried again
+        server.wait_log("the previous workers keep serving", 2)  # and so it was tried again
         assert "AssertionError: half a release" in server.log
         assert server.workers() == workers
         release.mend()
@@ -121,7 +121,7 @@ def test_told_to_stop_before_it_has_started(yard: Yard, release: Release) -> Non
         server = yard.begin("exec", "--graceful-timeout", "10", env=env)
         release.spoil_late()
         server.signal(signal.SIGUSR2)
-        server.wait_log("the workers of before serve on")
+        server.wait_log("the previous workers keep serving")
         told = manager.hear("WATCHDOG", "STATUS")  # a restart would be an outage
         assert "the new program does not start" in told["STATUS"]
         with slow(server, 1.0) as answer:
@@ -138,6 +138,6 @@ def test_a_log_that_cannot_be_opened(yard: Yard) -> None:
     (yard.directory / "pyfork.toml").write_text('error_logfile = "nowhere/error.log"')
     done = yard.command("upgrade", "shop", "--wait")
     assert done.returncode == 1
-    assert "the rehearsal of the new program ended with exit status 2" in done.stderr
+    assert "the dry run of the new program ended with exit status 2" in done.stderr
     assert "cannot open nowhere/error.log" in last(yard, server)["detail"]
     assert server.get("/").body == b"one"

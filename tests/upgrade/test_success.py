@@ -191,7 +191,7 @@ def test_the_command_lives_through_an_exec(yard: Yard) -> None:
     assert done.returncode == 0
     said = [json.loads(line) for line in done.stdout.splitlines()]
     assert said[-1] == {"ok": True, "generation": 2}
-    assert {"progress": {"stage": "renewing"}} in said
+    assert {"progress": {"stage": "reloading"}} in said
     assert server.get("/").body == b"two"
 
 

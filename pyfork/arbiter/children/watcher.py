@@ -134,7 +134,7 @@ class WatcherProcess(Component):
             self.since = time.time()
             self._changes.append(message)
         else:
-            log.error("the watcher sent what is not its to say: %s", message)
+            log.error("unexpected message from the watcher: %s", message)
 
     def _drop_channel(self) -> None:
         if self._channel:

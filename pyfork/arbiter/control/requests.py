@@ -16,7 +16,8 @@ from pyfork.arbiter.component import Component
 from pyfork.arbiter.control.server import Client
 from pyfork.arbiter.control.slots import SlotWaiters
 from pyfork.arbiter.generations import Generations, ReloadResult
-from pyfork.arbiter.upgrade.old_side import Upgrade, UpgradeStage
+from pyfork.arbiter.upgrade.old_side import Upgrade
+from pyfork.arbiter.upgrade.state import UpgradeStage
 from pyfork.errors import PyforkError
 from pyfork.ipc.channel import Channel
 from pyfork.record import entity

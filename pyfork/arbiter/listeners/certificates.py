@@ -86,7 +86,9 @@ def _renew(held: _Loaded) -> PemFiles | None:
         credentials = read(held.config)
         held.tls.renew(credentials)
     except ConfigError as error:
-        log.error("the certificates on the disk cannot be used, those of before are: %s", error)
+        log.error(
+            "cannot use the certificates on the disk, the previous ones stay in use: %s", error
+        )
         return None
     log.info("new certificates, for %s", ", ".join(held.tls.names) or "no name")
     return credentials

@@ -3,7 +3,8 @@
 from pyfork.arbiter.component import Component
 from pyfork.arbiter.generations import Generations, ReloadResult
 from pyfork.arbiter.reporting.history import History
-from pyfork.arbiter.upgrade.old_side import Upgrade, UpgradeStage
+from pyfork.arbiter.upgrade.old_side import Upgrade
+from pyfork.arbiter.upgrade.state import UpgradeStage
 
 
 class Outcomes(Component):

@@ -10,7 +10,8 @@ from typing import Any
 from pyfork import __version__
 from pyfork.arbiter.generations import Generations, ReloadResult
 from pyfork.arbiter.listeners.table import ListenerTable
-from pyfork.arbiter.upgrade.old_side import Upgrade, UpgradeStage
+from pyfork.arbiter.upgrade.old_side import Upgrade
+from pyfork.arbiter.upgrade.state import UpgradeStage
 from pyfork.arbiter.workers.pool import WorkerPool
 from pyfork.arbiter.workers.process import WorkerProcess
 from pyfork.config.config import Config

@@ -101,7 +101,7 @@ def current_status(
 ) -> ServiceStatus:
     """Where the server is now."""
     policy = supervisor.serving.policy
-    heir = upgrade.in_charge
+    heir = upgrade.new_arbiter
     phase = _phase(supervisor) if heir is None else ServicePhase.YIELDING
     last = generations.last
     return ServiceStatus(

@@ -20,6 +20,7 @@ from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.reporting.history import History
 from pyfork.arbiter.upgrade.child import command_line, exec_command, exec_or_report
 from pyfork.arbiter.upgrade.saved_state import ExecState
+from pyfork.arbiter.upgrade.state import DRY_RUN_TIMEOUT
 from pyfork.arbiter.workers import fork
 from pyfork.arbiter.workers.hooks import OperatorHooks
 from pyfork.arbiter.workers.pool import WorkerPool
@@ -30,8 +31,6 @@ from pyfork.supervisor.supervisor import Supervisor
 from pyfork.system.environment import UPGRADE
 
 log = logging.getLogger("pyfork.error")
-
-REHEARSAL_LIMIT = 30  # seconds
 
 _LASTING = (WorkerState.SERVING, WorkerState.RETIRING)
 
@@ -128,7 +127,7 @@ class ExecInPlace:
 def _run_dry(start: Start, state: ExecState, saved: int, stderr: IO[bytes]) -> int:
     """Run the dry run. This child inherits the channels, which would hide the death of a peer from
     the other end, so they are first replaced by a dummy socket."""
-    signal.alarm(REHEARSAL_LIMIT)  # it has the listeners, and this arbiter might be killed
+    signal.alarm(int(DRY_RUN_TIMEOUT))  # it has the listeners, and this arbiter might be killed
     dummy, _ = socket.socketpair()
     for fd in state.peer_fds():
         os.dup2(dummy.fileno(), fd)

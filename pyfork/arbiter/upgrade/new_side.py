@@ -97,7 +97,7 @@ class Takeover(Component):
 
     def _complete(self) -> None:
         self.active = self._activated = True
-        log.info("upgrade: this arbiter is in charge")
+        log.info("upgrade: this arbiter is active")
 
     def _on_message(self, message: Message, fds: Sequence[int]) -> None:
         match message:
@@ -107,10 +107,10 @@ class Takeover(Component):
                 assert self._old
                 self._handoffs.offer(self._old, connection, fds, self._pool)
             case UpgradeRejected(reason=reason) if not self.active:
-                self.rejection = f"the running server serves on: {reason}"
+                self.rejection = f"the running server keeps serving: {reason}"
                 self._supervisor.feed(CommandReceived(OperatorCommand.QUICK_STOP), time.monotonic())
             case _:
-                log.error("the arbiter before this one sent what is not its to say: %s", message)
+                log.error("unexpected message from the old arbiter: %s", message)
 
     def _closed(self, why: str) -> None:
         assert self._old
@@ -118,9 +118,9 @@ class Takeover(Component):
         self._old.channel.close()
         self._old = None
         if self.active:
-            log.info("upgrade: the arbiter before this one has left")
+            log.info("upgrade: the old arbiter has exited")
         elif not self.rejection:
-            log.warning("the arbiter before this one is gone: this one goes on")
+            log.warning("the old arbiter is gone: this one continues without it")
             self._supervisor.feed(Alone(), time.monotonic())
             if self._ready:
                 self._complete()

@@ -1,23 +1,11 @@
-"""One upgrade, from the side of the arbiter that serves.
-
-    asked -> CHECKING -> REHEARSING -> WAITING -> this process is the new program -> RENEWING
-                      \\-> BOOTING -> YIELDING -> this process has nothing left
-    takeover ---------/
-
-The new program is checked in a child of its own first, and, where it is to be this process, in
-another one it does all that comes before its loop. Nothing of this arbiter is given up before
-its successor says that all its workers are ready, and the successor begins nothing before it hears
-that this one yields; so there is never none in charge, and never two. If the successor does not get
-that far, or goes away while we still drain, this arbiter carries on, and the upgrade may be tried
-again. Whoever is told to stop meanwhile is not to be followed.
-"""
+"""The upgrade, from the side of the arbiter that serves: feeds events to the table of
+`pyfork.arbiter.upgrade.state`, and executes the actions that it returns."""
 
 import logging
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from enum import Enum
 from functools import partial
 from typing import IO, Protocol
 
@@ -35,10 +23,11 @@ from pyfork.arbiter.upgrade.child import (
     command_line,
     exec_or_report,
 )
-from pyfork.arbiter.upgrade.doomed import KillTimers
-from pyfork.arbiter.upgrade.exec_in_place import REHEARSAL_LIMIT, ExecInPlace, no_signals
+from pyfork.arbiter.upgrade.exec_in_place import ExecInPlace, no_signals
+from pyfork.arbiter.upgrade.kill_timers import KillTimers
 from pyfork.arbiter.upgrade.new_side import Takeover
-from pyfork.arbiter.workers import fork as process
+from pyfork.arbiter.upgrade.state import UpgradeAction, UpgradeEvent, UpgradeStage, UpgradeState
+from pyfork.arbiter.workers.fork import fork
 from pyfork.arbiter.workers.hooks import OperatorHooks
 from pyfork.clock import earliest
 from pyfork.errors import PyforkError
@@ -63,37 +52,23 @@ from pyfork.system.environment import UPGRADE, is_init_or_unit
 
 log = logging.getLogger("pyfork.error")
 
-QUIESCE_TIMEOUT = 30.0  # seconds to wait for a moment in which nothing is half done
-MARGIN = 5.0  # seconds that a successor gets beyond its workers' --boot-timeout
-REFUSED = "the system has nothing to start the new program with"
-UNLIMITED = 3600.0  # seconds, where --boot-timeout says that there is no limit
-
-
-class UpgradeStage(Enum):
-    """How far the upgrade is."""
-
-    NONE = "none"
-    CHECKING = "checking"
-    DRY_RUN = "rehearsing"  # an exec
-    QUIESCING = "waiting"  # for a quiet moment, to exec
-    RELOADING = "renewing"  # after the exec: the workers of the new program boot
-    STARTING = "booting"  # the successor does
-    DRAINING = "yielding"
+_TIMEOUTS = {UpgradeStage.QUIESCING: "a worker or a connection was always in transition"}
+_TESTS = {UpgradeStage.CHECKING: "check", UpgradeStage.DRY_RUN: "dry run"}
 
 
 @entity
 class NewArbiter:
-    """The arbiter that is to follow. It takes connections as a worker does."""
+    """The arbiter that takes over. It takes connections as a worker does."""
 
     channel: Channel
-    pid: int | None  # None: it is no child of ours
+    pid: int | None  # None: it is no child of this arbiter
     generation: int = sys.maxsize
     is_serving: bool = True
     is_staying: bool = True
     load: tuple[int, int] = (0, 0)
 
     def request(self, ticket: int) -> Message:
-        """What asks it to take a connection."""
+        """The message that offers it a connection."""
         return HandoffOffer(ticket)
 
 
@@ -107,7 +82,7 @@ class Waiter(Protocol):
 
 @entity
 class Upgrade(Component):
-    """The one upgrade that there may be at a time."""
+    """Starts, checks and follows the new program, and hands over to it."""
 
     poller: Poller
     components: Components
@@ -117,321 +92,326 @@ class Upgrade(Component):
     handoffs: HandoffBroker
     hooks: OperatorHooks
     signals: SignalPipe
-    takeover: Takeover  # of this arbiter, from the one before it
+    takeover: Takeover  # by this arbiter, from the one before it
     resources: Resources
     dispatch: Dispatch
     in_place: ExecInPlace
     waiters: list[Waiter] = field(default_factory=list)  # an exec passes their connections on
-    stage: UpgradeStage = UpgradeStage.NONE
-    successor: NewArbiter | None = None
     last: ReloadResult | None = None  # how the last upgrade ended
-    _deadline: float | None = None  # of the stage
-    _child: int | None = None  # pid of the check or of the successor
-    _words: StderrCapture | None = None  # of a check or a rehearsal, while there is one
-    _doomed: KillTimers = field(default_factory=KillTimers)
-    _told_to_stop: bool = False  # and this arbiter lets the upgrade finish first
-    _renewal: int = 0  # the first generation of the new program, after an exec
+    _state: UpgradeState = field(default_factory=UpgradeState)
+    _new: NewArbiter | None = None
+    _child: int | None = None  # pid of a check, of a dry run or of the new arbiter
+    _stderr: StderrCapture | None = None  # of a check or a dry run
+    _killed: KillTimers = field(default_factory=KillTimers)
+    _generation: int = 0  # the first one of the new program, after an exec
 
     @property
-    def in_charge(self) -> NewArbiter | None:
-        """The arbiter that serves in our place, once it does."""
-        return self.successor if self.stage is UpgradeStage.DRAINING else None
+    def stage(self) -> UpgradeStage:
+        """How far the upgrade is."""
+        return self._state.stage
+
+    @property
+    def new_arbiter(self) -> NewArbiter | None:
+        """The arbiter that serves in place of this one; None before the handover."""
+        return self._new if self.stage is UpgradeStage.DRAINING else None
 
     @property
     def deadline(self) -> float | None:
-        """When to `act` if nothing happens before."""
-        return earliest(self._deadline, self._doomed.deadline)
+        """When the stage times out, or a child has to be killed."""
+        return earliest(self._state.deadline, self._killed.deadline)
 
     def close_in_child(self) -> None:
-        """Close what a forked child has of it."""
-        if self.successor:
-            self.successor.channel.close()
+        """Close the channel to the new arbiter."""
+        if self._new:
+            self._new.channel.close()
 
-    # What is asked.
+    # Commands.
 
     def start(self, now: float) -> None:
-        """Begin. Raises PyforkError: not now."""
+        """Begin an upgrade. Raises PyforkError if that is not possible now."""
         if refusal := self._refusal():
             raise PyforkError(refusal)
-        log.info("upgrade: checking the new program")
-        try:
-            self._try(UpgradeStage.CHECKING, self._check, now + self._patience())
-        except OSError as error:
-            raise PyforkError(f"{REFUSED}: {error.strerror}") from None
+        self._on(UpgradeEvent.UPGRADE_REQUESTED, now)
+        if self.stage is UpgradeStage.NONE:
+            raise PyforkError(self.last.error if self.last else "")
 
     def start_takeover(self, channel: Channel, now: float) -> None:
         """Another arbiter asks to take over. It is told if that is refused."""
         if refusal := self._refusal():
             log.warning("takeover refused: %s", refusal)
-            self._reject(channel, refusal)
+            self.poller.send(channel, UpgradeRejected(refusal))
             channel.close()
             return
         log.info("upgrade: another arbiter asks for the listeners")
-        self._send_listeners(NewArbiter(channel, None), now)
-
-    @property
-    def beside(self) -> bool:
-        """Whether a new arbiter is being started beside this one, which serves as yet. Nobody
-        watches the process id then, and it is known that this process will end."""
-        if self.stage not in (UpgradeStage.CHECKING, UpgradeStage.STARTING) or is_init_or_unit():
-            return False
-        return not (self.supervisor.stop_requested or self._in_place())
-
-    def postpones_stop(self) -> bool:
-        """Told to stop gracefully: whether the upgrade is to finish first.
-
-        gunicorn's procedure is USR2, a pause, and TERM to the old process, which ends here by
-        itself; to stop both while the new one boots would end the service. Asked again: no.
-        """
-        if self._told_to_stop or not self.beside:
-            return False
-        self._told_to_stop = True
-        return True
+        self._new = NewArbiter(channel, None)
+        self._on(UpgradeEvent.TAKEOVER_REQUESTED, now)
 
     def _refusal(self) -> str:
         if self.stage is not UpgradeStage.NONE:
             return "an upgrade is under way already"
         if not self.takeover.finished:
-            return "the last upgrade is not over: the arbiter before this one has not left yet"
+            return "the last upgrade is not over: the old arbiter has not exited yet"
         if self.supervisor.stop_requested:
             return STOPPING
         if not self.supervisor.serving.active:
             return "the server is still starting"
         return ""
 
-    # What happens.
+    @property
+    def is_spawning(self) -> bool:
+        """Whether a new arbiter starts beside this one, which still serves.
+
+        No service manager watches the process id of this arbiter then, and it will exit anyway.
+        """
+        if self.stage not in (UpgradeStage.CHECKING, UpgradeStage.STARTING) or is_init_or_unit():
+            return False
+        return not (self.supervisor.stop_requested or self._uses_exec())
+
+    def postpones_stop(self) -> bool:
+        """Whether a graceful stop that is asked for now waits for the end of the upgrade.
+
+        gunicorn's procedure is USR2, a pause, and TERM to the old process, which exits here by
+        itself. Stopping both while the new one boots would end the service. Asked again: no.
+        """
+        return self.is_spawning and self._state.postpone_stop()
+
+    def _uses_exec(self) -> bool:
+        mode = self.generations.config(self.supervisor.serving.number).upgrade_mode
+        return mode == "exec" or (mode == "auto" and is_init_or_unit())
+
+    # Events.
+
+    def tick(self, now: float) -> None:
+        """Compare the stage with what it waits for."""
+        self._killed.tick(now)
+        if self.stage is UpgradeStage.RELOADING:
+            self._check_reload(now)
+            return
+        if self.supervisor.stop_requested:
+            self._on(UpgradeEvent.STOP_REQUESTED, now, STOPPING)
+        if self.stage is UpgradeStage.QUIESCING and self.in_place.is_quiescent():
+            self._on(UpgradeEvent.QUIESCENT, now)
+        deadline = self._state.deadline
+        if deadline is not None and now >= deadline:
+            text = _TIMEOUTS.get(self.stage, "the new program took too long")
+            self._on(UpgradeEvent.TIMED_OUT, now, text)
 
     def exited(self, pid: int, how: str) -> bool:
-        """A child ended; whether it was one of ours."""
-        if self._doomed.exited(pid):
+        """A child exited. Returns whether it was one of the upgrade."""
+        if self._killed.exited(pid):
             return True
         if pid != self._child:
             return False
-        self._child = None
-        if self._words is not None:
-            self._child_exited(how, self._words.take(), time.monotonic())
-        elif self.stage is UpgradeStage.STARTING:
-            self._fail(f"the new arbiter ended with {how}")
+        self._child, now = None, time.monotonic()
+        if self._stderr is not None:
+            self._test_ended(how, now)
         elif self.stage is UpgradeStage.DRAINING:
-            self._resume(how)
+            self._on(UpgradeEvent.NEW_ARBITER_GONE, now, how)
+        else:
+            self._on(UpgradeEvent.NEW_ARBITER_GONE, now, f"the new arbiter ended with {how}")
         return True
 
+    def _test_ended(self, how: str, now: float) -> None:
+        """A check or a dry run has ended."""
+        assert self._stderr is not None
+        detail, self._stderr = self._stderr.take(), None
+        if how != "exit status 0":
+            text = f"the {_TESTS[self.stage]} of the new program ended with {how}"
+            self._on(UpgradeEvent.FAILED, now, text, detail)
+        elif self.supervisor.stop_requested:
+            self._on(UpgradeEvent.STOP_REQUESTED, now, STOPPING)
+        elif self.stage is UpgradeStage.DRY_RUN:
+            self._on(UpgradeEvent.DRY_RUN_PASSED, now)
+        elif self._uses_exec():
+            self._on(UpgradeEvent.CHECK_PASSED_EXEC, now)
+        else:
+            self._on(UpgradeEvent.CHECK_PASSED_SPAWN, now)
+
     def _on_message(self, message: Message, fds: Sequence[int]) -> None:
+        now = time.monotonic()
         match message:
             case NewArbiterReady() if self.stage is UpgradeStage.STARTING:
-                self._hand_over()
+                self._on(UpgradeEvent.NEW_ARBITER_READY, now)
             case Failed(reason=reason, detail=detail) if self.stage is UpgradeStage.STARTING:
-                self._fail(f"the new arbiter gives up: {reason}", detail)
-            case NewArbiterStopping():
-                self.supervisor.feed(
-                    CommandReceived(OperatorCommand.STOP_FOR_GOOD), time.monotonic()
-                )
+                self._on(UpgradeEvent.FAILED, now, f"the new arbiter gives up: {reason}", detail)
+            case NewArbiterStopping() if self.stage is UpgradeStage.DRAINING:
+                self._on(UpgradeEvent.NEW_ARBITER_STOPPING, now)
             case HandoffDone(connection=ticket):
                 self.handoffs.complete(ticket, taken=True)
             case HandoffFailed(connection=ticket):
                 self.handoffs.complete(ticket, taken=False)
             case _:
-                log.error("the new arbiter sent what is not its to say: %s", message)
+                log.error("unexpected message from the new arbiter: %s", message)
 
-    def _closed(self, why: str) -> None:
+    def _on_closed(self, why: str) -> None:
         if self.stage is UpgradeStage.STARTING:
-            self._fail("the new arbiter is gone")
-        elif self.stage is UpgradeStage.DRAINING:
-            self._resume(why)
+            why = "the new arbiter is gone"
+        self._on(UpgradeEvent.NEW_ARBITER_GONE, time.monotonic(), why)
 
-    # What is done.
+    def _on(self, event: UpgradeEvent, now: float, reason: str = "", detail: str = "") -> None:
+        """Feed an event, and execute what follows. ``reason``: of a failure."""
+        boot_timeout = self.supervisor.serving.policy.boot_timeout
+        actions = self._state.on(event, now, boot_timeout=boot_timeout)
+        try:
+            for action in actions:
+                self._execute(action, now, ReloadResult(None, now, reason, detail))
+        except OSError as error:
+            text = f"the system cannot start the new program: {error.strerror}"
+            self._on(UpgradeEvent.FAILED, now, text)
 
-    def tick(self, now: float) -> None:
-        """Once a turn: go on if the time has come."""
-        self._doomed.tick(now)
-        if self.stage in (UpgradeStage.NONE, UpgradeStage.DRAINING):
-            return
-        if self.stage is UpgradeStage.RELOADING:
-            self._look_at_renewal()
-        elif self.supervisor.stop_requested:
-            self._fail(STOPPING)
-        elif self.stage is UpgradeStage.QUIESCING and self.in_place.is_quiescent():
-            self._exec()
-        elif self._deadline is not None and now >= self._deadline:
-            waiting = self.stage is UpgradeStage.QUIESCING
-            self._fail("no quiet moment came" if waiting else "the new program took too long")
+    # Actions.
 
-    def _in_place(self) -> bool:
-        mode = self.generations.config(self.supervisor.serving.number).upgrade_mode
-        return mode == "exec" or (mode == "auto" and is_init_or_unit())
+    def _execute(self, action: UpgradeAction, now: float, result: ReloadResult) -> None:
+        """Execute one action. Raises OSError: the system has no process or file to give."""
+        match action:
+            case UpgradeAction.START_CHECK:
+                log.info("upgrade: checking the new program")
+                self._test(self._fork_check)
+            case UpgradeAction.START_DRY_RUN:
+                self._test(lambda stderr: self.in_place.dry_run(self._clients(), stderr))
+            case UpgradeAction.EXEC_PROGRAM:
+                self._exec(now)
+            case UpgradeAction.SPAWN_ARBITER:
+                self._spawn()
+            case UpgradeAction.SEND_LISTENERS:
+                self._send_listeners()
+            case UpgradeAction.HAND_OVER:
+                self._hand_over(now)
+            case UpgradeAction.RESUME:
+                self._resume(now, result.error)
+            case UpgradeAction.FAIL:
+                self._fail(now, result)
+            case UpgradeAction.STOP if not self.supervisor.stop_requested:
+                log.info("upgrade: this arbiter stops now, as it was told")
+                self._feed(OperatorCommand.STOP, now)
+            case UpgradeAction.STOP_FOR_GOOD:
+                self._feed(OperatorCommand.STOP_FOR_GOOD, now)
 
-    def _spawn(self, now: float) -> None:
+    def _test(self, fork_child: Callable[[IO[bytes]], int]) -> None:
+        """Run a check or a dry run in a child, which ``fork_child`` makes."""
+        stderr = StderrCapture()
+        self._child = fork_child(stderr.file)
+        self._stderr = stderr
+
+    def _fork_check(self, stderr: IO[bytes]) -> int:
+        command, start = check_command(command_line()), self.generations.start
+        run = partial(exec_or_report, command, dict(os.environ), start, words=stderr)
+        return fork(run, self.components.close_in_child)
+
+    def _spawn(self) -> None:
         ours, theirs = pair()
         environ = dict(os.environ) | {UPGRADE: f"spawn:{theirs.fileno()}"}
-        before, start = self.hooks.before_exec, self.generations.start
-        self._child = process.fork(
-            partial(
-                exec_or_report,
-                command_line(),
-                environ,
-                start,
-                keep=(theirs.fileno(),),
-                before=before,
-            ),
-            self.components.close_in_child,
-            ours.close,
+        run = partial(
+            exec_or_report,
+            command_line(),
+            environ,
+            self.generations.start,
+            keep=(theirs.fileno(),),
+            before=self.hooks.before_exec,
         )
-        theirs.close()
+        try:
+            self._child = fork(run, self.components.close_in_child, ours.close)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         log.info("upgrade: a new arbiter (pid %d) starts", self._child)
-        self._send_listeners(NewArbiter(ours, self._child), now)
+        self._new = NewArbiter(ours, self._child)
 
-    def _send_listeners(self, successor: NewArbiter, now: float) -> None:
-        """Give it the listeners, and wait for it to be ready."""
-        self.successor = successor
-        self._enter(UpgradeStage.STARTING, now + self._patience())
-        self.poller.connect(successor.channel, self._on_message, self._closed)
-        listeners = self.listeners.all_sockets()
+    def _send_listeners(self) -> None:
+        assert self._new
+        self.poller.connect(self._new.channel, self._on_message, self._on_closed)
+        sockets = self.listeners.all_sockets()
         self.poller.send(
-            successor.channel,
-            ListenerFds(self.generations.newest + 1, list(listeners)),
-            [listener.fileno() for listener in listeners.values()],
+            self._new.channel,
+            ListenerFds(self.generations.newest + 1, list(sockets)),
+            [listener.fileno() for listener in sockets.values()],
         )
 
-    def _hand_over(self) -> None:
-        """It is ready: drain, and let it have what idles."""
-        assert self.successor
+    def _hand_over(self, now: float) -> None:
+        """Drain, and offer idle connections to the new arbiter."""
+        assert self._new
         log.info("upgrade: the new arbiter is ready, this one drains")
-        now = time.monotonic()
-        self._enter(UpgradeStage.DRAINING, None)
         self.last = ReloadResult(None, now)
         self.listeners.release_files()
         self.resources.release_control_socket()
-        self.poller.send(self.successor.channel, HandoverGranted())
-        self.supervisor.feed(CommandReceived(OperatorCommand.HAND_OVER), now)
-        if self._told_to_stop:
-            self._told_to_stop = False
-            self.supervisor.feed(CommandReceived(OperatorCommand.STOP_FOR_GOOD), now)
+        self.poller.send(self._new.channel, HandoverGranted())
+        self._feed(OperatorCommand.HAND_OVER, now)
 
-    def _resume(self, why: str) -> None:
-        """It is gone, and we are not yet: the port is ours again, unless we are to stop too."""
-        self._leave_successor()
-        self._kill_child()
+    def _resume(self, now: float, why: str) -> None:
+        """The new arbiter is gone, and this one still there: serve again, unless told to stop."""
+        self._drop_new_arbiter()
+        self._kill_child(now)
         if not self.supervisor.handing_over:
-            log.info("the new arbiter is gone, and this one leaves too")
+            log.info("the new arbiter is gone, and this one stops too")
             return
-        log.error("the new arbiter is gone (%s): this one carries on", why)
-        self._enter(UpgradeStage.NONE, None)
-        self.last = ReloadResult(None, time.monotonic(), f"the new arbiter is gone: {why}")
-        self.supervisor.feed(CommandReceived(OperatorCommand.RESUME), time.monotonic())
+        log.error("the new arbiter is gone (%s): this one resumes serving", why)
+        self.last = ReloadResult(None, now, f"the new arbiter is gone: {why}")
+        self._feed(OperatorCommand.RESUME, now)
         self.resources.activate()
 
-    def _fail(self, reason: str, detail: str = "") -> None:
-        """All is as it was before; unless this arbiter was told to stop meanwhile."""
-        stops = self._told_to_stop and not self.supervisor.stop_requested
-        does = "stops, as it was told" if stops else "serves on"
-        log.error(log_lines.with_detail(f"upgrade failed, this arbiter {does}: {reason}", detail))
-        now = time.monotonic()
-        self._told_to_stop = False
-        if stops:
-            self.supervisor.feed(CommandReceived(OperatorCommand.STOP), now)
-        self.last = ReloadResult(None, now, reason, detail)
-        if self.successor is not None:
-            self._reject(self.successor.channel, reason)
-            self._leave_successor()
-            if self._child is not None:  # it can end its workers better than we can
-                self._doomed.leave(self._child, now)
+    def _fail(self, now: float, result: ReloadResult) -> None:
+        """Undo what was begun: nothing has changed."""
+        text = f"upgrade failed, this arbiter keeps serving: {result.error}"
+        if self.supervisor.stop_requested:
+            text = f"upgrade failed: {result.error}"
+        log.error(log_lines.with_detail(text, result.detail))
+        self.last = result
+        if self._new is not None:
+            self.poller.send(self._new.channel, UpgradeRejected(result.error))
+            self._drop_new_arbiter()
+            if self._child is not None:  # it ends its own workers
+                self._killed.start(self._child, now)
                 self._child = None
-        self._kill_child()
-        self._enter(UpgradeStage.NONE, None)
+        self._kill_child(now)
 
-    def _reject(self, channel: Channel, reason: str) -> None:
-        self.poller.send(channel, UpgradeRejected(reason))
+    def _drop_new_arbiter(self) -> None:
+        if self._new is not None:
+            self.poller.unwatch(self._new.channel)
+            self.handoffs.drop_worker(self._new)
+            self._new.channel.close()
+            self._new = None
 
-    def _leave_successor(self) -> None:
-        if self.successor is not None:
-            self.poller.unwatch(self.successor.channel)
-            self.handoffs.drop_worker(self.successor)
-            self.successor.channel.close()
-            self.successor = None
-
-    def _kill_child(self) -> None:
+    def _kill_child(self, now: float) -> None:
         if self._child is not None:
-            self._doomed.kill(self._child, time.monotonic())
-            self._child = self._words = None
+            self._killed.kill(self._child, now)
+            self._child = self._stderr = None
 
-    def _enter(self, stage: UpgradeStage, deadline: float | None) -> None:
-        self.stage, self._deadline = stage, deadline
+    def _feed(self, command: OperatorCommand, now: float) -> None:
+        self.supervisor.feed(CommandReceived(command), now)
 
-    def _patience(self) -> float:
-        return (self.supervisor.serving.policy.boot_timeout or UNLIMITED) + MARGIN
-
-    # The new program, tried.
-
-    def _try(self, stage: UpgradeStage, fork: Callable[[IO[bytes]], int], deadline: float) -> None:
-        """In a child, which ``fork`` makes. Raises OSError: the system has none to give."""
-        words = StderrCapture()
-        self._child = fork(words.file)
-        self._words = words
-        self._enter(stage, deadline)
-
-    def _check(self, words: IO[bytes]) -> int:
-        start = self.generations.start
-        run = partial(
-            exec_or_report, check_command(command_line()), dict(os.environ), start, words=words
-        )
-        return process.fork(run, self.components.close_in_child)
-
-    def _rehearse(self, words: IO[bytes]) -> int:
-        return self.in_place.dry_run(self._clients(), words)
-
-    def _child_exited(self, how: str, words: str, now: float) -> None:
-        """A check or a rehearsal has ended."""
-        self._words = None
-        if how != "exit status 0":
-            tried = "check" if self.stage is UpgradeStage.CHECKING else "rehearsal"
-            self._fail(f"the {tried} of the new program ended with {how}", words)
-        elif self.supervisor.stop_requested:
-            self._fail(STOPPING)
-        elif self.stage is UpgradeStage.DRY_RUN:
-            self._enter(UpgradeStage.QUIESCING, now + QUIESCE_TIMEOUT)
-        else:
-            self._check_passed(now)
-
-    def _check_passed(self, now: float) -> None:
-        try:
-            if self._in_place():
-                self._try(UpgradeStage.DRY_RUN, self._rehearse, now + REHEARSAL_LIMIT)
-            else:
-                self._spawn(now)
-        except OSError as error:
-            self._fail(f"{REFUSED}: {error.strerror}")
-
-    # Exec.
+    # The exec, and the reload after it.
 
     def _clients(self) -> list[int]:
         return [waiter.fileno() for waiter in self.waiters if not waiter.gone]
 
-    def _exec(self) -> None:
-        """Become the new program, unless something has happened meanwhile."""
+    def _exec(self, now: float) -> None:
+        """Execute the new program, unless a signal or a connection has arrived meanwhile."""
         try:
             with no_signals():
                 if not (self.signals.pending or self.dispatch.has_undelivered):
                     self.in_place.exec_new_program(self._clients())
         except PyforkError as error:
-            self._fail(str(error), error.detail)
+            self._on(UpgradeEvent.FAILED, now, str(error), error.detail)
         except OSError as error:
-            self._fail(f"it cannot be executed: {error}")
+            self._on(UpgradeEvent.FAILED, now, f"it cannot be executed: {error}")
 
     def reload_after_exec(self, generation: int) -> None:
         """This is the new program, in the same process: its first workers boot."""
-        self._renewal = generation
-        self._enter(UpgradeStage.RELOADING, None)
+        self._generation = generation
+        self._on(UpgradeEvent.EXECUTED, time.monotonic())
 
-    def reload_after_exec_done(self, outcome: ReloadResult) -> None:
-        """They serve; or those of before do."""
-        self.last = outcome
-        self._enter(UpgradeStage.NONE, None)
+    def reload_after_exec_done(self, result: ReloadResult) -> None:
+        """The new workers serve, or the previous ones do."""
+        self.last = result
+        self._on(UpgradeEvent.RELOADED, result.at)
 
-    def _look_at_renewal(self) -> None:
-        outcome = self.generations.outcome(self._renewal)
-        if outcome is None:
+    def _check_reload(self, now: float) -> None:
+        result = self.generations.outcome(self._generation)
+        if result is None:
             return
-        if self.generations.newest > self._renewal:  # another reload took its place
-            self._renewal = self.generations.newest
+        if self.generations.newest > self._generation:  # another reload took its place
+            self._generation = self.generations.newest
         else:
-            self.reload_after_exec_done(outcome)
+            self.reload_after_exec_done(result)

@@ -126,7 +126,7 @@ def _exit_status_of(run: Callable[[], int]) -> int:
             return leaving.code or 0
         log.error("%s", leaving.code)
     except BaseException:  # the last frame of this process: there is no one else to tell
-        log.critical("the worker ends by an error that nobody expected", exc_info=True)
+        log.critical("unexpected error: this process ends", exc_info=True)
     return 1
 
 

@@ -117,7 +117,7 @@ class WorkerMessages(Component):
             case messages.Recycle(reason=reason):
                 self.recycle(member, reason)
             case messages.HandoffOffer(connection=connection):
-                successor = self.upgrade.in_charge
+                successor = self.upgrade.new_arbiter
                 takers = [successor] if successor else self.pool
                 self.handoffs.offer(member, connection, fds, takers)
             case messages.HandoffAccepted(ticket=ticket):
@@ -127,7 +127,7 @@ class WorkerMessages(Component):
             case _:
                 if not self._handle_script(member, message, fds):
                     who = log_lines.name_of(member)
-                    log.error("%s sent what only the arbiter says: %s", who, message)
+                    log.error("unexpected message from %s: %s", who, message)
 
     def _handle_script(
         self, member: WorkerProcess, message: messages.Message, fds: Sequence[int]
