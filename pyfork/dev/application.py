@@ -1,7 +1,11 @@
 """The application as it is served in development."""
 
+import os
+
 from pyfork.dev.django_static import with_static_files
+from pyfork.dev.editor import template
 from pyfork.dev.links import links
+from pyfork.dev.request_errors import with_error_pages
 from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.loader.load import App
 
@@ -11,4 +15,6 @@ def for_development(app: App, birth: WorkerArgs) -> App:
     first = birth.generation == 1  # the console shows links once
     if birth.config.static:
         app = with_static_files(app, tell=first and birth.slot == 0)
+    url = template(birth.config.editor, os.environ)
+    app = with_error_pages(app, birth.config.reload_host, url)
     return App(app.callable, app.interface, links(app.callable) if first else "")

@@ -17,9 +17,9 @@ from typing import Any
 
 from pyfork.dev import error_page
 from pyfork.dev.accept import preferred
-from pyfork.dev.error_report import ErrorInfo, ErrorReport
+from pyfork.dev.error_report import ErrorInfo, ErrorReport, Frame
 from pyfork.dev.hosts import host_of, is_developers
-from pyfork.record import asdict
+from pyfork.record import asdict, record
 
 HEADER = "Pyfork-Fault"  # by its absence the page knows that the application is back
 OFFERED = ("text/html", "application/json", "text/plain")
@@ -46,23 +46,46 @@ class ErrorApp:
             await self._answer(scope, send)
 
     async def _answer(self, scope: Scope, send: Any) -> None:
-        kind = preferred(_field(scope, b"accept"), OFFERED)
         host = host_of(_field(scope, b"host"))
         fault = self._fault if is_developers(host, self._hosts) else withheld(self._fault, host)
-        nonce = secrets.token_urlsafe(16)
-        body = _body(fault, kind, scope["method"], nonce).encode("utf-8", "backslashreplace")
-        headers = {
-            "Content-Type": f"{kind}; charset=utf-8" if kind != "application/json" else kind,
-            "Content-Length": str(len(body)),
-            "Cache-Control": "no-store",
-            "Vary": "Accept, Host",
-            "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": error_page.policy(nonce),
-            HEADER: fault.id,
-        }
-        encoded = [(name.lower().encode(), text.encode()) for name, text in headers.items()]
+        await answer(fault, _field(scope, b"accept"), scope["method"]).send(send)
+
+
+@record
+class Answer:
+    """A response with status 500, whole."""
+
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def start(self, start_response: Any, exc_info: Any) -> list[bytes]:
+        """Give it to a WSGI server."""
+        start_response("500 Internal Server Error", list(self.headers), exc_info)
+        return [self.body]
+
+    async def send(self, send: Any) -> None:
+        """Give it to an ASGI server."""
+        encoded = [(name.lower().encode(), text.encode()) for name, text in self.headers]
         await send({"type": "http.response.start", "status": 500, "headers": encoded})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def answer(fault: ErrorReport, accept: str, method: str) -> Answer:
+    """What to answer a client that accepts ``accept``."""
+    kind = preferred(accept, OFFERED)
+    nonce = secrets.token_urlsafe(16)
+    body = _body(fault, kind, method, nonce).encode("utf-8", "backslashreplace")
+    headers = {
+        "Content-Type": f"{kind}; charset=utf-8" if kind != "application/json" else kind,
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-store",
+        "Vary": "Accept, Host",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": error_page.policy(nonce),
+    }
+    if fault.request is None:
+        headers[HEADER] = fault.id
+    return Answer(tuple(headers.items()), body)
 
 
 def _field(scope: Scope, wanted: bytes) -> str:
@@ -73,8 +96,11 @@ def _body(fault: ErrorReport, kind: str, method: str, nonce: str) -> str:
     if kind == "text/html":
         return error_page.render(fault, method=method, nonce=nonce, header=HEADER)
     if kind == "application/json":
-        return json.dumps({"error": "the application does not load"} | as_data(fault))
+        return json.dumps({"error": _WHAT[fault.request is not None]} | as_data(fault))
     return as_text(fault)
+
+
+_WHAT = ("the application does not load", "the application failed")
 
 
 def withheld(fault: ErrorReport, host: str) -> ErrorReport:
@@ -91,7 +117,7 @@ def withheld(fault: ErrorReport, host: str) -> ErrorReport:
 def as_data(fault: ErrorReport) -> dict[str, Any]:
     """Plain values, for JSON."""
     chain = [
-        {"type": each.kind, "message": each.message, "frames": [asdict(f) for f in each.frames]}
+        {"type": each.kind, "message": each.message, "frames": [_frame(f) for f in each.frames]}
         for each in fault.chain
     ]
     return {
@@ -102,10 +128,17 @@ def as_data(fault: ErrorReport) -> dict[str, Any]:
     }
 
 
+def _frame(frame: Frame) -> dict[str, Any]:
+    """Without variables: programs that test an application keep what they are answered."""
+    shown = asdict(frame)
+    return {name: shown[name] for name in ("path", "line", "function", "source")}
+
+
 def as_text(fault: ErrorReport) -> str:
     """For a terminal."""
-    parts = [f"500: the application does not load\n\n{fault.reason}\n"]
+    parts = [f"500: {_WHAT[fault.request is not None]}\n\n{fault.reason}\n"]
     if fault.traceback:
         parts.append(fault.traceback + "\n")
-    parts.append("Mend it and save: pyfork loads it again.\n")
+    if fault.request is None:
+        parts.append("Mend it and save: pyfork loads it again.\n")
     return "\n".join(parts)

@@ -5,6 +5,7 @@ is no page of this fault, and then loads it.
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from html import escape
 
 from pyfork.dev.error_report import ErrorReport, Frame
@@ -79,6 +80,18 @@ details { margin-top: 2rem; border-top: 1px solid var(--rule); padding-top: 1rem
 summary { cursor: pointer; color: var(--quiet); }
 summary:hover { color: var(--ink); }
 details pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+figcaption a { color: inherit; }
+.carets { color: var(--red); }
+.variables, .request { width: 100%; border-collapse: collapse; font-size: .84rem; }
+.variables th, .request th { text-align: left; vertical-align: top; font-weight: 600; }
+.variables th, .request th { padding: .15rem 1rem; white-space: nowrap; width: 1%; }
+.variables td, .request td { padding: .15rem 1rem .15rem 0; overflow-wrap: anywhere; }
+.variables td { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
+figure details { margin: 0; padding: .6rem 1rem; font-size: .875rem; }
+button {
+  font: inherit; font-size: .875rem; color: inherit; background: var(--card); cursor: pointer;
+  border: 1px solid var(--rule); border-radius: .4rem; padding: .3rem .8rem;
+}
 footer { margin-top: 2.5rem; font-size: .85rem; color: var(--quiet); }
 @media (max-width: 34rem) {
   main { padding: 1.75rem 1rem 2.5rem; }
@@ -113,6 +126,16 @@ setTimeout(look, 400);
 """
 
 
+_COPY = """
+const button = document.getElementById("copy");
+button.addEventListener("click", async () => {
+  await navigator.clipboard.writeText(document.getElementById("text").textContent);
+  button.textContent = "Copied";
+});
+if (!navigator.clipboard) button.remove();
+"""
+
+
 def policy(nonce: str) -> str:
     """The Content-Security-Policy: this page's own style and script, and nothing else."""
     return (
@@ -125,6 +148,8 @@ def render(fault: ErrorReport, *, method: str, nonce: str, header: str) -> str:
     """The document. ``header``: the field of an answer that has the fault's id."""
     title = _title(fault)
     method = "GET" if method in ("GET", "HEAD") else method
+    script = _SCRIPT if fault.request is None else ""
+    script += _COPY if fault.traceback else ""
     return (
         "<!doctype html>\n"
         f'<html lang="en" data-fault="{fault.id}" data-header="{header}" '
@@ -136,7 +161,7 @@ def render(fault: ErrorReport, *, method: str, nonce: str, header: str) -> str:
         f"<main>\n{_head(fault)}{_body(fault)}"
         "<footer>Shown by pyfork because of --reload. Without it, clients see nothing of this."
         "</footer>\n</main>\n"
-        f'<script nonce="{nonce}">{_SCRIPT}</script>\n</html>\n'
+        f'<script nonce="{nonce}">{script}</script>\n</html>\n'
     )
 
 
@@ -148,6 +173,8 @@ def _title(fault: ErrorReport) -> str:
 
 
 def _head(fault: ErrorReport) -> str:
+    if fault.request is not None:
+        return _request_head(fault)
     about = f"{fault.app} does not load"
     reason = fault.reason.removeprefix(f"cannot load {fault.app}: ")
     kind, message, state, more = about, reason, "", ""
@@ -164,6 +191,15 @@ def _head(fault: ErrorReport) -> str:
     )
 
 
+def _request_head(fault: ErrorReport) -> str:
+    first = fault.chain[0]
+    return (
+        f"<h1>{escape(first.kind)}</h1>\n"
+        f'<p class="message">{escape(first.message or first.kind)}</p>\n'
+        f'<p class="state">{escape(fault.app)} failed.</p>\n'
+    )
+
+
 def _body(fault: ErrorReport) -> str:
     parts = []
     for number, raised in enumerate(fault.chain):
@@ -171,26 +207,47 @@ def _body(fault: ErrorReport) -> str:
             message = f"<span>{escape(raised.message)}</span>"
             parts.append(f"<h2>Before that: {escape(raised.kind)} {message}</h2>\n")
         parts += map(_figure, raised.frames)
+    if fault.request is not None:
+        parts.append(f"<h2>Request</h2>\n{_table('request', fault.request.shown())}")
     if fault.traceback:
         whole = escape(fault.traceback)
         parts.append(
             "<details><summary>The whole traceback, libraries included</summary>"
-            f"<pre>{whole}</pre></details>\n"
+            '<p><button id="copy">Copy as text</button></p>'
+            f'<pre id="text">{whole}</pre></details>\n'
         )
     return "".join(parts)
+
+
+def _table(kind: str, rows: Iterable[tuple[str, str]]) -> str:
+    cells = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in rows)
+    return f'<table class="{kind}">{cells}</table>\n'
 
 
 def _figure(frame: Frame) -> str:
     within = f" in {escape(frame.function)}" if frame.function not in ("", "<module>") else ""
     caption = f"{escape(frame.path)}<span>, line {frame.line}{within}</span>"
-    lines = "".join(_line(number, text, number == frame.line) for number, text in frame.source)
+    if frame.link:
+        caption = f'<a href="{escape(frame.link)}">{caption}</a>'
+    lines = "".join(_lines(frame))
     code = f"<pre>{lines}</pre>" if lines else ""
-    return f"<figure><figcaption>{caption}</figcaption>{code}</figure>\n"
+    local = ""
+    if frame.variables:
+        table = _table("variables", frame.variables)
+        local = f"<details><summary>Variables</summary>{table}</details>"
+    return f"<figure><figcaption>{caption}</figcaption>{code}{local}</figure>\n"
 
 
-def _line(number: int, text: str, hit: bool) -> str:
-    mark = ' class="hit"' if hit else ""
-    return f'<code data-line="{number}"{mark}>{_coloured(text)}</code>'
+def _lines(frame: Frame) -> Iterator[str]:
+    """The source, and carets below the expression that failed."""
+    for number, text in frame.source:
+        hit = number == frame.line
+        mark = ' class="hit"' if hit else ""
+        yield f'<code data-line="{number}"{mark}>{_coloured(text)}</code>'
+        begin, end = frame.columns
+        if hit and begin < end <= len(text):
+            blank = "".join(each if each == "\t" else " " for each in text[:begin])
+            yield f'<code data-line="" class="carets">{blank}{"^" * (end - begin)}</code>'
 
 
 def _coloured(text: str) -> str:

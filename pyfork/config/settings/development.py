@@ -1,7 +1,7 @@
 """Reloading while one edits."""
 
 from pyfork.config.settings.declare import group, setting
-from pyfork.config.types import BOOLEAN, PATHS, SECONDS, ValueType, choice
+from pyfork.config.types import BOOLEAN, PATHS, SECONDS, TEXT, ValueType, choice
 
 _PATTERNS = ValueType("GLOB", "glob patterns, separated by commas", PATHS.read, PATHS.show)
 _HOSTS = ValueType("NAME", "host names, separated by commas", PATHS.read, PATHS.show)
@@ -64,6 +64,14 @@ class DevelopmentSettings:
         off="--no-static",
         help="With --reload, serve the static files of django.contrib.staticfiles while DEBUG is "
         "on, as runserver does.",
+    )
+    editor: str = setting(
+        "auto",
+        TEXT,
+        flags="--editor",
+        help="Where links on the error page open a line: vscode, vscodium, cursor, zed, pycharm, "
+        "idea, sublime, textmate, emacs, or a URL with {path}, {line} and {column}. auto: the "
+        "editor in whose terminal pyfork was started.",
     )
     reload_delay: float = setting(
         0.025,
