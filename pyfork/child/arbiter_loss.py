@@ -1,8 +1,7 @@
-"""The arbiter's death while nobody reads the channel: an import of the application may take long,
-or for ever, and a worker without an arbiter must not be left over.
+"""End of a worker whose arbiter dies while nothing reads the channel.
 
-The kernel sends SIGIO when something happens on the channel; what that was is looked at in the
-handler, which Python runs between two instructions of the import.
+An import of the application may take long, or for ever. The kernel sends SIGIO when something
+happens on the channel; a handler, which Python runs between two instructions, checks it.
 """
 
 import fcntl
@@ -17,7 +16,7 @@ from pyfork.errors import ExitStatus
 
 @contextmanager
 def exit_when_closed(channel: int) -> Iterator[None]:
-    """Within the block this process ends as soon as the other side of ``channel`` is closed."""
+    """Within the block, end this process when the other side of ``channel`` is closed."""
 
     def look(*_: object) -> None:
         poll = select.poll()
@@ -30,7 +29,7 @@ def exit_when_closed(channel: int) -> Iterator[None]:
     fcntl.fcntl(channel, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(channel, fcntl.F_SETFL, flags | os.O_ASYNC)
     try:
-        look()  # it may have happened already
+        look()  # it may have closed before
         yield
     finally:
         fcntl.fcntl(channel, fcntl.F_SETFL, flags)

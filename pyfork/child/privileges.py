@@ -1,4 +1,4 @@
-"""Who a worker runs as: --user, --group, --umask. The arbiter keeps its own."""
+"""User, group and umask of a worker: --user, --group, --umask. The arbiter keeps its own."""
 
 import os
 
@@ -8,7 +8,7 @@ from pyfork.system.users import group_id
 
 
 def drop_privileges(config: Config) -> None:
-    """Become the configured user and group. Raises BootError where that is not possible."""
+    """Become the configured user and group. Raises BootError if that is not possible."""
     if config.umask is not None:
         os.umask(config.umask)
     if config.user is None and config.group is None:
@@ -31,7 +31,7 @@ def drop_privileges(config: Config) -> None:
 
 
 def _identities(user: str | None, group: str | None) -> tuple[int, int, str | None]:
-    """(uid, gid, login name if there is one) of names or numbers."""
+    """Return user id, group id and login name (None if there is none) of names or numbers."""
     import pwd
 
     uid, gid, name = os.geteuid(), os.getegid(), None

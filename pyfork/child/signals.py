@@ -1,4 +1,4 @@
-"""Signals that are for the arbiter alone, and that a terminal or a manager sends to the group."""
+"""Signals for the arbiter alone, which a terminal or a manager sends to the whole group."""
 
 import signal
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ _FOR_THE_ARBITER = (
 
 
 def ignore_arbiter_signals() -> None:
-    """Hear nothing of them: the arbiter decides, and tells by the channel.
+    """Ignore them: the arbiter sends messages instead.
 
-    A handler that does nothing, unlike SIG_IGN, is not inherited by the application's children.
+    A handler is used because SIG_IGN would be inherited by programs that the application executes.
     """
     for number in _FOR_THE_ARBITER:
         signal.signal(number, lambda *_: None)
@@ -26,7 +26,8 @@ def ignore_arbiter_signals() -> None:
 
 @contextmanager
 def blocked() -> Iterator[None]:
-    """What comes within the block is handled after it, by the handlers of then."""
+    """Block all signals; those that arrive are handled after the block, by the handlers of
+    that time."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         yield

@@ -1,4 +1,4 @@
-"""The functions of a Python configuration file: how they are called, and with what.
+"""The functions of a Python configuration file: how they are called, and their arguments.
 
-Imported only where there is one.
+Imported only if there is such a file.
 """

@@ -1,4 +1,4 @@
-"""Calling one hook: in one place, so that each fails in the same words."""
+"""The call of one hook, in one place, so that each failure is reported alike."""
 
 import logging
 import signal
@@ -16,10 +16,10 @@ SLOW = 1.0  # seconds; in the arbiter nothing else happens meanwhile
 
 
 def call(config: Config, name: str, *arguments: Any) -> Any:
-    """What the hook ``name`` returns; None if there is none.
+    """Call the hook ``name``. Returns its result; None if there is no such hook.
 
     Raises:
-        HookError: it raised something, or asked for the end of the process.
+        HookError: it raised an exception, or SystemExit.
     """
     function = getattr(config, name)
     if function is None:
@@ -27,7 +27,7 @@ def call(config: Config, name: str, *arguments: Any) -> Any:
     began = time.monotonic()
     try:
         returned = function(*arguments)
-    except BaseException as error:  # whatever it may raise, sys.exit() included
+    except BaseException as error:  # a hook may raise anything, including SystemExit
         if isinstance(error, KeyboardInterrupt) and _from_terminal():
             raise
         raise HookError(f"hook {name} failed: {_summary(error)}", _trace(error)) from error
@@ -37,7 +37,7 @@ def call(config: Config, name: str, *arguments: Any) -> Any:
 
 
 def call_and_log(config: Config, name: str, *arguments: Any) -> None:
-    """The same, where nothing is left that a failure could stop: it is logged."""
+    """As `call`, where a failure can stop nothing any more: it is logged."""
     try:
         call(config, name, *arguments)
     except HookError as error:
@@ -45,12 +45,12 @@ def call_and_log(config: Config, name: str, *arguments: Any) -> None:
 
 
 def with_detail(error: HookError) -> str:
-    """One record for what happened, and the traceback."""
+    """Log ``error`` with its traceback as one record."""
     return f"{error}\n{error.detail.rstrip()}" if error.detail else str(error)
 
 
 def warn_of_threads() -> None:
-    """Say that this process has threads now, which a forked child does not have."""
+    """Warn that this process has threads, which a forked child does not get."""
     threading = sys.modules.get("threading")
     others = threading.active_count() - 1 if threading else 0
     if others:
@@ -63,7 +63,7 @@ def warn_of_threads() -> None:
 
 
 def _from_terminal() -> bool:
-    """Whether SIGINT raises KeyboardInterrupt here: before the arbiter and workers handle it."""
+    """Whether SIGINT raises KeyboardInterrupt: before pyfork installs its handlers."""
     return signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

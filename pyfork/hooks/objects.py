@@ -1,7 +1,7 @@
-"""What hooks are given: the server and the worker, as far as hooks may see them.
+"""The arguments of hooks: the server and the worker, as far as hooks may see them.
 
-Every public attribute here is documented in docs/configuration.md and stays. Hooks may add their
-own; those of a `HookWorker` that are set before the fork are there in the worker too.
+Every public attribute here is documented in docs/configuration.md and stays. Hooks may add
+attributes; those set on a `HookWorker` before the fork exist in the worker too.
 """
 
 import logging
@@ -15,7 +15,7 @@ LOG = logging.getLogger("pyfork.error")
 
 
 class HookConfig:
-    """The settings, by our names and by gunicorn's."""
+    """The settings, by pyfork's names and by gunicorn's."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -33,39 +33,39 @@ class HookConfig:
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment variables that the application is given."""
+        """The environment variables that the application gets."""
         return dict(self._config.env)
 
     @property
     def worker_class_str(self) -> str:
-        """The worker class by name."""
+        """The name of the worker class."""
         return self._config.worker_class
 
 
 class HookServer:
-    """The arbiter. In a worker it is as it was when that was forked."""
+    """The arbiter. In a worker this is a copy as of its fork."""
 
     def __init__(self, config: Config, count: Callable[[], int]) -> None:
         self.pid = os.getpid()
         self.log = LOG
         self.cfg = HookConfig(config)
         self.WORKERS: dict[int, HookWorker] = {}  # by process id
-        self.worker_age = 0  # of the youngest
+        self.worker_age = 0  # of the youngest worker
         self._count = count
 
     @property
     def num_workers(self) -> int:
-        """How many workers there should be."""
+        """The configured number of workers."""
         return self._count()
 
     @property
     def address(self) -> tuple[str, ...]:
-        """Where it listens, as --bind says."""
+        """The addresses, as --bind gives them."""
         return tuple(self.cfg.bind)
 
     @property
     def proc_name(self) -> str:
-        """The name of the server, else of its application."""
+        """The name of the server, or of its application."""
         return str(self.cfg.name or self.cfg.app)
 
     def __str__(self) -> str:
@@ -73,19 +73,19 @@ class HookServer:
 
 
 class Application:
-    """What a worker serves, once it is loaded."""
+    """The loaded application of a worker."""
 
     def __init__(self, config: Config) -> None:
         self.cfg = HookConfig(config)
         self.callable: Callable[..., Any] | None = None
 
     def wsgi(self) -> Callable[..., Any] | None:
-        """The application; an ASGI one too."""
+        """Return the application; an ASGI one too."""
         return self.callable
 
 
 class HookWorker:
-    """One worker process, from before its fork to after its end."""
+    """One worker process, from before its fork until after its exit."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class HookWorker:
         generation: int,
         answered: Callable[[], int] = lambda: 0,
     ) -> None:
-        self.pid: int | None = None  # until it is forked
+        self.pid: int | None = None  # None before the fork
         self.ppid = os.getpid()
         self.age = age
         self.slot = slot
@@ -127,5 +127,5 @@ class HookWorker:
 
 
 def config_of(worker: HookWorker) -> Config:
-    """The configuration that a worker was born with, and whose hooks are for it."""
+    """Return the configuration of ``worker``, which also has its hooks."""
     return worker._config

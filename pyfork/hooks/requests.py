@@ -1,4 +1,4 @@
-"""What pre_request and post_request are given: a request and its response, read only."""
+"""The arguments of pre_request and post_request: a request and its response, read only."""
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class HookRequest:
-    """One request. The same object is given before and after, and hooks may add to it."""
+    """One request. Both hooks get the same object, and may add attributes."""
 
     def __init__(
         self,
@@ -19,21 +19,21 @@ class HookRequest:
         scheme: str,
     ) -> None:
         self.method = method
-        self.uri = uri  # as it was sent
-        self.path, _, self.query = uri.partition("?")  # still percent-encoded
+        self.uri = uri  # as sent
+        self.path, _, self.query = uri.partition("?")  # percent-encoded
         self.version = tuple(int(part) for part in version.split("."))
-        self.headers = list(headers)  # names in capitals
-        self.remote_addr = remote_addr  # the client's, as the application sees it
+        self.headers = list(headers)  # names in upper case
+        self.remote_addr = remote_addr  # the client's address as the application sees it
         self.scheme = scheme
 
     @classmethod
     def of_environ(cls, environ: Mapping[str, Any]) -> "HookRequest":
-        """The request of a WSGI environ."""
+        """Make the request of a WSGI environ."""
         query = environ.get("QUERY_STRING")
         uri = environ.get("PATH_INFO", "") + (f"?{query}" if query else "")
         return cls(
             method=environ["REQUEST_METHOD"],
-            uri=environ.get("RAW_URI", uri),  # -k uvicorn does not tell
+            uri=environ.get("RAW_URI", uri),  # missing under -k uvicorn
             version=environ["SERVER_PROTOCOL"].rpartition("/")[2],
             headers=[
                 (name.removeprefix("HTTP_").replace("_", "-"), value)
@@ -46,7 +46,7 @@ class HookRequest:
 
     @classmethod
     def of_scope(cls, scope: Mapping[str, Any]) -> "HookRequest":
-        """The request of an ASGI scope."""
+        """Make the request of an ASGI scope."""
         target = scope.get("raw_path") or scope["path"].encode()
         if scope["query_string"]:
             target += b"?" + scope["query_string"]
@@ -67,23 +67,23 @@ class HookRequest:
 
 
 def _text(part: bytes | str) -> str:
-    """Of a field, as an application may give it."""
+    """Return a field as text; an application may use bytes or text."""
     return part if isinstance(part, str) else part.decode("latin-1")
 
 
 class HookResponse:
-    """What was answered."""
+    """One response."""
 
     def __init__(
         self, status: int, headers: Iterable[tuple[bytes, bytes]], sent: int | None = None
     ) -> None:
-        self.status_code = status  # 0: nothing was answered
+        self.status_code = status  # 0: there was no response
         self.headers = [(_text(name), _text(value)) for name, value in headers]
-        self.sent = sent  # bytes of content; None where they are not counted
+        self.sent = sent  # bytes of content; None if they are not counted
 
     @property
     def status(self) -> str:
-        """Such as "200 OK"."""
+        """The status line, such as "200 OK"."""
         try:
             return f"{self.status_code} {HTTPStatus(self.status_code).phrase}"
         except ValueError:

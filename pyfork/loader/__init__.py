@@ -1,1 +1,1 @@
-"""Import of the application."""
+"""Import and detection of the application."""

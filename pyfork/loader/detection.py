@@ -1,4 +1,4 @@
-"""WSGI or ASGI: what a callable looks like tells which of the two it is."""
+"""Detection of the interface (WSGI or ASGI) from the signature of a callable."""
 
 import functools
 import inspect
@@ -12,10 +12,10 @@ _PROBED = ("scope", "receive", "send")
 
 
 def interface_of(app: Callable[..., Any]) -> str | None:
-    """One of "wsgi", "asgi", "asgi2" (takes the scope, returns the rest); None for neither.
+    """Return "wsgi", "asgi", "asgi2" (takes the scope, returns the rest), or None for neither.
 
-    ASGI is what is a coroutine function, or returns an awaitable by annotation, or takes three
-    arguments; WSGI is what takes two. Nothing is called to find out.
+    ASGI is a coroutine function, a function that returns an awaitable by annotation, or one with
+    three arguments. WSGI takes two. Nothing is called.
     """
     target = _target(app)
     if inspect.isclass(app):
@@ -33,7 +33,7 @@ def interface_of(app: Callable[..., Any]) -> str | None:
 
 
 def from_asgi2(app: Callable[..., Any]) -> Callable[..., Any]:
-    """An ASGI 3 application out of an ASGI 2 one: ``await app(scope)(receive, send)``."""
+    """Make an ASGI 3 application of an ASGI 2 one: ``await app(scope)(receive, send)``."""
 
     async def asgi3(scope: Any, receive: Any, send: Any) -> None:
         scope["asgi"]["version"] = "2.0"
@@ -43,7 +43,7 @@ def from_asgi2(app: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def describe(app: Callable[..., Any]) -> str:
-    """What was found instead, for a message."""
+    """Describe ``app`` for an error message."""
     name = getattr(app, "__qualname__", None)
     what = f"class {name}" if inspect.isclass(app) else name or f"a {type(app).__qualname__}"
     try:
@@ -53,19 +53,19 @@ def describe(app: Callable[..., Any]) -> str:
 
 
 def hint(app: Callable[..., Any], spec: str) -> str:
-    """What might help: most often it is a factory that was not called."""
+    """Suggest a remedy; most often a factory was not called."""
     if _accepts(app)(0) and "(" not in spec:
         return f"; if that is a factory, write {spec}() or add --factory"
     return ""
 
 
 def is_awaitable(value: Any) -> bool:
-    """A coroutine that somebody forgot to await."""
+    """Whether ``value`` is a coroutine that was not awaited."""
     return inspect.iscoroutine(value)
 
 
 def _target(app: Any) -> Any:
-    """The function that runs in the end: below partials, bound methods and ``__call__``."""
+    """Return the underlying function: below partials, bound methods and ``__call__``."""
     while not isinstance(app, FunctionType):
         if isinstance(app, functools.partial):
             app = app.func
@@ -80,7 +80,7 @@ def _target(app: Any) -> Any:
 
 
 def _detect_class(app: type) -> str | None:
-    """Calling a class makes an object per request; ASGI awaits it, ASGI 2 calls it again."""
+    """Return the interface of a class: ASGI awaits its instances, ASGI 2 calls them again."""
     count = _accepts(app)
     if count(2):
         return "wsgi"
@@ -91,12 +91,13 @@ def _detect_class(app: type) -> str | None:
 
 
 def _accepts(app: Callable[..., Any]) -> Callable[[int], bool]:
-    """A predicate: can it be called with so many positional arguments?"""
-    if isinstance(app, FunctionType) and not vars(app):  # nothing says that it takes others
+    """Return a predicate: whether ``app`` takes that many positional arguments."""
+    # it has no attribute that changes its signature
+    if isinstance(app, FunctionType) and not vars(app):
         return _taken_by(app)
     try:
         signature = _signature(app)
-    except (TypeError, ValueError):  # written in C without a signature: only WSGI's is thinkable
+    except (TypeError, ValueError):  # written in C without a signature: it can only be WSGI
         return lambda count: count == 2
 
     def accepts(count: int) -> bool:
@@ -110,7 +111,8 @@ def _accepts(app: Callable[..., Any]) -> Callable[[int], bool]:
 
 
 def _taken_by(function: FunctionType) -> Callable[[int], bool]:
-    """The same of a function, without all that `inspect` does for it: every worker asks this."""
+    """As `_accepts` for a plain function, without the cost of `inspect`: every worker calls
+    this."""
     code = function.__code__
     needed = code.co_argcount - len(function.__defaults__ or ())
     most = float("inf") if code.co_flags & inspect.CO_VARARGS else code.co_argcount
@@ -119,11 +121,11 @@ def _taken_by(function: FunctionType) -> Callable[[int], bool]:
 
 
 def _signature(app: Callable[..., Any]) -> inspect.Signature:
-    """TypeError or ValueError where there is none; its annotations need not mean anything."""
+    """Return the signature without evaluating annotations. Raises TypeError or ValueError."""
     try:
         return inspect.signature(app)
     except NameError:  # see pyfork.annotations
-        take: Any = inspect.signature  # it has this argument since then
+        take: Any = inspect.signature  # new in that version
         taken: inspect.Signature = take(app, annotation_format=forward_references())
         return taken
 

@@ -1,7 +1,7 @@
-"""Loading the application: from ``module:attr`` to a callable and its interface.
+"""Load the application: from ``module:attr`` to a callable and its interface.
 
-Runs in workers only. Whatever goes wrong in here is the user's to mend, so every way to fail has
-its own `BootError` message, with the application's part of the traceback and nothing of ours.
+Runs in workers only. Every failure is the user's to fix, so each has its own `BootError` message,
+with the application's part of the traceback alone.
 """
 
 import importlib
@@ -32,9 +32,9 @@ class App:
 def set_up_path(
     directory: Directory, pythonpath: Iterable[str], env: Iterable[tuple[str, str]] = ()
 ) -> None:
-    """Make this process a place to load from: environment, directory, and ``sys.path``.
+    """Set environment, directory and ``sys.path`` for loading.
 
-    As in gunicorn, the current directory comes first on the path, and ``pythonpath`` before it.
+    As in gunicorn, the current directory comes first on the path, after ``pythonpath``.
 
     Raises:
         BootError: the directory cannot be entered.
@@ -54,12 +54,12 @@ def set_up_path(
 
 
 def load(spec: str, *, factory: bool = False, interface: str = "auto") -> App:
-    """Import and, if asked for, call what ``spec`` names.
+    """Import what ``spec`` names, and call it if that is asked for.
 
     Args:
         spec: ``module``, ``module:attr``, ``module:attr.sub`` or ``module:factory(literals)``.
         factory: the attribute is called without arguments and returns the application.
-        interface: "wsgi" or "asgi" where detection is to be overruled; else "auto".
+        interface: "wsgi" or "asgi" overrides detection; else "auto".
 
     Raises:
         BootError: there is no application; the message says why.
@@ -91,14 +91,14 @@ def _module(spec: AppSpec) -> Any:
 
 
 def _raised(spec: AppSpec, error: BaseException, text: str) -> BootError:
-    """The application raised ``error``: the file and line come first, then ``text``."""
+    """Make a BootError for an exception of the application: file and line, then ``text``."""
     place = tracebacks.place(error)
     message = f"{place}: {text} (cannot load {spec})" if place else f"cannot load {spec}: {text}"
     return BootError(message, tracebacks.app_traceback(error))
 
 
 def _missing(spec: AppSpec, error: ModuleNotFoundError) -> BootError:
-    """The application's module is missing; or it is there, and imports one that is."""
+    """Make a BootError for a missing module, or for one that imports a missing module."""
     name = error.name or ""
     if name != spec.module and not spec.module.startswith(f"{name}."):
         where = _why_missing(name.partition(".")[0], spec)
@@ -115,7 +115,7 @@ def _missing(spec: AppSpec, error: ModuleNotFoundError) -> BootError:
 
 
 def _why_missing(top: str, spec: AppSpec) -> str:
-    """Why a package is not there, as far as can be told."""
+    """Say why a package is missing, as far as can be told."""
     package, _, inner = spec.module.rpartition(".")
     if top == spec.module.partition(".")[0]:
         return "does not exist"
@@ -128,7 +128,7 @@ def _why_missing(top: str, spec: AppSpec) -> str:
 
 
 def _modules_beside(name: str) -> list[str]:
-    """What could be imported where ``name`` was looked for, as far as directories tell."""
+    """Return the modules in the directory where ``name`` was searched."""
     package = name.rpartition(".")[0]
     places = sys.modules[package].__path__ if package in sys.modules else [os.getcwd()]
     found = []
@@ -141,7 +141,7 @@ def _modules_beside(name: str) -> list[str]:
 
 
 def _attribute(module: Any, spec: AppSpec) -> Any:
-    """What ``spec`` names in ``module``; without a name, the first of `DEFAULT_NAMES`."""
+    """Return the attribute that ``spec`` names; without a name, the first of `DEFAULT_NAMES`."""
     if not spec.attributes:
         for name in DEFAULT_NAMES:
             found = _look_up(module, name, spec, spec.module)
@@ -168,10 +168,10 @@ _MISSING = object()
 
 
 def _look_up(holder: Any, name: str, spec: AppSpec, owner: str) -> Any:
-    """The attribute, or `_MISSING`.
+    """Return the attribute, or `_MISSING`.
 
     Raises:
-        BootError: the application's own code raised: a property, or a module's ``__getattr__``.
+        BootError: code of the application raised: a property, or a module's ``__getattr__``.
     """
     try:
         return getattr(holder, name)
@@ -218,7 +218,7 @@ def _accept(found: Any, spec: AppSpec, wanted: str) -> App:
         return _application(found, spec, wanted)
     except BootError:
         raise
-    except Exception as error:  # a proxy object raises whatever it likes when it is looked at
+    except Exception as error:  # a proxy object may raise anything
         kind = tracebacks.kind(found)
         raise BootError(
             f"cannot load {spec}: it is {kind}, not a WSGI or ASGI application"

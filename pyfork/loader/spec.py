@@ -1,4 +1,4 @@
-"""What the user writes to name an application, taken apart. Pure."""
+"""Parser for the name of an application on the command line. Pure."""
 
 import ast
 import os
@@ -15,18 +15,18 @@ class AppSpec:
 
     text: str
     module: str
-    attributes: tuple[str, ...]  # empty: look for the usual names
-    call: tuple[tuple[Any, ...], dict[str, Any]] | None  # arguments, if it is to be called
+    attributes: tuple[str, ...]  # empty: search the usual names
+    call: tuple[tuple[Any, ...], dict[str, Any]] | None  # arguments of the call, if there is one
 
     def __str__(self) -> str:
         return self.text
 
 
 def parse(text: str) -> AppSpec:
-    """The parts of ``text``; the path of a source below the current directory is a module too.
+    """Parse ``text``; the path of a source below the current directory is a module too.
 
     Raises:
-        BootError: it is another path, or not of the form; the message says what to write.
+        BootError: it is another path, or malformed; the message says what to write.
     """
     module, colon, rest = text.partition(":")
     if "/" in module or module.endswith(".py"):
@@ -62,7 +62,7 @@ def _names(tree: ast.expr) -> tuple[str, ...]:
 
 
 def _arguments(tree: ast.Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """ValueError for anything that is no literal."""
+    """Evaluate literals. Raises ValueError for anything else."""
     keywords = {}
     for keyword in tree.keywords:
         if keyword.arg is None:

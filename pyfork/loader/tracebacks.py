@@ -1,4 +1,4 @@
-"""Whose fault it was: an exception reduced to the application's own part of it."""
+"""The application's own part of an exception."""
 
 import importlib
 import os
@@ -12,11 +12,11 @@ _IMPORTLIB = os.path.dirname(os.path.abspath(importlib.__file__)) + os.sep
 
 
 def one_line(error: BaseException) -> str:
-    """Type and message in one line, as at the end of a traceback."""
+    """Return type and message in one line, as at the end of a traceback."""
     name = type(error).__qualname__
     try:
         text = " ".join(str(error).split())
-    except Exception:  # noqa: BLE001 - the application's own __str__, and it is broken already
+    except Exception:  # noqa: BLE001 - the application's own __str__ raised
         return name
     return f"{name}: {text}" if text else name
 
@@ -33,12 +33,12 @@ def place(error: BaseException) -> str:
 
 
 def shown(path: str) -> str:
-    """The path from the current directory, if it lies there."""
+    """Return the path relative to the current directory, if it is below that."""
     return path.removeprefix(os.getcwd() + os.sep)
 
 
 def has_app_frames(error: BaseException) -> bool:
-    """Some code of the application took part."""
+    """Whether code of the application is in the traceback."""
     return any(
         not is_machinery(frame.f_code.co_filename)
         for frame, _ in traceback.walk_tb(error.__traceback__)
@@ -46,9 +46,9 @@ def has_app_frames(error: BaseException) -> bool:
 
 
 def app_traceback(error: BaseException, *, also: str = "") -> str:
-    """The traceback without the frames of pyfork and the import machinery; no line end.
+    """Return the traceback without frames of pyfork and the import machinery; no line end.
 
-    ``also`` is one more directory whose frames are left out.
+    Frames in the directory ``also`` are left out, too.
     """
     _spare_hints(error)
     report = traceback.TracebackException.from_exception(error)
@@ -96,7 +96,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def kind(value: object) -> str:
-    """What a thing is, for a message: "a module", "None", "an int"."""
+    """Describe a value for a message: "a module", "None", "an int"."""
     if value is None:
         return "None"
     name = type(value).__qualname__

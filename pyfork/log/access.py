@@ -1,4 +1,4 @@
-"""The access log: one line a request, as text in gunicorn's format or as JSON."""
+"""The access log: one line for each request, as text in gunicorn's format or as JSON."""
 
 import logging
 import os
@@ -37,10 +37,10 @@ class AccessLog:
 
     @classmethod
     def from_config(cls, config: Config) -> "AccessLog | None":
-        """The access log that was asked for, or None.
+        """Return the configured access log, or None.
 
         Raises:
-            ConfigError: the format is not understood.
+            ConfigError: the format is invalid.
         """
         logger = logging.getLogger(ACCESS)
         if not logger.isEnabledFor(logging.INFO) or not logger.hasHandlers():
@@ -66,7 +66,7 @@ class AccessLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits for the end of the turn."""
+        """Write the lines that wait for the end of the loop iteration."""
         if self._lines:
             text = "\n".join(self._lines)
             self._lines.clear()
@@ -85,10 +85,11 @@ def _renderer(config: Config) -> Callable[[Access], str]:
 
 
 def json_renderer() -> Callable[[Access], str]:
-    """A function from `Access` to one JSON object; its keys never change, null means missing."""
+    """Return a function that renders an `Access` as one JSON object; keys are fixed, null
+    means missing."""
     from json import JSONEncoder
 
-    encode = JSONEncoder(separators=(",", ":")).encode  # escapes all that is not ASCII
+    encode = JSONEncoder(separators=(",", ":")).encode  # it escapes everything that is not ASCII
     clock, slot = Clock("%Y-%m-%dT%H:%M:%S%z"), current_identity().slot
 
     def render(access: Access) -> str:

@@ -1,7 +1,7 @@
-"""The access log's format: gunicorn's atoms, compiled once into a template and getters.
+"""The format of the access log: gunicorn's atoms, compiled once into a template and getters.
 
-``%(h)s`` and its like stand for a part of the request or response; a missing one is "-". What a
-client sent is escaped, so that no request can forge a line or reach the terminal.
+An atom such as ``%(h)s`` stands for a part of the request or response; a missing part is "-". Text
+of a client is escaped, so that no request can forge a line or control the terminal.
 """
 
 import base64
@@ -19,22 +19,22 @@ Getter = Callable[["Access"], object]
 
 
 class Cached(Protocol):
-    """A request line or a block of fields, which may serve many requests."""
+    """A request line or a block of fields, which several requests may share."""
 
-    log_cache: list[object] | None  # what the access log has made of it
+    log_cache: list[object] | None  # the rendered parts that depend on it alone
 
 
 class CachedHead(Protocol):
-    """Both, which may serve many requests on one connection."""
+    """A head that several requests on one connection may share."""
 
-    log_cache: str | None  # a template with all that they say; "" where they came once
+    log_cache: str | None  # a template with all parts of the head; "" while it was seen once
 
 
 class Access(Protocol):
-    """What the access log is told about one request and its response."""
+    """One request and its response, as the access log needs them."""
 
-    environ: Any  # of WSGI, where there is one
-    length: int  # bytes of body sent
+    environ: Any  # of WSGI, if there is one
+    length: int  # bytes of content sent
 
     @property
     def client(self) -> str:
@@ -42,51 +42,51 @@ class Access(Protocol):
 
     @property
     def method(self) -> str:
-        """Such as GET."""
+        """The method, such as GET."""
 
     @property
     def target(self) -> str:
-        """As it came, percent-encoded."""
+        """The target as sent, percent-encoded."""
 
     @property
     def version(self) -> str:
-        """Such as 1.1."""
+        """The version, such as 1.1."""
 
     @property
     def status(self) -> int:
-        """Of the response; 0 for none."""
+        """The status of the response; 0 for none."""
 
     @property
     def elapsed(self) -> float:
-        """Seconds."""
+        """The duration in seconds."""
 
     @property
     def scheme(self) -> str:
-        """http or https."""
+        """ "http" or "https"."""
 
     @property
     def request_headers(self) -> Headers:
-        """Names in lower case."""
+        """The fields of the request; names in lower case."""
 
     @property
     def response_headers(self) -> Headers:
-        """As they were sent."""
+        """The fields of the response, as sent."""
 
     @property
     def head(self) -> CachedHead:
-        """What line and block are of."""
+        """The head, with line and block."""
 
     @property
     def line(self) -> Cached:
-        """What method, target and version are of."""
+        """The request line, with method, target and version."""
 
     @property
     def block(self) -> Cached:
-        """What the client and request_headers are of."""
+        """The block of request fields."""
 
 
 class _Sample:
-    """A request to try a format with."""
+    """A request for a trial of a format."""
 
     client = method = target = ""
     version, scheme = "1.1", "http"
@@ -102,7 +102,7 @@ class _Sample:
 
 
 class Clock:
-    """The local time as text, made anew once a second."""
+    """The local time as text, rendered once a second."""
 
     def __init__(self, form: str) -> None:
         self._form = form
@@ -118,10 +118,10 @@ class Clock:
 
 
 def compile_format(text: str) -> Callable[[Access], str]:
-    """A function from `Access` to the line that ``text`` describes.
+    """Return a function that renders an `Access` by the format ``text``.
 
     Raises:
-        ConfigError: ``text`` has an atom that does not exist, or a stray "%".
+        ConfigError: ``text`` has an unknown atom, or a stray "%".
     """
     template, atoms, forms = _split(text, lambda atom, form: form)
     getters = [_getter(atom, text) for atom in atoms]
@@ -131,7 +131,7 @@ def compile_format(text: str) -> Callable[[Access], str]:
         raise ConfigError(
             f"--access-logformat {text!r}: {error}; write atoms as %(h)s, and %% for a percent sign"
         ) from error
-    # With what is kept put in its place, this is a template for the others.
+    # After the cached parts are filled in, this is the template for the others.
     outer, *_ = _split(
         text.replace("%%", "%%%%"), lambda atom, form: "%s" if atom in _KEPT else f"%{form}"
     )
@@ -139,9 +139,9 @@ def compile_format(text: str) -> Callable[[Access], str]:
 
 
 def _split(text: str, shown: Callable[[str, str], str]) -> tuple[str, list[str], list[str]]:
-    """A format by position, the atoms that go there, and their forms, such as ``%s``.
+    """Split a format into a template by position, its atoms, and their forms, such as ``%s``.
 
-    An atom is ``shown`` as what is returned for it and its form.
+    ``shown`` returns the text and the form for an atom.
     """
     atoms: list[str] = []
     forms: list[str] = []
@@ -159,9 +159,10 @@ def _split(text: str, shown: Callable[[str, str], str]) -> tuple[str, list[str],
 def _renderer(
     template: str, outer: str, places: list[tuple[str, str, Getter]]
 ) -> Callable[[Access], str]:
-    """Looks only at what is new: what a line or a block of fields has led to is kept with it.
+    """Return the renderer of one log line.
 
-    And with a head that comes for the second time, both in their places.
+    Parts that depend only on the request line or the field block are cached on those objects. From
+    the second use of a head on, a half-filled template is cached too.
     """
     of_line = [(at, each[2]) for at, each in enumerate(places) if each[0] in _OF_LINE]
     of_block = [(at, each[2]) for at, each in enumerate(places) if each[0] in _OF_BLOCK]
@@ -197,7 +198,7 @@ def _renderer(
 
 
 def header(headers: Headers, name: bytes) -> str | None:
-    """The first value of ``name``, which is lower-cased; None if there is none."""
+    """Return the first value of ``name`` (lower case), or None."""
     for key, value in headers:
         if len(key) == len(name) and key.lower() == name:
             return value.decode("latin-1")
@@ -205,7 +206,7 @@ def header(headers: Headers, name: bytes) -> str | None:
 
 
 def escaped(text: str) -> str:
-    """``text`` with quotes, backslashes and all but printable ASCII written as escapes."""
+    """Escape quotes, backslashes and everything but printable ASCII."""
     if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
         return text
     return _UNSAFE.sub(_escape, text)
@@ -257,7 +258,7 @@ def _environ_getter(name: str) -> Getter:
 
 
 def _user(access: Access) -> str:
-    """The user name of Basic authentication (RFC 7617); its password is never looked at."""
+    """Return the user name of Basic authentication (RFC 7617); the password is never used."""
     credentials = header(access.request_headers, b"authorization")
     if credentials is None:
         return "-"
@@ -305,7 +306,7 @@ _ATOM = re.compile(
     r"%%|%\((?P<atom>\{[^}]*\}[a-z]|[^)]*)\)(?P<form>[-+ #0]*\d*(?:\.\d+)?)(?P<type>[a-z])"
 )
 _UNSAFE = re.compile(r'[^ -~]|["\\]')
-# What is the same for every request with the same line, or the same fields on the same connection.
+# These are the same for every request with the same line, or with the same fields.
 _OF_LINE = frozenset("rmUqH")
 _OF_BLOCK = frozenset(("h", "l", "u", "f", "a"))
 _KEPT = _OF_LINE | _OF_BLOCK

@@ -1,9 +1,9 @@
-"""Handlers of the operator's (``--log-config``), which may block or raise: no loop calls them.
+"""Handlers of the operator (``--log-config``), which may block or raise: no loop calls them.
 
-In a worker a thread calls them, for the records of pyfork's own loggers; those of the application
-are its own. The arbiter has no threads: it writes its records as lines of JSON to a process that
-does the same for it (`pyfork.arbiter.children.log_process`). Records beyond a bounded queue are
-lost and counted.
+In a worker a thread calls them for records of pyfork's own loggers; the application's loggers are
+not changed. The arbiter has no threads: it sends records as lines of JSON to a process that calls
+the handlers (`pyfork.arbiter.children.log_process`). Records beyond a bounded queue are lost and
+counted.
 """
 
 import json
@@ -19,8 +19,8 @@ from typing import Any
 from pyfork.log.formatter import indented
 from pyfork.log.sink import Sink, say
 
-LIMIT = 1000  # records that wait
-REOPEN = "reopen"  # a line that is no record: open log files anew
+LIMIT = 1000  # queued records
+REOPEN = "reopen"  # a line that is not a record: reopen the log files
 
 _FORMATTER = logging.Formatter()
 _Waiting = tuple[logging.Logger, logging.LogRecord]
@@ -30,22 +30,22 @@ class Deferred:
     """Takes records of loggers, and has their handlers called elsewhere."""
 
     def __init__(self) -> None:
-        self.arbiter = 0  # the process that has no thread
-        self.forward: Sink | None = None  # its way to the process that has one
+        self.arbiter = 0  # id of the process without a thread
+        self.forward: Sink | None = None  # to the process with a thread
         self.lost = 0
-        self._early: deque[str] = deque()  # while there is no such process
-        self._pid = 0  # of the thread's process
+        self._early: deque[str] = deque()  # records from before that process
+        self._pid = 0  # of the process that the thread belongs to
         self._queue: SimpleQueue[_Waiting] = SimpleQueue()
         self._handled = self._taken = 0
-        self._untold = 0  # lost records that the log does not know of
+        self._untold = 0  # lost records that the log does not report yet
         self._failing = False
 
     def divert(self, logger: logging.Logger) -> None:
-        """Take the records of ``logger``, once its filters have let them pass."""
+        """Take the records of ``logger`` that pass its filters."""
         logger.callHandlers = partial(self.take, logger)  # type: ignore[method-assign]
 
     def take(self, logger: logging.Logger, record: logging.LogRecord) -> None:
-        """Have ``record`` handled. Does not wait, and raises nothing."""
+        """Have ``record`` handled. Does not wait; raises nothing."""
         _escape(record)
         if os.getpid() != self.arbiter:
             self._enqueue(logger, record)
@@ -57,21 +57,21 @@ class Deferred:
             self.lost += 1
 
     def attach(self, forward: Sink) -> None:
-        """From now on the arbiter's records go to ``forward``."""
+        """Send the arbiter's records to ``forward`` from now on."""
         self.forward = forward
         while self._early:
             forward.write(self._early.popleft())
 
     def reopen(self) -> None:
-        """Files were rotated: tell the process that writes to them."""
+        """Tell the log process that files were rotated."""
         if self.forward is not None and os.getpid() == self.arbiter:
             self.forward.write(REOPEN)
 
     def begin(self) -> None:
-        """In a process that was forked: nothing is lost yet."""
+        """Reset the counts in a forked process."""
         self.lost = self._untold = 0
 
-    # With a thread.
+    # In a process with a thread.
 
     @property
     def is_full(self) -> bool:
@@ -79,12 +79,13 @@ class Deferred:
         return self._pid == os.getpid() and self._queue.qsize() >= LIMIT
 
     def receive(self, line: str) -> None:
-        """Have a record handled that the arbiter has written."""
+        """Handle a record that the arbiter sent."""
         record = logging.makeLogRecord(json.loads(line))
         self._enqueue(logging.getLogger(record.name), record)
 
     def flush(self, patience: float) -> bool:
-        """Wait until all is handled, at most ``patience`` seconds; whether it is."""
+        """Wait ``patience`` seconds at most until all records are handled. Returns whether
+        they are."""
         until = time.monotonic() + patience
         while self._pid == os.getpid() and self._handled < self._taken:
             if time.monotonic() > until:
@@ -93,12 +94,12 @@ class Deferred:
         return True
 
     def _enqueue(self, logger: logging.Logger, record: logging.LogRecord) -> None:
-        if self._pid != os.getpid():  # a thread stays behind in a fork
+        if self._pid != os.getpid():  # the thread does not exist in a forked child
             self._pid, self._queue = os.getpid(), SimpleQueue()
             self._handled = self._taken = 0
             try:
                 start_new_thread(self._run, (self._queue,))
-            except RuntimeError as error:  # at the end, or at a limit: the next record tries again
+            except RuntimeError as error:  # at exit, or at a limit: the next record tries again
                 self._pid = 0
                 say(f"{error}: {record.msg}")
                 return
@@ -114,7 +115,7 @@ class Deferred:
             logger, record = queue.get()
             try:
                 logging.Logger.callHandlers(logger, record)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the next one may work
+            except BaseException as error:  # noqa: BLE001 - any exception; the next record may work
                 if not self._failing:
                     say(f"a logging handler raised {type(error).__name__}: {indented(str(error))}")
                 self._failing = True
@@ -130,7 +131,7 @@ class Deferred:
 
 
 def _escape(record: logging.LogRecord) -> None:
-    """See that no text in ``record`` forges a line, whatever its formatter does."""
+    """Escape text in ``record`` that could forge a line under any formatter."""
     try:
         text = record.getMessage()
     except Exception as error:  # noqa: BLE001 - any argument may fail to print
@@ -142,7 +143,7 @@ def _escape(record: logging.LogRecord) -> None:
 
 
 def _encoded(record: logging.LogRecord) -> str:
-    """``record`` as one line; `Deferred.receive` makes a record of it."""
+    """Encode ``record`` as one line for `Deferred.receive`."""
     fields: dict[str, Any] = record.__dict__ | {"msg": record.getMessage()}
     for name in ("args", "exc_info"):
         fields[name] = None

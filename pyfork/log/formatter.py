@@ -1,4 +1,4 @@
-"""What a line of the error log looks like."""
+"""The format of lines in the error log."""
 
 import logging
 import time
@@ -11,18 +11,18 @@ _TIME = "%Y-%m-%d %H:%M:%S %z"
 
 
 def printable(text: str) -> str:
-    """``text`` as one line that moves no cursor: what is not printable is written as an escape.
+    """Return ``text`` as one line: characters that are not printable become escapes.
 
-    These are the control characters of ASCII and C1, those that change the direction of text,
-    separators of lines, and all else that `str.isprintable` refuses.
+    Those are the control characters of ASCII and C1, characters that change the direction of text,
+    line separators, and all else that `str.isprintable` rejects.
     """
     return text if text.isprintable() else "".join(map(_shown, text))
 
 
 def indented(text: str) -> str:
-    """``text`` of several lines as one record: those after the first are indented.
+    """Return ``text`` with all lines but the first indented.
 
-    So none of them begins like a record, whatever an exception's text may be.
+    So no line of an exception's text can look like a record.
     """
     first, *others = text.rstrip("\n").split("\n")
     return "\n  ".join([printable(first), *map(printable, others)])
@@ -38,7 +38,7 @@ def _shown(char: str) -> str:
 
 
 def terminal_style(style: str = "", rows: Rows = ()) -> dict[str, object]:
-    """``extra`` of a record for the person who develops: ``rows`` stand below it, label and text.
+    """Return ``extra`` for a record on the terminal: ``rows`` (label and text) are shown below it.
 
     ``style``: "good" for good news.
     """
@@ -46,15 +46,15 @@ def terminal_style(style: str = "", rows: Rows = ()) -> dict[str, object]:
 
 
 class LineFormatter(logging.Formatter):
-    """pyfork's own line, and below it the other lines of the message or a traceback."""
+    """One line in pyfork's format; further lines of a message or traceback are below it."""
 
     def __init__(self, line: str = LINE) -> None:
         super().__init__(line, _TIME, style="{", defaults={"identity": ""})
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        """Local time with the offset to UTC."""
+        """Return local time with the offset to UTC."""
         return time.strftime(datefmt or _TIME, time.localtime(record.created))
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as text that cannot be taken for two."""
+        """Return the record as text that cannot be read as two records."""
         return indented(super().format(record))

@@ -1,7 +1,7 @@
-"""Loggers of other servers, to which applications speak.
+"""Loggers of other servers, which applications use.
 
 An application written for gunicorn or uvicorn logs to that server's loggers, or takes their
-handlers for its own. They have ours, for all that the application says.
+handlers. They have pyfork's handlers, for records of the application.
 """
 
 import logging
@@ -12,11 +12,13 @@ _PACKAGES = ("uvicorn", "websockets")
 
 
 class Applications(logging.Filter):
-    """Lets records of the application pass, and warnings of the classes that run in our workers:
-    what those have to say below a warning, we say ourselves."""
+    """Passes records of the application, and warnings of the libraries that run in workers.
+
+    pyfork logs itself what those report below a warning.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether ``record`` is for the log."""
+        """Whether ``record`` is written."""
         return record.levelno >= logging.WARNING or not _is_of_library(record.pathname)
 
 

@@ -1,4 +1,4 @@
-"""``--log-config``: a set-up for the logging package that takes the place of ours."""
+"""``--log-config``: an operator's logging configuration in place of pyfork's."""
 
 import configparser
 import json
@@ -10,13 +10,13 @@ from pyfork.errors import ConfigError
 
 
 def load(path: str) -> None:
-    """Apply the file: ``.json`` and ``.toml`` are dictConfig's schema, all else is fileConfig's.
+    """Apply the file: ``.json`` and ``.toml`` by dictConfig's schema, others as fileConfig's INI.
 
-    ``version = 1`` may be left out, and loggers that the file does not name stay enabled unless
-    it says otherwise.
+    ``version = 1`` may be left out. Loggers that the file does not name stay enabled unless it
+    says otherwise.
 
     Raises:
-        ConfigError: it cannot be read, or the logging package refuses it.
+        ConfigError: it cannot be read, or the logging package rejects it.
     """
     try:
         if os.path.splitext(path)[1] in (".json", ".toml"):
@@ -33,12 +33,13 @@ def load(path: str) -> None:
             f"--log-config: {path} is no logging set-up: {_reason(error)}; sections [loggers], "
             "[handlers] and [formatters] are needed"
         ) from error
-    except Exception as error:  # the file names classes and, as INI, holds code: any may raise
+    except Exception as error:  # it names classes and, as INI, holds code: any may raise
         raise ConfigError(f"--log-config: {path}: {_reason(error)}") from error
 
 
 def load_dictionary(given: dict[str, Any]) -> None:
-    """Apply what a Python configuration file gives. Raises ConfigError: logging refuses it."""
+    """Apply the dictionary of a Python configuration file. Raises ConfigError: logging rejects
+    it."""
     try:
         _apply(given)
     except Exception as error:  # it names classes: any may raise
@@ -63,7 +64,7 @@ def _mapping(path: str) -> dict[str, Any]:
 
 
 def _reason(error: BaseException) -> str:
-    """dictConfig says where it failed, and keeps why as the cause."""
+    """Return dictConfig's message with its cause: the message says where, the cause why."""
     where = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, KeyError):
         where = f"{error.args[0]!r} is missing"

@@ -1,7 +1,7 @@
-"""Opening a log file where other users may have put something else at its name.
+"""Opening a log file where other users may have placed another file.
 
-In a directory that others may write to, a file is taken only if it is ours, root's or the
-workers', and has no second name. `directories` says which links on the way are followed.
+In a directory that others may write to, a file must belong to this user, root or the workers, and
+have no second link. `directories` decides which symbolic links are followed.
 """
 
 import errno
@@ -15,15 +15,15 @@ _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY | 
 
 
 def open_log(path: str, workers: Set[int] = frozenset()) -> int:
-    """A descriptor that appends to the absolute ``path``, which is made if it is missing.
+    """Open the absolute ``path`` for appending; create it if it is missing.
 
-    It is non-blocking, and never becomes the controlling terminal.
+    The descriptor is non-blocking, and never becomes the controlling terminal.
 
     Args:
-        workers: user ids that may own the file, besides root and our own.
+        workers: user ids that may own the file, besides root and this user.
 
     Raises:
-        OSError: it cannot be opened, or others could have planted it.
+        OSError: it cannot be opened, or another user could have placed it.
     """
     directory, name = follow(path)
     try:
@@ -45,7 +45,7 @@ def open_log(path: str, workers: Set[int] = frozenset()) -> int:
 
 
 def _check(file: os.stat_result, path: str, owners: Set[int]) -> None:
-    """Raises OSError: in a directory that others may write to, ``file`` is not to be used."""
+    """Raise OSError if ``file`` is in a directory that others may write to and not trusted."""
     why = ""
     if not (stat.S_ISREG(file.st_mode) or stat.S_ISFIFO(file.st_mode)):
         why = "it is neither a file nor a FIFO"

@@ -1,10 +1,10 @@
 """Writing to a descriptor without waiting for its reader.
 
-The standard streams are shared with other programs, which rely on O_NONBLOCK being as they left
-it: that flag belongs to the open file description, not to the descriptor. So a pipe or a terminal
-is opened anew, with a description of its own. Where the kernel refuses that (another user's pipe),
-a pipe takes RWF_NOWAIT per write, a terminal is opened as /dev/tty, and a socket takes
-MSG_DONTWAIT. Elsewhere (macOS) a short piece is written when poll(2) reports room.
+Other programs share the standard streams and rely on their O_NONBLOCK flag, which belongs to the
+open file description. So a pipe or a terminal is opened again, with a description of its own. If
+the kernel refuses that (another user's pipe), a pipe is written with RWF_NOWAIT, a terminal is
+opened as /dev/tty, and a socket is written with MSG_DONTWAIT. Elsewhere (macOS) a short piece is
+written when poll(2) reports room.
 """
 
 import contextlib
@@ -20,26 +20,26 @@ import termios
 from collections.abc import Callable
 from functools import partial
 
-ATOMIC = select.PIPE_BUF  # bytes that a pipe takes whole or not at all (POSIX write())
+ATOMIC = select.PIPE_BUF  # bytes that a pipe takes atomically (POSIX write())
 
-_PIECE = 512  # bytes; the least PIPE_BUF that POSIX allows
+_PIECE = 512  # bytes; the smallest PIPE_BUF that POSIX allows
 _ANEW = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _UNSUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _TIOCGDEV = 0x80045432  # Linux: the device number of a terminal
 
 
 class LogOutput:
-    """A descriptor that takes bytes without blocking.
+    """A descriptor that is written without blocking.
 
-    ``write(data)`` returns how many bytes were taken; it raises BlockingIOError where there is no
-    room, and OSError. Up to ``whole`` bytes are taken together or not at all; up to ``direct``
-    bytes may be written by os.write() as well.
+    ``write(data)`` returns how many bytes were taken. It raises BlockingIOError without room, and
+    OSError. Up to ``whole`` bytes are taken together or not at all. Up to ``direct`` bytes may be
+    written by os.write().
     """
 
     write: Callable[[bytes], int]
 
     def __init__(self, fd: int, *, own: bool) -> None:
-        """``own``: ``fd`` is closed by `close`, and is non-blocking where it could block."""
+        """``own``: `close` closes ``fd``; it is non-blocking if it could block."""
         self.fd = fd
         self._own: int | socket.socket | None = fd if own else None
         kind = os.fstat(fd).st_mode
@@ -49,7 +49,7 @@ class LogOutput:
 
     @classmethod
     def of_stream(cls, number: int) -> "LogOutput":
-        """Of a descriptor that is shared with other processes: 1 or 2.
+        """Make the output for a shared descriptor: 1 or 2.
 
         Raises:
             OSError: it is not open.
@@ -84,20 +84,21 @@ class LogOutput:
         return output
 
     def await_room(self, length: int) -> None:
-        """Before more than ``whole`` bytes: see that no other process's line comes between.
+        """Check that more than ``whole`` bytes can be written without a line of another process in
+        between.
 
         Raises:
-            BlockingIOError: the pipe has no room for ``length`` bytes, and will have.
+            BlockingIOError: the pipe has no room for ``length`` bytes yet.
         """
         if self.whole == ATOMIC and hasattr(fcntl, "F_GETPIPE_SZ"):
             held = int.from_bytes(fcntl.ioctl(self.fd, termios.FIONREAD, bytes(4)), sys.byteorder)
             pages = fcntl.fcntl(self.fd, fcntl.F_GETPIPE_SZ) // mmap.PAGESIZE
-            # A page is left for the next when a write does not fit: half of each may be empty.
+            # A write that does not fit into a page uses the next: half of each may stay empty.
             if held and 2 * (held + length) // mmap.PAGESIZE + 2 > pages:
                 raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     def close(self) -> None:
-        """Close what was opened; a shared descriptor stays open."""
+        """Close the descriptor if it is our own; a shared one stays open."""
         own, self._own = self._own, None
         if isinstance(own, socket.socket):
             own.close()
@@ -122,5 +123,5 @@ class LogOutput:
 
 
 def _terminal(fd: int) -> bytes:
-    """The device number of the terminal ``fd``. Raises OSError: it is none."""
+    """Return the device number of the terminal ``fd``. Raises OSError: it is none."""
     return fcntl.ioctl(fd, _TIOCGDEV, bytes(4))

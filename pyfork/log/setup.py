@@ -1,8 +1,8 @@
-"""The loggers of pyfork: where they write, what a line looks like, and who says it.
+"""The loggers of pyfork: their files, the format of a line, and the name of the process in it.
 
-``pyfork.error`` has everything that an operator needs, ``pyfork.access`` one line a request. All
-state is in the logging package's own registry: the handlers of those loggers, and one `Identity`
-filter that puts role, slot and generation into each record.
+``pyfork.error`` has everything that an operator needs, ``pyfork.access`` one line for each
+request. All state is in the logging package: the handlers of these loggers, and one `Identity`
+filter that adds role, slot and generation to each record.
 """
 
 import atexit
@@ -26,27 +26,27 @@ ERROR = "pyfork.error"
 ACCESS = "pyfork.access"
 
 _OURS = ("pyfork", ERROR, ACCESS, "uvicorn", "uvicorn.error", "uvicorn.asgi")
-_OTHERS = ("gunicorn.error", "gunicorn.access")  # an application's alone: we say nothing there
+_OTHERS = ("gunicorn.error", "gunicorn.access")  # used by applications only
 _NEVER = logging.CRITICAL + 1
 
-HANDLERS_LIMIT = 0.5  # seconds that the operator's handlers have at the end of a process
+HANDLERS_LIMIT = 0.5  # seconds for the operator's handlers at the end of a process
 
 
 class Identity(logging.Filter):
-    """Puts ``role``, ``slot``, ``generation`` and ``identity`` into records.
+    """Adds ``role``, ``slot``, ``generation`` and ``identity`` to records.
 
-    ``identity`` is what stands in the line: " [worker 2 gen 5]", or nothing before `identify`.
+    ``identity`` is shown in the line: " [worker 2 gen 5]", or nothing before `identify`.
     """
 
     role: str | None = None
     slot: int | None = None
     generation: int | None = None
     text: str = ""
-    lost: int = 0  # lines that sinks could not write which are closed now
-    deferred: Deferred | None = None  # where the set-up is the operator's
+    lost: int = 0  # lines that sinks, closed by now, could not write
+    deferred: Deferred | None = None  # under --log-config
 
     def become(self, role: str, slot: int | None, generation: int | None) -> None:
-        """From now on this process is ``role``."""
+        """Set the role of this process."""
         self.role, self.slot, self.generation = role, slot, generation
         words = [role]
         if slot is not None:
@@ -56,13 +56,13 @@ class Identity(logging.Filter):
         self.text = f" [{' '.join(words)}]"
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Every record passes."""
+        """Pass every record."""
         record.role, record.slot, record.generation = self.role, self.slot, self.generation
         record.identity = self.text
         return True
 
     def defer(self, deferred: Deferred | None) -> None:
-        """From now on ``deferred`` takes what our loggers say."""
+        """Let ``deferred`` take the records of pyfork's loggers."""
         if self.deferred is not None and self.deferred is not deferred:
             self.lost += self.deferred.lost
         self.deferred = deferred
@@ -72,17 +72,17 @@ class Identity(logging.Filter):
                 deferred.divert(logging.getLogger(name))
 
     def settle(self) -> None:
-        """Only the arbiter has no thread."""
+        """Mark the arbiter as the process without a thread."""
         if self.deferred is not None and self.role == "arbiter":
             self.deferred.arbiter = os.getpid()
 
 
 def configure(config: Config) -> None:
-    """Set the loggers up as ``config`` says; called again, it replaces what it did before.
+    """Configure the loggers; a second call replaces what the first one did.
 
     Raises:
-        ConfigError: a log file cannot be opened, or ``--log-config`` is no logging set-up; what
-            was in force before still is.
+        ConfigError: a log file cannot be opened, or ``--log-config`` is invalid; the old
+            configuration stays in force.
     """
     error, access = _open_sinks(config)
     identity = current_identity()
@@ -113,7 +113,7 @@ def configure(config: Config) -> None:
 
 
 def identify(role: str, slot: int | None = None, generation: int | None = None) -> None:
-    """Say who this process is; every line of the error log has it from now on."""
+    """Name this process; every line of the error log has the name from now on."""
     identity = current_identity()
     identity.become(role, slot, generation)
     identity.lost = 0
@@ -126,14 +126,14 @@ def identify(role: str, slot: int | None = None, generation: int | None = None) 
 
 
 def _limit_waits() -> None:
-    """The arbiter never waits for the reader of a log; others do so for a moment."""
+    """Set how long writes wait: the arbiter never waits for a reader, others do briefly."""
     patience = 0.0 if current_identity().role == "arbiter" else PATIENCE
     for sink in sinks():
         sink.wait_for_room(patience)
 
 
 def sinks() -> list[Sink]:
-    """What this process logs into."""
+    """Return the sinks of this process."""
     handlers = (each for name in _OURS + _OTHERS for each in logging.getLogger(name).handlers)
     found = [handler.sink for handler in handlers if isinstance(handler, SinkHandler)]
     if (deferred := current_identity().deferred) and deferred.forward is not None:
@@ -142,7 +142,7 @@ def sinks() -> list[Sink]:
 
 
 def flush(patience: float = 0.0) -> bool:
-    """Write lines that wait for room, for ``patience`` seconds; whether none waits any more."""
+    """Write waiting lines for ``patience`` seconds. Returns whether none waits any more."""
     waiting = [sink for sink in sinks() if sink.is_waiting]
     for sink in waiting:
         sink.flush(patience)
@@ -150,22 +150,22 @@ def flush(patience: float = 0.0) -> bool:
 
 
 def finish() -> None:
-    """This process ends: write what waits, or give it up soon."""
+    """Write waiting lines at the end of this process, or give up soon."""
     flush(PATIENCE)
     deferred = current_identity().deferred
     if deferred is not None and not deferred.flush(HANDLERS_LIMIT):
-        atexit.unregister(logging.shutdown)  # which would wait for the lock of a handler that hangs
+        atexit.unregister(logging.shutdown)  # it would wait for the lock of a handler that hangs
 
 
 def lost() -> int:
-    """How many lines this process could not write."""
+    """Return the number of lines that this process could not write."""
     identity = current_identity()
     deferred = identity.deferred.lost if identity.deferred is not None else 0
     return identity.lost + deferred + sum(sink.lost for sink in sinks())
 
 
 def current_identity() -> Identity:
-    """Who this process is: the filter of the error log, made where it is missing."""
+    """Return the `Identity` filter of the error log; make it if it is missing."""
     logger = logging.getLogger(ERROR)
     for found in logger.filters:
         if isinstance(found, Identity):
@@ -176,15 +176,16 @@ def current_identity() -> Identity:
 
 
 def reclaim() -> None:
-    """Enable our loggers again: an application's logging set-up disables what it does not name."""
+    """Enable pyfork's loggers again: an application's configuration disables loggers that it
+    does not name."""
     for name in _OURS + _OTHERS:
         logging.getLogger(name).disabled = False
 
 
 def reopen() -> None:
-    """Open all log files anew, those of the application's file handlers too.
+    """Reopen all log files, including those of the application's file handlers.
 
-    A file that cannot be opened is told in the error log, and its lines go on into the old one.
+    If a file cannot be opened, the error log says so and lines go on into the old one.
     """
     for handler in _handlers():
         if isinstance(handler, logging.FileHandler):
@@ -220,7 +221,7 @@ def _handlers() -> Iterator[logging.Handler]:
 
 
 def _open_sinks(config: Config) -> tuple[Sink | None, Sink | None]:
-    """Both are open before anything old is let go of, or neither."""
+    """Open both sinks, or none: the old ones are closed afterwards."""
     if _is_external(config):
         return None, None
     error = _open(config, config.error_logfile, "--error-logfile", 2)
@@ -262,7 +263,7 @@ def _attach(
 ) -> logging.Handler:
     handler = SinkHandler(sink)
     handler.setFormatter(formatter)
-    handler.addFilter(identity)  # records of child loggers pass handlers' filters only
+    handler.addFilter(identity)  # records of child loggers pass the filters of handlers only
     logger = logging.getLogger(name)
     logger.addHandler(handler)
     logger.setLevel(level)
@@ -271,7 +272,7 @@ def _attach(
 
 
 def on_terminal(config: Config) -> bool:
-    """Whether a person reads the error log while it is written."""
+    """Whether a person reads the error log on a terminal."""
     return config.error_logfile == "-" and not config.log_config and os.isatty(2)
 
 
@@ -286,7 +287,7 @@ def _make_pleasant(handler: logging.Handler, config: Config) -> None:
 
 
 def _is_external(config: Config) -> bool:
-    """Whether the set-up is somebody else's."""
+    """Whether the operator configures logging."""
     return bool(config.log_config or config.log_config_dict)
 
 
@@ -308,7 +309,7 @@ def _load_external(config: Config, before: list["_Saved"]) -> None:
 
 @record
 class _Saved:
-    """A logger as it was before it was laid bare."""
+    """A logger as it was before `bare` removed its handlers."""
 
     logger: logging.Logger
     level: int
@@ -333,12 +334,12 @@ class _Saved:
             self.logger.addHandler(handler)
 
     def close(self) -> int:
-        """Close the handlers. Returns how many lines theirs could not write."""
+        """Close the handlers. Returns how many lines their sinks could not write."""
         lost = 0
         for handler in self.handlers:
             handler.close()
             if isinstance(handler, SinkHandler):
                 handler.sink.close()
                 lost += handler.sink.lost
-                handler.sink.lost = 0  # two handlers may have one
+                handler.sink.lost = 0  # two handlers may share one sink
         return lost

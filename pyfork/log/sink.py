@@ -1,12 +1,12 @@
-"""Where log lines end up: a file or one of the standard streams, one write a line.
+"""The end of a log line: a file or a standard stream, one write for each line.
 
-Every process of the tree writes for itself. A file is opened in append mode and a line leaves in
-one write, so the lines of two processes do not mix. A line that was logged before a crash is
-there after it. (What `access` hands over are the lines of a moment.)
+Every process writes for itself. A file is opened in append mode and a line is one write, so lines
+of two processes do not mix. A line that was logged before a crash is in the file. (`access` writes
+several lines at once.)
 
-A reader that is slow or stopped stops no process: lines that a pipe, a socket or a terminal does
-not take wait in a bounded buffer. Once that is full, lines are lost and counted until it has
-emptied; then the error log says how many.
+A slow or stopped reader stops no process: lines that a pipe, a socket or a terminal does not take
+wait in a bounded buffer. When it is full, lines are lost and counted until it is empty; then the
+error log reports how many.
 """
 
 import logging
@@ -22,17 +22,18 @@ from typing import Literal
 from pyfork.log.opening import open_log
 from pyfork.log.output import LogOutput
 
-LIMIT = 256 << 10  # bytes of lines that wait, for each sink in each process
-PATIENCE = 0.05  # seconds that a sink waits for room, from a full buffer until it has emptied
+LIMIT = 256 << 10  # bytes of waiting lines, for each sink in each process
+PATIENCE = 0.05  # seconds that a sink waits for room, from a full buffer until it is empty
 
 _STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
 _DESCRIPTOR = re.compile(r"(?:/dev/fd|/proc/self/fd)/(\d{1,6})")
 
 
 class Sink:
-    """A descriptor that takes whole lines, from any thread.
+    """A descriptor for whole lines, used from any thread.
 
-    A path is remembered absolute, since the process may change its directory before it reopens.
+    The path is stored absolute, since the process may change its directory before it reopens the
+    file.
     """
 
     def __init__(
@@ -45,10 +46,10 @@ class Sink:
     ) -> None:
         """Open ``path``; "-" is ``stream``: 1 for stdout, 2 for stderr.
 
-        /dev/stdout and its like are what is open already, since a socket cannot be opened again.
+        /dev/stdout and the like mean the open descriptor, since a socket cannot be opened again.
 
-        ``owner``: user and group id of workers that are to open the file again; root gives it to
-        them. -1 leaves one as it is. ``name``: how the log calls it, if not by ``path``.
+        ``owner``: user and group id of workers that reopen the file; root gives it to them. -1
+        keeps one as it is. ``name``: the name in the log, if not ``path``.
 
         Raises:
             OSError: the file cannot be opened.
@@ -60,21 +61,22 @@ class Sink:
             self._output = LogOutput(self._open(self.path), own=True)
         elif number is not None:
             self._output = LogOutput.of_stream(number)
-        self.fd = self._output.fd  # what is written to
-        # Bytes that may go straight to it; 0 while something waits or is wrong.
+        self.fd = self._output.fd  # the written descriptor
+        # Bytes that may be written directly; 0 while lines wait or an error persists.
         self._direct = self._output.direct
         self._name = name or {"-1": "stdout", "-2": "stderr"}.get(f"{path}{stream}", path)
-        # Of its handlers, too: logging renews it in a child that was forked while it was held.
+        # Also the lock of its handlers: logging renews it in a child that was forked while it was
+        # held.
         self.lock = threading.RLock()
         self._patience = self._patience_left = PATIENCE
-        self._pid = os.getpid()  # whose the following are
+        self._pid = os.getpid()  # the process of the fields below
         self._waiting: deque[bytes] = deque()
         self._size = 0  # bytes in it
-        self._cut = False  # what was written last is the beginning of a line
+        self._cut = False  # the last write ended within a line
         self._torn = False  # and the rest of that line is lost
         self._error: OSError | None = None  # of the last write
         self.lost = 0  # lines
-        self._untold = 0  # of those, not in the log yet
+        self._untold = 0  # of those, not reported yet
 
     @property
     def is_waiting(self) -> bool:
@@ -82,7 +84,8 @@ class Sink:
         return bool(self._waiting) and self._pid == os.getpid()
 
     def write(self, line: str) -> None:
-        """Write ``line``, which has no line end. What cannot be written is lost, and counted."""
+        """Write ``line``, which has no line end. A line that cannot be written is lost and
+        counted."""
         data = line.encode("utf-8", "backslashreplace") + b"\n"
         if len(data) <= self._direct:
             try:
@@ -96,7 +99,7 @@ class Sink:
         self.write_lines(data)
 
     def write_lines(self, data: bytes) -> None:
-        """Write whole lines, the last of which has its end, too."""
+        """Write whole lines, each with its line end."""
         with self.lock:
             if self._pid != os.getpid():
                 self.begin()
@@ -111,7 +114,7 @@ class Sink:
             self._settle()
 
     def flush(self, patience: float = 0.0) -> None:
-        """Write what waits, for at most ``patience`` seconds."""
+        """Write waiting lines for ``patience`` seconds at most."""
         if not self.is_waiting:
             return
         with self.lock:
@@ -122,44 +125,44 @@ class Sink:
             self._settle()
 
     def close(self) -> None:
-        """Close the file; the standard streams stay."""
+        """Close the file; standard streams stay open."""
         self.flush()
         self._output.close()
 
     def wait_for_room(self, seconds: float) -> None:
-        """How long a write may wait in total, from a full buffer until that has emptied."""
+        """Set how many seconds writes may wait in total, from a full buffer until it is empty."""
         self._patience = self._patience_left = seconds
 
     def reopen(self) -> None:
-        """Open the path anew, if there is one: the file may have been rotated away.
+        """Reopen the path, if there is one: the file may have been rotated.
 
         Raises:
-            OSError: it cannot be opened; the lines go on into the old file.
+            OSError: it cannot be opened; lines go on into the old file.
         """
         if self.path is not None:
             fresh = self._open(self.path)
-            # In place: a thread in the middle of a write has the number, and it stays valid.
+            # dup2() in place: another thread may be inside a write, and its number stays valid.
             with self.lock:
                 os.dup2(fresh, self.fd, inheritable=False)
                 os.close(fresh)
-                self._output = LogOutput(self.fd, own=True)  # it may be of another kind
+                self._output = LogOutput(self.fd, own=True)  # the new file may be of another kind
                 self._direct = min(self._direct, self._output.direct)
 
     def _open(self, path: str) -> int:
         fd = open_log(path, {self._owner[0]})
-        # Not where root was given up since; and /dev/null stays root's.
+        # Not if root was given up since; and /dev/null stays root's.
         if self._owner != (-1, -1) and os.geteuid() == 0 and stat.S_ISREG(os.fstat(fd).st_mode):
             os.fchown(fd, *self._owner)
         return fd
 
-    # What is called with the lock held.
+    # Called with the lock held.
 
     def _settle(self) -> None:
         wrong = self._waiting or self._untold or self._torn or self._error
         self._direct = 0 if wrong else self._output.direct
 
     def _send(self, data: bytes) -> bytes:
-        """Write ``data`` as far as there is room; the rest is returned, unless it is lost."""
+        """Write ``data`` as far as there is room. Returns the rest, unless that is lost."""
         output = self._output
         if self._torn:
             data = b"\n" + data
@@ -180,7 +183,7 @@ class Sink:
         return b""
 
     def _fail(self, error: OSError, data: bytes) -> None:
-        """``data`` is lost. That must not cost a request, but must not pass unseen either."""
+        """Count ``data`` as lost. The loss must not fail a request, and must be reported."""
         if self._torn:
             data = data[1:]
         self._torn = self._cut
@@ -195,7 +198,8 @@ class Sink:
         self._untold += lines
 
     def _keep(self, data: bytes) -> None:
-        """Let ``data`` wait; or lose it, from the first that finds no place until all have left."""
+        """Buffer ``data``, or lose it: once a line finds no room, all are lost until the
+        buffer is empty."""
         while self._untold or self._size + len(data) > LIMIT:
             began = time.monotonic()
             roomy = self._has_room(self._patience_left)
@@ -214,7 +218,7 @@ class Sink:
         self._size += len(data)
 
     def _drain(self) -> None:
-        """Write what waits, as far as there is room."""
+        """Write waiting lines as far as there is room."""
         waiting = self._waiting
         while waiting:
             data = waiting.popleft()
@@ -228,26 +232,26 @@ class Sink:
             self._tell_lost()
 
     def _has_room(self, patience: float) -> bool:
-        """Wait for room, at most ``patience`` seconds."""
+        """Wait ``patience`` seconds at most for room."""
         if patience <= 0:
             return False
         poll = select.poll()
         poll.register(self.fd, select.POLLOUT)
         if not poll.poll(patience * 1000):
             return False
-        time.sleep(0.0005)  # room for some bytes need not be room for a line
+        time.sleep(0.0005)  # room for some bytes may not suffice for a line
         return True
 
     def _tell_lost(self) -> None:
-        """Say in the error log how many lines are missing. It may be the log of this sink."""
+        """Log how many lines are missing, perhaps through this sink."""
         lost, count, self._untold = self.lost, self._untold, 0
         what = "1 line was lost" if count == 1 else f"{count} lines were lost"
         logging.getLogger("pyfork.error").warning("%s: %s took no more", what, self._name)
-        if self._error is not None:  # it could not be said, and is no line that anybody misses
+        if self._error is not None:  # the report failed; it is not counted as a lost line
             self.lost, self._untold = lost, count
 
     def begin(self) -> None:
-        """In a child that was forked: what waits and what is counted is the parent's."""
+        """Forget in a forked child: waiting lines and counts are the parent's."""
         self._pid = os.getpid()
         self._waiting.clear()
         self._size = self.lost = self._untold = 0
@@ -256,8 +260,8 @@ class Sink:
 class SinkHandler(logging.Handler):
     """The bridge from the logging package to a sink.
 
-    ``close`` is also called by the logging set-up of an application, which starts with closing
-    every handler there is. The sink is not theirs to close, so only `configure` does that.
+    An application's logging configuration closes every handler first. The sink belongs to pyfork,
+    so only `configure` closes it.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -275,12 +279,12 @@ class SinkHandler(logging.Handler):
             self.sink.write(line)
 
     def flush(self) -> None:
-        """Write what waits for room, or give it up soon."""
+        """Write waiting lines, or give up soon."""
         self.sink.flush(PATIENCE)
 
 
 def say(text: str) -> None:
-    """Write ``text`` to stderr if that takes it now."""
+    """Write ``text`` to stderr if that has room now."""
     try:
         output = LogOutput.of_stream(2)
     except OSError:  # there is no stderr
@@ -294,17 +298,17 @@ def say(text: str) -> None:
 
 
 def _descriptor(path: str) -> int | None:
-    """The number of an open descriptor that ``path`` is a name of."""
+    """Return the number of the open descriptor that ``path`` names."""
     if found := _DESCRIPTOR.fullmatch(path):
         return int(found[1])
     return _STREAMS.get(path)
 
 
 def _some_lines(data: bytes, output: LogOutput) -> bytes:
-    """As many lines of ``data`` as leave whole; or the first one, where that is longer.
+    """Return as many lines of ``data`` as fit into one write, or one longer line.
 
     Raises:
-        BlockingIOError: there is no room for a line that is so long.
+        BlockingIOError: there is no room for so long a line.
     """
     end = data.rfind(b"\n", 0, output.whole) + 1
     if end == 0:

@@ -11,9 +11,9 @@ log = logging.getLogger("pyfork.error")
 
 
 def write_at_abort() -> None:
-    """At SIGABRT and at crashes, write the stacks to stderr, which may take none of it.
+    """Write the stacks to stderr at SIGABRT and at crashes; stderr may take none of it.
 
-    Called again it does the same, after `faulthandler.disable`.
+    A second call does the same, after `faulthandler.disable`.
     """
     with suppress(OSError, ValueError, RuntimeError):  # there may be no stderr
         # The descriptor stays open: faulthandler writes to it from a signal handler.

@@ -1,4 +1,4 @@
-"""The standard streams of Python: in the arbiter they never wait, elsewhere not for ever."""
+"""Python's standard streams: in the arbiter they never block, elsewhere not for long."""
 
 import io
 import os
@@ -12,11 +12,11 @@ from pyfork.log.sink import Sink
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-FLUSH_LIMIT = 1.0  # seconds in which what the application has printed leaves at its end
+FLUSH_LIMIT = 1.0  # seconds for flushing the application's output at exit
 
 
 class _Raw(io.RawIOBase):
-    """A stream that takes everything at once; lines that have no room are lost."""
+    """A stream that takes everything at once; lines without room are lost."""
 
     def __init__(self, number: Literal[1, 2], replaced: object) -> None:
         self.replaced = replaced
@@ -40,9 +40,10 @@ class _Raw(io.RawIOBase):
 
 
 def never_wait() -> None:
-    """From now on what this process prints is lost where nobody reads it, and nothing blocks.
+    """Make the standard streams of this process non-blocking: output without room is lost.
 
-    For the arbiter: its own messages, those of the configuration file and of hooks, warnings.
+    The arbiter's streams carry its own messages, output of the configuration file and of hooks,
+    and warnings.
     """
     for name, number in _STREAMS.items():
         replaced = getattr(sys, name)
@@ -57,16 +58,16 @@ def never_wait() -> None:
 
 
 def restore() -> None:
-    """Give a child that was forked the streams that its application knows."""
+    """Restore the original streams in a forked child."""
     for name in _STREAMS:
         if raw := _raw(getattr(sys, name)):
             setattr(sys, name, raw.replaced)
 
 
 def flush(patience: float = FLUSH_LIMIT) -> None:
-    """Flush stdout and stderr; what takes longer than ``patience`` seconds is given up.
+    """Flush stdout and stderr for ``patience`` seconds at most.
 
-    Only for a process that ends now: the thread that flushes may be left behind.
+    Only for a process that is about to exit: the flushing thread may remain.
     """
     flushing = threading.Thread(target=_flush, daemon=True)
     with suppress(RuntimeError):  # no thread can be started any more
@@ -76,7 +77,7 @@ def flush(patience: float = FLUSH_LIMIT) -> None:
 
 def _flush() -> None:
     for name in _STREAMS:
-        with suppress(OSError, ValueError, AttributeError):  # closed, or there is none
+        with suppress(OSError, ValueError, AttributeError):  # closed, or missing
             getattr(sys, name).flush()
 
 

@@ -1,1 +1,1 @@
-"""The child: life cycle, accept, application loading."""
+"""Worker processes: life cycle, accepting, application servers."""

@@ -1,4 +1,4 @@
-"""The `asgi` worker: HTTP, WebSocket and lifespan by pyfork's engine."""
+"""The `asgi` worker: HTTP, WebSocket and lifespan on pyfork's engine."""
 
 import logging
 from typing import Any
@@ -20,7 +20,7 @@ class AsgiWorker(EngineWorker):
 
     def __init__(self, birth: WorkerArgs, app: App) -> None:
         super().__init__(birth, app)
-        self.state: dict[str, Any] = {}  # the lifespan's, copied into each scope
+        self.state: dict[str, Any] = {}  # of the lifespan; copied into each scope
         self._lifespan: Lifespan | None = None
         self.gateway = self._gateway_class()(
             app.callable, loop=self.loop, root_path=self.config.root_path, state=self.state
@@ -38,7 +38,7 @@ class AsgiWorker(EngineWorker):
         return TlsAsgiGateway
 
     async def boot(self) -> None:
-        """Run the lifespan's startup. Raises BootError if the application says that it failed."""
+        """Run the lifespan's startup. Raises BootError if the application reports a failure."""
         if self.config.lifespan == "off":
             return
         required = self.config.lifespan == "on"
@@ -58,7 +58,7 @@ class AsgiWorker(EngineWorker):
         await self._finish_tasks()
 
     async def _finish_tasks(self) -> None:
-        """What an application does after its response belongs to the request."""
+        """Wait for tasks: what an application does after a response belongs to that request."""
         tasks = self.gateway.tasks
         for task in tasks:
             task.add_done_callback(lambda _: self.changed.set())

@@ -1,8 +1,8 @@
-"""A worker's life: boots, serves, drains, exits.
+"""The life cycle of a worker: boot, serve, drain, exit.
 
-`BaseWorker` is the life cycle that every worker class has; a class fills in how it boots, accepts,
-drains and stops. All waiting happens in one loop; the arbiter speaks through the channel, and its
-silence for good (EOF) means: drain and exit. How it is born: `entry`.
+`BaseWorker` has what every worker class shares. A subclass implements how it boots, accepts,
+drains and stops. All waiting happens in one loop. The arbiter sends messages through the channel;
+if it closes the channel, the worker drains and exits. `main` starts a worker.
 """
 
 import asyncio
@@ -46,12 +46,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyfork.error")
 
-BEAT = 1.0  # seconds between two looks at deadlines, memory and the clock
-RETRY = 0.1  # seconds until the log's reader is tried again
+BEAT = 1.0  # seconds between two checks of deadlines, memory and the clock
+RETRY = 0.1  # seconds until a write to a full log is tried again
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:
-    """An event loop: uvloop where it is wanted and installed, else asyncio's."""
+    """Make an event loop of the given kind: uvloop if installed, or asyncio's."""
     if kind != "asyncio":
         try:
             import uvloop
@@ -64,7 +64,7 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
 
 
 async def _cancel_tasks(patience: float) -> None:
-    """Cancel what the application has left running, and wait for its clean-up."""
+    """Cancel the application's remaining tasks and wait ``patience`` seconds for them."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
@@ -73,10 +73,10 @@ async def _cancel_tasks(patience: float) -> None:
 
 
 class BaseWorker:
-    """The life cycle. A subclass says what happens in it."""
+    """The life cycle. Subclasses implement its steps."""
 
-    interface = "any"  # what the app must speak: "wsgi", "asgi" or "any"
-    # What --dispatch may be: under the others the listeners are not all there is to accept from.
+    interface = "any"  # required of the application: "wsgi", "asgi" or "any"
+    # Supported values of --dispatch; the others have sources of connections besides the listeners.
     dispatches: Container[str] = ("least", "shared")
 
     def __init__(self, birth: WorkerArgs, app: App) -> None:
@@ -87,45 +87,48 @@ class BaseWorker:
         self.loop = new_loop(birth.config.loop)
         self.may_accept: asyncio.Future[None] = self.loop.create_future()
         self.draining = asyncio.Event()
-        self.drain_deadline = 0.0  # monotonic seconds; what runs then is cut
-        self.handoff = False  # others serve on, and take what idles
-        self.changed = asyncio.Event()  # something that is waited for may have happened
+        self.drain_deadline = 0.0  # monotonic seconds; requests that still run then are cut
+        self.handoff = False  # other workers take over idle connections
+        self.changed = asyncio.Event()  # set when a condition that is waited for may have changed
         self._worn = False
         self._termination: Termination
 
-    # What a subclass fills in.
+    # Implemented by a subclass.
 
     async def boot(self) -> None:
-        """Get ready to serve. Raises BootError."""
+        """Prepare to serve. Raises BootError."""
 
     def accept(self) -> None:
         """Begin to accept connections."""
         raise NotImplementedError
 
     def tick(self, now: float) -> None:
-        """Once a second; ``now`` is monotonic seconds."""
+        """Run periodic checks, once a second; ``now`` is in monotonic seconds."""
 
     async def drain(self) -> None:
-        """Stop accepting, and return when what runs is done or ``leave_by`` is over."""
+        """Stop accepting; return when requests are complete or `drain_deadline` has passed."""
         raise NotImplementedError
 
     async def stop(self) -> None:
-        """The last thing that the application hears."""
+        """Shut the application down."""
 
-    # What a subclass may call.
+    # Called by a subclass.
 
     def tls_context(self) -> "Context | None":
-        """What it speaks TLS with, if it does: the same object for life, see `net.tls`."""
+        """Return the TLS context, if there is one: one object for life, see `net.tls`."""
         return self.birth.tls.context if self.birth.tls else None
 
     def request_recycle(self, reason: str) -> None:
-        """Ask for a replacement, and serve on until it is ready."""
+        """Ask the arbiter for a replacement; serve until that is ready."""
         if not self._worn:
             self._worn = True
             self.send(Recycle(reason))
 
     async def drained(self, done: Callable[[], bool]) -> bool:
-        """Wait until ``done()``, asked at each change, or for ``leave_by``. Whether it is."""
+        """Wait until ``done()`` or until `drain_deadline`. Returns whether it is done.
+
+        ``done`` is called after each change.
+        """
         while not done():
             left = self.drain_deadline - time.monotonic()
             if left <= 0:
@@ -136,11 +139,11 @@ class BaseWorker:
             timer.cancel()
         return True
 
-    # The life.
+    # The life cycle.
 
     def run(self) -> int:
-        """Live. Returns the exit status; raises BootError."""
-        if self.interface != "wsgi":  # such an application may get a loop of its own
+        """Run the worker. Returns the exit status; raises BootError."""
+        if self.interface != "wsgi":  # only these get a loop of their own
             asyncio.set_event_loop(self.loop)
         self.loop.add_reader(self.birth.channel.fileno(), self._on_readable)
         self._handle_signals()
@@ -148,13 +151,13 @@ class BaseWorker:
         try:
             status = run(self.loop, self._live())
         except BootError:
-            self._close_loop()  # in development another worker takes its place, in this process
+            self._close_loop()  # under --reload an error page may follow in this process
             raise
         self._end(status)
         return status
 
     def _handle_signals(self) -> None:
-        """What an operator may send to one worker."""
+        """Handle the signals that an operator may send to one worker."""
         grace = self.config.graceful_timeout
         leave = partial(self._signalled, signal.SIGTERM, grace)
         self._termination = Termination(self.loop, leave)
@@ -168,14 +171,14 @@ class BaseWorker:
         self.retire(grace)
 
     def _keep_from_children(self) -> None:
-        """Processes that the application forks get no descriptor of the worker's."""
+        """Close the worker's descriptors in processes that the application forks."""
         birth = self.birth
         queue = birth.queue.ends() if birth.queue is not None else ()
         private = (birth.channel, *birth.listeners, *queue)
         descendants.disown(birth.addresses, private, self._termination)
 
     def retire(self, grace: float) -> None:
-        """Leave: what runs has ``grace`` seconds. Asked again, the shorter time counts."""
+        """Drain within ``grace`` seconds. A repeated call can only shorten that."""
         leave_by = time.monotonic() + grace
         if not self.draining.is_set() or leave_by < self.drain_deadline:
             self.drain_deadline = leave_by
@@ -193,7 +196,7 @@ class BaseWorker:
         self._close_loop()
 
     def _close_loop(self) -> None:
-        """Close it; the signals that it handled have no effect any more."""
+        """Close the loop; the signals that it handled are ignored from now on."""
         self._termination.release()
         with blocked():
             self.loop.close()
@@ -207,7 +210,7 @@ class BaseWorker:
         if self.birth.hold_accept:
             self.send(WorkerReady(self.app.interface, self.app.links))
             await self._until(self.may_accept)
-        # Admitted and told to leave in one breath: what is queued is this worker's all the same.
+        # StartAccepting and StartDrain came together: this worker must still serve queued clients.
         if self.may_accept.done() or not self.draining.is_set():
             self.accept()
             self._become(RowState.SERVING)
@@ -221,7 +224,7 @@ class BaseWorker:
         return ExitStatus.OK
 
     async def _boot(self) -> bool:
-        """Boot, unless told to leave before it is done."""
+        """Boot, unless a drain begins before."""
         boot = self.loop.create_task(self.boot())
         await self._until(boot)
         if boot.done():
@@ -231,14 +234,14 @@ class BaseWorker:
         return False
 
     async def _until(self, done: "asyncio.Future[None]") -> None:
-        """Wait for ``done``, or to be told to leave."""
+        """Wait for ``done`` or for a drain."""
         done.add_done_callback(lambda _: self.changed.set())
         while not (done.done() or self.draining.is_set()):
             self.changed.clear()
             await self.changed.wait()
 
     async def _stop(self) -> None:
-        """Give the application's own shutdown the rest of the time, and a moment at least."""
+        """Run the application's shutdown for the remaining time, but for a minimum at least."""
         left = max(1.0, self.drain_deadline - time.monotonic())
         try:
             await asyncio.wait_for(self.stop(), left)
@@ -248,7 +251,8 @@ class BaseWorker:
     def _beat(self) -> None:
         now = time.monotonic()
         timeout = self.config.timeout
-        # A beat may be a whole BEAT old when the loop is taken: the app gets all of its timeout.
+        # The last tick may be TICK_SECONDS ago when the loop is taken: the app gets its whole
+        # timeout.
         self.line.deadline = now + timeout + BEAT if timeout else 0.0
         self.tick(now)
         self._retry_logs()
@@ -256,13 +260,13 @@ class BaseWorker:
         self.loop.call_later(BEAT, self._beat)
 
     def _retry_logs(self) -> None:
-        """Write log lines that wait for their reader; again soon, if it does not take all."""
+        """Write log lines that wait for room; schedule a retry if some remain."""
         if not logs.flush():
             self.loop.call_later(RETRY, self._retry_logs)
         self.line.lost = logs.lost()
 
     def _check_memory(self) -> None:
-        """Ask for a replacement when the resident set has passed ``--max-memory``."""
+        """Ask for a replacement when the resident memory exceeds ``--max-memory``."""
         limit = self.config.max_memory
         if not limit or self._worn:
             return
@@ -278,7 +282,7 @@ class BaseWorker:
         set_title(worker_title(self.config.name, slot, generation, state.name.lower()))
 
     def _on_readable(self) -> None:
-        """Read what the arbiter says."""
+        """Read messages of the arbiter."""
         channel = self.birth.channel
         try:
             for received in channel.receive():
@@ -289,11 +293,11 @@ class BaseWorker:
             self.on_arbiter_lost()
 
     def on_arbiter_lost(self) -> None:
-        """The arbiter is gone, and the port with it."""
+        """Drain: the arbiter is gone."""
         self.retire(self.config.graceful_timeout)
 
     def handle_message(self, message: Message, fds: Sequence[int]) -> None:
-        """Do what the arbiter says. Whoever overrides this owns the ``fds``."""
+        """Handle a message of the arbiter. An override owns the ``fds``."""
         for fd in fds:
             os.close(fd)
         match message:
@@ -313,7 +317,7 @@ class BaseWorker:
                 log.error("no worker understands %r", message)
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
-        """Tell the arbiter."""
+        """Send ``message`` to the arbiter."""
         channel = self.birth.channel
         channel.send(message, fds)
         if channel.pending:

@@ -1,4 +1,4 @@
-"""What the WSGI and ASGI worker have in common: an engine, an acceptor, and how both end."""
+"""The base of the WSGI and the ASGI worker: an engine and an acceptor."""
 
 import logging
 import socket
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyfork.error")
 
-# Seconds before a drain has to be over in which what idles still, since it cannot be handed off, is
-# closed: who asks in that moment is answered, and not cut with the rest.
+# Seconds before the end of a drain in which idle connections are closed that could not be handed
+# off. A client that sends a request at that moment gets its response.
 CLOSE_IDLE_BEFORE_END = 2.0
 
 
@@ -53,7 +53,7 @@ class EngineWorker(BaseWorker):
     acceptor: Acceptor
 
     def set_up(self, gateway: WsgiGateway | AsgiGateway, *, upgrade: Upgrade | None = None) -> None:
-        """Build engine and acceptor around a gateway."""
+        """Build the engine and the acceptor for ``gateway``."""
         config = self.config
         self.engine = Engine(
             config,
@@ -67,7 +67,7 @@ class EngineWorker(BaseWorker):
         if self.birth.hook_worker is not None:
             hooks.after_engine(self.birth.hook_worker, self.engine, self.app)
         if config.max_requests:
-            import random  # a millisecond that other starts need not wait
+            import random  # a millisecond that other starts save
 
             self.engine.wear_after = config.max_requests + random.randint(
                 0, config.max_requests_jitter
@@ -75,7 +75,8 @@ class EngineWorker(BaseWorker):
             self.engine.on_recycle = self._worn_out
         self._handshakes = self._begin_tls()
         room = ConnectionRoom(self.engine, self._handshakes, self.line, time.monotonic)
-        is_shared = config.dispatch in ("least", "shared")  # else the queue is this worker's own
+        # else the queue belongs to this worker alone
+        is_shared = config.dispatch in ("least", "shared")
         least = config.dispatch == "least"
         self.acceptor = Acceptor(
             self.loop,
@@ -97,7 +98,7 @@ class EngineWorker(BaseWorker):
         self._taker = HandoffReceiver(self.loop, self.send, self._take_over)
 
     def _begin_tls(self) -> "Handshakes | None":
-        """What comes before a connection, where TLS is spoken."""
+        """Make the table of TLS handshakes, if TLS is configured."""
         if (context := self.tls_context()) is None:
             return None
         from pyfork.http.tls.connection import TlsConnection
@@ -162,17 +163,17 @@ class EngineWorker(BaseWorker):
         return chain(starmap(Opening, self.acceptor.opening.items()), made)
 
     def new_connection(self, client: Client) -> "Connection | TlsTransport":
-        """The protocol of a connection that was just accepted."""
+        """Return the protocol for a connection that was just accepted."""
         if self._handshakes is not None:
             return self._handshakes.new_transport()
         return Connection(self.engine, client)
 
     def _is_full(self) -> bool:
-        """Whether it holds as many connections as it may."""
+        """Whether the number of connections has reached its limit."""
         return self.engine.open_connections >= self.config.worker_connections
 
     def _take_over(self, client: Client) -> Connection:
-        """The protocol of a connection that another worker handed off."""
+        """Return the protocol for a connection that another worker handed off."""
         return Connection(self.engine, client, kept=True)
 
     def handle_message(self, message: Message, fds: Sequence[int]) -> None:
@@ -220,7 +221,7 @@ class EngineWorker(BaseWorker):
             if self._evening is not None:
                 self._evening.stop()
         if self.handoff:
-            self.acceptor.stop()  # what is queued is for the others; what was given, is not
+            self.acceptor.stop()  # queued clients are for the others; received connections are not
             self.engine.drain(self._giver.offer)
             left = self.drain_deadline - time.monotonic()
             self.loop.call_later(max(left - CLOSE_IDLE_BEFORE_END, left / 2), self._close_idle)
@@ -231,7 +232,7 @@ class EngineWorker(BaseWorker):
         if not await self.drained(self.empty):
             lost = self.cut()
             if lost:
-                expected = self.config.reload  # browsers keep streams open while one edits
+                expected = self.config.reload  # browsers keep streams open during development
                 level = logging.INFO if expected else logging.WARNING
                 log.log(level, "cut %d requests that were still running", lost)
 
@@ -240,18 +241,18 @@ class EngineWorker(BaseWorker):
             connection.close_idle()
 
     async def _empty_queue(self) -> None:
-        """This is the end of the port: accept what clients had sent before it."""
+        """Accept the clients that are queued already: the port is about to close."""
         self.acceptor.finish(self.changed.set)
         await self.drained(lambda: self.acceptor.stopped)
         self.acceptor.stop()
 
     def empty(self) -> bool:
-        """Whether no connection is left, nor one that is about to be."""
+        """Whether no connection is left or about to begin."""
         beginning = self.acceptor.opening or (self._handshakes and self._handshakes.open)
         return not self.engine.connections and not beginning
 
     def cut(self) -> int:
-        """End what is left; how many requests that loses."""
+        """Cut remaining connections. Returns how many requests are lost."""
         if self._handshakes is not None:
             self._handshakes.cut()
         return self.engine.cut()

@@ -1,5 +1,7 @@
-"""A worker for an application that does not load: ready like any other, it serves the page that
-says why. So a save that breaks the application changes the answers, and nothing else."""
+"""A worker for an application that does not load, under --reload: it serves the reason as a page.
+
+So saving broken code changes the responses and nothing else.
+"""
 
 from pyfork.dev.error_app import ErrorApp
 from pyfork.dev.error_report import ErrorReport, broken
@@ -9,18 +11,18 @@ from pyfork.loader.load import App
 from pyfork.log import setup
 from pyfork.worker.asgi import AsgiWorker
 
-INTERFACE = "error page"  # what it speaks, as the arbiter says it
+INTERFACE = "error page"  # shown by the arbiter as the interface
 
 
 class ErrorPageWorker(AsgiWorker):
-    """Whatever the configuration says of an application is about another one."""
+    """Serves `ErrorApp`; settings about an application do not apply."""
 
     async def boot(self) -> None:
-        """There is no lifespan."""
+        """Run no lifespan."""
 
 
 def serve_error_page(birth: WorkerArgs, error: BootError) -> int:
-    """Serve the reason, whatever class of worker was asked for; returns the exit status."""
+    """Serve ``error`` with any worker class. Returns the exit status."""
     setup.reclaim()
     birth.channel.send(broken(error))
     app = ErrorApp(ErrorReport.of(str(birth.config.app), error), birth.config.reload_host)

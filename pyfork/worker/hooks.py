@@ -1,4 +1,4 @@
-"""The hooks of a worker that serves an application. Where there are none, nothing is imported."""
+"""The hooks of a worker that serves an application. Imports nothing if there are none."""
 
 import faulthandler
 import os
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def after_load(worker: "HookWorker", app: App) -> App:
-    """The application is there; what is to be served in its place. Raises HookError."""
+    """Call the hooks after loading. Returns the application to serve. Raises HookError."""
     from pyfork.hooks.call import call
     from pyfork.hooks.objects import config_of
 
@@ -28,7 +28,7 @@ def after_load(worker: "HookWorker", app: App) -> App:
 
 
 def _wrapped(worker: "HookWorker", app: App) -> App:
-    """``app`` with what is called around each request, if anything is."""
+    """Wrap ``app`` in the request hooks that are configured."""
     from pyfork.hooks.objects import config_of
 
     config = config_of(worker)
@@ -41,7 +41,7 @@ def _wrapped(worker: "HookWorker", app: App) -> App:
 
 
 def after_engine(worker: "HookWorker", engine: "Engine", app: App) -> None:
-    """``engine`` is there, which is to serve ``app``."""
+    """Install the hooks on ``engine``, which will serve ``app``."""
     from pyfork.hooks.objects import config_of
 
     if app.interface == "wsgi" and config_of(worker).post_request is not None:
@@ -51,7 +51,7 @@ def after_engine(worker: "HookWorker", engine: "Engine", app: App) -> None:
 
 
 def on_interrupt(worker: "HookWorker") -> None:
-    """It is to leave without grace."""
+    """Call the hook for a stop without grace."""
     from pyfork.hooks.call import call_and_log
     from pyfork.hooks.objects import config_of
 
@@ -61,11 +61,11 @@ def on_interrupt(worker: "HookWorker") -> None:
 
 
 def _install_abort_hook(worker: "HookWorker") -> None:
-    """Call worker_abort at SIGABRT, which kills the process all the same.
+    """Call worker_abort at SIGABRT; the process dies in any case.
 
-    faulthandler writes the stacks first, from C: when it is enabled it keeps the handler that it
-    finds, and raises the signal again for that one. A worker that hangs in C and never comes back
-    to Python has its stacks written, and the hook is not called.
+    faulthandler writes the stacks first, from C: when enabled it keeps the existing handler and
+    raises the signal again for that one. If a worker hangs in C code, the stacks are written and
+    the hook is not called.
     """
 
     from pyfork.hooks.call import call_and_log

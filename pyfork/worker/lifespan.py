@@ -1,8 +1,8 @@
-"""ASGI's lifespan: the application is told of its worker's start and end, and answers.
+"""ASGI's lifespan protocol: startup and shutdown events for the application.
 
-One task runs the application for the whole life of the worker (asgi.readthedocs.io, lifespan). Our
-own: uvicorn's comes with all of uvicorn, which takes longer to import than the rest of a start, in
-each worker, and 5 MiB of memory that no two of them share.
+One task runs the application for the whole life of the worker (asgi.readthedocs.io, lifespan). It
+is not uvicorn's implementation: importing uvicorn takes longer than the rest of a start, and costs
+each worker 5 MiB of private memory.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ Event = MutableMapping[str, Any]
 class Lifespan:
     """The lifespan of one worker's application.
 
-    ``state`` is what the application may fill at startup. ``required``: that it raises instead of
-    answering is a failure; otherwise it is taken to have no lifespan.
+    ``state`` is filled by the application at startup. ``required``: an exception instead of an
+    answer is a failure; otherwise it means that the application has no lifespan.
     """
 
     def __init__(self, app: AsgiApp, state: Scope, *, required: bool) -> None:
@@ -32,15 +32,15 @@ class Lifespan:
         self._state = state
         self._required = required
         self._inbox: asyncio.Queue[Event] = asyncio.Queue()
-        self._stage = ""  # the last that the application was told of
-        self._answered: asyncio.Future[None]  # that stage
+        self._stage = ""  # the last event sent
+        self._answered: asyncio.Future[None]  # by the application, to that event
         self._task: asyncio.Task[None]
-        self._refusal: str | None = None  # what the application said that went wrong
+        self._refusal: str | None = None  # the message of a failed event
         self._raised: BaseException | None = None
-        self._received = False  # the application has asked what happens
+        self._received = False  # the application has called receive()
 
     async def startup(self) -> None:
-        """Tell of the start. Raises BootError: the application says that it failed."""
+        """Send startup. Raises BootError if the application reports a failure."""
         loop = asyncio.get_running_loop()
         self._answered = loop.create_future()
         self._task = loop.create_task(self._live())
@@ -53,12 +53,12 @@ class Lifespan:
             raise BootError(why, detail) from self._raised
 
     async def shutdown(self) -> None:
-        """Tell of the end, if anyone listens. What goes wrong then is logged."""
+        """Send shutdown, if the application takes events. A failure is logged."""
         if not self._task.done():
             await self._tell("shutdown")
 
     async def _tell(self, stage: str) -> None:
-        """Returns when the application has answered, or ended."""
+        """Send an event; return when the application has answered or ended."""
         self._stage = stage
         self._answered = asyncio.get_running_loop().create_future()
         self._inbox.put_nowait({"type": f"lifespan.{stage}"})
@@ -72,7 +72,7 @@ class Lifespan:
                 self._receive,
                 self._send,
             )
-        except BaseException as error:  # noqa: BLE001 - even SystemExit is not the loop's to raise
+        except BaseException as error:  # noqa: BLE001 - the loop must not raise even SystemExit
             self._raised = error
             if self._is_news(error):
                 log.error("the application's lifespan failed\n%s", tracebacks.app_traceback(error))
@@ -81,9 +81,9 @@ class Lifespan:
                 self._answered.set_result(None)
 
     def _is_news(self, error: BaseException) -> bool:
-        """Whether nobody else tells of ``error``, and it does not say that there is no lifespan.
+        """Whether ``error`` must be logged here: it does not just mean that there is no lifespan.
 
-        An application without one raises at once, and what it raises is an Exception.
+        An application without a lifespan raises an Exception at once.
         """
         if self._refusal is not None or _is_cancelled(error):
             return False
@@ -108,6 +108,6 @@ class Lifespan:
 
 
 def _is_cancelled(error: BaseException) -> bool:
-    """Whether somebody has cancelled this task, which then raises ``error``."""
+    """Whether ``error`` is the cancellation of this task."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -1,6 +1,6 @@
-"""A worker's entry: what the arbiter runs in the child that it has forked.
+"""The entry point of a worker: the arbiter calls `main` in the forked child.
 
-The child becomes a worker, loads the application, and lives as the class for it does.
+The child sets up its process, loads the application, and runs the worker class.
 """
 
 import os
@@ -45,7 +45,7 @@ def main(birth: WorkerArgs, app: App | None = None) -> int:
         try:
             return _serve(birth, app)
         except BootError as error:
-            if not birth.config.reload or patched_by():  # no class of ours runs in what is patched
+            if not birth.config.reload or patched_by():  # no worker class runs in a patched process
                 raise
             wrong = error
         from pyfork.worker.error_page import serve_error_page
@@ -92,7 +92,8 @@ def _serve(birth: WorkerArgs, app: App | None) -> int:
 
 
 def _refuse_greenlets(config: Config) -> None:
-    """Raises BootError: the application is patched, and the class does not expect that."""
+    """Raise BootError if the application patched Python and the worker class cannot run
+    greenlets."""
     library = patched_by()
     if library and (config.worker_class in CLASSES or config.worker_class == "auto"):
         raise BootError(
@@ -104,13 +105,14 @@ def _refuse_greenlets(config: Config) -> None:
 
 
 def load_app(config: Config) -> App:
-    """The application that ``config`` names. Raises BootError."""
+    """Load the application that ``config`` names. Raises BootError."""
     assert config.app is not None
     return load(config.app, factory=config.factory, interface=config.interface)
 
 
 def worker_class(config: Config, app: App) -> type[BaseWorker]:
-    """The class for ``-k`` and what the app speaks. Raises BootError where they do not fit."""
+    """Return the worker class for ``-k`` and the application. Raises BootError if they do not
+    match."""
     kind = config.worker_class
     if kind == "auto":
         kind = "asgi" if app.interface == "asgi" else "sync"
@@ -138,7 +140,7 @@ def worker_class(config: Config, app: App) -> type[BaseWorker]:
 
 
 def _advice(found: object) -> str:
-    """What to do with a worker class that somebody has made for gunicorn."""
-    if hasattr(found, "CONFIG_KWARGS"):  # made from uvicorn's
+    """Tell how to replace a worker class that was made for gunicorn."""
+    if hasattr(found, "CONFIG_KWARGS"):  # derived from uvicorn's
         return "; what its CONFIG_KWARGS set, set here, and use -k asgi, or -k uvicorn"
     return "; leave -k out" if hasattr(found, "init_process") else ""

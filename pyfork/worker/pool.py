@@ -1,8 +1,8 @@
 """Threads for application code.
 
-Not `concurrent.futures`: at its end Python waits for the threads of an executor, and a request that
-was answered for because it hangs must not keep its worker until the grace is over. No result and no
-future either: what is submitted tells the loop itself.
+Not `concurrent.futures`: Python waits at exit for the threads of an executor, so one hanging
+request would keep its worker until the end of the grace. Results and futures are not needed: a job
+notifies the loop itself.
 """
 
 import logging
@@ -14,8 +14,7 @@ log = logging.getLogger("pyfork.error")
 
 
 class DaemonPool:
-    """Up to ``size`` daemon threads, which live as long as the process. Each of the first calls
-    starts one."""
+    """Up to ``size`` daemon threads. Each of the first calls starts one."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -23,7 +22,10 @@ class DaemonPool:
         self._calls: SimpleQueue[tuple[Callable[..., object], tuple[object, ...]]] = SimpleQueue()
 
     def submit(self, call: Callable[..., object], *args: object) -> None:
-        """Call it in one of the threads. From one thread only. RuntimeError: none can be had."""
+        """Run ``call`` in one of the threads. Raises RuntimeError if no thread can be started.
+
+        Must be called from one thread only.
+        """
         if self._started < self._size:
             Thread(target=self._run, name=f"pyfork_{self._started}", daemon=True).start()
             self._started += 1
@@ -36,4 +38,4 @@ class DaemonPool:
                 call(*args)
             except BaseException:
                 log.exception("a call in a thread failed")
-            del call, args  # or what they hold lives until the next one
+            del call, args  # or their objects live until the next call

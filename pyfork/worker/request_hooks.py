@@ -1,8 +1,7 @@
-"""pre_request and post_request: what is laid around an application that has them, and only then.
+"""pre_request and post_request: wrappers around an application, only if these hooks exist.
 
-pre_request runs where the application runs, in its thread and its context; what it raises is the
-application's failure, answered with 500. post_request runs in the loop, when the response has
-left, and is logged if it fails. An application without these hooks is not wrapped at all.
+pre_request runs in the application's thread and context; its exceptions are answered with 500.
+post_request runs in the loop after the response, and its exceptions are logged.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -14,7 +13,7 @@ from pyfork.hooks.requests import HookRequest, HookResponse
 from pyfork.http.connection.engine import Engine
 from pyfork.log.access import Access, AccessLog
 
-_KEY = "pyfork.request"  # in the environ: what pre_request has seen, for post_request
+_KEY = "pyfork.request"  # in the environ: the request that pre_request got, for post_request
 
 Message = dict[str, Any]
 
@@ -22,7 +21,7 @@ Message = dict[str, Any]
 def wrap_wsgi(
     app: Callable[..., Iterable[bytes]], worker: HookWorker
 ) -> Callable[..., Iterable[bytes]]:
-    """``app`` behind pre_request; `PostRequestLog` sees to post_request."""
+    """Wrap ``app`` in pre_request; `PostRequestLog` calls post_request."""
     config = config_of(worker)
 
     def hooked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -36,7 +35,7 @@ def wrap_wsgi(
 def wrap_asgi(
     app: Callable[..., Awaitable[None]], worker: HookWorker
 ) -> Callable[..., Awaitable[None]]:
-    """``app`` between pre_request and post_request."""
+    """Wrap ``app`` in pre_request and post_request."""
     config = config_of(worker)
 
     async def hooked(
@@ -68,30 +67,30 @@ def wrap_asgi(
 
 
 class PostRequestLog:
-    """Stands where the access log does, and hears of each response that has left."""
+    """Stands in for the access log, which is told of each complete response."""
 
     def __init__(self, access: AccessLog | None, worker: HookWorker) -> None:
         self._access = access
         self._worker = worker
 
     def write(self, record: Access) -> None:
-        """A request was answered."""
+        """Call post_request, then the access log."""
         if self._access is not None:
             self._access.write(record)
         environ = record.environ or {}
         request = environ.get(_KEY)
-        if isinstance(request, HookRequest):  # else it never came to the application
+        if isinstance(request, HookRequest):  # else the request never reached the application
             response = HookResponse(record.status, record.response_headers, record.length)
             call_post_request(self._worker, request, environ, response)
 
 
 def install(engine: Engine, worker: HookWorker) -> None:
-    """Call post_request for each response of ``engine`` to what `wrap_wsgi` has let through."""
+    """Call post_request for each response of ``engine`` to a request of `wrap_wsgi`."""
     engine.access = PostRequestLog(engine.access, worker)  # type: ignore[assignment]
 
 
 def call_post_request(
     worker: HookWorker, request: HookRequest, environ: Mapping[str, object], response: HookResponse
 ) -> None:
-    """Call post_request, if there is one."""
+    """Call post_request, if it is configured."""
     call_and_log(config_of(worker), "post_request", worker, request, environ, response)

@@ -1,7 +1,6 @@
-"""Running a worker's coroutine to its end, whatever the application raises in its own tasks.
+"""Run a worker's coroutine to its end, even if tasks of the application raise SystemExit.
 
-SystemExit and KeyboardInterrupt leave `run_forever` when a task or a callback raises them: the
-worker would end with all that it serves, for what one request has done.
+`run_forever` raises a task's SystemExit or KeyboardInterrupt. One request could so end the worker.
 """
 
 import asyncio
@@ -17,7 +16,7 @@ log = logging.getLogger("pyfork.error")
 
 
 def run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run ``coroutine`` as a task of ``loop``, and return or raise what it does."""
+    """Run ``coroutine`` as a task of ``loop``. Returns or raises its result."""
     task = loop.create_task(coroutine)
     while not task.done():
         try:
@@ -29,9 +28,9 @@ def run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T
 
 
 def _leave_to_its_task(error: BaseException) -> bool:
-    """Whether a task has it too: it raises it where it is awaited, else asyncio reports it.
+    """Whether a task holds ``error``: it is raised where that is awaited, or asyncio reports it.
 
-    asyncio does so when the task is freed: what the frames of the loop hold would prevent that.
+    asyncio reports it when the task is freed, so the frames of the loop must not hold it.
     """
     entry = error.__traceback__
     of_loop = []

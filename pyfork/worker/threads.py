@@ -1,4 +1,4 @@
-"""The pool of a `thread` worker: application code runs in it, all I/O stays in the loop."""
+"""The pool of a `thread` worker: application code runs in threads, all I/O in the loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 class ThreadRunner:
-    """Runs jobs in ``threads`` threads, each from its beginning to its end in one.
+    """Runs jobs in ``threads`` threads, each job in one of them.
 
-    ``changed`` is called when ``full`` has become true or false, ``went_on`` when a job has ended
-    and another one that waited has its thread.
+    ``changed`` is called when ``full`` changes. ``went_on`` is called when a job has ended and a
+    waiting one begins.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class ThreadRunner:
         self._changed = changed
         self._went_on = went_on
         self._pool = DaemonPool(threads)
-        self._running = 0  # jobs in the pool, or waiting for it
+        self._running = 0  # jobs that run or wait
 
     @property
     def full(self) -> bool:
@@ -46,16 +46,16 @@ class ThreadRunner:
         self._pool.submit(self._work, job)
 
     def run_in_loop(self, call: Callable[[], T]) -> T:
-        """From a job: run ``call`` in the loop and wait; gives or raises what that does.
+        """Run ``call`` in the loop, from a job; wait, and return or raise its result.
 
-        Raises ClientGone behind the end of the loop.
+        Raises ClientGone after the end of the loop.
         """
         result: Future[T] = Future()
 
         def run() -> None:
             try:
                 result.set_result(call())
-            except BaseException as error:  # noqa: BLE001 - it is raised again where it belongs
+            except BaseException as error:  # noqa: BLE001 - raised again in the job
                 result.set_exception(error)
 
         call_in_loop(self._loop, run)

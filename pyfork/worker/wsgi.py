@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class WsgiWorker(EngineWorker):
-    """Runs a WSGI application; in more than one thread if --threads says so."""
+    """Runs a WSGI application; in several threads if --threads says so."""
 
     interface = "wsgi"
 
@@ -99,12 +99,12 @@ class WsgiWorker(EngineWorker):
 
     def accept(self) -> None:
         self.acceptor.inline = self._pool is None
-        if self._pool is None:  # the application's event loops run where ours does
+        if self._pool is None:  # the application's event loops run in the same thread as ours
             self._inline.learn_wakeup()
             self._termination.pass_through(self._inline.heard)
             signal.signal(signal.SIGQUIT, self._inline.heard)
             for number in (signal.SIGTERM, signal.SIGQUIT):
-                signal.siginterrupt(number, False)  # as the loops have it
+                signal.siginterrupt(number, False)  # as event loops do
         super().accept()
 
     def tick(self, now: float) -> None:
@@ -119,11 +119,11 @@ class WsgiWorker(EngineWorker):
         await super().stop()
 
     def empty(self) -> bool:
-        """Whether no connection is left, and no application code of one whose client has gone."""
+        """Whether no connection is left, and no application code runs for a client that is gone."""
         return super().empty() and not self._gateway.abandoned
 
     def _alive(self) -> None:
-        """A response is under way: the application has ``--timeout`` for its next piece."""
+        """Extend the deadline: the application has ``--timeout`` for its next piece."""
         timeout = self.config.timeout
         if timeout:
             self.line.deadline = time.monotonic() + timeout + BEAT
@@ -138,7 +138,7 @@ class WsgiWorker(EngineWorker):
 
 
 def _script_name() -> str:
-    """Of the environment, as the application or --env has set it. Raises BootError."""
+    """Return SCRIPT_NAME from the environment. Raises BootError."""
     try:
         return script_name(os.environ)
     except ConfigError as error:
@@ -146,4 +146,4 @@ def _script_name() -> str:
 
 
 def _beat_by_itself() -> None:
-    """What application code in threads tells of its life: the loop says that of the worker."""
+    """A substitute for `_alive` where the loop keeps the deadline: threads run the application."""

@@ -1,9 +1,9 @@
-"""Processes that the application forks: nothing of the worker is theirs.
+"""Processes that the application forks: they must not keep the worker's descriptors.
 
 `multiprocessing`, process pools and `os.fork` copy all descriptors and handlers. A copy of a
-listener keeps the port, one of a client's connection keeps the client waiting, and the wakeup
-descriptor of the loop, which they share, passes their signals to the worker. What is executed, as
-`subprocess` does it, has none of these: they are closed on exec.
+listener keeps the port, a copy of a connection keeps its client waiting. The wake-up descriptor of
+the loop would pass the child's signals to the worker. Programs that are executed have none of
+them: they are closed on exec.
 """
 
 import os
@@ -22,7 +22,7 @@ _DESCRIPTORS = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
 
 
 class Descriptor(Protocol):
-    """What has one."""
+    """An object with a descriptor."""
 
     def fileno(self) -> int: ...
 
@@ -30,18 +30,18 @@ class Descriptor(Protocol):
 def disown(
     addresses: Iterable[object], private: Sequence[Descriptor], termination: Termination
 ) -> None:
-    """Have each process that is forked from now on give up what it has of this worker.
+    """Make each forked process close its copies of this worker's descriptors.
 
     Args:
-        addresses: as by ``getsockname``, of the listeners.
-        private: what else has a descriptor, or -1 for one that was closed.
-        termination: who handles SIGTERM; a handler of the application's is kept.
+        addresses: of the listeners, as from ``getsockname``.
+        private: other objects with a descriptor, or -1 for one that was closed.
+        termination: the owner of SIGTERM; a handler of the application is kept.
     """
     ports = {_port(each) for each in addresses}
-    masks: dict[int, set[Any]] = {}  # by the thread that forks
+    masks: dict[int, set[Any]] = {}  # signal masks by the thread that forks
 
     def before() -> None:
-        # A signal that came before the child's handlers are its own would be lost.
+        # Signals are blocked until the child has its own handlers, or they would be lost.
         masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
 
     def after() -> None:
@@ -59,7 +59,8 @@ def disown(
 
 
 def _drop(fds: Iterable[int]) -> None:
-    """Close what they are. The numbers stay taken: objects that have them may close them later."""
+    """Replace ``fds`` by /dev/null; the numbers stay taken, since other objects may close them
+    later."""
     null = os.open(os.devnull, os.O_RDWR)
     for fd in fds:
         with suppress(OSError):  # closed
@@ -69,11 +70,11 @@ def _drop(fds: Iterable[int]) -> None:
 
 
 def _served(ports: set[object]) -> Iterator[int]:
-    """Descriptors of sockets that are bound to one of ``ports``: listeners and connections."""
+    """Return the descriptors of listeners and connections on one of ``ports``."""
     for name in os.listdir(_DESCRIPTORS):
         try:
             found = socket.socket(fileno=int(name))
-        except OSError:  # no socket
+        except OSError:  # not a socket
             continue
         try:
             if found.type == socket.SOCK_STREAM and _port(found.getsockname()) in ports:
@@ -85,5 +86,5 @@ def _served(ports: set[object]) -> Iterator[int]:
 
 
 def _port(address: object) -> object:
-    """What a listener and its connections have in common."""
+    """Return the part of a socket name that a listener shares with its connections."""
     return address[1] if isinstance(address, tuple) else address

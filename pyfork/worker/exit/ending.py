@@ -1,7 +1,7 @@
-"""The time in which a worker's interpreter ends, and what happens to what needs more.
+"""The time limit for the exit of a worker's interpreter.
 
-Application code decides how long its exit functions, threads and children take. A timer names what
-is still there when the time is over, ends the application's children, and leaves.
+Exit functions, threads and children of the application may take any time. After the limit a timer
+logs what is left, ends the application's children, and ends the process.
 """
 
 import faulthandler
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyfork.error")
 
-LEAST = 0.5  # seconds that an end has, whatever the drain has left of the grace
-FAILED = 1.0  # seconds that a worker has which could not boot; the arbiter gives it a little more
+LEAST = 0.5  # seconds for the exit at least, even if the drain used the whole grace
+FAILED = 1.0  # seconds for a worker that could not boot; the arbiter waits a little longer
 TERMINATION = 0.2  # seconds between SIGTERM and SIGKILL for children
-STUCK = 1.0  # seconds after which a main thread in C code, which hears no signal, is ended too
+# seconds after which a main thread in C code, which runs no signal handler, is ended too
+STUCK = 1.0
 
 
 def limit(seconds: float, status: int) -> None:
-    """End this process with ``status`` in ``seconds``, if it has not ended by itself before."""
+    """End this process with ``status`` in ``seconds``, unless it has ended before."""
     left = max(LEAST, seconds)
 
     def overdue(number: int, frame: FrameType | None) -> NoReturn:
@@ -49,7 +50,7 @@ def limit(seconds: float, status: int) -> None:
 
 
 def _tell(seconds: float, frame: FrameType | None) -> None:
-    """What is still there."""
+    """Log what is left."""
     threads = [f"thread {name}" for name in _threads()]
     children = [f"child process {each.pid} ({_name(each)})" for each in _children()]
     found = [*threads, *children] or [f"an exit function, {_where(frame)}"]
@@ -57,7 +58,7 @@ def _tell(seconds: float, frame: FrameType | None) -> None:
 
 
 def _threads() -> Iterator[str]:
-    """Those that Python waits for, with the line at which each is."""
+    """Describe the threads that Python waits for, with the current line of each."""
     frames = sys._current_frames()
     for each in threading.enumerate():
         if not each.daemon and each.ident != threading.get_ident() and each.is_alive():
@@ -65,7 +66,7 @@ def _threads() -> Iterator[str]:
 
 
 def _where(frame: FrameType | None) -> str:
-    """The innermost line that is not of the standard library's threading."""
+    """Return the innermost line outside the standard library's threading."""
     while frame is not None and frame.f_code.co_filename == threading.__file__:
         frame = frame.f_back
     if frame is None:
@@ -74,9 +75,8 @@ def _where(frame: FrameType | None) -> str:
 
 
 def _children() -> "list[psutil.Process]":
-    """Processes that the application has started, but for those that left for a session of their
-    own."""
-    import psutil  # seldom needed
+    """Return the application's child processes, except those in a session of their own."""
+    import psutil  # rarely needed
 
     session, found = os.getsid(0), []
     for each in psutil.Process().children():
@@ -87,7 +87,7 @@ def _children() -> "list[psutil.Process]":
 
 
 def _name(process: "psutil.Process") -> str:
-    """What multiprocessing calls it, or its command line."""
+    """Return the name that multiprocessing gave it, or its command line."""
     import psutil
 
     if multiprocessing := sys.modules.get("multiprocessing"):

@@ -1,8 +1,8 @@
-"""SIGTERM in a worker: pyfork's handler, and the one that the application installed, if it did.
+"""SIGTERM in a worker: pyfork's handler, and the application's, if it installed one.
 
-pyfork drains whatever the application's handler does, and a worker is mostly told to leave by a
-message. So the application's handler is called when the worker is told to leave, however it is
-told: once, in the main thread, before the drain. What it raises, SystemExit too, ends nothing.
+pyfork drains in any case, and mostly by a message instead of a signal. So the application's
+handler is called when a drain begins, for whatever reason: once, in the main thread, before the
+drain. Its exceptions, SystemExit included, end nothing.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ _TERM = signal.SIGTERM
 
 
 def end_while_loading(number: int, frame: FrameType | None) -> None:
-    """The handler of SIGTERM until the worker has its loop: the process ends.
+    """End the process at SIGTERM, before the worker has its loop.
 
-    It is a function, since a handler of the application's may call the one that was before it;
-    then, with another handler in its place, this one does nothing.
+    It is a function because an application's handler may call the previous one; once another
+    handler is installed, it does nothing.
     """
     if signal.getsignal(number) is end_while_loading:
         signal.signal(number, signal.SIG_DFL)
@@ -32,11 +32,11 @@ def end_while_loading(number: int, frame: FrameType | None) -> None:
 
 
 class Termination:
-    """Both handlers.
+    """The two handlers of SIGTERM.
 
     Args:
-        loop: has pyfork's handler from now on; what the application gives to its
-            ``add_signal_handler`` for SIGTERM is kept here.
+        loop: gets pyfork's handler; a handler that the application passes to its
+            ``add_signal_handler`` is kept here.
         leave: called in the loop after a SIGTERM.
     """
 
@@ -52,13 +52,13 @@ class Termination:
         loop.remove_signal_handler = self._remove_theirs  # type: ignore[method-assign, assignment]
 
     def pass_through(self, handler: Callable[[int, FrameType | None], None]) -> None:
-        """Install ``handler``, which passes the signal to the loop, in the place of pyfork's."""
+        """Replace pyfork's handler by ``handler``, which passes the signal to the loop."""
         if self.is_ours():
             self._ours = handler
             signal.signal(_TERM, handler)
 
     def tell(self) -> None:
-        """The worker is told to leave: call the application's handler, unless it was called."""
+        """Call the application's handler, unless it was called before: a drain begins."""
         installed = signal.getsignal(_TERM)
         theirs = self._theirs if installed == self._ours else _called_with_signal(installed)
         if self._called or theirs is None:
@@ -72,15 +72,15 @@ class Termination:
             log.exception("the application's handler of SIGTERM failed")
 
     def release(self) -> None:
-        """The loop is about to be closed: its methods are its own again."""
+        """Restore the loop's own methods, before it is closed."""
         del self._loop.add_signal_handler, self._loop.remove_signal_handler
 
     def is_ours(self) -> bool:
-        """Whether the application left the handler alone."""
+        """Whether the application has installed no handler."""
         return signal.getsignal(_TERM) in (self._ours, ignore)
 
     def _received(self) -> None:
-        """In the loop. Python itself has called a handler that replaced ours."""
+        """Handle SIGTERM in the loop. Python has called a handler that replaced ours."""
         if signal.getsignal(_TERM) != self._ours:
             self._called = True
         self._leave()
@@ -99,11 +99,11 @@ class Termination:
 
 
 def ignore(number: int, frame: FrameType | None) -> None:
-    """The handler of SIGTERM and SIGQUIT in a worker that is ending."""
+    """The handler of SIGTERM and SIGQUIT in a worker that is exiting."""
 
 
 def _called_with_signal(handler: Any) -> Callable[[], object] | None:
-    """A call of the application's ``handler``, if it is one."""
+    """Return a call of the application's ``handler``, if it is callable."""
     if not callable(handler) or handler in (end_while_loading, signal.SIG_DFL, signal.SIG_IGN):
         return None
     return lambda: handler(int(_TERM), sys._getframe())

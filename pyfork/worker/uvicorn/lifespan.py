@@ -1,4 +1,5 @@
-"""uvicorn's lifespan, with its failure kept for the arbiter instead of logged by each worker."""
+"""uvicorn's lifespan, which keeps a failure for the arbiter; uvicorn would log it in each
+worker."""
 
 import logging
 import os
@@ -17,7 +18,7 @@ _UVICORN = os.path.dirname(uvicorn.__file__) + os.sep
 
 
 class _Keeper(logging.LoggerAdapter[logging.Logger]):
-    """Takes uvicorn's lines: errors are kept as text, the rest is debug output."""
+    """Keeps uvicorn's errors as text; other lines become debug output."""
 
     def __init__(self, logger: logging.Logger) -> None:
         super().__init__(logger)
@@ -35,7 +36,7 @@ class _Keeper(logging.LoggerAdapter[logging.Logger]):
 
 
 class UvicornLifespan(LifespanOn):
-    """``failure`` is the application's own account of why startup failed."""
+    """uvicorn's lifespan with the reason of a failed startup in ``failure``."""
 
     def __init__(self, config: "Config") -> None:
         super().__init__(config)
@@ -45,12 +46,12 @@ class UvicornLifespan(LifespanOn):
 
     @property
     def failure(self) -> str:
-        """The message of lifespan.startup.failed, or the traceback of what was raised."""
+        """The message of lifespan.startup.failed, or the traceback of an exception."""
         return self._said or self._keeper.kept
 
     @property
     def raised(self) -> BaseException | None:
-        """What startup raised, if it did."""
+        """The exception of startup, if there was one."""
         return self._keeper.raised
 
     async def send(self, message: "LifespanSendMessage") -> None:

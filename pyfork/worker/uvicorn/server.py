@@ -1,4 +1,4 @@
-"""uvicorn's server for the `uvicorn` worker: what of it is changed, and what it is told."""
+"""uvicorn's server, changed to run inside the `uvicorn` worker."""
 
 import asyncio
 import contextlib
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class _StartupFailed(Exception):
-    """uvicorn would leave the process."""
+    """uvicorn would exit the process."""
 
 
 class EmbeddedServer(uvicorn.Server):
-    """Says when it has started, and leaves signals and the process to the worker."""
+    """Reports its start, and leaves signals and the process to the worker."""
 
     booted: asyncio.Event
 
@@ -41,7 +41,7 @@ class EmbeddedServer(uvicorn.Server):
 
 
 def prepared(config: Config, app: App, context: "ssl.SSLContext | None") -> uvicorn.Config:
-    """uvicorn's own settings, from ours; loaded."""
+    """Return uvicorn's settings, made from ours and loaded."""
     settings = uvicorn.Config(
         app.callable,
         interface="asgi3" if app.interface == "asgi" else "wsgi",

@@ -1,6 +1,6 @@
-"""The `uvicorn` worker: stock uvicorn.Server on the shared listeners, driven by the channel.
+"""The `uvicorn` worker: stock uvicorn.Server on the shared listeners, controlled by the channel.
 
-What uvicorn can do, can be had; what pyfork's engine does (deadlines, fair accept), cannot.
+It has the features of uvicorn, and not those of pyfork's engine (deadlines, fair accept).
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from pyfork.loader.load import App
 from pyfork.worker.base import BaseWorker
 from pyfork.worker.uvicorn.server import EmbeddedServer, prepared
 
-# Seconds between the last accept and uvicorn's shutdown, which closes whoever has not spoken yet:
-# what was accepted a moment ago has a request on its way.
+# Seconds between the last accept and uvicorn's shutdown, which closes connections without a
+# request: that of a new connection may still arrive.
 SETTLE = 0.1
 
 
@@ -30,7 +30,7 @@ class UvicornWorker(BaseWorker):
         self._wear_after = birth.config.max_requests and birth.config.max_requests + jitter
 
     async def boot(self) -> None:
-        """Start the server and wait until it says that it has started."""
+        """Start the server and wait for its startup."""
         server = self._server
         listeners = [each for each in self.birth.listeners if isinstance(each, socket.socket)]
         started = server.booted = asyncio.Event()
@@ -44,13 +44,13 @@ class UvicornWorker(BaseWorker):
         self._serving.add_done_callback(self._ended)
 
     def _ended(self, serving: "asyncio.Task[None]") -> None:
-        """uvicorn has left, when it was told to or by an error."""
+        """uvicorn has ended, by a drain or an error."""
         self.changed.set()
         if not self.draining.is_set():
             self.retire(0.0)
 
     def accept(self) -> None:
-        """uvicorn accepts since it started."""
+        """Do nothing: uvicorn accepts since its start."""
 
     def tick(self, now: float) -> None:
         state = self._server.server_state
