@@ -25,7 +25,9 @@ class AsgiWorker(EngineWorker):
         self.gateway = self._gateway_class()(
             app.callable, loop=self.loop, root_path=self.config.root_path, state=self.state
         )
-        self.websockets = WebSockets(self.gateway, lambda change: self.engine.count(change))
+        self.websockets = WebSockets(
+            self.gateway, lambda change: self.engine.count(change), memory=self.config.ws_memory
+        )
         self.set_up(
             self.gateway, upgrade=self.websockets.take if self.config.ws != "none" else None
         )

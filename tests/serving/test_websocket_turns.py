@@ -1,17 +1,19 @@
-"""Clients that flood a worker with tiny WebSocket frames leave each other, and others, a turn."""
+"""What all WebSocket connections of a worker share: the frames of a turn, and memory."""
 
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from pyfork.http.websocket.partial import PartialMessages
 from pyfork.http.websocket.turns import FRAMES, FrameTurns
 from tests.server import Server
-from tests.serving.frames import CONT, PING, TEXT, FrameWire, frame
+from tests.serving.frames import BINARY, CLOSE, CONT, PING, TEXT, FrameWire, frame
 
 FLOODS = {
     "pings": frame(PING) * 10_000,
@@ -77,3 +79,50 @@ def send_on(wire: FrameWire, data: bytes) -> None:
     with suppress(OSError):
         while True:
             wire.send(data)
+
+
+def test_the_message_that_began_first_gives_way() -> None:
+    partial = PartialMessages(100)
+    gone: list[str] = []
+    first, second, third = (partial_of(name, gone) for name in ("first", "second", "third"))
+    partial.hold(first, 500)  # alone, it may
+    assert not gone
+    partial.hold(second, 10)
+    assert gone == ["first"]
+    partial.hold(second, 60)
+    partial.hold(third, 40)
+    partial.release(second)
+    partial.hold(second, 60)  # the next message of the same connection is younger
+    assert gone == ["first"]
+    partial.hold(second, 61)
+    assert gone == ["first", "third"]
+    partial.release(first)  # its connection ends
+    partial.hold(third, 39)
+    assert gone == ["first", "third"]
+
+
+def partial_of(name: str, gone: list[str]) -> Callable[[], None]:
+    """A connection's `_give_way`."""
+    return lambda: gone.append(name)
+
+
+def test_half_messages_share_their_memory(tmp_path: Path) -> None:
+    """Halves of 1 MiB of 400 clients; the last one can complete its message."""
+    whole = frame(BINARY, bytes(1 << 20))
+    with (
+        Server("tests.apps.websocket_kinds:app", "-k", "asgi", directory=tmp_path) as server,
+        ExitStack() as stack,
+    ):
+        (worker,) = server.workers()
+        wires = [stack.enter_context(FrameWire(server.port)) for _ in range(400)]
+        for wire in wires:
+            wire.open("/echo")
+        rest = worker.memory_info().rss
+        for wire in wires:
+            wire.send(whole[: 1 << 19])
+        closed = wires[0].read_frame()
+        assert (closed.opcode, closed.code) == (CLOSE, 1013)
+        wires[-1].send(whole[1 << 19 :])
+        assert len(wires[-1].read_frame().data) == 1 << 20
+        assert worker.memory_info().rss - rest < 64 << 20
+        assert server.log.count("--ws-memory (24 MiB)") == 1

@@ -24,6 +24,13 @@ class WebSocketSettings:
         help="Size of a WebSocket message, in bytes; a longer one closes the connection. 0 for no "
         "limit.",
     )
+    ws_memory: int = setting(
+        24 << 20,
+        SIZE,
+        flags="--ws-memory",
+        help="Memory of a worker for WebSocket messages that have not come whole, in bytes. Above "
+        "it, the connection whose message began first is closed (1013). 0 for no limit.",
+    )
     ws_ping_interval: float | None = setting(
         20.0,
         optional(SECONDS),

@@ -24,6 +24,7 @@ from pyfork.http.connection.deadlines import LINGER
 from pyfork.http.request.head import RequestHead
 from pyfork.http.websocket.handshake import HandshakeError, negotiate
 from pyfork.http.websocket.keepalive import Keepalive
+from pyfork.http.websocket.partial import PartialMessages
 from pyfork.http.websocket.session import WebSocketSession
 from pyfork.http.websocket.turns import FrameTurns
 
@@ -64,14 +65,17 @@ class WebSocketConnection(asyncio.Protocol):
         self,
         gateway: AsgiGateway,
         link: "Connection",
-        turns: FrameTurns,
         ended: Callable[["WebSocketConnection"], None],
+        *,
+        turns: FrameTurns,
+        partial: PartialMessages,
     ) -> None:
         """``link`` is the connection that received the handshake. ``ended`` is called once."""
         self.link = link
         self._gateway = gateway
         self._ended = ended
         self._turns = turns
+        self._partial = partial
         self._loop = link.engine.loop
         config = link.engine.config
         self._protocol = new_protocol(config)
@@ -84,6 +88,7 @@ class WebSocketConnection(asyncio.Protocol):
         # Input.
         self._unread = b""  # received, and not parsed: the session is full, or not open yet
         self._message = bytearray()  # of a message in fragments
+        self._is_partial = False  # a message has begun, and counts in `_partial`
         self._is_text = False  # of that message
         self._is_reading = False  # in `read_on`
         self._is_waiting = False  # for `_take_turn`
@@ -132,6 +137,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_ended = True
+        self._release()
         self._keepalive.stop()
         self._cancel_timer()
         if not self.link.lost:
@@ -139,7 +145,6 @@ class WebSocketConnection(asyncio.Protocol):
             self.link.lost = True
         self.session.closed(1012 if self._is_restarting and self._is_open else 1006)
         self.link.parser.release()
-        self._unread = b""
         self._ended(self)
         if (access := self.link.engine.access) is not None:
             access.write(self.session)
@@ -203,8 +208,7 @@ class WebSocketConnection(asyncio.Protocol):
         if self._is_ended:
             return
         self._is_ended = True
-        self._unread = b""
-        self._message.clear()
+        self._release()
         self._keepalive.stop()
         if self.link.readable() or self._protocol.close_rcvd is None:
             self.link.linger()
@@ -226,7 +230,7 @@ class WebSocketConnection(asyncio.Protocol):
         while at < len(data) and self._has_room and not (self._is_ended or turns.is_over):
             found = self._parse(data[at : at + size])
             at += size
-            turns.spend(found or 1)
+            turns.spend(found)
             size = SLICE if found else LONG_SLICE
         self._is_reading = False
         if self._is_ended:  # all that comes is dropped
@@ -311,7 +315,33 @@ class WebSocketConnection(asyncio.Protocol):
             self._control += written
         if self._is_failed or protocol.parser_exc is not None or protocol.close_rcvd is not None:
             self._closed()
+        else:
+            self._count_partial()
         return len(events)
+
+    def _count_partial(self) -> None:
+        """Tell how much of a message is kept here."""
+        if held := len(self._message) + len(self._protocol.reader.buffer):
+            self._is_partial = True
+            self._partial.hold(self._give_way, held)
+        elif self._is_partial:
+            self._is_partial = False
+            self._partial.release(self._give_way)
+
+    def _give_way(self) -> None:
+        """Called by `PartialMessages`."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.fail(CloseCode.TRY_AGAIN_LATER, "short of memory")
+            self._flush()
+        self.session.closed(CloseCode.TRY_AGAIN_LATER, "short of memory")
+        self.end()
+
+    def _release(self) -> None:
+        """Free what was received: nothing more is looked at."""
+        self._unread = b""
+        self._message.clear()
+        self._protocol.reader.discard()
+        self._partial.release(self._give_way)
 
     def _frame_received(self, frame: Frame) -> None:
         """Put messages together. The bytes of a fragment are copied: it may be one byte."""

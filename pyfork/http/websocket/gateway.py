@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pyfork.http.asgi.gateway import AsgiGateway
 from pyfork.http.request.head import RequestHead
+from pyfork.http.websocket.partial import PartialMessages
 from pyfork.http.websocket.turns import FrameTurns
 
 if TYPE_CHECKING:
@@ -27,18 +28,24 @@ class WebSocket(Protocol):
 class WebSockets:
     """All WebSocket connections of a worker."""
 
-    def __init__(self, gateway: AsgiGateway, count: Callable[[int], None]) -> None:
-        """``count`` is called with 1 when a connection begins, and with -1 when it has ended."""
+    def __init__(self, gateway: AsgiGateway, count: Callable[[int], None], *, memory: int) -> None:
+        """``count`` is called with 1 when a connection begins, and with -1 when it has ended.
+
+        ``memory`` is in bytes: of messages that have not come whole, together.
+        """
         self.gateway = gateway
         self.connections: set[WebSocket] = set()
         self._turns = FrameTurns(gateway.loop)
+        self._partial = PartialMessages(memory)
         self._count = count
 
     def take(self, connection: "Connection", head: RequestHead, rest: bytes) -> None:
         """Answer a handshake; ``rest`` are the bytes received after it."""
         from pyfork.http.websocket.connection import WebSocketConnection
 
-        websocket = WebSocketConnection(self.gateway, connection, self._turns, self.remove)
+        websocket = WebSocketConnection(
+            self.gateway, connection, self.remove, turns=self._turns, partial=self._partial
+        )
         self.connections.add(websocket)
         self._count(1)
         connection.engine.remove(connection)
