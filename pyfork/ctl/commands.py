@@ -12,7 +12,7 @@ from typing import Any
 from pyfork.config.command_line.getopt import CommandSpec, Option, ParsedOption, read
 from pyfork.config.command_line.help import help_text
 from pyfork.ctl import client, description, history, listing, slots, tables
-from pyfork.ctl.context import Command, CommandContext, Say
+from pyfork.ctl.context import CommandContext, ControlCommand, Say
 from pyfork.errors import ConfigError, ExitStatus, PyforkError
 
 
@@ -145,45 +145,45 @@ _STAGES = {
     "reloading": "the new program boots its workers",
 }
 
-COMMANDS: dict[str, Command] = {
-    "list": Command(
+COMMANDS: dict[str, ControlCommand] = {
+    "list": ControlCommand(
         "List the servers that run: all that this user may see; root sees those of all users.",
         _list,
         {"--watch": "Each second anew, until interrupted."},
         finds=False,
     ),
-    "status": Command(
+    "status": ControlCommand(
         "Show a server and its workers. Exit status 0 if all of them serve, else 1.",
         _status,
         {"--quiet": "Show nothing; the exit status says it."},
     ),
-    "describe": Command(
+    "describe": ControlCommand(
         "Show a server whole: how it was started, its settings and their sources, log files, "
         "listeners, limits.",
         description.run,
         {},
     ),
-    "sockets": Command(
+    "sockets": ControlCommand(
         "Show the listening sockets: whose they are, who shares them, and what waits in them.",
         _sockets,
         {},
     ),
-    "reload": Command(
+    "reload": ControlCommand(
         "Reload configuration and application; what fails changes nothing.",
         _reload,
         {"--wait": "Until the new workers serve. If they fail, show why, with exit status 1."},
     ),
-    "upgrade": Command(
+    "upgrade": ControlCommand(
         "Replace pyfork itself, and the interpreter, by what is installed now.",
         _upgrade,
         {"--wait": "Until the new program serves. If it fails, show why, with exit status 1."},
     ),
-    "stop": Command(
+    "stop": ControlCommand(
         "Stop a server gracefully.",
         _stop,
         {"--quick": "Cut the requests that run.", "--wait": "Until it is gone."},
     ),
-    "restart": Command(
+    "restart": ControlCommand(
         "Replace every worker by a fresh one of the same generation, the successor first.",
         slots.restart,
         {
@@ -191,18 +191,18 @@ COMMANDS: dict[str, Command] = {
             "--wait": "Until the new workers serve. If one fails, show why, with exit status 1.",
         },
     ),
-    "drain": Command(
+    "drain": ControlCommand(
         "Take the worker of one slot out of service: it finishes its requests, and no other takes "
         "its place before pyfork resume.",
         slots.drain,
         {"--worker SLOT": "Which slot.", "--wait": "Until the worker takes no more requests."},
     ),
-    "resume": Command(
+    "resume": ControlCommand(
         "Serve drained slots again.",
         slots.resume,
         {"--worker SLOT": "Only this slot."},
     ),
-    "history": Command(
+    "history": ControlCommand(
         "Show the last ends of workers, and how the last reloads and upgrades ended.",
         history.run,
         {
@@ -210,7 +210,7 @@ COMMANDS: dict[str, Command] = {
             "--lines N": "The last N entries only.",
         },
     ),
-    "scale": Command(
+    "scale": ControlCommand(
         "Change how many workers there are, until the next reload: to N, or by +N or -N.",
         _scale,
         {},
@@ -228,7 +228,7 @@ _TARGET = (
 )
 
 
-def _options(command: Command) -> list[Option]:
+def _options(command: ControlCommand) -> list[Option]:
     options = []
     for written, help in (command.options | _COMMON).items():
         flag, _, metavar = written.partition(" ")
@@ -236,14 +236,14 @@ def _options(command: Command) -> list[Option]:
     return options
 
 
-def _usage(name: str, command: Command) -> str:
+def _usage(name: str, command: ControlCommand) -> str:
     operands = [word.upper() for word in command.words]
     operands += ["[TARGET]"] if command.finds else []
     end = _TARGET if command.finds else ""
     return help_text(f"pyfork {name}", command.help, _options(command), operands, end=end)
 
 
-def _parse(name: str, command: Command, argv: Sequence[str]) -> dict[str, Any]:
+def _parse(name: str, command: ControlCommand, argv: Sequence[str]) -> dict[str, Any]:
     """A value for each option and word.
 
     Raises:

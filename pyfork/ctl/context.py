@@ -13,7 +13,7 @@ Say = Callable[[str], object]
 
 
 @record
-class Command:
+class ControlCommand:
     """One line of the table."""
 
     help: str

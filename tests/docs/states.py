@@ -1,7 +1,9 @@
 """docs/states.md, made from the tables of the code: ``python -m tests.docs.states``."""
 
 from collections.abc import Iterator
+from enum import Enum
 
+from pyfork.arbiter.upgrade import state as upgrade
 from pyfork.http.connection.deadlines import LINGER, RATES, SETTINGS
 from pyfork.http.connection.phase import WAITS_FOR, ConnectionPhase
 from pyfork.http.connection.sweep import AT_LIMIT
@@ -19,7 +21,17 @@ The supervisor's view, from fork to exit: `TRANSITIONS` in `pyfork/supervisor/st
 
 ```mermaid
 stateDiagram-v2"""
-_MIDDLE = """\
+_UPGRADE = """\
+```
+
+## An upgrade
+
+The old arbiter's view: `TRANSITIONS` in `pyfork/arbiter/upgrade/state.py`. Each arrow has its event
+and, after the slash, what the arbiter does.
+
+```mermaid
+stateDiagram-v2"""
+_CONNECTION = """\
 ```
 
 ## A connection
@@ -45,13 +57,29 @@ def _lines() -> Iterator[str]:
         for then, why in following.items():
             yield f"    {state.value} --> {then.value}: {why}"
         yield f"    {state.value} --> [*]: Exited"
-    yield _MIDDLE
+    yield _UPGRADE
+    arrows: dict[tuple[str, str, str], list[str]] = {}  # events that do the same share one
+    for (stage, event), (then, actions) in upgrade.TRANSITIONS.items():
+        done = ", ".join(_words(action) for action in actions)
+        arrows.setdefault((_stage(stage), _stage(then), done), []).append(_words(event))
+    for (before, after, done), events in arrows.items():
+        label = " or ".join(events) + (f" / {done}" if done else "")
+        yield f"    {before} --> {after}: {label}"
+    yield _CONNECTION
     for phase in ConnectionPhase:
         limit, end = _limit(phase), "-"
         if limit != "none":
             words = AT_LIMIT[phase].__doc__ or ""
             end = f"{words[:1].lower()}{words[1:].removesuffix('.')}"
         yield f"| {phase.name} | {WAITS_FOR[phase]} | {limit} | {end} |"
+
+
+def _words(member: Enum) -> str:
+    return member.name.lower().replace("_", " ")
+
+
+def _stage(stage: upgrade.UpgradeStage) -> str:
+    return "[*]" if stage is upgrade.UpgradeStage.NONE else stage.name
 
 
 def _limit(phase: ConnectionPhase) -> str:

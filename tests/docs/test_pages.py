@@ -57,6 +57,15 @@ def anchors(page: Path) -> set[str]:
     }
 
 
+def test_where_is_what_has_every_folder() -> None:
+    table = (ROOT / "docs/where.md").read_text().partition("##")[0]
+    for path in (ROOT / "pyfork").iterdir():
+        if path.is_dir() and path.name != "__pycache__":
+            assert f"`{path.name}/`" in table, path
+        elif path.suffix == ".py" and path.name != "__init__.py":
+            assert f"`{path.name}`" in table, path
+
+
 def test_commands_of_contributors_exist() -> None:
     shown = set()
     for page in FILES:
