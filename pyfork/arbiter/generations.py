@@ -51,7 +51,7 @@ class Generations:
         self,
         config: Config,
         reread: Callable[[], Config],
-        ports: ListenerTable,
+        listeners: ListenerTable,
         *,
         start: Start,
         first: int = 1,
@@ -64,7 +64,7 @@ class Generations:
         self._configs = {first: config}
         self._newest = first  # the last one asked for
         self._reread = reread
-        self._ports = ports
+        self._listeners = listeners
         self._outcomes: deque[ReloadResult] = deque()
         self._broken: dict[int, ErrorPageShown] = {}  # generations that will be the error page
         self.error_page: ErrorPageShown | None = None  # what the one that serves is, if it is that
@@ -111,7 +111,7 @@ class Generations:
         try:
             config = self._reread()
             self.certificates.open(generation, config)
-            self._ports.open(generation, config)
+            self._listeners.open(generation, config)
         except PyforkError as error:
             self.certificates.release(generation)
             self._note(ReloadResult(None, now, str(error), error.detail))
@@ -130,7 +130,7 @@ class Generations:
         self._configs = {each: kept for each, kept in self._configs.items() if each >= generation}
         self._directories = {n: kept for n, kept in self._directories.items() if n >= generation}
         self.certificates.release_below(generation)
-        self._ports.release_below(generation)
+        self._listeners.release_below(generation)
         why = self._broken.get(generation, ErrorPageShown("", ""))
         self._broken = {each: kept for each, kept in self._broken.items() if each > generation}
         self.error_page = why if why.reason else None
@@ -152,7 +152,7 @@ class Generations:
         self._directories.pop(order.generation, None)
         self._broken.pop(order.generation, None)
         self.certificates.release(order.generation)
-        self._ports.release(order.generation)
+        self._listeners.release(order.generation)
         self._note(ReloadResult(order.generation, now, order.reason, order.detail))
 
 

@@ -41,7 +41,7 @@ class Candidate(Protocol):
     """A worker, as far as it matters here."""
 
     @property
-    def worker(self) -> int:
+    def serial(self) -> int:
         """Its serial."""
 
     @property
@@ -134,8 +134,8 @@ class RoundRobin:
         self._wires.unwatch(self._tray(member))
         for number in [n for n, each in self._entrusted.items() if each.member is member]:
             self._undelivered.append(self._entrusted.pop(number).client)
-        del self._load[member.worker]
-        self._stalled.pop(member.worker, None)
+        del self._load[member.serial]
+        self._stalled.pop(member.serial, None)
 
     def tick(self, now: float) -> None:
         """Once a turn."""
@@ -188,7 +188,7 @@ class RoundRobin:
                 entrusted = self._entrusted.pop(abs(number), None)
                 if entrusted is None:  # another image of us gave it
                     continue
-                self._load[member.worker] -= 1
+                self._load[member.serial] -= 1
                 if number > 0:
                     entrusted.client.close()
                 else:
@@ -200,20 +200,20 @@ class RoundRobin:
         for each in self._entrusted.values():
             if now >= each.since + PATIENCE:
                 if each.accepted == each.member.line.accepted:
-                    idle[each.member.worker] = each.member
+                    idle[each.member.serial] = each.member
                 each.since, each.accepted = now, each.member.line.accepted
         for member in idle.values():
             others = any(self._is_free(each) for each in self._takers() if each is not member)
             if others and self._reclaim(member):
-                self._stalled[member.worker] = _mark(member), now
+                self._stalled[member.serial] = _mark(member), now
 
     def _reclaim_from_leaving(self) -> None:
         """What lies with one that is leaving, where others are not."""
-        takers = {member.worker for member in self._takers()}
+        takers = {member.serial for member in self._takers()}
         if takers and not takers.issuperset(+self._load):
-            leaving = {each.member.worker: each.member for each in self._entrusted.values()}
+            leaving = {each.member.serial: each.member for each in self._entrusted.values()}
             for member in leaving.values():
-                if member.worker not in takers:
+                if member.serial not in takers:
                     self._reclaim(member)
 
     def _reclaim(self, member: Candidate) -> bool:
@@ -222,7 +222,7 @@ class RoundRobin:
         for number, fd in back:
             entrusted = self._entrusted.pop(number, None)
             if entrusted is not None:
-                self._load[member.worker] -= 1
+                self._load[member.serial] -= 1
                 self._undelivered.append(entrusted.client)
                 if fd is not None:
                     os.close(fd)
@@ -239,7 +239,7 @@ class RoundRobin:
                 if self._tray(member).put(self._number, self._undelivered[0]):
                     client = self._undelivered.popleft()
                     self._entrusted[self._number] = InFlightFd(client, member, now)
-                    self._load[member.worker] += 1
+                    self._load[member.serial] += 1
                     self._last_slot = member.slot
                     break
             else:
@@ -249,16 +249,16 @@ class RoundRobin:
         """Workers with room, the next one first. Where nobody is free, those with nothing yet."""
         takers = self._takers()
         free = [member for member in takers if self._is_free(member)]
-        free = free or [member for member in takers if not self._load[member.worker]]
+        free = free or [member for member in takers if not self._load[member.serial]]
         return sorted(free, key=lambda member: (member.slot <= self._last_slot, member.slot))
 
     def _is_free(self, member: Candidate) -> bool:
         freely = member.line.accepting == Accepting.FREELY
-        return freely and self._load[member.worker] < self._room(member)
+        return freely and self._load[member.serial] < self._room(member)
 
     def _room(self, member: Candidate) -> int:
         """How many connections may lie with it."""
-        mark, since = self._stalled.get(member.worker, (None, 0.0))
+        mark, since = self._stalled.get(member.serial, (None, 0.0))
         if mark != _mark(member):
             return MAX_QUEUED
         return int(self._nap is not None and time.monotonic() >= since + self._nap)

@@ -9,7 +9,7 @@ from pyfork.ipc.scoreboard import Scoreboard
 def test_what_a_worker_said_before_it_died_is_heard_after() -> None:
     ours, theirs = pair()
     member = WorkerProcess(
-        worker=1,
+        serial=1,
         slot=0,
         generation=1,
         pid=0,

@@ -29,7 +29,7 @@ class Office:
         if fds and self.out_of_fds:
             raise OSError("too many open files")
         (member,) = (each for each in self.members if each.channel is channel)
-        self.posts.append((member.worker, message, tuple(fds)))
+        self.posts.append((member.serial, message, tuple(fds)))
 
     def member(
         self, *, generation: int = 2, connections: int = 0, in_flight: int = 0
@@ -41,7 +41,7 @@ class Office:
         line = self.scoreboard.line(serial)
         line.connections, line.in_flight = connections, in_flight
         member = WorkerProcess(
-            worker=serial,
+            serial=serial,
             slot=0,
             generation=generation,
             pid=0,

@@ -34,7 +34,7 @@ class SlotWaiters:
         """``client`` waits for the workers with these process ids."""
         client.waits = True
         members = [member for pid in pids if (member := self.pool.with_pid(pid))]
-        workers = frozenset(each.worker for each in members)
+        workers = frozenset(each.serial for each in members)
         slots = frozenset(each.slot for each in members)
         self._waiting.append(_Waiter(client, workers, slots, self.history.count))
 

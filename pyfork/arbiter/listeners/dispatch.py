@@ -61,31 +61,31 @@ class Dispatch(Component):
         self._round_robin.close_in_child()
         self._rounds.close_in_child()
 
-    def add_worker(self, member: WorkerProcess) -> None:
+    def add_worker(self, worker: WorkerProcess) -> None:
         """A worker is there."""
-        if BIND_KEY in member.fd_queues:
-            self._round_robin.add_worker(member)
-        self._rounds.add_worker(member)
+        if BIND_KEY in worker.fd_queues:
+            self._round_robin.add_worker(worker)
+        self._rounds.add_worker(worker)
 
-    def remove_worker(self, member: WorkerProcess) -> None:
+    def remove_worker(self, worker: WorkerProcess) -> None:
         """A worker is dead, and not buried yet."""
-        if BIND_KEY in member.fd_queues:
-            self._round_robin.remove_worker(member)
-        self._rounds.remove_worker(member)
-        self._queues.remove_worker(member)
+        if BIND_KEY in worker.fd_queues:
+            self._round_robin.remove_worker(worker)
+        self._rounds.remove_worker(worker)
+        self._queues.remove_worker(worker)
 
-    def add_acceptor(self, member: WorkerProcess, key: str, policy: str) -> None:
+    def add_acceptor(self, worker: WorkerProcess, key: str, policy: str) -> None:
         """A script listens, and is to have its connections by ``policy``."""
         match policy:
             case "round-robin":
-                self._rounds.add_acceptor(member, key)
+                self._rounds.add_acceptor(worker, key)
             case "reuseport":
-                member.listens_to.add(key)
+                worker.listens_to.add(key)
 
-    def remove_acceptor(self, member: WorkerProcess, key: str) -> None:
+    def remove_acceptor(self, worker: WorkerProcess, key: str) -> None:
         """It does not any more."""
-        self._rounds.remove_acceptor(member, key)
-        member.listens_to.discard(key)
+        self._rounds.remove_acceptor(worker, key)
+        worker.listens_to.discard(key)
 
     def tick(self, now: float) -> None:
         """Once a turn."""
@@ -102,8 +102,8 @@ class Dispatch(Component):
             return
         listeners = self.listeners.sockets(self.supervisor.serving.number)
         fds = [each.fileno() for each in listeners.values()]
-        for member in self._with_trays():
-            self.poller.send(member.channel, AddListeners(list(listeners)), fds)
+        for worker in self._with_trays():
+            self.poller.send(worker.channel, AddListeners(list(listeners)), fds)
         self._round_robin.finish()
         self._rounds.finish()
         self._finished = True

@@ -61,13 +61,13 @@ class HandoffBroker:
         others: Iterable[HandoffTarget],
     ) -> None:
         """Ask the least busy of ``others`` to take a connection. The caller closes ``fds``."""
-        others = [member for member in others if member is not giver]
-        takers = [member for member in others if member.is_serving]
+        others = [worker for worker in others if worker is not giver]
+        takers = [worker for worker in others if worker.is_serving]
         if not takers or not fds:
-            hope = any(member.is_staying for member in others)
+            hope = any(worker.is_staying for worker in others)
             self._send(giver.channel, HandoffFailed(connection, final=not hope), ())
             return
-        newest = max(member.generation for member in takers)
+        newest = max(worker.generation for worker in takers)
         taker = min((each for each in takers if each.generation == newest), key=self._load)
         self._ticket += 1
         try:
@@ -90,12 +90,12 @@ class HandoffBroker:
         """Whether an answer is missing."""
         return bool(self._pending)
 
-    def drop_worker(self, member: HandoffSource) -> None:
+    def drop_worker(self, worker: HandoffSource) -> None:
         """A worker is dead: what it was asked to take stays where it is."""
         for ticket, handoff in list(self._pending.items()):
-            if handoff.giver is member:
+            if handoff.giver is worker:
                 del self._pending[ticket]
-            elif handoff.taker is member:
+            elif handoff.taker is worker:
                 self.complete(ticket, taken=False)
 
     def _load(self, taker: HandoffTarget) -> tuple[int, int]:

@@ -28,10 +28,10 @@ class ReuseportAssigner:
     """
 
     def __init__(
-        self, wires: Poller, ports: ListenerTable, takers: Callable[[], list[WorkerProcess]]
+        self, poller: Poller, listeners: ListenerTable, takers: Callable[[], list[WorkerProcess]]
     ) -> None:
-        self._wires = wires
-        self._ports = ports
+        self._poller = poller
+        self._listeners = listeners
         self._takers = takers
         self._minded: dict[int, set[FdName]] = {}  # by serial: the names of what it was given
         # By key, `BIND_KEY` or a handle's: generation and slots, when that was done.
@@ -40,8 +40,8 @@ class ReuseportAssigner:
     def tick(self, generation: int, *, slots: int, backlog: int) -> None:
         """Once a turn."""
         takers = [each for each in self._takers() if each.listens_to]
-        self._minded = {each.worker: self._minded.get(each.worker, set()) for each in takers}
-        shares: dict[int, set[FdName]] = {each.worker: set() for each in takers}
+        self._minded = {each.serial: self._minded.get(each.serial, set()) for each in takers}
+        shares: dict[int, set[FdName]] = {each.serial: set() for each in takers}
         for key in {key for each in takers for key in each.listens_to}:
             minders = [each for each in takers if key in each.listens_to]
             if self._spread.get(key) != (generation, slots):
@@ -49,49 +49,49 @@ class ReuseportAssigner:
                 self._make(key, generation, slots, backlog)
             for queues in self._queues(key, generation):
                 _assign(queues, minders, shares)
-        for member in takers:
-            self._tell(member, shares[member.worker])
+        for worker in takers:
+            self._tell(worker, shares[worker.serial])
 
-    def remove_worker(self, member: WorkerProcess) -> None:
+    def remove_worker(self, worker: WorkerProcess) -> None:
         """A worker is dead."""
-        self._minded.pop(member.worker, None)
+        self._minded.pop(worker.serial, None)
 
     def _make(self, key: str, generation: int, slots: int, backlog: int) -> None:
         try:
             if key == BIND_KEY:
-                self._ports.add_reuseport_sockets(generation, slots, backlog)
+                self._listeners.add_reuseport_sockets(generation, slots, backlog)
             else:
-                self._ports.handles.spread(key, slots)
+                self._listeners.handles.spread(key, slots)
         except OSError as error:
             log.warning("not every worker can have a queue of its own: %s", error)
 
     def _queues(self, key: str, generation: int) -> list[list[FdName]]:
         """The names of the queues, address by address."""
         if key == BIND_KEY:
-            return self._ports.queues(generation)
-        return [self._ports.handles.queues(key)]
+            return self._listeners.queues(generation)
+        return [self._listeners.handles.queues(key)]
 
-    def _tell(self, member: WorkerProcess, names: set[FdName]) -> None:
-        minded = self._minded[member.worker]
+    def _tell(self, worker: WorkerProcess, names: set[FdName]) -> None:
+        minded = self._minded[worker.serial]
         more, less = sorted(names - minded), sorted(minded - names)
         if more:
-            sockets = self._ports.all_sockets()
-            self._wires.send(
-                member.channel, AddListeners(more), [sockets[name].fileno() for name in more]
+            sockets = self._listeners.all_sockets()
+            self._poller.send(
+                worker.channel, AddListeners(more), [sockets[name].fileno() for name in more]
             )
         if less:
-            self._wires.send(member.channel, RemoveListeners(less))
-        self._minded[member.worker] = names
+            self._poller.send(worker.channel, RemoveListeners(less))
+        self._minded[worker.serial] = names
 
 
 def _assign(
     queues: list[FdName], minders: list[WorkerProcess], shares: dict[int, set[FdName]]
 ) -> None:
     """Add to what each should mind: its slot's queue, and some that are nobody's."""
-    by_slot = {each.slot: each for each in sorted(minders, key=lambda each: each.worker)}
-    members = [by_slot[slot] for slot in sorted(by_slot)]
+    by_slot = {each.slot: each for each in sorted(minders, key=lambda each: each.serial)}
+    workers = [by_slot[slot] for slot in sorted(by_slot)]
     for slot, name in enumerate(queues):
-        shares[by_slot.get(slot, members[slot % len(members)]).worker].add(name)
-    for member in members:  # more workers than queues
-        if member.slot >= len(queues):
-            shares[member.worker].add(queues[member.slot % len(queues)])
+        shares[by_slot.get(slot, workers[slot % len(workers)]).serial].add(name)
+    for worker in workers:  # more workers than queues
+        if worker.slot >= len(queues):
+            shares[worker.serial].add(queues[worker.slot % len(queues)])

@@ -76,8 +76,8 @@ class ForkServers(Component):
 
     # Workers.
 
-    def fork_worker(self, member: WorkerProcess, theirs: Channel, *, own_log: bool) -> None:
-        """Have the process of ``member`` forked; ``theirs`` is its end of the channel.
+    def fork_worker(self, worker: WorkerProcess, theirs: Channel, *, own_log: bool) -> None:
+        """Have the process of ``worker`` forked; ``theirs`` is its end of the channel.
 
         Args:
             own_log: the log of the generation is not yet the arbiter's.
@@ -85,18 +85,18 @@ class ForkServers(Component):
         Raises:
             OSError: the system has no process or descriptor to give.
         """
-        server = self._servers.get(member.generation)
+        server = self._servers.get(worker.generation)
         if server is None:
-            inherited = [theirs, *member.channels()]  # the pool does not know them yet
-            server = self._start(member.generation, own_log, *(each.close for each in inherited))
+            inherited = [theirs, *worker.channels()]  # the pool does not know them yet
+            server = self._start(worker.generation, own_log, *(each.close for each in inherited))
         request = ForkWorker(
-            worker=member.worker,
-            slot=member.slot,
-            row=member.index,
-            hold_accept=member.hold_accept,
-            adds_listeners=bool(member.listens_to),
+            worker=worker.serial,
+            slot=worker.slot,
+            row=worker.index,
+            hold_accept=worker.hold_accept,
+            adds_listeners=bool(worker.listens_to),
         )
-        ends = [theirs.fileno(), *(queue.theirs.fileno() for queue in member.fd_queues.values())]
+        ends = [theirs.fileno(), *(queue.theirs.fileno() for queue in worker.fd_queues.values())]
         self.poller.send(server.channel, request, ends)
 
     def abort(self, generation: int) -> None:

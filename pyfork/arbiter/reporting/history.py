@@ -49,7 +49,7 @@ class History:
         )
 
     def add_end(
-        self, member: WorkerProcess, reason: str, now: float, *, ok: bool, memory: int
+        self, worker: WorkerProcess, reason: str, now: float, *, ok: bool, memory: int
     ) -> None:
         """Add the end of a worker; ``ok``: it left when it was told to.
 
@@ -57,30 +57,30 @@ class History:
             memory: the most bytes that it had in RAM.
             now: monotonic seconds.
         """
-        seen = member.ready_at is not None and member.interface != "script"
-        failure = member.boot_error
+        seen = worker.ready_at is not None and worker.interface != "script"
+        failure = worker.boot_error
         self.add(
             "worker",
             ok=ok,
             reason=f"could not boot: {failure.reason}" if failure else reason,
             detail=failure.detail if failure else "",
-            slot=member.slot,
-            pid=member.pid,
-            generation=member.generation,
-            served=member.ready_at is not None,
-            age=now - member.born,
-            requests=member.line.requests if seen else None,
+            slot=worker.slot,
+            pid=worker.pid,
+            generation=worker.generation,
+            served=worker.ready_at is not None,
+            age=now - worker.born,
+            requests=worker.line.requests if seen else None,
             memory=memory,
-            in_flight=log_lines.activity(member, now) if seen and not ok else "",
+            in_flight=log_lines.activity(worker, now) if seen and not ok else "",
         )
 
 
-def why_left(member: WorkerProcess, supervisor: Supervisor) -> str:
+def why_left(worker: WorkerProcess, supervisor: Supervisor) -> str:
     """Why a worker was told to leave."""
-    if member.recycle_reason:
-        return f"replaced: {member.recycle_reason}"
-    if member.generation != supervisor.serving.number:
+    if worker.recycle_reason:
+        return f"replaced: {worker.recycle_reason}"
+    if worker.generation != supervisor.serving.number:
         return f"generation {supervisor.serving.number} took its place"
     if supervisor.stop_requested:
         return "the server stops"
-    return "its slot was drained" if member.slot in supervisor.drained else "the server has shrunk"
+    return "its slot was drained" if worker.slot in supervisor.drained else "the server has shrunk"

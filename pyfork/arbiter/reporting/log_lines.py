@@ -3,14 +3,14 @@
 from pyfork.arbiter.workers.process import WorkerProcess
 
 
-def name_of(member: WorkerProcess) -> str:
+def name_of(worker: WorkerProcess) -> str:
     """``worker 2 (generation 5, pid 4711)``."""
-    return f"worker {member.slot} (generation {member.generation}, pid {member.pid})"
+    return f"worker {worker.slot} (generation {worker.generation}, pid {worker.pid})"
 
 
-def activity(member: WorkerProcess, now: float) -> str:
+def activity(worker: WorkerProcess, now: float) -> str:
     """What it is, or at its death was, busy with: ``2 requests in flight, last GET /x (3.1 s)``."""
-    line = member.line
+    line = worker.line
     if not line.in_flight:
         return "no request in flight"
     text = f"{line.in_flight} request{'s' if line.in_flight > 1 else ''} in flight"
@@ -21,32 +21,32 @@ def activity(member: WorkerProcess, now: float) -> str:
     return text
 
 
-def hang_line(member: WorkerProcess, reason: str, now: float) -> str:
+def hang_line(worker: WorkerProcess, reason: str, now: float) -> str:
     """The record of a worker that will now write its stacks and die."""
-    busy = f"; {activity(member, now)}" if _is_seen(member) else ""
-    return f"{name_of(member)} {reason}{busy}; its stacks:"
+    busy = f"; {activity(worker, now)}" if _is_seen(worker) else ""
+    return f"{name_of(worker)} {reason}{busy}; its stacks:"
 
 
-def exit_line(member: WorkerProcess, now: float) -> str:
+def exit_line(worker: WorkerProcess, now: float) -> str:
     """The record of a worker that left when it was told to."""
-    return f"{name_of(member)} left after {_age(member, now)}"
+    return f"{name_of(worker)} left after {_age(worker, now)}"
 
 
 def death_line(
-    member: WorkerProcess, how: str, now: float, *, out_of_memory: bool | None = None
+    worker: WorkerProcess, how: str, now: float, *, out_of_memory: bool | None = None
 ) -> str:
     """The record of any other end. ``out_of_memory``: the kernel killed a process for that; None:
     nobody knows."""
-    cause = death_cause(member, how, out_of_memory=out_of_memory)
-    if _is_seen(member):
-        cause += f"; {activity(member, now)}"
-    return f"{name_of(member)} died after {_age(member, now)}: {cause}"
+    cause = death_cause(worker, how, out_of_memory=out_of_memory)
+    if _is_seen(worker):
+        cause += f"; {activity(worker, now)}"
+    return f"{name_of(worker)} died after {_age(worker, now)}: {cause}"
 
 
-def death_cause(member: WorkerProcess, how: str, *, out_of_memory: bool | None = None) -> str:
+def death_cause(worker: WorkerProcess, how: str, *, out_of_memory: bool | None = None) -> str:
     """Why it ended: ``killed by SIGKILL, by pyfork: did not drain in time``."""
-    if member.kill_reason:
-        return f"{how}, by pyfork: {member.kill_reason}"
+    if worker.kill_reason:
+        return f"{how}, by pyfork: {worker.kill_reason}"
     return how + (_KILLERS[out_of_memory] if how == "killed by SIGKILL" else "")
 
 
@@ -62,15 +62,15 @@ def with_detail(text: str, detail: str) -> str:
     return f"{text}\n{detail.rstrip()}" if detail else text
 
 
-def _is_seen(member: WorkerProcess) -> bool:
+def _is_seen(worker: WorkerProcess) -> bool:
     """Whether its requests are: it served, and is no script."""
-    return member.ready_at is not None and member.interface != "script"
+    return worker.ready_at is not None and worker.interface != "script"
 
 
-def _age(member: WorkerProcess, now: float) -> str:
-    if member.ready_at is None:
-        return f"{now - member.born:.1f} s, before it was ready"
-    if not _is_seen(member):
-        return f"{now - member.ready_at:.1f} s"
-    requests = member.line.requests
-    return f"{now - member.ready_at:.1f} s and {requests} request{'' if requests == 1 else 's'}"
+def _age(worker: WorkerProcess, now: float) -> str:
+    if worker.ready_at is None:
+        return f"{now - worker.born:.1f} s, before it was ready"
+    if not _is_seen(worker):
+        return f"{now - worker.ready_at:.1f} s"
+    requests = worker.line.requests
+    return f"{now - worker.ready_at:.1f} s and {requests} request{'' if requests == 1 else 's'}"

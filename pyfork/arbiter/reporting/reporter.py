@@ -168,8 +168,8 @@ class Reporter:
 
     def _pages(self, generation: int) -> list[tuple[str, str]]:
         """Label and path of the pages that the framework serves by itself."""
-        members = (each for each in self._pool if each.generation == generation and each.links)
-        text = next((each.links for each in members), "")
+        workers = (each for each in self._pool if each.generation == generation and each.links)
+        text = next((each.links for each in workers), "")
         return [(label, path) for label, _, path in (x.partition(" ") for x in text.splitlines())]
 
     def _addresses(self) -> list[Address]:

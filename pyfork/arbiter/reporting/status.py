@@ -57,7 +57,7 @@ def describe(
         "last_reload": _outcome(generations.last, now),
         "upgrade": upgrade.stage.value if upgrade.stage is not UpgradeStage.NONE else None,
         "last_upgrade": _outcome(upgrade.last, now),
-        "log_lines_lost": setup.lost() + pool.lost + sum(member.line.lost for member in pool),
+        "log_lines_lost": setup.lost() + pool.lost + sum(worker.line.lost for worker in pool),
         "requests": requests(config, pool),
         "restarts": pool.deaths,
         "fork_servers": [
@@ -72,8 +72,8 @@ def describe(
         "workers_wanted": len(supervisor.wanted_slots),
         "drained": sorted(supervisor.drained),
         "workers": [
-            _worker(member, known.get(member.worker), config, now)
-            for member in sorted(pool, key=lambda each: (each.slot, each.generation))
+            _worker(worker, known.get(worker.serial), config, now)
+            for worker in sorted(pool, key=lambda each: (each.slot, each.generation))
         ],
     }
 
@@ -82,14 +82,14 @@ def requests(config: Config, pool: WorkerPool) -> int | None:
     """Requests answered by all workers, also by those that have ended; None: a script's."""
     if not config.bind:
         return None
-    living: list[int] = [member.line.requests for member in pool]
+    living: list[int] = [worker.line.requests for worker in pool]
     return pool.served + sum(living)
 
 
-def describe_sockets(ports: ListenerTable, crew: WorkerPool) -> dict[str, Any]:
+def describe_sockets(listeners: ListenerTable, pool: WorkerPool) -> dict[str, Any]:
     """Everything that ``sockets`` answers. Reads /proc, as `describe` does."""
-    names = {member.pid: f"worker {member.slot}" for member in crew} | {os.getpid(): "arbiter"}
-    own = queues(ports.all_sockets().values())
+    names = {worker.pid: f"worker {worker.slot}" for worker in pool} | {os.getpid(): "arbiter"}
+    own = queues(listeners.all_sockets().values())
     return {
         "sockets": [
             {
@@ -101,7 +101,7 @@ def describe_sockets(ports: ListenerTable, crew: WorkerPool) -> dict[str, Any]:
                 "queue": own.get(each.inode, (each.queue,))[0],
                 "limit": own[each.inode][1] if each.inode in own else None,
             }
-            for each in listening_sockets([os.getpid(), *(member.pid for member in crew)])
+            for each in listening_sockets([os.getpid(), *(worker.pid for worker in pool)])
         ]
     }
 
@@ -128,23 +128,23 @@ def _outcome(outcome: ReloadResult | None, now: float) -> dict[str, Any] | None:
 
 
 def _worker(
-    member: WorkerProcess, known: WorkerRecord | None, config: Config, now: float
+    worker: WorkerProcess, known: WorkerRecord | None, config: Config, now: float
 ) -> dict[str, Any]:
     """None for what is not known, as a script's requests."""
-    line, is_script = member.line, not config.bind
+    line, is_script = worker.line, not config.bind
     state = known.state if known else WorkerState.KILLED
     return {
-        "slot": member.slot,
-        "pid": member.pid,
-        "generation": member.generation,
+        "slot": worker.slot,
+        "pid": worker.pid,
+        "generation": worker.generation,
         "state": "draining" if state is WorkerState.RETIRING else state.value,
-        "age": now - member.born,
+        "age": now - worker.born,
         "connections": line.connections if not is_script or sees_connections(config) else None,
         "in_flight": None if is_script else line.in_flight,
         "requests": None if is_script else line.requests,
         "doing": line.activity if line.in_flight else "",
         "busy": max(0.0, now - line.busy_since) if line.in_flight and line.busy_since else 0.0,
-        "memory": resident(member.pid),
+        "memory": resident(worker.pid),
         "log_lines_lost": line.lost,
         "idle_closed": line.idle_closed,
     }

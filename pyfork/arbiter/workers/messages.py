@@ -60,17 +60,17 @@ class WorkerMessages(Component):
 
     # What they say.
 
-    def connect(self, member: WorkerProcess) -> None:
+    def connect(self, worker: WorkerProcess) -> None:
         """Listen to a worker."""
         self.poller.connect(
-            member.channel, partial(self._handle, member), partial(self._silent, member)
+            worker.channel, partial(self._handle, worker), partial(self._silent, worker)
         )
-        self.dispatch.add_worker(member)
+        self.dispatch.add_worker(worker)
 
     def read_scoreboard(self, now: float) -> None:
         """Feed each worker's heartbeat deadline to the supervisor."""
-        for member in self.pool:
-            heartbeat = events.HeartbeatMoved(member.worker, member.line.deadline)
+        for worker in self.pool:
+            heartbeat = events.HeartbeatMoved(worker.serial, worker.line.deadline)
             self.supervisor.feed(heartbeat, now)
 
     @property
@@ -86,111 +86,110 @@ class WorkerMessages(Component):
             self.pool.fork_servers.send(update, generation)
 
     def _handle(
-        self, member: WorkerProcess, message: messages.Message, fds: Sequence[int] = ()
+        self, worker: WorkerProcess, message: messages.Message, fds: Sequence[int] = ()
     ) -> None:
         """Turn a worker's message into a fact, or pass it on."""
-        worker = member.worker
         match message:
             case messages.WorkerReady(interface=interface, links=links):
-                member.ready_at, member.interface = time.monotonic(), interface
-                member.links = links
+                worker.ready_at, worker.interface = time.monotonic(), interface
+                worker.links = links
                 if interface == "script":
                     orphans.become_subreaper()
-                took = (member.ready_at - member.born) * 1000
+                took = (worker.ready_at - worker.born) * 1000
                 log.info(
-                    "%s is ready after %.0f ms (%s)", log_lines.name_of(member), took, interface
+                    "%s is ready after %.0f ms (%s)", log_lines.name_of(worker), took, interface
                 )
-                self._feed(events.Ready(worker))
+                self._feed(events.Ready(worker.serial))
                 serving = self.supervisor.serving
                 admitted = serving.active and self.takeover.active
-                if admitted and serving.number == member.generation:
-                    self._admit(member)
+                if admitted and serving.number == worker.generation:
+                    self._admit(worker)
             case messages.WorkerStarted(pid=pid):
-                self.pool.started(member, pid)
+                self.pool.started(worker, pid)
                 if (how := self._early.pop(pid, None)) and not _exists(pid):
-                    self._bury(member, how)
+                    self._bury(worker, how)
             case messages.Failed():
-                self._failed(member, message)
+                self._failed(worker, message)
             case messages.ErrorPageShown(reason=reason, detail=detail):
-                self.generations.record_boot_error(member.generation, message)
-                self._log_once(member, f"the application does not load: {reason}", detail)
+                self.generations.record_boot_error(worker.generation, message)
+                self._log_once(worker, f"the application does not load: {reason}", detail)
             case messages.Recycle(reason=reason):
-                self.recycle(member, reason)
+                self.recycle(worker, reason)
             case messages.HandoffOffer(connection=connection):
                 successor = self.upgrade.new_arbiter
                 takers = [successor] if successor else self.pool
-                self.handoffs.offer(member, connection, fds, takers)
+                self.handoffs.offer(worker, connection, fds, takers)
             case messages.HandoffAccepted(ticket=ticket):
                 self.handoffs.complete(ticket, taken=True)
             case messages.HandoffRefused(ticket=ticket):
                 self.handoffs.complete(ticket, taken=False)
             case _:
-                if not self._handle_script(member, message, fds):
-                    who = log_lines.name_of(member)
+                if not self._handle_script(worker, message, fds):
+                    who = log_lines.name_of(worker)
                     log.error("unexpected message from %s: %s", who, message)
 
     def _handle_script(
-        self, member: WorkerProcess, message: messages.Message, fds: Sequence[int]
+        self, worker: WorkerProcess, message: messages.Message, fds: Sequence[int]
     ) -> bool:
         """What a script has its worker say; whether it is that."""
         handles = self.listeners.handles
         match message:
             case messages.QueryServer() if fds:
                 answer, handle = handles.query(
-                    message, fds[0], worker=member.worker, generation=member.generation
+                    message, fds[0], worker=worker.serial, generation=worker.generation
                 )
-                self.poller.send(member.channel, answer, handle)
+                self.poller.send(worker.channel, answer, handle)
             case messages.FileQuery(number=number, path=path):
-                self.poller.send(member.channel, messages.FileAnswer(number, handles.holds(path)))
+                self.poller.send(worker.channel, messages.FileAnswer(number, handles.holds(path)))
             case messages.ScriptListening(key=key, dispatch=policy):
                 if address := handles.listens(key):
-                    log.info("%s listens on %s", log_lines.name_of(member), address)
-                self.dispatch.add_acceptor(member, key, policy)
+                    log.info("%s listens on %s", log_lines.name_of(worker), address)
+                self.dispatch.add_acceptor(worker, key, policy)
             case messages.ScriptClosed(key=key):
-                self.dispatch.remove_acceptor(member, key)
-                handles.closed(key, member.worker)
+                self.dispatch.remove_acceptor(worker, key)
+                handles.closed(key, worker.serial)
             case _:
                 return False
         return True
 
-    def _failed(self, member: WorkerProcess, error: messages.Failed) -> None:
-        member.boot_error = error
-        self._feed(events.BootFailed(member.worker, error.reason, error.detail))
-        self._log_boot_failure(member, error.reason, error.detail)
+    def _failed(self, worker: WorkerProcess, error: messages.Failed) -> None:
+        worker.boot_error = error
+        self._feed(events.BootFailed(worker.serial, error.reason, error.detail))
+        self._log_boot_failure(worker, error.reason, error.detail)
 
     def preload_failed(self, failure: PreloadFailure) -> None:
         """A fork server could not import the application: no worker that waits for it can boot."""
-        for member in self.pool:
-            if member.generation == failure.generation and not member.pid:
-                self._failed(member, messages.Failed(failure.reason, failure.detail))
+        for worker in self.pool:
+            if worker.generation == failure.generation and not worker.pid:
+                self._failed(worker, messages.Failed(failure.reason, failure.detail))
 
-    def _log_boot_failure(self, member: WorkerProcess, reason: str, detail: str) -> None:
+    def _log_boot_failure(self, worker: WorkerProcess, reason: str, detail: str) -> None:
         """Workers of one generation fail alike: the log gets the traceback once.
 
         A failure that ends a reload, or the server, is logged with that end.
         """
         supervisor = self.supervisor
         for generation in (supervisor.candidate, supervisor.serving):
-            if generation and generation.number == member.generation and generation.failure:
+            if generation and generation.number == worker.generation and generation.failure:
                 return
-        if (member.generation, detail) in self._told:
+        if (worker.generation, detail) in self._told:
             detail = ""
-        self._told.add((member.generation, detail))
+        self._told.add((worker.generation, detail))
         log.error(
-            log_lines.with_detail(f"{log_lines.name_of(member)} could not boot: {reason}", detail)
+            log_lines.with_detail(f"{log_lines.name_of(worker)} could not boot: {reason}", detail)
         )
 
-    def _log_once(self, member: WorkerProcess, text: str, detail: str) -> None:
+    def _log_once(self, worker: WorkerProcess, text: str, detail: str) -> None:
         """All workers of a generation say the same: it is not said for each of them."""
-        if (member.generation, text + detail) not in self._told:
-            self._told.add((member.generation, text + detail))
+        if (worker.generation, text + detail) not in self._told:
+            self._told.add((worker.generation, text + detail))
             log.error(log_lines.with_detail(text, detail))
 
-    def recycle(self, member: WorkerProcess, reason: str) -> None:
+    def recycle(self, worker: WorkerProcess, reason: str) -> None:
         """A worker is to be replaced; it serves until its successor does."""
-        log.info("%s is to be replaced: %s", log_lines.name_of(member), reason)
-        member.recycle_reason = member.recycle_reason or reason
-        self._feed(events.RecycleRequested(member.worker, reason))
+        log.info("%s is to be replaced: %s", log_lines.name_of(worker), reason)
+        worker.recycle_reason = worker.recycle_reason or reason
+        self._feed(events.RecycleRequested(worker.serial, reason))
 
     # How they end.
 
@@ -204,8 +203,8 @@ class WorkerMessages(Component):
             if pid == 0:
                 return
             how = fork.describe_exit(status)
-            if member := self.pool.with_pid(pid):
-                self._bury(member, how, usage.ru_maxrss * _MAXRSS_UNIT)
+            if worker := self.pool.with_pid(pid):
+                self._bury(worker, how, usage.ru_maxrss * _MAXRSS_UNIT)
             elif not (
                 self.upgrade.exited(pid, how)
                 or self.watcher.exited(pid, how)
@@ -216,57 +215,57 @@ class WorkerMessages(Component):
 
     def _note_early(self, pid: int, how: str) -> None:
         """It may be a worker of a fork server that died before this arbiter read its process id."""
-        if any(not member.pid for member in self.pool):
+        if any(not worker.pid for worker in self.pool):
             self._early[pid] = how
         else:
             self._early.clear()
 
-    def _silent(self, member: WorkerProcess, why: str) -> None:
+    def _silent(self, worker: WorkerProcess, why: str) -> None:
         """Nothing more will come on its channel."""
-        log.debug("%s closed its channel: %s", log_lines.name_of(member), why)
-        if not member.pid:
-            self._bury(member, "its fork server ended before it was forked")
+        log.debug("%s closed its channel: %s", log_lines.name_of(worker), why)
+        if not worker.pid:
+            self._bury(worker, "its fork server ended before it was forked")
 
-    def _bury(self, member: WorkerProcess, how: str, memory: int = 0) -> None:
+    def _bury(self, worker: WorkerProcess, how: str, memory: int = 0) -> None:
         self.terminal.restore()  # it may have ended at the prompt of a debugger
-        for received in member.unread_messages():
-            deliver(partial(self._handle, member), received.message, received.fds)
+        for received in worker.unread_messages():
+            deliver(partial(self._handle, worker), received.message, received.fds)
         now = time.monotonic()
         # A signal that was sent to all may end a worker before its arbiter tells it to leave.
-        leaves = member.retiring or self.supervisor.stop_requested
+        leaves = worker.retiring or self.supervisor.stop_requested
         if leaves and how == "exit status 0":
-            log.info(log_lines.exit_line(member, now))
-            reason = why_left(member, self.supervisor)
-            self.history.add_end(member, reason, now, ok=True, memory=memory)
+            log.info(log_lines.exit_line(worker, now))
+            reason = why_left(worker, self.supervisor)
+            self.history.add_end(worker, reason, now, ok=True, memory=memory)
         else:
-            self.pool.deaths += member.kill_reason not in EXPECTED_KILLS
+            self.pool.deaths += worker.kill_reason not in EXPECTED_KILLS
             oom = self._out_of_memory() if how == "killed by SIGKILL" else None
             log.log(
-                self._log_level(member), log_lines.death_line(member, how, now, out_of_memory=oom)
+                self._log_level(worker), log_lines.death_line(worker, how, now, out_of_memory=oom)
             )
-            cause = log_lines.death_cause(member, how, out_of_memory=oom)
+            cause = log_lines.death_cause(worker, how, out_of_memory=oom)
             self.history.add_end(
-                member, cause, now, ok=member.kill_reason in EXPECTED_KILLS, memory=memory
+                worker, cause, now, ok=worker.kill_reason in EXPECTED_KILLS, memory=memory
             )
-        if member.interface == "script":
-            orphans.end(member.slot)
-        self.poller.unwatch(member.channel)
-        self.dispatch.remove_worker(member)
-        self.pool.remove(member)
-        self.handoffs.drop_worker(member)
-        self.listeners.handles.gone(member.worker)
-        self._feed(events.Exited(member.worker, how))
+        if worker.interface == "script":
+            orphans.end(worker.slot)
+        self.poller.unwatch(worker.channel)
+        self.dispatch.remove_worker(worker)
+        self.pool.remove(worker)
+        self.handoffs.drop_worker(worker)
+        self.listeners.handles.gone(worker.serial)
+        self._feed(events.Exited(worker.serial, how))
 
-    def _log_level(self, member: WorkerProcess) -> int:
+    def _log_level(self, worker: WorkerProcess) -> int:
         """How much a person cares about a death: why a boot failed is in the log already, and in
         development an old worker is cut without delay."""
-        if member.boot_error or (member.kill_reason in EXPECTED_KILLS and member.ready_at is None):
+        if worker.boot_error or (worker.kill_reason in EXPECTED_KILLS and worker.ready_at is None):
             return logging.DEBUG
         cut = (
-            member.kill_reason == LATE_DRAIN
+            worker.kill_reason == LATE_DRAIN
             and self.generations.config(self.generations.newest).reload
         )
-        return logging.INFO if cut or member.kill_reason in EXPECTED_KILLS else logging.ERROR
+        return logging.INFO if cut or worker.kill_reason in EXPECTED_KILLS else logging.ERROR
 
     def _out_of_memory(self) -> bool | None:
         """Whether the kernel killed somebody for that; None: nobody counts."""
@@ -276,20 +275,20 @@ class WorkerMessages(Component):
 
     def broadcast(self, message: messages.Message, generation: int | None = None) -> None:
         """Send a message to all workers, or to those of one generation."""
-        for member in self.pool:
-            if generation in (None, member.generation):
-                self.poller.send(member.channel, message)
+        for worker in self.pool:
+            if generation in (None, worker.generation):
+                self.poller.send(worker.channel, message)
 
     def start_accepting(self, generation: int) -> None:
         """A generation serves from now on."""
-        for member in self.pool:
-            if member.generation == generation:
-                self._admit(member)
+        for worker in self.pool:
+            if worker.generation == generation:
+                self._admit(worker)
 
-    def _admit(self, member: WorkerProcess) -> None:
-        if member.hold_accept:
-            member.hold_accept = False
-            self.poller.send(member.channel, messages.StartAccepting())
+    def _admit(self, worker: WorkerProcess) -> None:
+        if worker.hold_accept:
+            worker.hold_accept = False
+            self.poller.send(worker.channel, messages.StartAccepting())
 
     def _feed(self, fact: events.Event) -> None:
         self.supervisor.feed(fact, time.monotonic())

@@ -50,32 +50,32 @@ class WorkerPool(Component):
     lost: int = 0  # log lines that workers could not write which have ended
     served: int = 0  # requests that workers have answered which have ended
     deaths: int = 0  # workers that have ended and were not told to
-    _members: dict[int, WorkerProcess] = field(default_factory=dict)  # by serial
+    _workers: dict[int, WorkerProcess] = field(default_factory=dict)  # by serial
 
     def __iter__(self) -> Iterator[WorkerProcess]:
-        return iter(tuple(self._members.values()))
+        return iter(tuple(self._workers.values()))
 
-    def get(self, worker: int) -> WorkerProcess | None:
-        """The member with this serial, if it is alive."""
-        return self._members.get(worker)
+    def get(self, serial: int) -> WorkerProcess | None:
+        """The worker with this serial, if it is alive."""
+        return self._workers.get(serial)
 
     def with_pid(self, pid: int) -> WorkerProcess | None:
-        """The member with this process id; None for a stranger."""
-        return next((member for member in self if member.pid == pid), None)
+        """The worker with this process id; None for a stranger."""
+        return next((worker for worker in self if worker.pid == pid), None)
 
-    def save(self, workers: Iterable[WorkerRecord]) -> Iterator[SavedWorker]:
+    def save(self, records: Iterable[WorkerRecord]) -> Iterator[SavedWorker]:
         """The workers that live through an exec, with what the supervisor knows of each."""
-        known = {worker.serial: worker for worker in workers}
-        for member in self:
-            worker = known.get(member.worker)
-            if worker is not None:  # else it was killed, and given up
-                yield member.save(worker)
+        known = {record.serial: record for record in records}
+        for worker in self:
+            record = known.get(worker.serial)
+            if record is not None:  # else it was killed, and given up
+                yield worker.save(record)
 
     def restore(self, workers: Iterable[SavedWorker]) -> None:
         """Take over the workers that lived through an exec."""
         for saved in workers:
             row = self.scoreboard.line(saved.row)
-            self._members[saved.serial] = WorkerProcess.restore(saved, row)
+            self._workers[saved.serial] = WorkerProcess.restore(saved, row)
 
     def spawn(
         self,
@@ -97,36 +97,36 @@ class WorkerPool(Component):
             OSError: the system does not give what it takes.
             HookError: pre_fork failed.
         """
-        member, theirs = self._prepare(order, config, now, hold_accept=hold_accept)
+        worker, theirs = self._prepare(order, config, now, hold_accept=hold_accept)
         try:
-            member.hook_worker = self._call_pre_fork(member, config)
+            worker.hook_worker = self._call_pre_fork(worker, config)
             if config.preload:
-                self.fork_servers.fork_worker(member, theirs, own_log=own_log)
-                self._members[order.worker] = member
-                return member
-            args = self._worker_args(member, theirs, config, directory, tls)
-            member.pid = fork.fork(
+                self.fork_servers.fork_worker(worker, theirs, own_log=own_log)
+                self._workers[order.worker] = worker
+                return worker
+            args = self._worker_args(worker, theirs, config, directory, tls)
+            worker.pid = fork.fork(
                 lambda: _run_child(self.worker_main, args, own_log=own_log),
-                lambda: self._close_in_worker(member, keep_queue=args.queue is not None),
+                lambda: self._close_in_worker(worker, keep_queue=args.queue is not None),
             )
         except BaseException:
-            self._release(member)
+            self._release(worker)
             raise
         finally:
             theirs.close()
-        self._members[order.worker] = member
-        self.hooks.after_fork(member.hook_worker, member.pid)
-        return member
+        self._workers[order.worker] = worker
+        self.hooks.after_fork(worker.hook_worker, worker.pid)
+        return worker
 
-    def started(self, member: WorkerProcess, pid: int) -> None:
-        """A fork server has forked the process of ``member``."""
-        member.started(pid)
-        self.hooks.after_fork(member.hook_worker, pid)
+    def started(self, worker: WorkerProcess, pid: int) -> None:
+        """A fork server has forked the process of ``worker``."""
+        worker.started(pid)
+        self.hooks.after_fork(worker.hook_worker, pid)
 
     def _prepare(
         self, order: Spawn, config: Config, now: float, *, hold_accept: bool
     ) -> tuple[WorkerProcess, Channel]:
-        """A member that has no process yet, and the worker's end of its channel.
+        """A worker that has no process yet, and the worker's end of its channel.
 
         Raises:
             OSError: there is no room for another one.
@@ -138,8 +138,8 @@ class WorkerPool(Component):
         self.scoreboard.mark_used(index)
         line = self.scoreboard.line(index)
         line.clear()
-        member = WorkerProcess(
-            worker=order.worker,
+        worker = WorkerProcess(
+            serial=order.worker,
             slot=order.slot,
             generation=order.generation,
             pid=0,
@@ -151,74 +151,74 @@ class WorkerPool(Component):
             born=now,
             hold_accept=hold_accept,
         )
-        return member, theirs
+        return worker, theirs
 
     def _free_line(self) -> int:
         """The index of the first line on the scoreboard that nobody has. Raises OSError."""
-        taken = {member.index for member in self}
+        taken = {worker.index for worker in self}
         for index in range(len(self.scoreboard)):
             if index not in taken:
                 return index
         raise OSError(f"{len(taken)} workers are more than the scoreboard has lines for")
 
-    def _call_pre_fork(self, member: WorkerProcess, config: Config) -> "HookWorker | None":
+    def _call_pre_fork(self, worker: WorkerProcess, config: Config) -> "HookWorker | None":
         """What hooks see of it. Raises HookError."""
         return self.hooks.before_fork(
             config,
-            age=member.worker,
-            slot=member.slot,
-            generation=member.generation,
-            line=member.line,
+            age=worker.serial,
+            slot=worker.slot,
+            generation=worker.generation,
+            line=worker.line,
         )
 
     def _worker_args(
         self,
-        member: WorkerProcess,
+        worker: WorkerProcess,
         theirs: Channel,
         config: Config,
         directory: Directory,
         tls: "TlsContexts | None",
     ) -> WorkerArgs:
-        """What the process of ``member`` starts with."""
-        bound = self.listeners.sockets(member.generation).values()
+        """What the process of ``worker`` starts with."""
+        bound = self.listeners.sockets(worker.generation).values()
         return WorkerArgs(
             config=config,
-            slot=member.slot,
-            generation=member.generation,
-            listeners=self._accept_sources(member),
+            slot=worker.slot,
+            generation=worker.generation,
+            listeners=self._accept_sources(worker),
             directory=directory,
             addresses=tuple(each.getsockname() for each in bound),
             channel=theirs,
-            line=member.line,
+            line=worker.line,
             scoreboard=self.scoreboard,
             script_addresses=tuple(self.listeners.handles.addresses()),
-            hold_accept=member.hold_accept,
-            hook_worker=member.hook_worker,
+            hold_accept=worker.hold_accept,
+            hook_worker=worker.hook_worker,
             queue=self.queue if config.bind else None,
             tls=tls,
         )
 
-    def _accept_sources(self, member: WorkerProcess) -> tuple[socket.socket | FdQueueReader, ...]:
+    def _accept_sources(self, worker: WorkerProcess) -> tuple[socket.socket | FdQueueReader, ...]:
         """Where a worker accepts from its start on."""
-        if member.listens_to:
+        if worker.listens_to:
             return ()
-        if member.fd_queues:
-            return tuple(FdQueueReader(queue.theirs) for queue in member.fd_queues.values())
-        return tuple(self.listeners.sockets(member.generation).values())
+        if worker.fd_queues:
+            return tuple(FdQueueReader(queue.theirs) for queue in worker.fd_queues.values())
+        return tuple(self.listeners.sockets(worker.generation).values())
 
-    def _close_in_worker(self, member: WorkerProcess, *, keep_queue: bool) -> None:
-        """In the process of ``member``: close what it has inherited and does not use."""
+    def _close_in_worker(self, worker: WorkerProcess, *, keep_queue: bool) -> None:
+        """In the process of ``worker``: close what it has inherited and does not use."""
         self.components.close_in_child(keep=(self, self.listeners))
-        if member.fd_queues or member.listens_to:
+        if worker.fd_queues or worker.listens_to:
             self.listeners.close_in_child()
         else:
-            for listener in self.listeners.not_of_generation(member.generation):
+            for listener in self.listeners.not_of_generation(worker.generation):
                 listener.close()
         self._close_members()
         if not keep_queue:
             self.queue.close()
-        member.channel.close()
-        for queue in member.fd_queues.values():
+        worker.channel.close()
+        for queue in worker.fd_queues.values():
             queue.ours.close()
 
     def close_in_child(self) -> None:
@@ -227,23 +227,23 @@ class WorkerPool(Component):
         self.queue.close()
 
     def _close_members(self) -> None:
-        for member in self:
-            for channel in member.channels():
+        for worker in self:
+            for channel in worker.channels():
                 channel.close()
         self.scoreboard.close_file()
 
-    def remove(self, member: WorkerProcess) -> None:
+    def remove(self, worker: WorkerProcess) -> None:
         """It was waited for: give its things back."""
-        del self._members[member.worker]
-        self.lost += member.line.lost
-        self.served += member.line.requests
-        self.hooks.after_exit(member.hook_worker)
-        self._release(member)
+        del self._workers[worker.serial]
+        self.lost += worker.line.lost
+        self.served += worker.line.requests
+        self.hooks.after_exit(worker.hook_worker)
+        self._release(worker)
 
-    def _release(self, member: WorkerProcess) -> None:
-        for each in member.channels():
+    def _release(self, worker: WorkerProcess) -> None:
+        for each in worker.channels():
             each.close()
-        member.line.clear()
+        worker.line.clear()
 
 
 def _run_child(worker_main: str, args: WorkerArgs, *, own_log: bool) -> int:

@@ -24,7 +24,7 @@ BIND_KEY = ""  # in the place of a handle's key: the listeners of --bind
 class WorkerProcess:
     """One worker process, from fork to waitpid."""
 
-    worker: int  # serial
+    serial: int
     slot: int
     generation: int
     pid: int  # zero until a fork server has forked it
@@ -95,7 +95,7 @@ class WorkerProcess:
     def save(self, record: WorkerRecord) -> SavedWorker:
         """What the next program has to know; ``record`` is the supervisor's."""
         return SavedWorker(
-            serial=self.worker,
+            serial=self.serial,
             slot=self.slot,
             generation=self.generation,
             pid=self.pid,
@@ -117,7 +117,7 @@ class WorkerProcess:
             for key, ends in saved.fd_queues.items()
         }
         return cls(
-            worker=saved.serial,
+            serial=saved.serial,
             slot=saved.slot,
             generation=saved.generation,
             pid=saved.pid,

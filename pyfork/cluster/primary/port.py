@@ -49,7 +49,7 @@ class Port:
         """Handle a message about the sockets of ``worker``."""
         match message:
             case QueryServer() if fd is not None:
-                serial = worker.worker
+                serial = worker.serial
                 answer, handle = self._handles.query(message, fd, worker=serial, generation=serial)
                 self._poller.send(worker.channel, answer, handle)
             case FileQuery(number, path):
@@ -60,7 +60,7 @@ class Port:
                     self._round_robin.add_acceptor(worker, key)
             case ScriptClosed(key):
                 self._round_robin.remove_acceptor(worker, key)
-                self._handles.closed(key, worker.worker)
+                self._handles.closed(key, worker.serial)
 
     def handle(self, key: str) -> socket.socket | None:
         """Return the socket of the handle ``key``."""
@@ -69,8 +69,8 @@ class Port:
     def remove_worker(self, worker: Candidate) -> None:
         """Give undelivered connections of a dead worker to others."""
         self._round_robin.remove_worker(worker)
-        self._handles.gone(worker.worker)
-        self._handles.release(worker.worker)
+        self._handles.gone(worker.serial)
+        self._handles.release(worker.serial)
 
     def finish(self) -> None:
         """Stop accepting: the last workers empty the kernel's queues."""

@@ -126,7 +126,7 @@ class Primary(Emitter):
             theirs.close()
         line = self._board.line(index)
         entry = WorkerEntry(
-            worker=self._number, channel=ours, line=line, index=index, port=self._port
+            serial=self._number, channel=ours, line=line, index=index, port=self._port
         )
         worker = Worker(entry, process, send=self._send_to, disconnect=self._disconnect)
         self.workers[worker.id] = self._running[worker.id] = worker

@@ -33,7 +33,7 @@ class Address:
 class WorkerEntry:
     """The cluster's record of a worker."""
 
-    worker: int  # its id
+    serial: int  # its id
     channel: Channel
     line: Row
     index: int  # of its scoreboard row
@@ -45,7 +45,7 @@ class WorkerEntry:
     @property
     def slot(self) -> int:
         """The order in which workers take turns."""
-        return self.worker
+        return self.serial
 
 
 class Worker(Emitter):
@@ -67,7 +67,7 @@ class Worker(Emitter):
         disconnect: Callable[["Worker"], None],
     ) -> None:
         super().__init__()
-        self.id = entry.worker
+        self.id = entry.serial
         self.process = process
         self.exited_after_disconnect: bool | None = None  # None until it has disconnected
         self.entry = entry
