@@ -22,6 +22,8 @@ CLIENTS = 24
 THINK = 0.01  # seconds between an answer and the next request
 SLOW = 0.3  # seconds of a slow request
 OFTEN = 0.005  # the probability of one
+TICK = 0.005  # seconds between two looks at whether this process has a core
+LONG = 0.1  # seconds
 
 
 @dataclass
@@ -29,8 +31,11 @@ class Figures:
     """What the quick requests took, in seconds, and when each was asked, monotonic."""
 
     took: list[float] = field(default_factory=list)
+    spans: list[tuple[float, float]] = field(default_factory=list)
+    stalls: list[tuple[float, float]] = field(default_factory=list)  # this process did not run
     slow: int = 0
     errors: list[str] = field(default_factory=list)
+    again: list[asyncio.Future[None]] = field(default_factory=list)
 
     def at(self, percent: float) -> float:
         """A percentile, in milliseconds."""
@@ -51,9 +56,10 @@ class Figures:
 
 
 class Client(asyncio.Protocol):
-    """One kept connection; a new one is made when it ends between two requests."""
+    """One kept connection, behind which there is a next one, if it ends before its time."""
 
-    def __init__(self, figures: Figures, random: random.Random, often: float) -> None:
+    def __init__(self, port: int, figures: Figures, random: random.Random, often: float) -> None:
+        self._port = port
         self._figures = figures
         self._random = random
         self._often = often
@@ -86,13 +92,14 @@ class Client(asyncio.Protocol):
         if self._began is None:
             self._figures.errors.append(f"unexpected: {data[:80]!r}")
             return
-        took, self._began = time.monotonic() - self._began, None
+        span, self._began = (self._began, time.monotonic()), None
         if not data.startswith(b"HTTP/1.1 200 "):
             self._figures.errors.append(repr(data[:80]))
         elif self._is_slow:
             self._figures.slow += 1
         else:
-            self._figures.took.append(took)
+            self._figures.spans.append(span)
+            self._figures.took.append(span[1] - span[0])
         self._later()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -100,6 +107,13 @@ class Client(asyncio.Protocol):
             self._figures.errors.append(f"ended within a request: {exc}")
         elif not self.ended:
             self._figures.errors.append(f"closed while idle: {exc}")
+        if not self.ended:
+            self._figures.again.append(asyncio.ensure_future(self.connect()))
+
+    async def connect(self) -> None:
+        """Make a connection."""
+        self._began = None
+        await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self._port)
 
 
 async def load(
@@ -107,15 +121,48 @@ async def load(
 ) -> Figures:
     """Put the load on a server for so long."""
     loop, figures, chance = asyncio.get_running_loop(), Figures(), random.Random(seed)
-    made = [
-        (await loop.create_connection(lambda: Client(figures, chance, often), "127.0.0.1", port))[1]
-        for _ in range(clients)
-    ]
+    made = [Client(port, figures, chance, often) for _ in range(clients)]
+    for client in made:
+        await client.connect()
+    watch = loop.create_task(watch_machine(figures))
     await asyncio.sleep(seconds)
     for client in made:
         client.ended = True
     await asyncio.sleep(SLOW * 4 + 2 * THINK)
+    watch.cancel()
     return figures
+
+
+async def watch_machine(figures: Figures) -> None:
+    """Note when this process, which hardly works, did not run for want of a core."""
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(TICK)
+        if (ended := time.monotonic()) - began > 2 * TICK:
+            figures.stalls.append((began, ended))
+
+
+async def blocked(port: int) -> tuple[int, int]:
+    """Block one worker; how many of the clients waited longer than LONG, and how many there are."""
+    clients = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CLIENTS)]
+    for client in clients:
+        await ask(client, b"/")
+    slow = asyncio.ensure_future(ask(clients[0], b"/work?ms=3000"))
+    await asyncio.sleep(LONG)
+    took = await asyncio.gather(*(ask(client, b"/") for client in clients[1:]))
+    await slow
+    for _, writer in clients:
+        writer.close()
+    return sum(each > LONG for each in took), len(took)
+
+
+async def ask(client: tuple[asyncio.StreamReader, asyncio.StreamWriter], target: bytes) -> float:
+    """Seconds until the answer."""
+    began = time.monotonic()
+    client[1].write(REQUEST % target)
+    head = await client[0].readuntil(b"\r\n\r\n")
+    await client[0].readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
+    return time.monotonic() - began
 
 
 def main() -> None:
@@ -126,8 +173,10 @@ def main() -> None:
     given, options = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as directory:
         with Server(*KINDS[given.kind], "-w", "4", *options, directory=Path(directory)) as server:
+            late, of = asyncio.run(blocked(server.port))
+            print(f"blocked: {late} of {of} clients waited over {LONG * 1000:.0f} ms")
             figures = asyncio.run(load(server.port, given.seconds, often=given.often))
-        print(figures)
+        print("mixed:", figures)
         if "rror" in server.log:
             print(server.log)
 
