@@ -105,6 +105,8 @@ def merge(*sources: Source, notes: tuple[str, ...] = (), directory: str = "") ->
         # As in gunicorn, where the umask decides who may connect to a unix socket.
         values["unix_mode"] = SETTINGS["unix_mode"].default & ~values["umask"]
         origins["unix_mode"] = origins["umask"]
+    if values.get("live") and "reload" not in values:
+        values["reload"], origins["reload"] = True, origins["live"]
     if values.get("reload"):
         _reload_defaults(values, origins)
     if values.get("preload") and (values.get("reload") or sys.platform != "linux"):

@@ -5,6 +5,7 @@ import os
 from pyfork.dev.django_static import with_static_files
 from pyfork.dev.editor import template
 from pyfork.dev.links import links
+from pyfork.dev.live_script import with_live_script
 from pyfork.dev.request_errors import with_error_pages
 from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.loader.load import App
@@ -17,4 +18,6 @@ def for_development(app: App, birth: WorkerArgs) -> App:
         app = with_static_files(app, tell=first and birth.slot == 0)
     url = template(birth.config.editor, os.environ)
     app = with_error_pages(app, birth.config.reload_host, url)
+    if birth.config.live:
+        app = with_live_script(app)
     return App(app.callable, app.interface, links(app.callable) if first else "")

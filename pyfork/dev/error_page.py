@@ -139,7 +139,7 @@ if (!navigator.clipboard) button.remove();
 def policy(nonce: str) -> str:
     """The Content-Security-Policy: this page's own style and script, and nothing else."""
     return (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
+        f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'self' 'nonce-{nonce}'; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 

@@ -62,6 +62,10 @@ class EngineWorker(BaseWorker):
             gateway=gateway,
             upgrade=upgrade,
         )
+        if config.live and config.reload:
+            from pyfork.dev import live
+
+            live.install(self.engine, self.birth, self.draining)
         self.engine.connections_changed = self.connections_changed
         self.engine.on_timeout = self.request_recycle
         if self.birth.hook_worker is not None:

@@ -68,7 +68,7 @@ def check(server: Server, target: str = "/") -> None:
     """A browser sees the page, a program JSON, anybody else text; other hosts see nothing."""
     page = server.get(target, **BROWSER)
     assert (page.status, page.headers["Content-Type"]) == (500, "text/html; charset=utf-8")
-    assert "script-src 'nonce-" in page.headers["Content-Security-Policy"]
+    assert "script-src 'self' 'nonce-" in page.headers["Content-Security-Policy"]
     text = page.body.decode()
     for shown in ("ZeroDivisionError", "division by zero", "<th>amount</th><td>0</td>", "^^^"):
         assert shown in text

@@ -65,6 +65,13 @@ class DevelopmentSettings:
         help="With --reload, serve the static files of django.contrib.staticfiles while DEBUG is "
         "on, as runserver does.",
     )
+    live: bool = setting(
+        False,
+        BOOLEAN,
+        flags="--live",
+        help="Pages reload themselves in the browser after a reload, and swap style sheets that "
+        "change. Implies --reload.",
+    )
     editor: str = setting(
         "auto",
         TEXT,
