@@ -71,6 +71,7 @@ CASES = {
     "asgi bare": Case("tests.bench.apps.asgi:hello", request()),
     "asgi browser": Case("tests.bench.apps.asgi:hello", request(fields=BROWSER)),
     "asgi varied": Case("tests.bench.apps.asgi:hello", request(path=VARIED, fields=VARYING)),
+    "asgi stream": Case("tests.bench.apps.asgi:stream", request()),
 }
 
 

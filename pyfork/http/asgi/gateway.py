@@ -17,6 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pyfork.http.asgi.burst import Burst
 from pyfork.http.asgi.scope import Scope, ScopeBuilder
 from pyfork.http.connection.exchange import APP_FAILURE, Exchange
 from pyfork.http.request.head import RequestHead
@@ -133,6 +134,7 @@ class AsgiExchange(Exchange):
     ended = False  # the client will send no more
     # The response.
     write_ready: asyncio.Event | None = None  # what send() waits for, of a slow client
+    burst: Burst | None = None  # of a response in pieces
     # The client.
     gone_since = 0.0  # monotonic seconds
     told = False  # the application has been told that it left
@@ -226,9 +228,18 @@ class AsgiExchange(Exchange):
             return False
         return self.client_gone or (self.ended and self.length == self.sent_before_fin)
 
+    def fail(self, status: int = 500, why: str = "the application failed") -> None:
+        if self.burst is not None:
+            self.burst.flush()
+        super().fail(status, why)
+
     @property
     def full(self) -> bool:
         return self.buffered > HIGH_WATER
+
+    @property
+    def unsent(self) -> int:
+        return len(self.burst) if self.burst is not None else 0
 
     # The application's side.
 
@@ -333,11 +344,24 @@ class AsgiExchange(Exchange):
                 raise RuntimeError(_NO_START)
             status, headers = self.response_start
             self.respond(status, None, headers, body)
+            self.burst = Burst(self.connection)
         elif body:
-            self.send_more(body)
+            assert self.burst is not None
+            framed = self.response.body(body)
+            self.length += len(body)
+            (self.burst.write if more else self.burst.hold)(framed)
         if not more:
             self.finish()
             self._wake()
+
+    def finish(self) -> None:
+        if self.burst is None:
+            super().finish()
+            return
+        assert self.response is not None
+        self.burst.hold(self.response.end())
+        self.burst.flush()
+        self.complete()
 
     async def _drop(self) -> None:
         """Nobody is left to send to. The loop has a turn, or a stream would never let go of it."""
