@@ -1,4 +1,4 @@
-"""What was made of bytes that came before, to be used again when they come again."""
+"""Caches of results for bytes that clients send repeatedly."""
 
 from typing import TypeVar
 
@@ -9,14 +9,14 @@ MAX_ENTRIES = 512
 
 
 class BoundedCache(dict[Key, Value]):
-    """Remembers up to `MAX_ENTRIES` things.
+    """A cache of up to `MAX_ENTRIES` results.
 
-    Clients choose what they send: a memory that is full begins anew, so that nobody can take it
-    for good. Ask it with ``get``: a subscript of a dict's subclass takes four times as long.
+    Clients choose what they send, so a full cache is emptied: no client can fill it for good. Look
+    up with ``get``: a subscript of a dict's subclass takes four times as long.
     """
 
     def put(self, key: Key, value: Value) -> None:
-        """Remember ``value``."""
+        """Store ``value``."""
         if len(self) >= MAX_ENTRIES:
             self.clear()
         self[key] = value

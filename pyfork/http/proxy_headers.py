@@ -1,11 +1,10 @@
-"""What proxies say of a request: X-Forwarded-For, -Proto, Forwarded (RFC 7239) and SCRIPT_NAME.
+"""The client that proxies report: X-Forwarded-For, -Proto, Forwarded (RFC 7239) and SCRIPT_NAME.
 
-Pure. The fields count only where the peer is a proxy that is trusted (``--forwarded-allow-ips``):
-anybody else could write them. Each proxy appends to what it received, so a chain is read from the
-right: the first address that is not a trusted proxy's is the client's. What cannot be read ends
-the walk at the last address before it, and nothing left of it is looked at: whoever sent it wrote
-the rest as well. X-Forwarded-* wins over Forwarded where both are present: proxies that set the
-former pass the latter through unseen.
+Pure. The fields count only if the peer is a trusted proxy (``--forwarded-allow-ips``); any other
+client could write them. Each proxy appends to the chain, so it is read from the right: the first
+address that is not a trusted proxy's is the client's. A malformed member ends the search at the
+address before it; members further left are ignored, since the same sender wrote them.
+X-Forwarded-* wins over Forwarded: proxies that set the former pass on the latter unchecked.
 """
 
 import re
@@ -17,9 +16,9 @@ from pyfork.http.cache import BoundedCache
 
 Networks = Sequence[IPv4Network | IPv6Network] | Literal["*"]
 Node = tuple[str, int]  # an address, and a port or 0
-Origin = tuple[Node | None, str | None]  # the client and the scheme, each where it is told
+Origin = tuple[Node | None, str | None]  # the client and the scheme, where known
 
-_MOST = 64  # members of a chain that are looked at
+_MOST = 64  # members of a chain that are examined
 _BLANKS = " \t"
 _SCHEMES = frozenset(("http", "https", "ws", "wss"))
 
@@ -32,23 +31,23 @@ _PAIR = re.compile(
     r"""[ \t]*+(?:([!#$%&'*+.^`|~\w-]+)=("(?:[^"\\]|\\.)*+"|[^",;\\ \t]++)[ \t]*+)?(?:;|\Z)""",
     re.ASCII,
 )
-# As in CGI, decoded. No "//", which a link would take for a host; no list, of which a part may be
+# Decoded, as in CGI. No "//", which a link would take for a host; no list, part of which may be
 # the client's; no delimiter of URLs.
 _SCRIPT_NAME = re.compile(rb"(?:/[^/?#,\\\x00-\x20\x7f]+)*/?")
 _ESCAPED = re.compile(r"\\(.?)")
 
 
 class TrustedProxies:
-    """The peers whose word about the client is taken."""
+    """The peers whose fields are trusted."""
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
         self._known: BoundedCache[str, bool] = (
             BoundedCache()
-        )  # of peers: the nearest proxies come again and again
+        )  # of peers: the nearest proxies repeat
 
     def trust(self, host: str) -> bool:
-        """Whether ``host`` is trusted; the empty one, a unix socket's peer, always is."""
+        """Whether ``host`` is trusted. The empty host, a unix socket's peer, always is."""
         known = self._known.get(host)
         if known is None:
             known = self._trusts(host)
@@ -65,10 +64,9 @@ class TrustedProxies:
         return any(_unmapped(address) in network for network in self._networks)
 
     def origin(self, said: Mapping[bytes, bytes]) -> Origin:
-        """The client and the scheme that trusted proxies name, if they do.
+        """Return the client and the scheme that trusted proxies report, or None for each.
 
-        ``said`` are fields by their names in lower case; those that came more than once are joined
-        by commas.
+        ``said`` has fields by lower-case names; repeated fields are joined by commas.
         """
         chain, proto = said.get(b"x-forwarded-for"), said.get(b"x-forwarded-proto")
         if chain is None and proto is None:
@@ -78,7 +76,8 @@ class TrustedProxies:
         return client, None if proto is None else scheme(proto.decode("latin-1"))
 
     def client(self, forwarded_for: str) -> Node | None:
-        """The client in an X-Forwarded-For field; None if its nearest member is no address."""
+        """Return the client in an X-Forwarded-For field; None if its nearest member is no
+        address."""
         found = None
         for member in reversed(forwarded_for.rsplit(",", _MOST)):
             hop = node(member.strip(_BLANKS))
@@ -90,7 +89,8 @@ class TrustedProxies:
         return found
 
     def forwarded(self, field: str) -> Origin:
-        """The client in a Forwarded field, and the nearest scheme that a trusted proxy tells."""
+        """Return the client in a Forwarded field, and the nearest scheme that a trusted proxy
+        reports."""
         client, nearest = None, None
         for element in _elements(field):
             pairs = _pairs(element)
@@ -107,24 +107,24 @@ class TrustedProxies:
 
 
 def scheme(forwarded_proto: str) -> str | None:
-    """The scheme nearest to us in X-Forwarded-Proto, if it is one that we know."""
+    """Return the nearest scheme in X-Forwarded-Proto, if it is a known one."""
     nearest = forwarded_proto.rpartition(",")[2].strip(_BLANKS).lower()
     return nearest if nearest in _SCHEMES else None
 
 
 def script_name(field: bytes) -> str | None:
-    """The path that a proxy's SCRIPT_NAME field gives, as WSGI has it; None if it is none."""
+    """Return the path in a proxy's SCRIPT_NAME field, as WSGI defines it; None if it is none."""
     if not _SCRIPT_NAME.fullmatch(field):
         return None
     return field.decode("latin-1").rstrip("/")
 
 
 def node(text: str) -> Node | None:
-    """A node of a chain: its address, and its port or 0; None for what has no address.
+    """Return the address and the port (or 0) of a chain's node; None if it has no address.
 
-    That is what is malformed, and ``unknown`` and obfuscated identifiers (RFC 7239 6.2, 6.3). The
-    zone of an IPv6 address means something on the proxy's host alone, and is left out; IPv4 in
-    IPv6 is IPv4.
+    None stands for malformed nodes, ``unknown`` and obfuscated identifiers (RFC 7239 6.2, 6.3).
+    The zone of an IPv6 address is dropped: it has a meaning on the proxy's host only. IPv4 in IPv6
+    becomes IPv4.
     """
     host, port = text, None
     if match := _IN_BRACKETS.fullmatch(text):
@@ -148,11 +148,11 @@ def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 
 def _elements(field: str) -> Iterator[str]:
-    """The elements of a Forwarded field, the last one first.
+    """Yield the elements of a Forwarded field, the last one first.
 
-    A comma in a quoted string divides nothing: a part with an odd number of quotes is joined with
-    the parts before it, up to the one that has the other quote. An element that a proxy appended
-    has both, so a quote that a client left open before it does not reach into it.
+    A comma in a quoted string does not separate: a part with an odd number of quotes is joined
+    with the parts before it, up to the one with the other quote. An element that a proxy appended
+    has both quotes, so an open quote of the client before it does not reach into it.
     """
     element, open_quote = "", False
     for number, part in enumerate(reversed(field.rsplit(",", _MOST))):
@@ -161,11 +161,11 @@ def _elements(field: str) -> Iterator[str]:
         if not open_quote:
             yield element.strip(_BLANKS)
     if open_quote:
-        yield '"'  # what is no element
+        yield '"'  # not an element
 
 
 def _pairs(element: str) -> dict[str, str] | None:
-    """The parameters of an element, by names in lower case; None if it is malformed or empty."""
+    """Return the parameters of an element by lower-case names; None if it is malformed or empty."""
     pairs: dict[str, str] = {}
     at = 0
     while at < len(element):

@@ -1,6 +1,6 @@
-"""The client's address and scheme in the scopes of another server: uvicorn's, see `forwarded`.
+"""Client address and scheme in the scopes of another server, uvicorn; see `proxy_headers`.
 
-It has a reader of its own for X-Forwarded-For, which gives the application what is no address.
+uvicorn's own reader of X-Forwarded-For passes invalid addresses to the application.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ _OF_WEBSOCKET = {"http": "ws", "https": "wss"}
 
 
 class ForwardedScopes:
-    """An ASGI application that gives ``app`` the client and the scheme that proxies tell."""
+    """An ASGI application that passes client and scheme, as proxies report them, to ``app``."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], proxies: TrustedProxies) -> None:
         self._app = app
@@ -23,7 +23,7 @@ class ForwardedScopes:
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":
             self._correct(scope)
-            scope = dict(scope)  # uvicorn logs its own, whatever the application does to this one
+            scope = dict(scope)  # uvicorn logs its own scope, which the application must not change
         await self._app(scope, receive, send)
 
     def _correct(self, scope: Scope) -> None:

@@ -1,12 +1,12 @@
 """The ASGI gateway: HTTP scopes of ASGI 3 (spec version 2.3).
 
-The application's task starts when the head is there; body and response stream both ways under
-flow control. On Python 3.12+ the task starts eagerly, so that an application which does not wait
-answers before `data_received` returns.
+The application's task starts when the head is complete. Body and response are streamed under flow
+control. On Python 3.12+ the task starts eagerly, so that an application that does not wait
+responds within `data_received`.
 
-A client that leaves ends no task: ``receive()`` tells the application at once, and what it sends
-from then on is dropped. Version 2.3 is announced, since frameworks listen to ``receive()`` under
-it; from 2.4 on they wait for a ``send()`` that fails, which an idle stream of events never calls.
+A disconnect ends no task: ``receive()`` reports it at once, and later content is dropped. Version
+2.3 is announced, since frameworks then use ``receive()``. From 2.4 on they wait for a failing
+``send()``, which an idle stream of events never calls.
 """
 
 import asyncio
@@ -38,13 +38,13 @@ AsgiApp = Callable[
 
 Start = tuple[int, Iterable[tuple[bytes, bytes]]]  # a status and fields
 
-HIGH_WATER = 64 * 1024  # bytes of a body kept for an application that does not read it
+HIGH_WATER = 64 * 1024  # bytes of a body that are buffered for an application that does not read
 
-# Seconds for which what is sent to a client that has left is dropped. After that send() raises: an
-# application that streams without end and never asks receive() would run for ever.
+# Seconds for which content for a disconnected client is dropped. Then send() raises: an
+# application that streams without end and never calls receive() would run for ever.
 DROPPING = 10.0
 
-# Seconds after a client's FIN in which it may still show that it reads; see `unattended`.
+# Seconds after a client's FIN in which it may prove that it still reads; see `unattended`.
 FIN_WAIT = 0.5
 
 _NO_START = "http.response.body was sent before http.response.start"
@@ -53,24 +53,24 @@ EAGER = sys.version_info >= (3, 12)
 
 
 class ClientDisconnected(OSError):
-    """Raised by ``send`` when the client left more than `DROPPING` seconds ago."""
+    """Raised by ``send`` when the client disconnected more than `DROPPING` seconds ago."""
 
 
 class Running(Protocol):
-    """One call of the application: of a request, or of a WebSocket."""
+    """One call of the application, for a request or a WebSocket."""
 
     async def run(self) -> None:
-        """Run the application: one task."""
+        """Run the application in one task."""
 
     def end_unattended(self) -> None:
-        """In a drain: end it if it works for nobody, and does not know."""
+        """In a drain, end the task if it works for no client and does not know that."""
 
     def cancel(self) -> None:
-        """End it: the drain is over."""
+        """End the task: the drain is over."""
 
 
 class AsgiGateway:
-    """What all requests of one worker share: the application and the lifespan's state."""
+    """The application and the lifespan's state: common to all requests of a worker."""
 
     unbuffered = False
     scopes_class = ScopeBuilder
@@ -86,18 +86,19 @@ class AsgiGateway:
         self.app = app
         self.loop = loop
         self.scopes = self.scopes_class(root_path=root_path, state=state)
-        self.context = contextvars.copy_context()  # what each request begins with
+        self.context = contextvars.copy_context()  # copied for each request
         self.entry: FieldMapper | None = None
-        # Those that run: the loop itself keeps no strong reference.
+        # The loop itself keeps no strong reference.
         self.tasks: dict[asyncio.Task[None], Running] = {}
-        # What the engine makes for each request.
+        # Makes the exchange of each request.
         self.exchange: Callable[[Connection, RequestHead], Exchange] = type(
             "AsgiExchange", (AsgiExchange,), {"gateway": self}
         )
 
     def spawn(self, exchange: Running) -> "asyncio.Task[None] | None":
-        """Run the application for ``exchange``, at once where Python can. None if it is done."""
-        # What runs now may be the end of another request, in that one's context.
+        """Run the application for ``exchange``, eagerly where Python can. Returns None if it
+        is done."""
+        # This code may run at the end of another request, in that one's context.
         context = self.context.copy()
         coroutine = exchange.run()
         if EAGER:
@@ -111,12 +112,12 @@ class AsgiGateway:
         return task
 
     def drain(self) -> None:
-        """A drain begins: end what works for nobody."""
+        """Begin a drain: end tasks that work for no client."""
         for exchange in list(self.tasks.values()):
             exchange.end_unattended()
 
     def cut(self) -> int:
-        """Cancel what is left. Returns how many tasks there were."""
+        """Cancel remaining tasks. Returns their number."""
         left = list(self.tasks.values())
         for exchange in left:
             exchange.cancel()
@@ -128,32 +129,32 @@ class AsgiExchange(Exchange):
 
     task: "asyncio.Task[None] | None" = None
     # The request's body.
-    pieces: "list[bytes] | None" = None  # that came and were not received yet
+    pieces: "list[bytes] | None" = None  # received from the client, and not by the application
     buffered = 0  # bytes in pieces
-    delivered = False  # the application has seen its end
-    ended = False  # the client will send no more
+    delivered = False  # the application has received the end
+    ended = False  # the client sends nothing more
     # The response.
-    write_ready: asyncio.Event | None = None  # what send() waits for, of a slow client
+    write_ready: asyncio.Event | None = None  # set when send() may continue, for a slow client
     burst: Burst | None = None  # of a response in pieces
     # The client.
     gone_since = 0.0  # monotonic seconds
-    told = False  # the application has been told that it left
-    listening = 0  # calls of receive() that wait
-    sent_before_fin = -1  # bytes of content; -1: there was no response yet, or no FIN
-    cancelled = False  # by us
+    told = False  # the application knows of the disconnect
+    listening = 0  # waiting calls of receive()
+    sent_before_fin = -1  # bytes of content before the FIN; -1: no response then, or no FIN
+    cancelled = False  # by pyfork
 
     scope: Scope | None = None
 
-    gateway: AsgiGateway  # each has a class of exchanges
+    gateway: AsgiGateway  # a class of exchanges for each gateway
 
     def __init__(self, connection: "Connection", head: RequestHead) -> None:
         self.connection = connection
         self.head = head
-        # What each request asks for is quicker to find here than in the class.
+        # Attributes that each request uses are found faster here than in the class.
         self.response: Response | None = None
-        self.response_start: Start | None = None  # by http.response.start
-        self.receive_ready: asyncio.Event | None = None  # what receive() waits for
-        self.client_gone = False  # the client has left, or has had an answer without us
+        self.response_start: Start | None = None  # from http.response.start
+        self.receive_ready: asyncio.Event | None = None  # set when receive() may continue
+        self.client_gone = False  # the client has disconnected, or got a response from the server
 
     # Hooks of Exchange.
 
@@ -178,7 +179,8 @@ class AsgiExchange(Exchange):
             self.write_ready.set()
 
     def half_closed(self) -> None:
-        """Tell receive(), for most have gone; until it has told, send() goes on: some read on."""
+        """Report a disconnect to receive(), since most clients with a FIN are gone. Until then
+        send() works: some clients still read."""
         self.ended = True
         if self.response is not None:
             self.sent_before_fin = self.length
@@ -205,7 +207,7 @@ class AsgiExchange(Exchange):
         self.cancel()
 
     def cancel(self) -> None:
-        """Cancel the application's task: what it raises now is not its failure."""
+        """Cancel the application's task; an exception of it is no failure now."""
         self.cancelled = True
         self._leave()
         if self.task is not None:
@@ -218,11 +220,12 @@ class AsgiExchange(Exchange):
 
     @property
     def unattended(self) -> bool:
-        """Whether the task works for nobody, and does not know.
+        """Whether the task works for no client and does not know that.
 
-        Its response has begun and its client has left: without a response the work itself may be
-        what matters, and an application that was told chose to go on. Of a client that has sent
-        FIN and then gets something it is known whether it reads: if not, it answers with a reset.
+        Its response has begun and its client has disconnected. Before the response, the work
+        itself may matter; and an application that knows has decided to continue. A client that
+        sent FIN and gets data proves whether it reads: if it does not, its system answers with a
+        reset.
         """
         if self.response is None or self.finished or self.told or self.listening:
             return False
@@ -241,10 +244,10 @@ class AsgiExchange(Exchange):
     def unsent(self) -> int:
         return len(self.burst) if self.burst is not None else 0
 
-    # The application's side.
+    # Called by the application.
 
     async def run(self) -> None:
-        """Run the application: one task."""
+        """Run the application in one task."""
         try:
             assert self.scope is not None
             await self.gateway.app(self.scope, self.receive, self.send)
@@ -266,7 +269,7 @@ class AsgiExchange(Exchange):
             self.fail()
 
     def _closed(self) -> bool:
-        """Whether this coroutine is being closed, because its loop has ended, and not running."""
+        """Whether this coroutine is being closed because its loop has ended."""
         running = asyncio.current_task(self.gateway.loop)
         return self.task is not None and running is not self.task
 
@@ -290,7 +293,7 @@ class AsgiExchange(Exchange):
         if self.delivered or self.client_gone or self.finished:
             self.told = True
             if not self.finished:
-                self._leave()  # send() says the same from now on
+                self._leave()  # send() drops content from now on
             return {"type": "http.disconnect"}
         pieces, self.pieces = self.pieces, None
         body = b"".join(pieces) if pieces else b""
@@ -303,8 +306,10 @@ class AsgiExchange(Exchange):
     async def send(self, message: Message) -> None:
         """ASGI's ``send``.
 
-        Raises RuntimeError for a message out of order, ResponseError for what HTTP does not allow,
-        and ClientDisconnected when the client left long ago (`DROPPING`).
+        Raises:
+            RuntimeError: the message is out of order.
+            ResponseError: HTTP does not allow the message.
+            ClientDisconnected: the client disconnected more than `DROPPING` seconds ago.
         """
         if self.client_gone:
             await self._drop()
@@ -331,7 +336,7 @@ class AsgiExchange(Exchange):
         status, headers = self.response_start
         if body or self.head.is_simple or self.head.method != "HEAD":
             self.respond_whole(status, None, headers, body)
-        else:  # how long the content would be is not said
+        else:  # the content's length is not known
             self.respond(status, None, headers)
             self.finish()
         self._wake()
@@ -364,19 +369,19 @@ class AsgiExchange(Exchange):
         self.complete()
 
     async def _drop(self) -> None:
-        """Nobody is left to send to. The loop has a turn, or a stream would never let go of it."""
+        """Drop content. Yields to the loop, or a stream would block it."""
         if time.monotonic() - self.gone_since > DROPPING:
             raise ClientDisconnected("the client has left")
         await asyncio.sleep(0)
 
     def _leave(self) -> None:
-        """From now on nobody waits for the response."""
+        """Mark the client as disconnected."""
         if not self.client_gone:
             self.client_gone = True
             self.gone_since = time.monotonic()
 
     async def _drained(self) -> None:
-        """Wait until the client has room."""
+        """Wait until the client's buffer has room."""
         if self.write_ready is None:
             self.write_ready = asyncio.Event()
         self.write_ready.clear()
@@ -388,7 +393,7 @@ class AsgiExchange(Exchange):
 
 
 def is_about_the_client(error: BaseException) -> bool:
-    """Whether ``error`` came from a client that went away, through however many frameworks."""
+    """Whether a client's disconnect caused ``error``, through any number of frameworks."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ClientDisconnected):

@@ -15,10 +15,9 @@ _VERSIONS = {"version": "3.0", "spec_version": "2.3"}
 
 
 class ScopeBuilder:
-    """Makes the scope of each request, out of what requests have in common.
+    """Makes the scope of each request from cached parts.
 
-    Request lines and field blocks are often those of an earlier request; what is made of them
-    here is kept with them.
+    Request lines and field blocks often repeat. Their parts of the scope are cached on them.
     """
 
     def __init__(self, *, root_path: str, state: dict[str, Any]) -> None:
@@ -27,7 +26,7 @@ class ScopeBuilder:
         self._state = state
 
     def make(self, connection: "ClientTransport", head: RequestHead) -> Scope:
-        """The scope of one request: what an application may change in it is the request's own."""
+        """Make the scope of one request. Mutable parts belong to that request alone."""
         made: dict[str, Any] | None = head.gateway_cache
         if made:
             scope = made.copy()
@@ -43,7 +42,7 @@ class ScopeBuilder:
     def _of_head(self, connection: "ClientTransport", head: RequestHead) -> dict[str, Any]:
         line, block = head.line, head.block
         if block.template is not None:
-            block = block.template.block  # which says the same, but for headers
+            block = block.template.block  # equal except for its headers
         made: dict[str, Any] | None = block.gateway_cache
         if made is None:
             made = block.gateway_cache = self._of_block(connection, block)
@@ -57,16 +56,16 @@ class ScopeBuilder:
         return scope
 
     def _of_line(self, line: RequestLine) -> tuple[str, bytes]:
-        """The path, and the raw path."""
+        """Return path and raw path."""
         path = line.path.decode("latin-1")
-        if line.path.find(b"%") >= 0:  # `in` of bytes makes an exception first
+        if line.path.find(b"%") >= 0:  # `in` of bytes raises an exception internally first
             path = unquote(path)
         if self._root:
             return self._root + path, self._raw_root + line.path
         return path, line.path
 
     def _of_block(self, connection: "ClientTransport", block: FieldBlock) -> dict[str, Any]:
-        """What a connection and the fields of a head on it say."""
+        """Return the parts that depend on the connection and the field block."""
         if connection.made is None:
             connection.made = self._of_connection(connection)
         made: dict[str, Any] = connection.made

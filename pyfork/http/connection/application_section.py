@@ -1,11 +1,10 @@
-"""The time in which application code holds the loop's thread, as another thread may see it.
+"""Marks the time in which application code holds the loop's thread, for a helper thread.
 
-A helper thread may touch the engine while application code holds the loop's thread, and never
-else. Neither takes a lock on the way of a quick request; the proof is in docs/design.md, "A busy
-worker".
+A helper thread may touch the engine only while application code holds the loop's thread. Neither
+side takes a lock for a quick request; the proof is in docs/design.md, "A busy worker".
 
-Rules: the loop's thread writes ``running``, the helper ``watched``; each looks at the other's
-behind its own write.
+Rules: the loop's thread writes ``running``, the helper ``watched``; each reads the other's flag
+after its own write.
 """
 
 from collections.abc import Callable
@@ -16,18 +15,18 @@ if TYPE_CHECKING:
 
 
 def _nothing() -> None:
-    """What is called where no helper is wanted."""
+    """The default of `wake`."""
 
 
 class ApplicationSection:
-    """One worker's."""
+    """The section of one worker."""
 
     __slots__ = ("asleep", "running", "settle", "wake", "watched")
 
     def __init__(self) -> None:
-        # Whose application code holds the loop's thread: an object of its own for each request.
+        # Identifies the request whose code holds the loop's thread: a new object for each.
         self.running: Exchange | None = None
         self.asleep = False  # the helper sleeps until `wake` is called
-        self.watched = False  # the helper may be looking at the engine, or has changed something
+        self.watched = False  # the helper may be reading the engine, or has changed something
         self.wake: Callable[[], None] = _nothing
         self.settle: Callable[[], None] = _nothing

@@ -1,8 +1,8 @@
 """One client connection: bytes in, exchanges in order, bytes out.
 
-The connection decides what is read, and how all ends: nothing behind an error is ever looked at.
-Whose turn it is to answer is the business of `Turns`, the socket that of `Link`. It keeps no
-timer: what it waits for is read off it once a second (`sweep`).
+The connection decides what is read and how it ends; bytes after an error are never parsed. `Turns`
+orders the exchanges, `ClientTransport` has the socket. There is no timer: `sweep` reads what the
+connection waits for once a second.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyfork.error")
 
-# Parsing goes by slices of this many bytes, so that a read full of tiny pipelined requests
-# becomes no more than this many bytes' worth of them in memory.
+# The parser gets slices of this many bytes. So a read full of tiny pipelined requests makes only
+# that many bytes of requests at a time.
 SLICE = 64 * 1024
 
-LEAVING = 0.05  # seconds between two looks at whether a response has left, in a drain
+LEAVING = 0.05  # seconds between two checks for unsent output in a drain
 
 
 class Connection(Turns):
@@ -50,18 +50,19 @@ class Connection(Turns):
     def __init__(
         self, engine: "Engine", client: Client | None = None, *, kept: bool = False
     ) -> None:
-        """``kept``: requests were answered on it before, by another worker."""
+        """``kept``: another worker has answered requests on this connection."""
         super().__init__(engine, client)
-        # For the connection's life.
+        # For the life of the connection.
         self.parser = engine.new_parser(engine.reader, self)
         # Requests.
-        self.incoming: Exchange | None = None  # whose body is arriving
-        self.websocket_head: RequestHead | None = None  # a WebSocket handshake, to be handed over
-        self.pending_error: ProtocolError | None = None  # to be answered when its turn comes
-        self.buffered = b""  # received and not parsed: too much waits before it
+        self.incoming: Exchange | None = None  # the exchange whose body is arriving
+        # a WebSocket handshake that will be handed over
+        self.websocket_head: RequestHead | None = None
+        self.pending_error: ProtocolError | None = None  # is answered after the exchanges before it
+        self.buffered = b""  # received and not parsed: exchanges wait
         self.requests_seen = int(kept)  # heads received
         # Flags.
-        self.unparsed_input = False  # more has come than was looked at
+        self.unparsed_input = False  # more has arrived than was parsed
         self.discarded = 0  # bytes of body dropped after an early response
 
     # Called by the transport.
@@ -71,9 +72,9 @@ class Connection(Turns):
         if self.engine.unbuffered:
             self.transport.set_write_buffer_limits(0)
         self.engine.add(self)
-        if self.handing_off:  # before it was made
+        if self.handing_off:  # before the transport was made
             self.release()
-        elif self.engine.draining:  # it was accepted before, and is idle until it speaks
+        elif self.engine.draining:  # it was accepted before the drain and is idle
             self.engine.loop.call_soon(self.drain)
 
     def data_received(self, data: bytes) -> None:
@@ -98,7 +99,7 @@ class Connection(Turns):
         exchange.start()
 
     def _received(self, data: bytes) -> None:
-        """Bytes that are not simply the next request."""
+        """Parse data that is not just the next request."""
         if self.lingering or self.pending_error is not None:
             return
         if (
@@ -121,7 +122,7 @@ class Connection(Turns):
             self._parse(self._parsed(rest))
 
     def eof_received(self) -> bool:
-        """Half-closed by the client: what it asked for whole is still answered (RFC 9112 9.6)."""
+        """Handle the client's FIN: complete requests are still answered (RFC 9112 9.6)."""
         self.closing = True
         self.fast_path = False
         if self.incoming is not None and not self.incoming.body_complete:
@@ -131,7 +132,8 @@ class Connection(Turns):
         return self.current is not None or bool(self.waiting)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not (self.lost or self.handing_off):  # else it goes on elsewhere, or was ended otherwise
+        # else another worker has it, or it has ended already
+        if not (self.lost or self.handing_off):
             self.shut_down()
         self.lost = True
         self.engine.remove(self)
@@ -144,7 +146,7 @@ class Connection(Turns):
     # Called by the parser.
 
     def head_received(self, head: RequestHead, *, whole: bool, content: bytes = b"") -> None:
-        if self.lingering:  # the application has closed the connection before this one
+        if self.lingering:  # the application has closed the connection
             return
         self.requests_seen += 1
         self.fast_path = False
@@ -167,7 +169,7 @@ class Connection(Turns):
 
     def body_received(self, data: bytes) -> None:
         exchange = self.incoming
-        if exchange is None:  # of a request that is not to be answered
+        if exchange is None:  # its request is not answered
             return
         exchange.received += len(data)
         exchange.must_continue = False
@@ -180,7 +182,7 @@ class Connection(Turns):
 
     def request_complete(self) -> None:
         exchange, self.incoming = self.incoming, None
-        if exchange is None:  # of a request that is not to be answered
+        if exchange is None:  # its request is not answered
             return
         exchange.body_complete = True
         exchange.must_continue = False
@@ -192,7 +194,7 @@ class Connection(Turns):
     # Called by exchanges.
 
     def update_reading(self) -> None:
-        """Read on or stop, by what waits here."""
+        """Pause or resume reading, depending on what waits."""
         stop = bool(self.waiting or self.buffered or self.websocket_head)
         if self.incoming is not None and not self.incoming.finished:
             stop = stop or self.incoming.full
@@ -205,18 +207,18 @@ class Connection(Turns):
 
     @property
     def is_last_response(self) -> bool:
-        """Whether the response of the current exchange is the last one."""
+        """Whether the current exchange's response is the last one."""
         engine = self.engine
         return (self.closing or (engine.draining and engine.on_idle is None)) and not self.waiting
 
     @property
     def closing_input(self) -> bool:
-        """Whether nothing that still comes will be looked at."""
+        """Whether all further input is ignored."""
         return self.lingering or self.pending_error is not None
 
     @property
     def idle(self) -> bool:
-        """Whether no request is running, waiting or half read."""
+        """Whether no request runs, waits or is incomplete."""
         return (
             self.current is None
             and not self.waiting
@@ -230,19 +232,19 @@ class Connection(Turns):
 
     @property
     def can_hand_off(self) -> bool:
-        """Whether another worker could serve it on: what was answered here has left."""
+        """Whether another worker could serve it: it is idle, and all output has been sent."""
         return self.idle and not self.unsent
 
     @property
     def kept(self) -> bool:
-        """Whether requests were answered on it, here or elsewhere."""
+        """Whether requests were answered on it, by any worker."""
         return self.requests_seen > 0
 
     def drain(self) -> None:
-        """Part with an idle connection: to another worker if there is one, else close it.
+        """Hand an idle connection to another worker, or close it if there is none.
 
-        What its client had sent before is still answered: one that has not spoken yet is left
-        to the sweep, and one whose bytes are here is left to the loop.
+        Bytes that the client has already sent are still answered. A client that has not sent
+        anything is left to the sweep; unread bytes are left to the loop.
         """
         if not self.idle:
             return
@@ -256,27 +258,25 @@ class Connection(Turns):
 
     @property
     def idle_since(self) -> float:
-        """Since when, in monotonic seconds, as the sweep has seen it; else infinity."""
+        """The start of idling in monotonic seconds, as the sweep saw it; infinity if not idle."""
         wait = self.wait
         return wait.since if wait is not None and wait.phase in AT_REST else inf
 
     def close_idle(self) -> bool:
-        """Close, unless the next request is here already: that one is answered first.
-
-        Returns whether it was idle.
-        """
+        """Close, unless the next request has arrived. Returns whether it was closed."""
         if not self.idle or self.readable():
             return False
         self.finish()
         return True
 
     def forget(self) -> None:
-        """Free what was kept for a next request."""
+        """Free caches for the next request."""
         self.parser.forget()
         self.made = None
 
     def reject(self, error: ProtocolError) -> None:
-        """Answer with ``error.status`` when its turn comes, then close; parse nothing more."""
+        """Respond with ``error.status`` after the exchanges before it, then close. Parse
+        nothing more."""
         if self.closing_input:
             return
         log.debug("refused %s: %d %s", self.peer_host, error.status, error)
@@ -284,21 +284,21 @@ class Connection(Turns):
         self.fast_path = False
         self.buffered = b""
         if self.incoming is not None:
-            if self.incoming.finished:  # it has its answer, which must not get a second one
+            if self.incoming.finished:  # it has its response, and must not get a second one
                 self.end()
                 return
             self._abandon_incoming()
         if not self.lost and self.current is None and not self.waiting:
             self._answer_refusal()
 
-    # Inside.
+    # Internal.
 
     def _parse(self, data: bytes) -> None:
-        """Feed the parser; whatever cannot have its turn yet stays in ``unread``."""
+        """Feed the parser; input that has to wait stays in ``buffered``."""
         while data:
             if self.closing and self.incoming is None:
                 self.unparsed_input = True
-                return  # nothing behind the last request is processed (RFC 9112 9.6)
+                return  # input after the last request is not processed (RFC 9112 9.6)
             piece, data = (data, b"") if len(data) <= SLICE else (data[:SLICE], data[SLICE:])
             self.unparsed_input = bool(data)
             try:
@@ -309,7 +309,8 @@ class Connection(Turns):
             data = self._parsed(rest + data)
 
     def _parsed(self, data: bytes) -> bytes:
-        """See to what was parsed; returns what of ``data``, which is behind it, comes next."""
+        """Act on what was parsed. Returns the part of ``data``, the remaining input, to parse
+        next."""
         if self.websocket_head is not None:
             self._upgrade(data)
         elif self.discarded > MAX_DISCARD:
@@ -322,7 +323,7 @@ class Connection(Turns):
         return b""
 
     def _malformed(self, error: ProtocolError) -> None:
-        """What was parsed is refused, unless it is behind the last request."""
+        """Reject malformed input, unless it comes after the last request."""
         if not (self.closing and self.incoming is None):
             self.reject(error)
 
@@ -337,7 +338,7 @@ class Connection(Turns):
             self.update_reading()
 
     def _read_on(self) -> None:
-        """See to what came behind the requests that have had their turn."""
+        """Continue with the input after the requests that were started."""
         if self.pending_error is not None and not self.waiting:
             self._answer_refusal()
         elif self.websocket_head is not None:
@@ -346,7 +347,7 @@ class Connection(Turns):
         elif self.closing and not self.waiting and self.incoming is None:
             self.unparsed_input = self.unparsed_input or bool(
                 self.buffered
-            )  # nothing behind the last is looked at
+            )  # input after the last request is not processed
             self.buffered = b""
             self.end()
         elif self.buffered and not self.waiting:
@@ -356,10 +357,10 @@ class Connection(Turns):
             self.drain()
 
     def _upgrade(self, data: bytes) -> None:
-        """Hand the connection over, once the responses before it have left.
+        """Hand the connection over after earlier responses.
 
-        What takes it over learns of the transport's buffer by its own callbacks: it begins with
-        one below the high-water mark.
+        Its new owner learns of the transport's buffer by callbacks. The buffer is below the
+        high-water mark then.
         """
         if self.current is not None or self.waiting or self.write_paused:
             self.buffered = data
@@ -368,11 +369,11 @@ class Connection(Turns):
         head, self.websocket_head = self.websocket_head, None
         assert head is not None
         assert self.engine.upgrade is not None
-        self.handing_off = True  # a drain that still waits for a response to leave has lost it
+        self.handing_off = True  # ends `drain`'s wait for unsent output
         self.engine.upgrade(self, head, data)
 
     def _abandon_incoming(self) -> None:
-        """The request whose body was arriving can never be whole: it gets no application."""
+        """End the exchange whose body can never be complete."""
         exchange, self.incoming = self.incoming, None
         assert exchange is not None
         if exchange in self.waiting:
@@ -389,7 +390,7 @@ class Connection(Turns):
         error = self.pending_error
         assert error is not None
         if self.lingering or self.transport.is_closing():
-            return  # it was answered, or a response before it was cut
+            return  # it has been answered, or an earlier response was cut
         engine = self.engine
         refused = RejectedRequest(self.peer_host, self.scheme, error, self.parser.line)
         self.write(
@@ -400,7 +401,7 @@ class Connection(Turns):
         self.linger()
 
     def end(self) -> None:
-        """Close after what is written; linger where the client may still be sending."""
+        """Close after the output; linger if the client may still be sending."""
         if self.lost or self.lingering:
             return
         between = self.parser.state is ParserState.IDLE

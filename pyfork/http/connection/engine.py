@@ -1,7 +1,7 @@
-"""The engine: what all connections of one worker share.
+"""The engine: state that all connections of one worker share.
 
-Here live the settings of the hot path in the form it wants them, the set of connections, the
-memories of heads read and made, and the two ways to end: drain and cut. No parsing, no socket.
+It has the settings of the hot path, the set of connections, the caches of heads, and the two ways
+to end: drain and cut. It does not parse and has no socket.
 """
 
 import asyncio
@@ -32,27 +32,26 @@ Upgrade = Callable[["Connection", RequestHead, bytes], None]
 
 
 class Gateway(Protocol):
-    """What answers requests."""
+    """The gateway, which answers requests."""
 
     exchange: Callable[["Connection", RequestHead], "Exchange"]
     entry: FieldMapper | None  # see `HeadReader`
-    unbuffered: bool  # what is written is to reach the socket before `write` returns
+    unbuffered: bool  # output must reach the socket before `write` returns
 
 
 def parser_class(http: str) -> type[RequestParser]:
-    """The parser that a value of ``--http`` names."""
+    """Return the parser class for a value of ``--http``."""
     if http == "h11":
-        from pyfork.http.request.h11_parser import H11Parser  # few ask for it
+        from pyfork.http.request.h11_parser import H11Parser  # rarely used
 
         return H11Parser
     return Parser
 
 
 class Engine:
-    """Shared by every connection of a worker.
+    """State shared by every connection of a worker.
 
-    ``upgrade`` takes a WebSocket handshake over: connection, head, and the bytes that came behind
-    it.
+    ``upgrade`` takes over a WebSocket handshake: connection, head, and the bytes after it.
     """
 
     def __init__(
@@ -64,12 +63,12 @@ class Engine:
         gateway: Gateway,
         upgrade: Upgrade | None = None,
     ) -> None:
-        # For the worker's life.
+        # For the life of the worker.
         self.config = config
         self.loop = loop
         self.line = line
         self.cells = line.cells
-        self.gateway: Any = gateway  # its exchanges know what it is
+        self.gateway: Any = gateway  # its exchanges know its type
         self.new_exchange = gateway.exchange
         self.unbuffered = gateway.unbuffered
         # A transport that is written in Python takes longer than the system call.
@@ -84,26 +83,29 @@ class Engine:
         self.new_parser = parser_class(config.http)
         self.heads = ResponseHeads(server=b"Server: pyfork\r\n" if config.server_header else b"")
         # Changing.
-        self.connections: dict[Connection, None] = {}  # eldest first
-        # With those that were accepted and are not among them yet, or were taken over by `upgrade`.
+        self.connections: dict[Connection, None] = {}  # oldest first
+        # Open client connections, including those still being set up and WebSockets.
         self.open_connections = 0
         self.draining = False
-        self.on_idle: Callable[[Connection], None] | None = None  # with what idles in a drain
+        # called with idle connections in a drain
+        self.on_idle: Callable[[Connection], None] | None = None
         self.served = 0  # requests answered by this worker
         self.running = 0  # requests that the application works on
-        self.busy_since = 0.0  # monotonic seconds, since when there is one
+        self.busy_since = 0.0  # monotonic seconds; since when ``running`` is not 0
         self.wear_after = 0  # requests after which `worn` is called; 0 = never
         self.on_recycle: Callable[[], None] = lambda: None
-        self.on_timeout: Callable[[str], None] = log.error  # a request that cannot be interrupted
+        # called for a request that cannot be interrupted
+        self.on_timeout: Callable[[str], None] = log.error
         self.connections_changed: Callable[[], None] = lambda: None
         self.tick(time())
 
     def tick(self, now: float) -> None:
-        """Once a second: renew the Date line (RFC 9110 6.6.1). ``now`` is seconds since 1970."""
+        """Renew the Date field (RFC 9110 6.6.1), once a second. ``now`` is in seconds since
+        1970."""
         self.heads.date(b"Date: " + http_date(now) + b"\r\n")
 
     def begin(self, exchange: "Exchange") -> None:
-        """The application begins to work on a request."""
+        """Count a request that the application begins to work on."""
         exchange.started = now = monotonic()
         running = self.running = self.running + 1
         if running == 1:
@@ -111,7 +113,7 @@ class Engine:
         self.line.start_request(self.served + running, self.busy_since, exchange.head.line.doing)
 
     def end(self, exchange: "Exchange") -> None:
-        """A request is answered, whether the application had begun to work on it or not."""
+        """Count a response, whether or not the application has worked on the request."""
         exchange.finished = True
         served = self.served = self.served + 1
         if exchange.started:
@@ -125,36 +127,37 @@ class Engine:
             self.access.write(exchange)
 
     def drop(self, exchange: "Exchange") -> None:
-        """A request is over without an answer of its own."""
+        """Count a request that ends without a response of its own."""
         exchange.finished = True
         if exchange.started:
             self.running -= 1
             self.cells[BEGUN] -= 1
 
     def add(self, connection: "Connection") -> None:
-        """A connection begins; it was counted when it was accepted."""
+        """Add a connection; it was counted when it was accepted."""
         self.connections[connection] = None
         if connection.requests_seen:  # another worker had it
             self.count(1)
 
     def remove(self, connection: "Connection") -> None:
-        """Count a connection out; twice does no harm."""
+        """Remove a connection; a second call does nothing."""
         if connection in self.connections:
             del self.connections[connection]
             self.count(-1)
 
     def count(self, change: int) -> None:
-        """A client was accepted, or is served past the engine (1); or that ended (-1)."""
+        """Count a client: 1 when accepted or served past the engine, -1 when that ends."""
         self.open_connections += change
         self.cells[CONNECTIONS] = self.open_connections
         if change < 0:
             self.connections_changed()
 
     def drain(self, part: "Callable[[Connection], None] | None" = None) -> None:
-        """Take no requests but those that run or are half read, and part with what idles.
+        """Begin a drain: take only requests that run or are incomplete, and release idle
+        connections.
 
-        ``part`` is called with each idle connection, now and when it becomes idle; without it
-        idle connections are closed, and the responses before say so.
+        ``part`` is called with each connection that is or becomes idle. Without it idle
+        connections are closed, and the last response on each announces that.
         """
         self.draining = True
         self.on_idle = part
@@ -162,7 +165,7 @@ class Engine:
             connection.drain()
 
     def cut(self) -> int:
-        """Abort what is left. Returns how many requests were lost by it."""
+        """Abort all connections. Returns how many requests were lost."""
         running = 0
         for connection in list(self.connections):
             running += connection.current is not None

@@ -1,7 +1,7 @@
-"""One request and its response, whichever gateway answers it.
+"""One request and its response, for any gateway.
 
-The base knows the order of things (head before body, one final response, framing kept) and
-nothing of WSGI or ASGI. A gateway implements the hooks; the connection calls them in the loop.
+The base class enforces the order (head before body, one final response, correct framing), and has
+no WSGI or ASGI. A gateway implements the hooks; the connection calls them in the loop.
 """
 
 import logging
@@ -17,67 +17,67 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyfork.error")
 
-# Whatever the application raises is its own failure: logged, answered with 500, survived. That is
-# more than Exception: sys.exit(), and what extensions in Rust raise when they panic, for two.
+# Any exception of the application is its own failure: logged, answered with 500, survived. That
+# includes SystemExit, and what extensions in Rust raise when they panic.
 APP_FAILURE = BaseException
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-# Bytes of a request body that are read and dropped after an early response, to keep the
-# connection; a body longer than this costs the client the connection (RFC 9112 9.3).
+# Bytes of a request body that are read and dropped after an early response. A longer body costs
+# the client the connection (RFC 9112 9.3).
 MAX_DISCARD = 256 * 1024
 
-# Bytes of content that are copied behind the head, rather than given to the transport apart.
+# Bytes of content that are copied after the head; more goes to the transport separately.
 _COPIED = 64 * 1024
 
 
 class Exchange:
-    """A request that arrives and the response that leaves.
+    """A request and its response.
 
-    What most requests leave as it is stands in the class, and costs them nothing.
+    Attributes that most requests leave unchanged are in the class, which costs nothing.
     """
 
-    body_complete = False  # the request's body is whole
+    body_complete = False  # the request's body is complete
     received = 0  # bytes of body so far
-    must_continue = False  # the client waits for 100 before it sends
+    must_continue = False  # the client waits for 100 Continue
     response: Response | None = None
     length = 0  # bytes of content sent
     finished = False
-    started = 0.0  # monotonic seconds; 0 until the gateway has its turn
+    started = 0.0  # monotonic seconds; 0 before `start`
     environ: Any = None  # of WSGI
 
     def __init__(self, connection: "Connection", head: RequestHead) -> None:
         self.connection = connection
         self.head = head
 
-    # Hooks of a gateway.
+    # Implemented by a gateway.
 
     def start(self) -> None:
-        """Its turn has come: the responses before this one have left."""
+        """Begin: all earlier responses have been sent."""
         raise NotImplementedError
 
     def body_received(self, data: bytes) -> None:
-        """Some of the body."""
+        """Take a part of the body."""
         raise NotImplementedError
 
     def request_complete(self) -> None:
-        """The body is whole."""
+        """The body is complete."""
         raise NotImplementedError
 
     def resume(self) -> None:
-        """The client's buffer drained: write on."""
+        """The output buffer has drained: continue writing."""
 
     def half_closed(self) -> None:
-        """The client will send no more. It may still read, or may have gone: FIN says no more."""
+        """The client sent FIN. It may still read, or be gone."""
 
     def disconnected(self) -> None:
-        """The client went away, or what it sent cannot become a whole request."""
+        """The client disconnected, or its request can never be complete."""
 
     def on_timeout(self, seconds: float) -> None:
-        """No response began in ``--timeout``."""
+        """No response began within ``--timeout``."""
 
     def abandon(self) -> None:
-        """Give up before a response began: the connection answers in its place."""
+        """Give up before a response; the connection responds instead."""
         self.connection.engine.drop(self)
 
     @property
@@ -87,18 +87,18 @@ class Exchange:
 
     @property
     def blocked(self) -> bool:
-        """Whether it waits for the client outside the transport's buffer."""
+        """Whether it waits for the client, with output outside the transport's buffer."""
         return False
 
     @property
     def unsent(self) -> int:
-        """Bytes of the response that are kept outside the transport's buffer."""
+        """Bytes of the response outside the transport's buffer."""
         return 0
 
-    # What a gateway calls.
+    # Called by a gateway.
 
     def send_continue(self) -> None:
-        """Tell a client that waits for it to send its body (RFC 9110 10.1.1)."""
+        """Send 100 Continue to a client that waits for it (RFC 9110 10.1.1)."""
         if self.must_continue:
             self.must_continue = False
             self.connection.write(CONTINUE)
@@ -112,7 +112,7 @@ class Exchange:
         *,
         length: int | None = None,
     ) -> None:
-        """Send the head and the first piece of content in one write; see `begin`."""
+        """Send the head and the first content in one write; see `begin`."""
         self.connection.write(self.begin(status, reason, headers, first, length=length))
 
     def begin(
@@ -124,11 +124,10 @@ class Exchange:
         *,
         length: int | None = None,
     ) -> bytes:
-        """Make the head, with the first piece of content behind it.
+        """Return the head, followed by the first content.
 
-        ``length`` is the content's whole length in bytes where it is known.
-        Fields are pairs of bytes, or of text. Raises ResponseError, with nothing begun, for a
-        head that HTTP does not allow.
+        ``length`` is the length of all content in bytes, if known. Fields are pairs of bytes or
+        text. Raises ResponseError, with nothing begun, for a head that HTTP does not allow.
         """
         heads = self.connection.engine.heads
         closing = self._should_close(length)
@@ -141,7 +140,7 @@ class Exchange:
     def respond_whole(
         self, status: int, reason: bytes | None, headers: Iterable[tuple[Any, Any]], data: bytes
     ) -> None:
-        """`respond` with all of the content, and `finish`."""
+        """Send head and all content, and finish."""
         if type(data) is not bytes:
             data = as_bytes(data)
         connection = self.connection
@@ -150,7 +149,7 @@ class Exchange:
         usual = self.body_complete and not (connection.closing or engine.draining)
         closing = False if usual else self._should_close(length)
         response = engine.heads.build_whole(self.head, status, reason, headers, closing, length)
-        if response.remaining != length:  # which frames it, or there is nothing to frame
+        if response.remaining != length:  # chunked framing, or no content allowed
             data = response.body(data) + response.end()
         self.response = response
         self.length = length
@@ -167,7 +166,7 @@ class Exchange:
         connection.exchange_done(response)
 
     def _should_close(self, length: int | None) -> bool:
-        """Whether the connection ends behind a response of ``length`` bytes of content."""
+        """Whether the connection closes after a response of ``length`` bytes of content."""
         connection = self.connection
         if (connection.closing or connection.engine.draining) and connection.is_last_response:
             return True
@@ -187,7 +186,7 @@ class Exchange:
             self.connection.write(framed)
 
     def finish(self) -> None:
-        """The response is whole. Raises ResponseError if it is short of Content-Length."""
+        """Complete the response. Raises ResponseError if it is shorter than Content-Length."""
         assert self.response is not None
         last = self.response.end()
         if last:
@@ -201,7 +200,7 @@ class Exchange:
         self.connection.exchange_done(self.response)
 
     def fail(self, status: int = 500, why: str = "the application failed") -> None:
-        """End without what the application owes: a plain error, or a cut that cannot be missed."""
+        """End without a complete response: send a plain error, or cut the connection visibly."""
         if self.finished:
             return
         if self.response is None and not self.connection.lost:
@@ -215,20 +214,20 @@ class Exchange:
         self.connection.exchange_cut(self)
 
     def refuse_response(self, error: object) -> None:
-        """The application broke HTTP, or cannot be asked: say why in the log, then fail."""
+        """Log a response that violates HTTP, or an application that cannot be called; then fail."""
         log.error("%s %s: %s", self.head.method, self.head.path.decode("latin-1"), error)
         self.fail(why=str(error))
 
     def log_failure(self) -> None:
-        """Log the exception being handled, with what it was about."""
+        """Log the current exception with method and path."""
         path = self.head.path.decode("latin-1")
         log.exception("error in the application at %s %s", self.head.method, path)
 
-    # What the access log asks for (`log.atoms.Access`).
+    # For the access log (`log.access_format.Access`).
 
     @property
     def client(self) -> str:
-        """The client's address as the application was given it, whatever it has made of that."""
+        """The client's address as the application got it."""
         connection = self.connection
         if connection.trusted:
             client, _ = connection.engine.proxies.origin(self.head.block.said)
@@ -243,7 +242,7 @@ class Exchange:
 
     @property
     def target(self) -> str:
-        """The request's target, as it was sent."""
+        """The request's target, as sent."""
         return self.head.line.target.decode("latin-1")
 
     @property
@@ -258,12 +257,12 @@ class Exchange:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the gateway had its turn."""
+        """Seconds since `start`."""
         return monotonic() - self.started if self.started else 0.0
 
     @property
     def scheme(self) -> str:
-        """http or https, as it came here."""
+        """ "http" or "https", as received."""
         return self.connection.scheme
 
     @property
@@ -273,7 +272,7 @@ class Exchange:
 
     @property
     def response_headers(self) -> Fields:
-        """The response's fields, as they were sent."""
+        """The response's fields, as sent."""
         return self.response.headers if self.response is not None else []
 
     @property

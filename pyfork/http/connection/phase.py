@@ -1,4 +1,4 @@
-"""The phases of a connection: what it waits for. `deadlines` has the limit of each."""
+"""The phases of a connection: what it waits for. `deadlines` has their limits."""
 
 from enum import IntEnum
 

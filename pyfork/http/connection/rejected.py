@@ -1,4 +1,4 @@
-"""A request that the server refused before it could be read, as the access log tells of it."""
+"""A request that was rejected before it was read, for the access log."""
 
 from typing import TYPE_CHECKING
 
@@ -9,19 +9,19 @@ if TYPE_CHECKING:
 
 
 class _NoLineCache:
-    """Stands for a request line, or a block of fields."""
+    """Stands in for a request line or a block of fields."""
 
     log_cache: list[object] | None = None
 
 
 class _NoBlockCache:
-    """Stands for both."""
+    """Stands in for a head."""
 
     log_cache: str | None = None
 
 
 class RejectedRequest:
-    """What `log.atoms.Access` asks for; what was not read is "-"."""
+    """Implements `log.access_format.Access`; unread parts are "-"."""
 
     method = target = "-"
     version = "1.1"

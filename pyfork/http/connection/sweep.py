@@ -1,6 +1,6 @@
-"""The sweep: every deadline of every connection, looked at once a second.
+"""The sweep: checks every deadline of every connection once a second.
 
-No timer is set on the path of a request: a deadline is kept to a second.
+Requests set no timer; deadlines are accurate to a second.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from pyfork.http.request.parsing import ParserState
 
 
 def sweep(engine: Engine, limits: Timeouts, now: float) -> None:
-    """Expire what is late. ``now`` is monotonic seconds."""
+    """Act on expired deadlines. ``now`` is in monotonic seconds."""
     closing = engine.draining and engine.on_idle is None
     for connection in list(engine.connections):
         phase = phase_of(connection)
@@ -26,7 +26,7 @@ def sweep(engine: Engine, limits: Timeouts, now: float) -> None:
             phase, serial, _moved(connection, phase), now, progress=limits.progress[phase]
         )
         if phase is ConnectionPhase.IDLE and age:
-            connection.forget()  # thousands may idle; who comes back is read anew
+            connection.forget()  # thousands may be idle; caches are made again for the next request
         limit = limits.seconds[phase]
         if closing and phase in (ConnectionPhase.FRESH, ConnectionPhase.IDLE):
             limit = min(limit, LINGER)
@@ -35,7 +35,7 @@ def sweep(engine: Engine, limits: Timeouts, now: float) -> None:
 
 
 def phase_of(connection: Connection) -> ConnectionPhase:
-    """What a connection waits for."""
+    """Return the phase of ``connection``."""
     current = connection.current
     if connection.unsent or connection.transport.is_closing():
         return ConnectionPhase.WRITE
@@ -54,7 +54,7 @@ def phase_of(connection: Connection) -> ConnectionPhase:
 
 
 def _moved(connection: Connection, phase: ConnectionPhase) -> int:
-    """Bytes that the client has taken of its responses, or has sent of a body."""
+    """Return the bytes of responses that the client has taken, or of a body that it has sent."""
     if phase is ConnectionPhase.WRITE:
         return connection.taken()
     incoming = connection.incoming
@@ -62,28 +62,28 @@ def _moved(connection: Connection, phase: ConnectionPhase) -> int:
 
 
 def expire(connection: Connection, phase: ConnectionPhase, age: float) -> None:
-    """End what ``connection`` has waited for ``age`` seconds."""
+    """Act on a connection that has waited ``age`` seconds in ``phase``."""
     AT_LIMIT[phase](connection, age)
 
 
 def _close_idle(connection: Connection, age: float) -> None:
-    """The connection closes."""
+    """Close the connection."""
     connection.close_idle()
 
 
 def _reject(connection: Connection, age: float) -> None:
-    """The client gets 408, and the connection closes."""
+    """Respond with 408 and close."""
     connection.reject(ProtocolError(408, "the request took too long to arrive"))
 
 
 def _time_out(connection: Connection, age: float) -> None:
-    """The exchange ends: 503 and a new worker for a thread, cancellation for a task."""
+    """End the exchange: 503 and a new worker for a thread, cancellation for a task."""
     if connection.current is not None:
         connection.current.on_timeout(age)
 
 
 def _abort(connection: Connection, age: float) -> None:
-    """The connection is reset."""
+    """Reset the connection."""
     connection.abort()
 
 

@@ -1,9 +1,7 @@
-"""The transport's side of a connection: who the peer is, reading and writing, ways to end.
+"""The socket side of a connection: peer address, reading, writing, and ways to close.
 
-Knows nothing of requests. Keeps no timer: `wait` is the sweep's.
-
-Nothing is written behind an end, whichever it was: `write` drops it, as it drops what a client
-that has gone would get.
+It knows no requests and keeps no timer; `wait` belongs to the sweep. After any end nothing is
+written: `write` drops data then, as for a disconnected client.
 """
 
 import asyncio
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from pyfork.http.connection.deadlines import Wait
     from pyfork.http.connection.engine import Engine
 
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
 
 
 class ClientTransport(asyncio.Protocol):
@@ -49,28 +47,28 @@ class ClientTransport(asyncio.Protocol):
     )
 
     def __init__(self, engine: "Engine", client: Client | None = None) -> None:
-        """``client``: its socket, where it was ours to accept."""
-        # For the connection's life.
+        """``client``: its socket, if this process accepted it."""
+        # For the life of the connection.
         self.engine = engine
         self.transport = cast(asyncio.Transport, None)
         self.scheme = "http"
         self.peer_host = ""
         self.peer_port = 0
         self.sockname: object = None
-        self.made: Any = None  # for a gateway: what is the same for all its requests
+        self.made: Any = None  # for a gateway: parts that all requests share
         self._fd = -1
         if client is not None:
             self._fd = client.fileno()
             self.sockname = client.name
             self._set_peer(client.peer)
-        self.trusted = False  # the peer is a proxy whose X-Forwarded-* count
+        self.trusted = False  # the peer is a proxy whose X-Forwarded-* fields count
         # Changing.
-        self.lost = False  # it has ended, or was made to: nothing is written or read any more
-        self.lingering = False  # everything is sent; what still comes is dropped
-        self.handing_off = False  # offered to another worker: not a byte is read meanwhile
+        self.lost = False  # ended: nothing is read or written any more
+        self.lingering = False  # everything is sent; input is dropped
+        self.handing_off = False  # offered to another worker: nothing is read meanwhile
         self.read_paused = False
         self.write_paused = False
-        # The sweep's own.
+        # For the sweep.
         self.wait: Wait | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -82,52 +80,53 @@ class ClientTransport(asyncio.Protocol):
         self.trusted = self.engine.proxies.trust(self.peer_host)
 
     def _set_peer(self, peer: object) -> None:
-        """Whom the peer's address names; a unix socket's names nobody."""
+        """Set the peer's address; a unix socket has none."""
         if isinstance(peer, tuple):
             self.peer_host, self.peer_port = peer[0], peer[1]
 
     def fileno(self) -> int:
-        """The socket's fd, which stays this connection's own."""
+        """Return the socket's descriptor, which stays this connection's."""
         if self._fd < 0:
             self._fd = self.transport.get_extra_info("socket").fileno()
         return self._fd
 
     def readable(self) -> bool:
-        """Whether bytes have come that the loop has not delivered yet."""
+        """Whether bytes have arrived that the loop has not delivered yet."""
         return readable(self.fileno())
 
     @property
     def unsent(self) -> int:
-        """Bytes of output that the system has not taken yet."""
+        """Bytes of output that the kernel has not taken yet."""
         return self.transport.get_write_buffer_size()
 
     def unacknowledged(self) -> int:
-        """Bytes of output that the system has taken and the client has not; 0 where none says."""
+        """Bytes of output that the kernel has and the client has not; 0 if unknown."""
         count = bytearray(4)
         with suppress(OSError):
             fcntl.ioctl(self.fileno(), termios.TIOCOUTQ, count)
         return int.from_bytes(count, sys.byteorder)
 
     def write(self, data: bytes) -> None:
-        """Write, unless the client is gone, or has been told that nothing more comes."""
+        """Write, unless the client is gone or the end was announced."""
         if not (self.lost or self.lingering):
             self.transport.write(data)
 
     def send(self, data: bytes) -> None:
-        """Write at once, past the transport, whose buffer is empty; it gets what is not taken."""
+        """Write directly to the socket; the empty transport buffer gets the rest."""
         try:
             sent = os.write(self.fileno() if self._fd < 0 else self._fd, data)
         except BlockingIOError:
             sent = 0
-        except OSError:  # the client has gone, of which the transport will tell
+        except OSError:  # the client is gone; the transport will report it
             return
         if sent < len(data):
             self.transport.write(data[sent:])
 
     def write_now(self, data: bytes | memoryview) -> int:
-        """Write what the socket takes at once; how many bytes. The transport's buffer is empty.
+        """Write what the socket takes at once. Returns the number of bytes. The transport's buffer
+        is empty.
 
-        Raises OSError where the client has gone.
+        Raises OSError if the client is gone.
         """
         try:
             return os.write(self._fd if self._fd >= 0 else self.fileno(), data)
@@ -135,37 +134,39 @@ class ClientTransport(asyncio.Protocol):
             return 0
 
     def pause_reading(self) -> None:
-        """Deliver no more for now."""
+        """Stop delivering data."""
         if not self.read_paused and not self.lost:
             self.read_paused = True
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Deliver again."""
+        """Deliver data again."""
         if self.read_paused:
             self.read_paused = False
             if not self.lost and not self.transport.is_closing():
                 self.transport.resume_reading()
 
-    # Ways to end.
+    # Ways to close.
 
     def abort(self) -> None:
-        """End at once, whatever runs."""
+        """Close at once, with any exchange."""
         self.lost = True
         self.shut_down()
         self.transport.abort()
 
     def shut_down(self) -> None:
-        """End it for the client, and not this copy of the socket only: a process that was forked
-        behind Python's back may have another, which lives on."""
+        """Shut the connection down, not just this copy of the socket.
+
+        A process that was forked without Python's knowledge may hold another copy.
+        """
         if self._fd >= 0:
             mine = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=self._fd)
-            with suppress(OSError):  # the client has ended it
+            with suppress(OSError):  # the client has closed it
                 mine.shutdown(socket.SHUT_RDWR)
             mine.detach()
 
     def reset(self) -> None:
-        """Send a reset: a plain end would pass for the end of a response without framing."""
+        """Send a reset: a plain FIN would look like the end of a response without framing."""
         sock = self.transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -173,12 +174,12 @@ class ClientTransport(asyncio.Protocol):
         self.transport.abort()
 
     def finish(self) -> None:
-        """Close when everything that was written has left."""
+        """Close after all output has been sent."""
         self.lingering = True
         self.transport.close()
 
     def linger(self) -> None:
-        """Close our half and drop what comes, so that no reset overtakes the response.
+        """Close our half and drop input, so that no reset overtakes the response.
 
         RFC 9112 9.6. The sweep ends it.
         """
@@ -188,7 +189,7 @@ class ClientTransport(asyncio.Protocol):
         try:
             if self.transport.can_write_eof():
                 self.transport.write_eof()
-        except OSError as error:  # asyncio's: what was written just now was answered by a reset
+        except OSError as error:  # asyncio's: the last write was answered by a reset
             if error.errno != errno.ENOTCONN:
                 raise
             self.abort()
@@ -198,25 +199,25 @@ class ClientTransport(asyncio.Protocol):
     # Handoff.
 
     def hold(self) -> None:
-        """Stop reading: the connection is being handed off."""
+        """Stop reading: a handoff begins."""
         self.handing_off = True
         self.transport.pause_reading()
 
     def release(self) -> None:
-        """Another worker has it: close this copy of the socket, which the client does not see."""
+        """Close this copy of the socket; another worker has the connection."""
         self.handing_off = True
         if self.transport is not None:  # else when it is made
             self.transport.abort()
 
     def keep(self) -> None:
-        """Nobody took it: read on."""
+        """Read on: no worker took the connection."""
         self.handing_off = False
         if not self.lost and not self.transport.is_closing():
             self.transport.resume_reading()
 
 
 def readable(fd: int) -> bool:
-    """Whether there is something to read, or an end."""
+    """Whether ``fd`` has data or an end to read."""
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(0))

@@ -1,11 +1,10 @@
-"""The order of answers: one request at a time, in the order in which they came.
+"""The order of responses: one request at a time, in order of arrival.
 
-A pipelined request waits until those before it are answered, and until the client has taken
-their answers: none begins while the connection's output is above its high-water mark. So a client
-that does not read costs one answer beyond that mark, whatever it asks for.
+A pipelined request waits until earlier ones are answered and the client has taken the responses:
+none begins while output is above the high-water mark. So a client that does not read costs one
+response beyond that mark.
 
-Knows exchanges and the transport's flow control. What is read, and how a connection ends, is
-decided by `Connection`.
+It knows exchanges and flow control. `Connection` decides about reading and closing.
 """
 
 from typing import TYPE_CHECKING
@@ -35,23 +34,23 @@ class Turns(ClientTransport):
 
     def __init__(self, engine: "Engine", client: "Client | None" = None) -> None:
         super().__init__(engine, client)
-        self.current: Exchange | None = None  # whose turn it is to answer
-        self.waiting: list[Exchange] = []  # pipelined behind it, in order
-        self.closing = False  # no request is taken after those that were
-        self.fast_path = True  # nothing is to be seen to but the current request, and a next one
-        self.turn_taken = False  # a request began in this turn of the loop
-        self.scheduled = False  # the next one has its turn coming
-        self.answered = 0  # bytes of finished responses, while `taken` has to know
+        self.current: Exchange | None = None  # the exchange that responds now
+        self.waiting: list[Exchange] = []  # pipelined after it, in order
+        self.closing = False  # no further request is accepted
+        self.fast_path = True  # nothing else needs attention between two requests
+        self.turn_taken = False  # a request began in this loop iteration
+        self.scheduled = False  # `_next` is scheduled
+        self.answered = 0  # bytes of finished responses, while `taken` counts them
 
     # Called by the transport.
 
     def pause_writing(self) -> None:
-        """The output is above its high-water mark."""
+        """Output is above the high-water mark."""
         self.write_paused = True
         self.fast_path = False
 
     def resume_writing(self) -> None:
-        """It is below the low-water mark again."""
+        """Output is below the low-water mark again."""
         self.write_paused = False
         if self.current is not None:
             self.current.resume()
@@ -60,14 +59,14 @@ class Turns(ClientTransport):
 
     @property
     def unsent(self) -> int:
-        """Bytes of output that the system has not taken yet, wherever they are kept."""
+        """Bytes of output that the kernel has not taken yet, in any buffer."""
         current = self.current
         return super().unsent + (current.unsent if current is not None else 0)
 
     # Called by exchanges.
 
     def exchange_done(self, response: "Response") -> None:
-        """The current exchange's response has been written whole."""
+        """The current exchange's response has been written completely."""
         if self.fast_path and not (response.close or self.engine.draining):
             self.current = None
             return
@@ -87,13 +86,13 @@ class Turns(ClientTransport):
             or self.closing
             or self.engine.draining
             or self.is_unsettled
-        ):  # there is something to see to between two requests
+        ):  # something needs attention between two requests
             self.schedule()
         else:
             self.fast_path = not self.is_counting
 
     def exchange_cut(self, exchange: "Exchange") -> None:
-        """Its response cannot be completed: the client must not take it for whole."""
+        """The response cannot be completed: the client must be able to see that."""
         self.current = None
         self.fast_path = False
         response = exchange.response
@@ -101,14 +100,14 @@ class Turns(ClientTransport):
             return
         if response is not None and (response.chunked or response.remaining is not None):
             self.closing = True
-            self.finish()  # framed: the end is missing and seen to be missing
+            self.finish()  # framed: the client sees that the end is missing
         else:
             self.reset()
 
     # Called by a connection.
 
     def take_turn(self, exchange: "Exchange") -> None:
-        """Begin to answer, if nothing comes before it; else wait."""
+        """Start the exchange, or queue it behind others."""
         if self.current is None and not (self.turn_taken or self.write_paused):
             self.turn_taken = True
             self.current = exchange
@@ -118,13 +117,13 @@ class Turns(ClientTransport):
             self.schedule()
 
     def schedule(self) -> None:
-        """Let the next one begin in the next turn of the loop: others have theirs before."""
+        """Start the next exchange in the next loop iteration, after other connections."""
         if self.current is None and not (self.scheduled or self.write_paused):
             self.scheduled = True
             self.engine.loop.call_soon(self._next)
 
     def disconnect_waiting(self) -> None:
-        """No request that waits is answered any more."""
+        """Disconnect all queued exchanges."""
         waiting, self.waiting = self.waiting, []
         for exchange in waiting:
             if not exchange.finished:
@@ -141,28 +140,28 @@ class Turns(ClientTransport):
         if not self.scheduled:
             self.between_turns()
 
-    # What a connection fills in.
+    # Implemented by a connection.
 
     @property
     def is_unsettled(self) -> bool:
-        """Whether something of what was read is to be seen to between two requests."""
+        """Whether input needs attention between two requests."""
         raise NotImplementedError
 
     def between_turns(self) -> None:
-        """See to what is behind the requests that had their turn."""
+        """Continue with the input after the requests that were started."""
         raise NotImplementedError
 
     def end(self) -> None:
-        """Close after what is written."""
+        """Close after the output."""
         raise NotImplementedError
 
     # Called by the sweep.
 
     def taken(self) -> int:
-        """Bytes of responses that the client has taken, but for a constant, and for framing.
+        """Return the response bytes that the client has taken, up to a constant and to framing.
 
-        From the first call on, until the sweep finds another phase than WRITE, all that is
-        answered is counted.
+        From the first call on all responses are counted, until the sweep sees another phase than
+        WRITE.
         """
         self.fast_path = False
         current = written(self.current) if self.current is not None else 0
@@ -170,12 +169,12 @@ class Turns(ClientTransport):
 
     @property
     def is_counting(self) -> bool:
-        """Whether `taken` has to know of each response."""
+        """Whether `taken` counts every response."""
         return self.wait is not None and self.wait.phase is ConnectionPhase.WRITE
 
 
 def written(exchange: "Exchange") -> int:
-    """Bytes of its response that the transport has got so far, without the framing of chunks."""
+    """Return the bytes that the transport has got of this response, without chunk framing."""
     response = exchange.response
     if response is None:
         return 0

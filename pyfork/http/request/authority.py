@@ -1,4 +1,4 @@
-"""``host[:port]`` as the Host field and an absolute target have it (RFC 3986 3.2.2, 3.2.3)."""
+"""``host[:port]`` in the Host field and in an absolute target (RFC 3986 3.2.2, 3.2.3)."""
 
 import re
 import socket
@@ -9,9 +9,9 @@ _LITERAL = re.compile(rb"\[([0-9A-Fa-f:.]{2,45})\](?::([0-9]{0,5}))?")
 
 
 def is_authority(text: bytes) -> bool:
-    """Whether ``text`` is a host, maybe with a port. An empty one is: RFC 9110 7.2 wants it sent.
+    """Whether ``text`` is a host with an optional port. An empty one is valid (RFC 9110 7.2).
 
-    No user information, and no IPvFuture: nothing is addressed by it.
+    User information and IPvFuture are rejected: nobody uses them for addresses.
     """
     if _USUAL.fullmatch(text):
         return True

@@ -1,7 +1,7 @@
-"""The chunked transfer coding, as a server reads it (RFC 9112 7.1).
+"""The chunked transfer coding (RFC 9112 7.1).
 
-Kept here and not left to a parser library, since none bounds extensions and trailers, and each
-takes something else that the grammar does not have.
+It is not left to a parser library: none limits extensions and trailers, and each accepts something
+beyond the grammar.
 """
 
 import re
@@ -10,7 +10,7 @@ from pyfork.errors import ProtocolError
 from pyfork.http.request.head import FIELD_LINE, TOKEN
 from pyfork.http.request.limits import SizeLimits, line_size
 
-LINE = 1024  # bytes of one chunk-size line, its extensions included
+LINE = 1024  # bytes of one chunk-size line with its extensions
 EXTENSIONS = 16 * 1024  # bytes of all extensions of a body
 
 _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
@@ -22,22 +22,23 @@ _SIZE_LINE = re.compile(
 
 
 class Chunked:
-    """Reads the content of one request. Extensions and trailers are checked and dropped."""
+    """Reads the content of one request. Checks and drops extensions and trailers."""
 
     __slots__ = ("_extensions", "_fields", "_left", "_limits", "_part", "_trailers", "done", "size")
 
     def __init__(self, limits: SizeLimits) -> None:
         self._limits = limits
-        self._left = 0  # bytes of chunk data to come, and 2 for the line end behind them
-        self._part = bytearray()  # of a line that is arriving
+        self._left = 0  # bytes of chunk data to come, and 2 for the line end
+        self._part = bytearray()  # of an incomplete line
         self._extensions = 0  # bytes of extensions so far
         self._trailers = -1  # bytes of trailer lines so far; -1 before the last chunk
         self._fields = 0  # trailer lines so far
-        self.size = 0  # bytes of content, as far as it was announced
+        self.size = 0  # bytes of content announced so far
         self.done = False
 
     def feed(self, data: bytes, start: int) -> tuple[bytes, int]:
-        """Take ``data`` from ``start`` on: its content, and where the body ended or data did.
+        """Parse ``data`` from ``start``. Returns content, and the position after the body or the
+        data.
 
         Raises ProtocolError: 413 beyond the limit of a body, else 400.
         """
@@ -68,7 +69,7 @@ class Chunked:
         end = newline or len(data)
         part = self._part
         size = line_size(data, at, end)
-        if part or not newline:  # appended to a buffer: joined anew, pieces cost their square
+        if part or not newline:  # a buffer: joining pieces would take quadratic time
             part += memoryview(data)[at:end]
             size = line_size(part, 0, len(part))
         sizes = self._trailers < 0

@@ -1,7 +1,7 @@
-"""Field lines that differ from earlier ones of the same connection in some values.
+"""Field lines that differ from earlier ones of the same connection in a few values.
 
-A client sends the same fields with each request, in the same order, and changes a few values:
-Referer, Cookie, a trace id. What is equal is compared, and not read again. Pure.
+A client sends the same fields with each request, in the same order, and changes few values:
+Referer, Cookie, a trace id. Equal parts are compared instead of parsed. Pure.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,17 +11,17 @@ from pyfork.http.request.head import SERVER_FIELDS, VALUE_TABLE, FieldBlock
 if TYPE_CHECKING:
     from pyfork.http.request.head_reader import FieldMapper
 
-_MOST = 8  # values that may differ; where there are more of them the fields are read anew
+_MOST = 8  # values that may differ; beyond that fields are parsed
 
 
 class FieldTemplate:
-    """One block of fields that was read, for the ones that come behind it.
+    """A parsed block of fields, as a template for later ones.
 
-    It is bytes with gaps. A gap is the value of a field that has differed from the block's.
+    It is bytes with gaps. A gap is the value of a field that has differed before.
 
     Attributes:
-        block: that block.
-        gateway_cache: for a gateway: what it makes of it.
+        block: the parsed block.
+        gateway_cache: for a gateway.
     """
 
     __slots__ = (
@@ -37,9 +37,8 @@ class FieldTemplate:
     )
 
     def __init__(self, block: FieldBlock, mapper: "FieldMapper | None") -> None:
-        """``block`` was read behind a request line that `is_usual`. It frames no content, offers
-        no other protocol, and keeps the connection.
-        """
+        """``block`` came with a request line that `is_usual`. It frames no content, offers no
+        other protocol, and keeps the connection."""
         self.block = block
         self.gateway_cache: Any = None
         self._as_text = mapper is not None
@@ -48,23 +47,23 @@ class FieldTemplate:
         lower = [name.lower() for name, _, _ in parts]
         # As the gateway has them.
         self._names = lower if mapper is None else [mapper((name, b""))[0] for name in lower]
-        # What a line begins with whose value may differ: that means nothing to the server, and the
-        # gateway passes it on by itself.
+        # The names of fields whose values may differ: they mean nothing to the server, and the
+        # gateway passes each on separately.
         self._prefixes = [
             name + (b": " if value.startswith(b" ") else b":")
             if key and low not in SERVER_FIELDS and lower.count(low) == 1
             else None
             for (name, _, value), low, key in zip(parts, lower, self._names, strict=True)
         ]
-        self._start = block.text  # all before the first gap
+        self._start = block.text  # the bytes before the first gap
         self._size = len(self._start)
-        # Each with the number of its line, its name, and the bytes from its end to the next gap.
+        # For each gap: line number, name, and the bytes up to the next gap.
         self._gaps: list[tuple[int, Any, bytes]] = []
 
     def read(self, data: bytes, at: int) -> FieldBlock | None:
-        """The block that ``data`` is from ``at`` on, without content behind it.
+        """Return the block in ``data`` from ``at``, without content after it.
 
-        None where it differs in more than some values, or is malformed.
+        Returns None if it differs in more values, or is malformed.
         """
         if not data.startswith(self._start, at):
             return self._differing(data, at)
@@ -72,7 +71,8 @@ class FieldTemplate:
         base = self.block
         entries, changes = base.entries.copy(), []
         for number, name, behind in self._gaps:
-            end = data.find(b"\r", position)  # of one byte is quicker; the next has the other
+            # searching one byte is faster; `VALUE_TABLE` rejects a lone CR
+            end = data.find(b"\r", position)
             if not data.startswith(behind, end):
                 return self._differing(data, at)
             value = data[position:end].strip(b" \t")
@@ -90,7 +90,7 @@ class FieldTemplate:
         return block
 
     def _differing(self, data: bytes, at: int) -> FieldBlock | None:
-        """`read`, where other values differ than those that did before: they become gaps."""
+        """`read` for a block where other values differ: they become gaps."""
         lines = data[at:].split(b"\r\n")[:-2]
         if len(lines) != len(self._lines):
             return None
@@ -108,7 +108,7 @@ class FieldTemplate:
         return self.read(data, at)
 
     def _open(self, gaps: list[int]) -> None:
-        """Have gaps in these lines."""
+        """Make gaps in these lines."""
         pieces = [b""]
         for number, line in enumerate(self._lines):
             if number in gaps:

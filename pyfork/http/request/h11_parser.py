@@ -1,8 +1,8 @@
-"""Requests out of bytes by h11, in the place of our own parser (``--http h11``).
+"""A parser by h11, instead of pyfork's own (``--http h11``).
 
-h11 splits and checks heads, and reads content, chunks and trailers. The limits are ours, and so
-are the targets, fields and framings that are refused though they are well-formed: what h11 has
-read goes through `request` like any other head. Nothing is remembered.
+h11 splits and checks heads, and reads content, chunks and trailers. The limits are pyfork's, and
+so are rules that reject well-formed targets, fields and framings: `head` interprets what h11 has
+read. Nothing is cached.
 """
 
 import sys
@@ -16,15 +16,15 @@ from pyfork.http.request.head_reader import HeadReader
 from pyfork.http.request.incremental_head import HeadBuffer
 from pyfork.http.request.parsing import Events, ParserState, RequestParser
 
-_STEP = 8192  # bytes given to h11 at a time: what is behind a content is copied back
-_CHUNK = 20  # bytes that a chunk takes beside its data, without extensions
-_REASON = 100  # characters of what h11 has to say
+_STEP = 8192  # bytes given to h11 at a time; it copies back what follows the content
+_CHUNK = 20  # bytes of a chunk besides its data, without extensions
+_REASON = 100  # characters of h11's messages
 
 
 class H11Parser(RequestParser):
-    """Reads the requests of one connection, each by an `h11.Connection` of its own.
+    """Reads the requests of one connection, each by a new `h11.Connection`.
 
-    h11 would have its say in the responses if one of them served for all requests.
+    One h11.Connection for all requests would also have to see the responses.
     """
 
     __slots__ = ("_h11", "_size", "_spent")
@@ -35,8 +35,8 @@ class H11Parser(RequestParser):
         super().__init__(reader, sink)
         # For one request.
         self._h11: h11.Connection | None = None
-        self._size = 0  # bytes of content that came in chunks
-        self._spent = 0  # bytes of the chunks beside that, less what they need at most
+        self._size = 0  # bytes of content in chunks
+        self._spent = 0  # bytes of chunks besides content, less the necessary ones
 
     def _head(self, data: bytes, at: int) -> int:
         self.state = _HEAD
@@ -61,7 +61,7 @@ class H11Parser(RequestParser):
         return self._begin(head, data, behind)
 
     def _begin(self, head: RequestHead, data: bytes, at: int) -> int:
-        """Deliver a head, and content that is as long as said and there, as `Parser` does."""
+        """Deliver a head, and complete content of a known length, as `Parser` does."""
         block = head.block
         length = block.content_length or 0
         self._last = not block.keep_alive
@@ -97,7 +97,7 @@ class H11Parser(RequestParser):
         return behind
 
     def _content(self, data: bytes, at: int, end: int) -> tuple[bytes, int | None]:
-        """What h11 makes of ``data`` from ``at`` to ``end``; and where the content ended in it."""
+        """Read content from ``at`` to ``end``. Returns it, and the position after it."""
         reader = self._h11
         assert reader is not None
         if at < end:
@@ -122,7 +122,7 @@ class H11Parser(RequestParser):
         return content, behind
 
     def _measure(self, size: int, chunks: int, received: int) -> None:
-        """Hold the limits of content, extensions and trailers."""
+        """Enforce the limits of content, extensions and trailers."""
         limits = self._reader.limits
         self._size += size
         if self._size > limits.body:
@@ -138,7 +138,7 @@ class H11Parser(RequestParser):
 
 
 def _next(reader: h11.Connection) -> object:
-    """What h11 has to tell next. Raises ProtocolError."""
+    """Return h11's next event. Raises ProtocolError."""
     try:
         return reader.next_event()
     except h11.RemoteProtocolError as error:

@@ -1,9 +1,9 @@
-"""The head of a request: its grammar and its meaning.
+"""The head of a request: grammar and meaning.
 
-Here lives each check that needs no more than the head's own bytes: request line, target, fields,
-framing, connection options, expectation, upgrade. Nothing here keeps state. Rules are of RFC 9112
-unless said otherwise. Checks go by the order of the bytes, and within the meaning of a whole head
-first those that end in 400, so that a head has one answer however its bytes arrive.
+All checks that need only the head's own bytes are here: request line, target, fields, framing,
+connection options, expectation, upgrade. There is no state. Rules are of RFC 9112 unless said
+otherwise. Checks follow the order of the bytes. Within a complete head, those that result in 400
+come first, so that the result does not depend on how the bytes arrive.
 """
 
 import re
@@ -19,17 +19,19 @@ if TYPE_CHECKING:
 Field = tuple[bytes, bytes]
 Fields = list[Field]
 
-# Possessive are single characters only: of groups, CPython matches them wrongly before 3.11.5.
+# Possessive quantifiers are on single characters only: CPython before 3.11.5 matches groups
+# wrongly.
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _VALUE = rb"[\t\x20-\x7e\x80-\xff]"  # RFC 9110 5.5, obs-text included
 
-# A target is any visible ASCII: browsers send more than RFC 3986 has. No fragment, though (3.2).
+# A target is any visible ASCII: browsers send more than RFC 3986 allows. A fragment is rejected
+# (3.2).
 _REQUEST_LINE = re.compile(rb"(%b++) ([!\"$-~]++) HTTP/([0-9]\.[0-9])" % TOKEN)
 _START_OF_LINE = re.compile(rb"(%b{1,32}) +([!-~\x80-\xff]*)(?: HTTP/([0-9]\.[0-9]))?" % TOKEN)
 FIELD_LINE = re.compile(rb"%b++:%b*+\r\n" % (TOKEN, _VALUE))
 
-# IANA's registry of methods, and PURGE. What is not here gets 501 (RFC 9110 9.1), and so do
-# CONNECT and PRI, which are for proxies and for HTTP/2. Methods are case-sensitive.
+# IANA's registry of methods, and PURGE. Others get 501 (RFC 9110 9.1), and so do CONNECT and PRI,
+# which are for proxies and HTTP/2. Methods are case-sensitive.
 METHODS = {
     name: name.decode()
     for name in (
@@ -47,9 +49,10 @@ _SLASH = 0x2F
 
 
 def _checker(allowed: bytes) -> bytes:
-    """A table for `bytes.translate`, which changes exactly the texts with a byte not ``allowed``.
+    """Return a table for `bytes.translate` that changes exactly the texts with a byte not
+    ``allowed``.
 
-    It is quicker than a regular expression, and than a table that deletes.
+    It is faster than a regular expression, and than a table that deletes.
     """
     first = allowed[0]
     return bytes(byte if byte in allowed else first for byte in range(256))
@@ -58,7 +61,7 @@ def _checker(allowed: bytes) -> bytes:
 VALUE_TABLE = _checker(b" \t" + bytes(range(0x21, 0x7F)) + bytes(range(0x80, 0x100)))  # `_VALUE`
 _TARGET_TABLE = _checker(bytes(byte for byte in range(0x21, 0x7F) if byte != 0x23))
 
-# The fields that mean something to the server itself.
+# Fields that the server interprets.
 SERVER_FIELDS = frozenset(
     (
         b"host",
@@ -74,14 +77,14 @@ SERVER_FIELDS = frozenset(
     )
 )
 
-# Never remembered beyond their connection: they are one client's, and not for another's memory.
+# Never cached beyond their connection: their values belong to one client.
 SECRETS = frozenset((b"cookie", b"authorization", b"proxy-authorization"))
 
 
 class RequestLine:
-    """Method, target and version; one may serve many requests.
+    """Method, target and version; several requests may share it.
 
-    ``made`` is for a gateway, ``logged`` for the access log: what they make of this once.
+    ``gateway_cache`` is for a gateway, ``log_cache`` for the access log.
     """
 
     query = b""
@@ -94,8 +97,8 @@ class RequestLine:
 
     def __init__(self, method: str, target: bytes, version: str = "1.1") -> None:
         self.method = method
-        self.target = target  # as it was sent
-        self.path = target  # still percent-encoded; "*" for OPTIONS * alone
+        self.target = target  # as sent
+        self.path = target  # percent-encoded; "*" for OPTIONS * alone
         self.doing = b""  # method and path, for the scoreboard
         if version != "1.1":
             self.version = version
@@ -105,37 +108,38 @@ class RequestLine:
 
 
 class FieldBlock:
-    """The fields of a head, and what they mean to the server; one may serve many requests.
+    """The fields of a head with their meaning; several requests may share it.
 
-    ``made`` is for a gateway, ``logged`` for the access log: what they make of this once.
+    ``gateway_cache`` is for a gateway, ``log_cache`` for the access log.
     """
 
     host: bytes | None = None
     content_length: int | None = None
     chunked = False
-    expect_continue = False  # the client waits for 100 before it sends its content
-    upgrade = b""  # a protocol that is offered, in lower case; websocket only without content
-    text = b"\r\n"  # the lines, with an empty one behind them
+    expect_continue = False  # the client waits for 100 Continue
+    upgrade = b""  # an offered protocol, in lower case; websocket only without content
+    text = b"\r\n"  # the lines with the empty line
     gateway_cache: Any = None
     log_cache: list[object] | None = None
 
-    entries: list[Any]  # what the gateway makes of each field, or the fields themselves
-    template: "FieldTemplate | None" = None  # of an earlier block, which this one is like
-    changes: Sequence[Any] = ()  # the entries that differ from that one's
+    entries: list[Any]  # made by the gateway of each field, or the fields
+    template: "FieldTemplate | None" = None  # of an earlier block that matches this one
+    changes: Sequence[Any] = ()  # the entries that differ from the template's
 
-    keep_alive = True  # the connection may be kept for another request
+    keep_alive = True  # the connection may serve another request
 
     def __init__(self, said: dict[bytes, bytes], keep_alive: bool = True) -> None:
-        self.said = said  # those of `SERVER_FIELDS`
+        self.said = said  # fields of `SERVER_FIELDS`
         if not keep_alive:
             self.keep_alive = False
 
     def copy(self) -> "FieldBlock":
-        """The same for another client: without what was made of it. Not of one that is `framed`."""
+        """Return a copy for another client, without caches. Not for a block that is `framed`."""
         return self.with_fields(self.entries, self.text)
 
     def with_fields(self, entries: list[Any], text: bytes) -> "FieldBlock":
-        """Other fields that mean the same to the server. Not of a block that is `framed`."""
+        """Return a block with other fields of the same meaning. Not for a block that is
+        `framed`."""
         block = FieldBlock(self.said, self.keep_alive)
         block.host, block.entries, block.text = self.host, entries, text
         if self.upgrade:
@@ -144,13 +148,13 @@ class FieldBlock:
 
     @property
     def fields(self) -> Fields:
-        """Names in lower case, and values, in the order they came."""
+        """The fields in order; names in lower case."""
         lines = [line.partition(b":") for line in self.text.split(b"\r\n")[:-2]]
         return [(name.lower(), value.strip(b" \t")) for name, _, value in lines]
 
     @property
     def framed(self) -> bool:
-        """Whether it is said how long the content is."""
+        """Whether a length of content is given."""
         return self.chunked or self.content_length is not None
 
     @property
@@ -159,13 +163,13 @@ class FieldBlock:
         return self.chunked or bool(self.content_length)
 
 
-ONCE: dict[str, Any] = {}  # ``made`` of what was needed once, which is not worth a copy
+ONCE: dict[str, Any] = {}  # ``gateway_cache`` after one use: a copy does not pay yet.
 
 
 class RequestHead:
-    """A request up to its content; one may serve many requests of a connection.
+    """A request up to its content; several requests of a connection may share it.
 
-    ``made`` is for a gateway, ``logged`` for the access log: what they make of it.
+    ``gateway_cache`` is for a gateway, ``log_cache`` for the access log.
     """
 
     gateway_cache: Any = None
@@ -174,12 +178,12 @@ class RequestHead:
     def __init__(self, line: RequestLine, block: FieldBlock) -> None:
         self.line = line
         self.block = block
-        # Its response has content and a length, and another request may follow.
+        # The response has content and a length, and another request may follow.
         self.is_simple = line.is_simple and block.keep_alive
 
     @property
     def method(self) -> str:
-        """The method, as it was sent."""
+        """The method, as sent."""
         return self.line.method
 
     @property
@@ -189,20 +193,20 @@ class RequestHead:
 
     @property
     def authority(self) -> bytes:
-        """Of an absolute target, else the Host field's value."""
+        """The authority of an absolute target, or the Host field's value."""
         return self.line.authority or self.block.host or b""
 
     @property
     def handshake(self) -> bool:
-        """Whether it asks for a WebSocket (RFC 6455 4.1): by GET, and without content."""
+        """Whether it asks for a WebSocket (RFC 6455 4.1): GET without content."""
         return self.block.upgrade == b"websocket" and self.line.method == "GET"
 
 
 def read_line(text: bytes) -> RequestLine:
-    """A request line, without its end.
+    """Parse a request line without its end.
 
-    Raises ProtocolError: 505 for a version, 501 for a method, 400 for what is malformed, or a
-    target that is not served.
+    Raises ProtocolError: 505 for a version, 501 for a method, 400 for a malformed line or a target
+    that is not supported.
     """
     try:
         name, target, version = text.split(b" ")
@@ -223,7 +227,7 @@ def read_line(text: bytes) -> RequestLine:
 
 
 def _read_any_line(text: bytes) -> RequestLine:
-    """`read_line`, of what is not simply HTTP/1.1 in origin form."""
+    """`read_line` for anything but HTTP/1.1 in origin form."""
     match = _REQUEST_LINE.fullmatch(text)
     if match is None:
         raise ProtocolError(400, "invalid request line")
@@ -233,7 +237,7 @@ def _read_any_line(text: bytes) -> RequestLine:
     method = METHODS.get(name)
     if method is None:
         raise ProtocolError(501, "unknown method")
-    # A higher minor version is understood as ours (RFC 9110 2.5).
+    # A higher minor version is treated as 1.1 (RFC 9110 2.5).
     line = RequestLine(method, target, "1.0" if number == b"1.0" else "1.1")
     if target[0] == _SLASH:
         line.path, _, line.query = target.partition(b"?")
@@ -245,9 +249,9 @@ def _read_any_line(text: bytes) -> RequestLine:
 
 
 def read_start(text: bytes) -> RequestLine | None:
-    """Method and target of a request line that is refused or not all there, for the log.
+    """Return method and target of a rejected or incomplete request line, for the log.
 
-    None where no method is complete. What is here was not checked.
+    Returns None if no method is complete. Nothing here is checked.
     """
     match = _START_OF_LINE.match(text)
     if match is None:
@@ -257,7 +261,7 @@ def read_start(text: bytes) -> RequestLine | None:
 
 
 def _special_target(line: RequestLine) -> None:
-    """Absolute and asterisk form (3.2.2, 3.2.4)."""
+    """Parse absolute and asterisk form (3.2.2, 3.2.4)."""
     if line.target == b"*":
         if line.method != "OPTIONS":
             raise ProtocolError(400, "only OPTIONS has the target *")
@@ -275,17 +279,17 @@ def _special_target(line: RequestLine) -> None:
 
 
 def interpret_fields(said: Fields, line: RequestLine, limit: int) -> FieldBlock:
-    """What the fields behind ``line`` mean; ``limit`` is that of content, in bytes.
+    """Interpret the fields behind ``line``; ``limit`` is that of content, in bytes.
 
-    ``said`` are those of `SERVER_FIELDS`, with names in lower case, and keep to the grammar of
-    `FIELD_LINE`. Raises ProtocolError.
+    ``said`` has those of `SERVER_FIELDS`, with lower-case names, valid by `FIELD_LINE`. Raises
+    ProtocolError.
     """
     found: dict[bytes, bytes] = {}
     for name, value in said:
         if name in found:
             if name == b"host":
                 raise ProtocolError(400, "more than one Host field")
-            value = found[name] + b"," + value  # RFC 9110 5.3; no number for Content-Length
+            value = found[name] + b"," + value  # RFC 9110 5.3; not a number for Content-Length
         found[name] = value
     block = FieldBlock(found, line.version == "1.1")
     _set_host(block, line, found.get(b"host"))
@@ -295,7 +299,7 @@ def interpret_fields(said: Fields, line: RequestLine, limit: int) -> FieldBlock:
 
 
 def _set_host(block: FieldBlock, line: RequestLine, host: bytes | None) -> None:
-    """3.2: one valid Host in HTTP/1.1."""
+    """Check for one valid Host in HTTP/1.1 (3.2)."""
     if host is None:
         if line.version == "1.1":
             raise ProtocolError(400, "no Host field")
@@ -307,7 +311,7 @@ def _set_host(block: FieldBlock, line: RequestLine, host: bytes | None) -> None:
 def _set_meaning(
     block: FieldBlock, line: RequestLine, found: dict[bytes, bytes], limit: int
 ) -> None:
-    """What the fields other than Host say."""
+    """Interpret the fields other than Host."""
     unknown_coding = False
     if b"transfer-encoding" in found:
         if b"content-length" in found:
@@ -329,11 +333,12 @@ def _set_meaning(
 
 
 def _set_chunked(block: FieldBlock, line: RequestLine, value: bytes) -> bool:
-    """6.1, 6.3. Returns whether other codings, all unknown here, lie under ``chunked``."""
+    """Interpret Transfer-Encoding (6.1, 6.3). Returns whether other codings, all unknown,
+    precede ``chunked``."""
     if line.version == "1.0":
         raise ProtocolError(400, "Transfer-Encoding in HTTP/1.0")
     codings = [part.strip(b" \t") for part in value.lower().split(b",")]
-    if b"" in codings:  # a recipient may ignore it (RFC 9110 5.6.1), and a proxy may not
+    if b"" in codings:  # a recipient may ignore an empty member (RFC 9110 5.6.1); a proxy may not
         raise ProtocolError(400, "an empty transfer coding")
     if codings[-1] != b"chunked" or b"chunked" in codings[:-1]:
         raise ProtocolError(400, "chunked is not the final transfer coding, once")
@@ -342,7 +347,7 @@ def _set_chunked(block: FieldBlock, line: RequestLine, value: bytes) -> bool:
 
 
 def _set_expectation(block: FieldBlock, value: bytes) -> None:
-    """RFC 9110 10.1.1."""
+    """Interpret Expect (RFC 9110 10.1.1)."""
     for expectation in list_members(value):
         if expectation != b"100-continue":
             raise ProtocolError(417, "unknown expectation")
@@ -350,9 +355,9 @@ def _set_expectation(block: FieldBlock, value: bytes) -> None:
 
 
 def _set_options(block: FieldBlock, line: RequestLine, found: dict[bytes, bytes]) -> None:
-    """9.3, 9.6; RFC 9110 7.8: in HTTP/1.0 an Upgrade is ignored."""
+    """Interpret Connection and Upgrade (9.3, 9.6; RFC 9110 7.8: HTTP/1.0 has no Upgrade)."""
     if found[b"connection"] == b"keep-alive" and line.version == "1.1":
-        return  # as most browsers say
+        return  # the usual case
     if found[b"connection"] == b"close":
         block.keep_alive = False
         return
@@ -365,10 +370,10 @@ def _set_options(block: FieldBlock, line: RequestLine, found: dict[bytes, bytes]
         protocols = list_members(found[b"upgrade"])
         if b"websocket" not in protocols:
             block.upgrade = protocols[0] if protocols else b""
-        elif not block.has_body:  # by which method is no matter of the fields: see `handshake`
+        elif not block.has_body:  # the method is checked by `handshake`
             block.upgrade = b"websocket"
 
 
 def list_members(value: bytes) -> list[bytes]:
-    """The members of a comma-separated list, in lower case (RFC 9110 5.6.1)."""
+    """Return the members of a comma-separated list in lower case (RFC 9110 5.6.1)."""
     return [member for part in value.lower().split(b",") if (member := part.strip(b" \t"))]

@@ -1,7 +1,6 @@
-"""Heads out of bytes, for all connections of a worker.
+"""Reader of complete heads, with caches for all connections of a worker.
 
-What is read again and again is read once: request lines and field lines repeat, so those that
-were valid are remembered, with what the gateway makes of a field.
+Request lines and field lines repeat. Valid ones are cached, with the gateway's form of each field.
 """
 
 from collections.abc import Callable
@@ -24,13 +23,13 @@ from pyfork.http.request.head import (
 )
 from pyfork.http.request.limits import SizeLimits
 
-# What a gateway makes of a field: its name there, and the value as bytes or as Latin-1 text.
+# A gateway's form of a field: its name, and the value as bytes or Latin-1 text.
 FieldMapper = Callable[[Field], tuple[Any, Any]]
 
-_LINE = 256  # bytes of the longest line that is remembered
+_LINE = 256  # bytes of the longest cached line
 _NAME = 64
 _ONCE = 255  # a power of 2, less 1: a mask
-_BLOCK = 4096  # bytes of the longest block whose meaning is remembered
+_BLOCK = 4096  # bytes of the longest block whose meaning is cached
 
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))  # RFC 9110 5.5
@@ -39,7 +38,7 @@ _TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))  # RFC 9110
 class HeadReader:
     """Reads request lines and field blocks.
 
-    A block has what ``entry`` makes of each field; without it, the fields themselves.
+    A block has ``entry``'s form of each field; without ``entry``, the fields themselves.
     """
 
     __slots__ = (
@@ -59,25 +58,27 @@ class HeadReader:
 
     def __init__(self, limits: SizeLimits, entry: FieldMapper | None = None) -> None:
         self.limits = limits
-        self._small = min(limits.field, limits.head)  # no such block has a line too long
+        self._small = min(limits.field, limits.head)  # in a shorter block no line can be too long
         self._entry = entry
         # Request lines of HTTP/1.1 in origin form, within the limits.
         self.known: BoundedCache[bytes, RequestLine] = BoundedCache()
         self._fields: BoundedCache[bytes, Any] = BoundedCache()  # lines -> entries
-        # Of what the server listens to.
+        # Fields that the server interprets.
         self._ours: BoundedCache[bytes, tuple[Field, Any]] = BoundedCache()
-        # -> in lower case, and as the gateway has it
+        # -> in lower case, and the gateway's form
         self._names: BoundedCache[bytes, tuple[bytes, Any]] = BoundedCache()
         self._meanings: BoundedCache[tuple[Field, ...], FieldBlock] = BoundedCache()
-        self._firsts: BoundedCache[bytes, tuple[RequestHead, bytes]] = BoundedCache()  # see `first`
-        # By hash: lines that came once. They take no place from what comes often.
+        # see `read_first`
+        self._firsts: BoundedCache[bytes, tuple[RequestHead, bytes]] = BoundedCache()
+        # By hash: lines seen once. They take no place from frequent ones.
         self._once = [b""] * (_ONCE + 1)
-        # By the lines read last.
-        self._server_fields: list[Field] = []  # to the server
-        self._secret = False  # one of `SECRETS` was there
+        # Results of the last lines.
+        self._server_fields: list[Field] = []  # for the server
+        self._secret = False  # one of `SECRETS` was among them
 
     def read_line(self, text: bytes) -> RequestLine:
-        """A request line without its end, not `known` and not too long. Raises ProtocolError."""
+        """Parse a request line without its end; not cached and not too long. Raises
+        ProtocolError."""
         line = read_line(text)
         if len(text) <= _LINE and line.is_usual:
             at = hash(text) & _ONCE
@@ -88,16 +89,16 @@ class HeadReader:
         return line
 
     def read_block(self, text: bytes, line: RequestLine) -> FieldBlock:
-        """The fields behind ``line``, with the empty line behind them. Raises ProtocolError."""
+        """Parse the fields behind ``line`` with the empty line. Raises ProtocolError."""
         entries = self._split(text)
         if entries is None:
             raise ProtocolError(400, "invalid field line")
         return self._block(entries, text, line)
 
     def given(self, fields: Fields, line: RequestLine) -> FieldBlock:
-        """The same, of fields that were read by others; names are in lower case.
+        """As `read_block`, for fields that another parser has read; names are in lower case.
 
-        Raises ProtocolError, also for what is not in our grammar: a control character in a value.
+        Raises ProtocolError, also for values outside of our grammar (control characters).
         """
         for name, value in fields:
             if not name or name.translate(None, _TOKEN) or value.translate(None, _TEXT):
@@ -108,9 +109,9 @@ class HeadReader:
         return self._block(entries, text, line)
 
     def read_first(self, data: bytes, end: int) -> "tuple[RequestHead, bytes] | None":
-        """`whole`, of a connection's first request.
+        """`read_complete` for a connection's first request.
 
-        Clients that make a connection for each request send the same one often.
+        Clients that make a connection for each request often send the same one.
         """
         if len(data) > _LINE:
             return self.read_complete(data, 0, end)
@@ -124,9 +125,9 @@ class HeadReader:
         return RequestHead(head.line, head.block.copy()), text
 
     def read_similar(self, data: bytes, stop: int, template: FieldTemplate) -> RequestHead | None:
-        """The head that ``data`` is, with fields that differ from a template's in some values.
+        """Read a head whose fields differ from a template's in a few values.
 
-        Its request line ends at ``stop``. None where it takes a closer look.
+        Its request line ends at ``stop``. Returns None if it must be parsed.
         """
         if stop > self.limits.line or len(data) - stop - 6 > self._small:
             return None
@@ -143,10 +144,10 @@ class HeadReader:
         return RequestHead(line, block) if line.is_usual else None
 
     def read_complete(self, data: bytes, at: int, end: int) -> "tuple[RequestHead, bytes] | None":
-        """The head from ``at`` on whose empty line begins at ``end + 2``, with its field lines.
+        """Read the head from ``at`` whose empty line begins at ``end + 2``.
 
-        None where that takes a closer look: something is too long or malformed.
-        Raises ProtocolError for a head that is well-formed and refused.
+        Returns None if a line is too long or malformed. Raises ProtocolError for a well-formed
+        head that is rejected.
         """
         stop = data.find(b"\r\n", at)
         if stop == at or stop - at > self.limits.line:
@@ -162,13 +163,13 @@ class HeadReader:
         return RequestHead(line, self._block(entries, text, line)), text
 
     def template(self, block: FieldBlock) -> FieldTemplate:
-        """For what comes behind ``block`` on its connection."""
+        """Make a template of ``block`` for later heads of its connection."""
         return FieldTemplate(block, self._entry)
 
     def _split(self, text: bytes) -> list[Any] | None:
-        """Field lines to entries, and to what is said to the server; None for what is malformed.
+        """Split field lines into entries and fields for the server; None if malformed.
 
-        A name is in lower case, a value has no blanks around it (RFC 9112 5).
+        Names are in lower case; values have no blanks around them (RFC 9112 5).
         """
         lines = text.split(b"\r\n")
         del lines[-2:]
@@ -180,7 +181,7 @@ class HeadReader:
             return None
 
     def _parse_field(self, line: bytes) -> Any:
-        """A line that is not known, or that is said to the server. Raises ValueError."""
+        """Parse a line that is not cached, or that is for the server. Raises ValueError."""
         if (found := self._ours.get(line)) is not None:
             self._server_fields.append(found[0])
             return found[1]
@@ -206,7 +207,7 @@ class HeadReader:
         return entry
 
     def _learn_name(self, name: bytes) -> tuple[bytes, Any]:
-        """A field name that is not known. Raises ValueError."""
+        """Check a field name that is not cached. Raises ValueError."""
         if not name or name.translate(None, _TOKEN):
             raise ValueError(name)
         lower = name.lower()
@@ -216,7 +217,7 @@ class HeadReader:
         return learnt
 
     def _block(self, entries: list[Any], text: bytes, line: RequestLine) -> FieldBlock:
-        """What was split, and what it means. Raises ProtocolError."""
+        """Interpret split lines. Raises ProtocolError."""
         said = tuple(self._server_fields)
         if line.is_usual and (known := self._meanings.get(said)) is not None:
             return known.with_fields(entries, text)
@@ -226,7 +227,8 @@ class HeadReader:
             if not (block.framed or block.expect_continue) and len(text) <= _BLOCK:
                 self._meanings.put(said, block.with_fields([], b""))
             return block
-        if line.authority and line.authority != block.host:  # it has the better word (3.2.2)
+        # an absolute target takes precedence (3.2.2)
+        if line.authority and line.authority != block.host:
             others = [field for field in block.fields if field[0] != b"host"]
             fields = [(b"host", line.authority), *others]
             block.entries = fields if self._entry is None else [self._entry(f) for f in fields]

@@ -1,8 +1,8 @@
-"""A head that arrives in pieces, or that needs to be told what is wrong with it.
+"""A head that arrives in pieces, or whose error has to be found.
 
-`Parser` reads a head that is whole and good in one go and hands every other one to this: line
-by line as the lines become complete, so that what is wrong is refused at its own byte, and what
-is too long as soon as it is too long, whatever the size of the pieces.
+`Parser` reads complete, valid heads at once and passes all others here. Lines are read as they
+become complete. So an error is reported at its own byte, and a line as soon as it is too long, for
+any size of pieces.
 """
 
 import re
@@ -12,11 +12,11 @@ from pyfork.http.request.head import FIELD_LINE, TOKEN, RequestLine, read_start
 from pyfork.http.request.head_reader import HeadReader
 from pyfork.http.request.limits import SizeLimits, line_size
 
-_START = re.compile(rb"%b|\r(?:\n|\Z)" % TOKEN)  # what a request line, or an empty one, begins with
+_START = re.compile(rb"%b|\r(?:\n|\Z)" % TOKEN)  # the beginning of a request line, or an empty line
 
 
 class HeadBuffer:
-    """Gathers one head within the limits, whoever reads its lines. Each of them ends in CRLF."""
+    """Collects one head within the limits, for any reader of lines. Lines end in CRLF."""
 
     __slots__ = (
         "_blank",
@@ -32,36 +32,36 @@ class HeadBuffer:
     def __init__(self, limits: SizeLimits) -> None:
         self._limits = limits
         self._buffer = bytearray()
-        self._start = 0  # where the line that is arriving begins
-        self._searched = 0  # no line end before this
-        self._blank = False  # an empty line came before the request line
-        self._first = 0  # where the request line begins
-        self._block = 0  # where the field lines begin; 0 before the request line is complete
+        self._start = 0  # the beginning of the incomplete line
+        self._searched = 0  # no line end before this position
+        self._blank = False  # an empty line preceded the request line
+        self._first = 0  # the beginning of the request line
+        self._block = 0  # the beginning of field lines; 0 before the request line is complete
         self._fields = 0  # field lines so far
 
     @property
     def empty(self) -> bool:
-        """Whether nothing of a request line has come."""
+        """Whether nothing of a request line has arrived."""
         return self._start == len(self._buffer) and not self._block
 
     @property
     def head(self) -> bytes:
-        """The whole head, once it is complete."""
+        """The whole head, when complete."""
         return bytes(self._buffer[self._first :])
 
     @property
     def block(self) -> bytes:
-        """Its field lines, with the empty one behind them."""
+        """Its field lines with the empty line."""
         return bytes(self._buffer[self._block :])
 
     def start_of_line(self) -> RequestLine | None:
-        """What the request line says so far, whether it is valid or not."""
+        """The request line so far, valid or not."""
         return read_start(bytes(self._buffer[self._first :][: self._limits.line]))
 
     def add(self, data: bytes, start: int, stop: int) -> int | None:
-        """Take ``data`` from ``start`` to ``stop``.
+        """Add ``data`` from ``start`` to ``stop``.
 
-        Returns where the head ended in ``data``; None when more must come. Raises ProtocolError.
+        Returns the position after the head; None if more must come. Raises ProtocolError.
         """
         buffer = self._buffer
         buffer += memoryview(data)[start:stop]
@@ -85,19 +85,19 @@ class HeadBuffer:
             elif self._blank:
                 raise ProtocolError(400, "invalid request line")
             else:
-                self._blank = True  # one, of clients that end content with it, is ignored (2.2)
+                self._blank = True  # one is ignored: some clients end content with it (2.2)
                 self._first = end
             self._start = self._searched = end
 
     def _take(self, line: bytes) -> None:
-        """Look at a line that is complete: the request line if the block has not begun yet."""
+        """Handle a complete line: the request line, or a field line."""
         if line[-2:] != b"\r\n":
             raise ProtocolError(400, "a line does not end in CRLF")
 
     def _check(self, end: int) -> None:
-        """Hold the limits against the line that arrives; ``end`` is its end, as far as it is here.
+        """Enforce the limits for the incomplete line, which ends at ``end`` so far.
 
-        Nothing is copied: a line may come byte by byte.
+        Nothing is copied: a line may arrive byte by byte.
         """
         limits = self._limits
         buffer, start = self._buffer, self._start
@@ -116,14 +116,14 @@ class HeadBuffer:
 
 
 class IncrementalHead(HeadBuffer):
-    """Gathers one head, and reads each line when it is complete."""
+    """Collects one head, and parses each complete line."""
 
     __slots__ = ("_reader", "line")
 
     def __init__(self, reader: HeadReader) -> None:
         super().__init__(reader.limits)
         self._reader = reader
-        self.line: RequestLine | None = None  # the request line, once it is complete
+        self.line: RequestLine | None = None  # the request line, when complete
 
     def _take(self, line: bytes) -> None:
         if self._block:

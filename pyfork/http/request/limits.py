@@ -1,4 +1,4 @@
-"""How much of a request is taken. Every part of one has a limit, in bytes."""
+"""Size limits of a request. Every part of one has a limit, in bytes."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -14,9 +14,10 @@ _LF, _CR = b"\n\r"
 
 
 def line_size(data: bytes | bytearray, start: int, end: int) -> int:
-    """Bytes of the line from ``start`` to ``end`` without its line end, as far as that is there.
+    """Return the size of the line from ``start`` to ``end`` without its line end, if that has
+    arrived.
 
-    The line end is one LF and one CR before it: each further CR is a byte of the line.
+    The line end is one LF with one CR before it; each further CR belongs to the line.
     """
     if end > start and data[end - 1] == _LF:
         end -= 1
@@ -27,17 +28,17 @@ def line_size(data: bytes | bytearray, start: int, end: int) -> int:
 
 @record(kw_only=True)
 class SizeLimits:
-    """Sizes in bytes, without the line ends; what is longer is refused with the status given."""
+    """Sizes in bytes without line ends; larger parts get the given status."""
 
     line: int = 8190  # request line: 414
     field: int = 8190  # one field line: 431
     fields: int = 100  # number of field lines: 431
-    head: int = 65536  # all field lines together, with their line ends: 431
+    head: int = 65536  # all field lines with their line ends: 431
     body: int = 1 << 30  # content: 413
 
     @classmethod
     def from_config(cls, config: "Config") -> "SizeLimits":
-        """The limits of a configuration, where 0 means none."""
+        """Return the limits of ``config``, where 0 means none."""
         return cls(
             line=config.limit_request_line or UNLIMITED,
             field=config.limit_request_field_size or UNLIMITED,

@@ -1,8 +1,7 @@
-"""Requests out of bytes: where a head ends, where a body ends, and what is refused on the way.
+"""pyfork's HTTP/1 parser: splits a stream into heads and bodies, and stops at the first error.
 
-Our own parser: it splits a stream into heads and bodies, and stops at the first thing that is
-wrong. What a parser is to a connection is in `parsing`. Heads are read by `reader`, their meaning
-is in `request`, chunks are in `chunked`.
+`parsing` defines the interface to a connection. `head_reader` reads heads, `head` interprets them,
+`chunked` reads chunks.
 """
 
 from pyfork.errors import ProtocolError
@@ -13,9 +12,9 @@ from pyfork.http.request.head_reader import HeadReader
 from pyfork.http.request.incremental_head import IncrementalHead
 from pyfork.http.request.parsing import Events, ParserState, RequestParser
 
-_SHORT = 4096  # bytes of a request that is remembered with its content, and of a template
+_SHORT = 4096  # bytes of a request that is cached with its content, and of a template
 
-# A template goes when so many heads did not fit, and so many are read before there is another.
+# A template is dropped after so many heads that do not match; a new one is made after so many.
 _MISFITS = 4
 _PATIENCE = 16
 
@@ -38,16 +37,16 @@ class Parser(RequestParser):
 
     def __init__(self, reader: HeadReader, sink: Events) -> None:
         super().__init__(reader, sink)
-        # Of the last head: its field lines, unless there is more to them than how long the content
-        # is, and what they were read as. Most clients send the same ones again.
+        # Cache of the last head: field lines and their parsed form, unless a field besides
+        # Content-Length affects framing. Most clients repeat them.
         self._last_fields: bytes | None = None
-        self._last_request: bytes | None = None  # all of it, if it came twice and is short
+        self._last_request: bytes | None = None  # all of it, if it was repeated and is short
         self._last_head = _NOTHING
-        self._last_length = 0  # bytes from the end of a request line to that of the content
+        self._last_length = 0  # bytes from the end of the request line to that of the content
         # For heads that differ from an earlier one in a few values.
         self._template: FieldTemplate | None = None
         self._misfits = 0
-        self._patience = 0  # heads that are to be read before there is another template
+        self._patience = 0  # heads to read before the next template
 
     def parse_whole_request(self, data: bytes) -> RequestHead | None:
         if self.state is not _BETWEEN:
@@ -88,7 +87,7 @@ class Parser(RequestParser):
         return self._parse_bodyless(data)
 
     def _read_line(self, text: bytes) -> RequestLine | None:
-        """A request line that is not known, if the last fields mean the same behind it."""
+        """Parse a request line that is not cached, if the last fields mean the same with it."""
         if len(text) > self._reader.limits.line:
             return None
         try:
@@ -98,7 +97,7 @@ class Parser(RequestParser):
         return line if line.is_usual else None
 
     def _parse_bodyless(self, data: bytes) -> RequestHead | None:
-        """The same, of a request that says nothing of content."""
+        """As `parse_whole_request`, for a request without framing fields."""
         end = len(data) - 4
         if self._last or data.find(b"\r\n\r\n") != end:
             return None
@@ -121,7 +120,8 @@ class Parser(RequestParser):
         return head
 
     def _new_template(self) -> bool:
-        """Make one of the last head, unless those before fitted too little; whether there is."""
+        """Make a template of the last head, unless earlier ones rarely matched. Returns
+        whether it did."""
         block = self._last_head.block
         if self._patience or block.framed or len(block.text) > _SHORT:
             self._patience = max(self._patience - 1, 0)
@@ -144,7 +144,7 @@ class Parser(RequestParser):
                     return self._begin(*found, data, end + 4)
             self._partial = IncrementalHead(self._reader)
         partial = self._partial
-        # No head ends later: what is behind it is not copied for it.
+        # No head ends later, so bytes beyond are not copied.
         stop = end + 4 if end >= 0 else len(data)
         behind = partial.add(data, at, stop)
         if behind is None:
@@ -158,10 +158,10 @@ class Parser(RequestParser):
         return self._begin(head, block, data, behind)
 
     def _begin(self, head: RequestHead, text: bytes, data: bytes, at: int) -> int:
-        """Deliver a head, with the state that it leads to: the sink may ask for it.
+        """Deliver a head after setting the state, which the sink may read.
 
-        ``text`` is its field lines; its content begins in ``data`` at ``at``. Returns where that
-        ended, if it is there, else ``at``.
+        ``text`` has its field lines; content begins in ``data`` at ``at``. Returns the position
+        after complete content, else ``at``.
         """
         block = head.block
         length = block.content_length or 0
@@ -181,13 +181,13 @@ class Parser(RequestParser):
         return at
 
     def _remember(self, head: RequestHead, text: bytes, length: int) -> None:
-        """Of its field lines, unless there is more to them than the ``length`` of the content."""
+        """Cache field lines, unless a field besides the ``length`` of content affects framing."""
         block, line = head.block, head.line
         self._last = not block.keep_alive
         if (
             head.is_simple
             and not (block.chunked or block.upgrade or block.expect_continue)
-            and not line.authority  # which has a say in what the fields mean
+            and not line.authority  # an absolute target changes the meaning of Host
         ):
             self._last_fields, self._last_request, self._last_head = text, None, head
             self._last_length = 2 + len(text) + length

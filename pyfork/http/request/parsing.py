@@ -1,7 +1,7 @@
-"""What a parser is to its connection: the events that it tells of, and how it goes on.
+"""The interface between a parser and its connection: events and feeding.
 
-`parser` and `h11_parser` are the two that there are. Both read heads and content out of the same
-bytes; order, limits, ends and what is told of them are the same, and live here.
+There are two parsers, `parser` and `h11_parser`. Order, limits, ends and events are common to
+both, and here.
 """
 
 from enum import IntEnum
@@ -14,20 +14,20 @@ from pyfork.http.request.incremental_head import HeadBuffer
 
 
 class Events(Protocol):
-    """Who is told, in the order of the bytes."""
+    """The receiver of events, in the order of the bytes."""
 
     def head_received(self, head: RequestHead, *, whole: bool, content: bytes = b"") -> None:
-        """A head is complete and valid. ``whole``: and so is its ``content``."""
+        """A head is complete and valid. ``whole``: so is its ``content``."""
 
     def body_received(self, data: bytes) -> None:
-        """Some of its content; never empty."""
+        """Part of the content; never empty."""
 
     def request_complete(self) -> None:
-        """The content of a head that did not come ``whole`` is complete."""
+        """The content of a head that was not ``whole`` is complete."""
 
 
 class _Nobody:
-    """Who is told when the sink is gone."""
+    """The receiver after `release`."""
 
     def head_received(self, head: RequestHead, *, whole: bool, content: bytes = b"") -> None:
         pass
@@ -40,9 +40,9 @@ class _Nobody:
 
 
 class ParserState(IntEnum):
-    """Where in the stream a parser stands."""
+    """The position of a parser in the stream."""
 
-    IDLE = 0  # nothing of a next request has come
+    IDLE = 0  # nothing of the next request has arrived
     HEAD = 1
     BODY = 2
 
@@ -64,36 +64,37 @@ class RequestParser:
     )
 
     def __init__(self, reader: HeadReader, sink: Events) -> None:
-        # For the connection's life.
+        # For the life of the connection.
         self._reader = reader
         self._sink = sink
         # For one request.
         self.state = ParserState.IDLE
-        self._line: RequestLine | None = None  # of content that arrives, or of what was refused
+        self._line: RequestLine | None = None  # of arriving content, or of a rejected request
         self._partial: HeadBuffer | None = None  # a head that arrives in pieces
         self._left = 0  # bytes of a Content-Length to come
-        self._chunked: object = None  # what reads a content in chunks
-        self._pause = False  # the request is a handshake: stop behind it
-        self._last = False  # nothing behind it is processed (RFC 9112 9.6)
-        # How it ended.
+        self._chunked: object = None  # the reader of chunked content
+        self._pause = False  # the request is a handshake: stop after it
+        self._last = False  # nothing after it is processed (RFC 9112 9.6)
+        # The end.
         self._error: ProtocolError | None = None
 
     def parse_whole_request(self, data: bytes) -> RequestHead | None:
-        """The head of ``data``, if that is one whole request; the sink is not told of it.
+        """Return the head of ``data`` if it is one whole request; the sink is not called.
 
-        Its content, as long as its Content-Length, ends ``data``. None for whatever is to be fed.
+        Content as long as the Content-Length ends ``data``. Returns None for all else, which must
+        be fed.
         """
         return None
 
     def feed(self, data: bytes) -> bytes:
-        """Read on, and tell the sink.
+        """Parse ``data`` and call the sink.
 
-        Returns b"", or what follows a WebSocket handshake, once its request is complete: the
-        caller may hand that over, or feed it again and go on. What comes behind the last request
-        of a connection (one that is not kept alive) is dropped.
+        Returns b"", or the bytes after a WebSocket handshake whose request is complete. The caller
+        may hand those over, or feed them again. Bytes after the last request of a connection (one
+        that is not kept alive) are dropped.
 
-        Raises ProtocolError, and the same again whenever it is fed after that. Requests that
-        were complete before the error have been delivered.
+        Raises ProtocolError, and again at each later call. Requests that were complete before the
+        error have been delivered.
         """
         if self._error is not None:
             raise self._error
@@ -119,9 +120,9 @@ class RequestParser:
 
     @property
     def line(self) -> RequestLine | None:
-        """The request line of what arrives or was refused, as far as it was read.
+        """The request line that arrives or was rejected, as far as it was read.
 
-        None between requests, and where not even a method was read.
+        None between requests, and if not even a method was read.
         """
         if self.state is _HEAD and self._partial is not None:
             return self._partial.start_of_line()
@@ -129,23 +130,23 @@ class RequestParser:
 
     @property
     def body_remaining(self) -> int:
-        """Bytes that are still to come of content whose length was said."""
+        """Bytes to come of content with a known length."""
         return self._left if self.state is _BODY and self._chunked is None else 0
 
     def release(self) -> None:
-        """Tell the sink no more, which then is in no cycle: it is freed without the collector."""
+        """Stop calling the sink, which breaks a reference cycle."""
         self._sink = _NOBODY
         self.forget()
 
     def forget(self) -> None:
-        """Free what is remembered of the last head."""
+        """Drop the cache of the last head."""
 
     def _head(self, data: bytes, at: int) -> int:
-        """Read a head from ``at`` on, or some of one. Returns how far that went."""
+        """Read a head from ``at``, or part of one. Returns the position reached."""
         raise NotImplementedError
 
     def _body(self, data: bytes, at: int) -> int:
-        """The same of content."""
+        """Read content from ``at``. Returns the position reached."""
         raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""Dates as HTTP writes them: IMF-fixdate, "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 5.6.7)."""
+"""Dates in HTTP: IMF-fixdate, "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 5.6.7)."""
 
 import time
 
@@ -7,10 +7,10 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def http_date(now: float) -> bytes:
-    """``now``, in seconds since 1970, as text.
+    """Format ``now``, in seconds since 1970.
 
-    Not by strftime, which speaks the language of the locale; nor by email.utils, which loads a
-    dozen modules at each start.
+    strftime uses the language of the locale, and email.utils imports a dozen modules at each
+    start.
     """
     year, month, day, hour, minute, second, weekday, *_ = time.gmtime(now)
     clock = f"{hour:02}:{minute:02}:{second:02}"

@@ -1,8 +1,8 @@
-"""The head of a response and the framing of its content. Pure: bytes out, no socket, no clock.
+"""The head of a response and the framing of its content. Pure: no socket, no clock.
 
-What an application says is checked whole before a byte of it leaves (RFC 9110 2.2), and the
-fields that belong to the connection are the server's own: Connection, Transfer-Encoding and their
-kin are never passed through. Rules are of RFC 9110 unless said otherwise.
+An application's head is checked completely before a byte is sent (RFC 9110 2.2). Fields of the
+connection (Connection, Transfer-Encoding and others) are the server's own and never passed
+through. Rules are of RFC 9110 unless said otherwise.
 """
 
 from collections.abc import Iterable
@@ -18,10 +18,10 @@ LINES = {
     status: b"HTTP/1.1 %d %b\r\n" % (status, REASONS.get(status, b"")) for status in range(200, 600)
 }
 
-# 6.4.1 and 15.3.6: what follows such a head is the next response, whatever the head says.
+# 6.4.1 and 15.3.6: no content follows such a head, whatever its fields say.
 NO_CONTENT = frozenset((204, 205, 304))
 
-# Fields of the connection, which are ours alone to send (7.6.1, and RFC 9112).
+# Fields of the connection, which only the server sends (7.6.1, and RFC 9112).
 HOP_BY_HOP = frozenset(
     (
         b"connection",
@@ -36,17 +36,15 @@ SERVER_FIELDS = HOP_BY_HOP | {b"date", b"server", b"upgrade"}
 
 
 class ResponseError(Exception):
-    """The application broke HTTP. Where `build_response` raises it, nothing was made of its
-    response.
-    """
+    """The application violated HTTP. If `build_response` raises it, there is no response yet."""
 
 
 class NotBytes(ResponseError, TypeError):
-    """Content that is not bytes; says what it is."""
+    """Content is not bytes; the message has its type."""
 
 
 def as_bytes(data: object) -> bytes:
-    """Content that an application gave. Raises NotBytes."""
+    """Return an application's content. Raises NotBytes."""
     if type(data) is bytes:
         return data
     try:
@@ -57,7 +55,7 @@ def as_bytes(data: object) -> bytes:
 
 
 def join(pieces: list[bytes] | tuple[bytes, ...]) -> bytes:
-    """The pieces of content as one. Raises NotBytes."""
+    """Join pieces of content. Raises NotBytes."""
     try:
         return b"".join(pieces)
     except TypeError:
@@ -65,7 +63,7 @@ def join(pieces: list[bytes] | tuple[bytes, ...]) -> bytes:
 
 
 class Response:
-    """A response whose head is made: frames its content."""
+    """A response with a complete head; frames its content."""
 
     __slots__ = ("_content", "chunked", "close", "head", "remaining", "status")
 
@@ -74,19 +72,19 @@ class Response:
     ) -> None:
         self.status = status
         self.head = head  # to be sent first
-        self.close = close  # the connection ends behind this response
+        self.close = close  # the connection closes after this response
         self.chunked = chunked
-        self.remaining = left  # bytes of content owed; None where no number says it
-        self._content = content  # whether anything may follow the head
+        self.remaining = left  # bytes of content still owed; None if the length is unknown
+        self._content = content  # whether content may follow the head
 
     @property
     def headers(self) -> Fields:
-        """The fields as they are sent."""
+        """The fields as sent."""
         lines = self.head.split(b"\r\n")[1:-2]
         return [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
 
     def body(self, data: bytes) -> bytes:
-        """Frame some content. Raises ResponseError beyond the Content-Length (8.6)."""
+        """Frame content. Raises ResponseError beyond the Content-Length (8.6)."""
         if type(data) is not bytes:
             data = as_bytes(data)
         if not self._content:
@@ -97,7 +95,7 @@ class Response:
         return data
 
     def sent(self, count: int) -> None:
-        """Count bytes of content that reach the client past `body`, as a file's do.
+        """Count content that is sent without `body`, as a file's is.
 
         Raises ResponseError beyond the Content-Length.
         """
@@ -107,7 +105,8 @@ class Response:
             self.remaining -= count
 
     def end(self) -> bytes:
-        """What ends the content. Raises ResponseError short of the Content-Length."""
+        """Return the end of the content. Raises ResponseError if it is shorter than
+        Content-Length."""
         if self.remaining:
             raise ResponseError(f"content is {self.remaining} bytes short of the Content-Length")
         return b"0\r\n\r\n" if self.chunked else b""
@@ -124,13 +123,13 @@ def build_response(
     closing: bool = False,
     length: int | None = None,
 ) -> Response:
-    """Make the head of a final response, and choose its framing.
+    """Make the head of a final response and choose its framing.
 
-    ``request`` is None where none could be read. ``reason`` None stands for the usual one.
-    ``date`` and ``server`` are ready lines, each left out where the application has its own.
-    ``closing``: the connection ends behind this. ``length`` is the content's, in bytes, where it
-    is known; an application's Content-Length that promises more is refused, and content beyond
-    one that promises less is refused by `Response.body`.
+    ``request`` is None if none could be read. ``reason`` None means the standard phrase. ``date``
+    and ``server`` are complete lines, each left out if the application has its own. ``closing``:
+    the connection closes afterwards. ``length`` is that of the content in bytes, if known: an
+    application's larger Content-Length is refused here, and content beyond a smaller one by
+    `Response.body`.
 
     Raises ResponseError, with nothing made, for what HTTP does not allow.
     """
@@ -163,9 +162,9 @@ def build_response(
 def plain_error(
     status: int, text: str, method: str = "", *, date: bytes = b"", server: bytes = b""
 ) -> bytes:
-    """A whole response that says why a request was refused, and that the connection ends.
+    """Return a complete response with a reason, which closes the connection.
 
-    ``method`` is the request's, where it was read: HEAD gets no content (9.3.2).
+    ``method`` is the request's, if it was read: HEAD gets no content (9.3.2).
     """
     content = text.encode() + b"\n"
     fields = [(b"Content-Type", b"text/plain; charset=utf-8")]
@@ -187,7 +186,8 @@ def _status_line(status: int, reason: bytes | None) -> bytes:
 
 
 def validate_fields(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Fields, list[bytes]]:
-    """The fields, without blanks around their values, and their names in lower case (5.1, 5.5)."""
+    """Return the fields, checked and without blanks around values, and their lower-case names
+    (5.1, 5.5)."""
     try:
         fields = [(name, value.strip(b" \t")) for name, value in headers]
         names = [name.lower() for name, _ in fields]
@@ -205,7 +205,7 @@ def validate_fields(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Fields, lis
 
 
 def _said_length(fields: Fields, names: list[bytes]) -> int:
-    """The application's Content-Length (8.6)."""
+    """Return the application's Content-Length (8.6)."""
     value = fields[names.index(b"content-length")][1]
     if names.count(b"content-length") > 1:
         raise ResponseError("Content-Length came twice")
@@ -215,10 +215,10 @@ def _said_length(fields: Fields, names: list[bytes]) -> int:
 
 
 def _filter_hop_by_hop(fields: Fields, names: list[bytes]) -> tuple[Fields, list[bytes]]:
-    """The fields to be passed on, and which of the options "close" and "upgrade" are to be sent.
+    """Return the fields to pass on, and which of the options "close" and "upgrade" to send.
 
-    ASGI lets an application say "chunked", and the server frame as it sees fit; beside a
-    Content-Length it is not sent (RFC 9112 6.2).
+    ASGI lets an application set "chunked" and leaves framing to the server; with a Content-Length
+    it is dropped (RFC 9112 6.2).
     """
     kept: Fields = []
     options = [b"upgrade"] if b"upgrade" in names else []
@@ -233,10 +233,10 @@ def _filter_hop_by_hop(fields: Fields, names: list[bytes]) -> tuple[Fields, list
 
 
 def _no_content(status: int, said: int | None, length: int | None) -> bytes:
-    """The framing line of HEAD, 204, 205 and 304, beside what the application said itself.
+    """Return the framing line of HEAD, 204, 205 and 304, besides the application's own.
 
-    204 has no length (8.6), 205 has the length 0 (15.3.6), 304 only what was said, and HEAD that
-    of the content which was made in spite of it.
+    204 has no length (8.6), 205 has length 0 (15.3.6), 304 has the given one, and HEAD has that of
+    the content that was made nevertheless.
     """
     if status == 205:
         return b"Content-Length: 0\r\n"
@@ -248,7 +248,8 @@ def _no_content(status: int, said: int | None, length: int | None) -> bytes:
 def _framing(
     request: RequestHead | None, said: int | None, length: int | None
 ) -> tuple[bytes, int | None, bool]:
-    """The framing line, unless the application said it; bytes owed; whether chunked (9112 6)."""
+    """Return the framing line unless the application set it, bytes owed, and whether chunked
+    (9112 6)."""
     if said is not None:
         if length is not None and length < said:
             raise ResponseError(f"content is {said - length} bytes short of the Content-Length")
@@ -261,7 +262,7 @@ def _framing(
 
 
 def _connection(closing: bool, *, upgrade: bool) -> bytes:
-    """The Connection line (7.8; RFC 9112 9.3, 9.6): keep-alive is for HTTP/1.0."""
+    """Return the Connection line (7.8; RFC 9112 9.3, 9.6); keep-alive is for HTTP/1.0."""
     if closing:
         return b"Connection: upgrade, close\r\n" if upgrade else b"Connection: close\r\n"
     return b"Connection: upgrade\r\n" if upgrade else b"Connection: keep-alive\r\n"

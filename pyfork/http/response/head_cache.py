@@ -1,7 +1,7 @@
-"""The heads of a worker's responses; `response` has the rules.
+"""A cache of response heads for a worker; `head` has the rules.
 
-Applications send the same few fields again and again. A field that was checked once is remembered
-as the line it makes, and the last whole response with what it was made of.
+Applications send the same few fields again and again. The line of each checked field is cached,
+and so is the last whole response with its inputs.
 """
 
 import logging
@@ -22,7 +22,7 @@ from pyfork.http.response.head import (
 
 log = logging.getLogger("pyfork.error")
 
-_FIELD = 256  # bytes of the longest line that is remembered
+_FIELD = 256  # bytes of the longest cached line
 
 _USUAL = {status: line for status, line in LINES.items() if status not in NO_CONTENT}
 
@@ -30,12 +30,12 @@ _CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 _BOTH = frozenset((b"transfer-encoding", b"content-length"))
 
-# Not remembered: no two are the same, and nobody expects to find them in memory later.
+# Not cached: their values differ each time, and they must not stay in memory.
 _SECRET = b"set-cookie"
 
 
 class _NeedsSlowPath(Exception):
-    """A field of the connection, or one that stands for ours."""
+    """A field of the connection, or one that replaces the server's own."""
 
 
 class _ContentLength(bytes):
@@ -48,27 +48,26 @@ class ResponseHeads:
     """Makes the heads of responses."""
 
     def __init__(self, *, server: bytes) -> None:
-        """``server``: a ready Server line, or none."""
+        """``server``: a complete Server line, or empty."""
         self._server = server
         self._date = b""
         self._ours = b""  # both lines
-        self._warned = False  # of two fields that exclude each other
-        # The last whole response, and what it was made of; its fields can be hashed, and so do not
-        # change.
+        self._warned = False  # about two fields that exclude each other
+        # The last whole response and its inputs; the fields are hashable, so they cannot change.
         self._fields: list[tuple[Any, Any]] | None = None
         self._last = Response(200, b"", False, True, False, 0)
-        # Field as the application gives it, a pair of bytes or of text -> its line.
+        # Field as the application gives it (a pair of bytes or text) -> its line.
         self._lines: BoundedCache[Any, bytes] = BoundedCache()
 
     def date(self, line: bytes) -> None:
-        """Once a second: the Date line from now on."""
+        """Set the Date line, once a second."""
         self._date = line
         self._ours = line + self._server
         self._fields = None
 
     @property
     def server_lines(self) -> dict[str, bytes]:
-        """The lines of ours, as `response.begin` takes them."""
+        """The server's own lines, as arguments of `build_response`."""
         return {"date": self._date, "server": self._server}
 
     def begin(
@@ -80,7 +79,7 @@ class ResponseHeads:
         closing: bool,
         length: int | None,
     ) -> Response:
-        """`response.begin`, for fields that are pairs of bytes or of text (Latin-1)."""
+        """`build_response` for fields that are pairs of bytes or text (Latin-1)."""
         if type(headers) is not list:
             headers = list(headers)
         response = None
@@ -98,9 +97,9 @@ class ResponseHeads:
         closing: bool,
         length: int,
     ) -> Response:
-        """`build_response`, for content that is all there.
+        """`build_response` for complete content.
 
-        The response may be one that was returned before: it is not to be changed.
+        The response may be shared with an earlier request and must not be changed.
         """
         last = self._last
         if reason is not None or not (request.is_simple or (closing and request.line.is_simple)):
@@ -123,9 +122,9 @@ class ResponseHeads:
     def _fast(
         self, status: int, headers: list[tuple[Any, Any]], closing: bool, length: int | None
     ) -> Response | None:
-        """The short way, for the usual response: with content, and nothing that is not passed on.
+        """Build a common response: with content, and without special fields.
 
-        None where it is not. Raises ResponseError.
+        Returns None for others. Raises ResponseError.
         """
         line = _USUAL.get(status)
         if line is None:
@@ -141,7 +140,7 @@ class ResponseHeads:
                         raise ResponseError("Content-Length came twice")
                     left = line.value
                 pieces.append(line)
-        except (TypeError, _NeedsSlowPath):  # not even hashable, or not simply passed on
+        except (TypeError, _NeedsSlowPath):  # unhashable, or a special field
             return None
         if left is None:
             pieces.append(_CHUNKED if length is None else b"Content-Length: %d\r\n" % length)
@@ -152,7 +151,7 @@ class ResponseHeads:
         return Response(status, b"".join(pieces), closing, True, left is None, left)
 
     def _learn(self, field: tuple[Any, Any]) -> bytes:
-        """The line of a field. Raises ResponseError, and _Special."""
+        """Return the line of a field. Raises ResponseError and _NeedsSlowPath."""
         [(name, value)], [lower] = validate_fields([_as_bytes(field)])
         if lower in SERVER_FIELDS:
             raise _NeedsSlowPath
@@ -175,7 +174,7 @@ class ResponseHeads:
         closing: bool,
         length: int | None,
     ) -> Response:
-        """The long way."""
+        """Build any response."""
         fields = [_as_bytes(field) for field in headers]
         response = build_response(
             request, status, reason, fields, closing=closing, length=length, **self.server_lines
@@ -192,7 +191,7 @@ class ResponseHeads:
 
 
 def _as_bytes(field: tuple[Any, Any]) -> tuple[bytes, bytes]:
-    """A field as bytes. Raises ResponseError for what is neither text nor bytes, or no pair."""
+    """Return a field as bytes. Raises ResponseError for other types, or if it is no pair."""
     try:
         name, value = field
         if isinstance(name, str) and isinstance(value, str):

@@ -1,14 +1,13 @@
-"""What an application may know of a TLS connection: who the client is, and how it is protected.
+"""Properties of a TLS connection for applications: the client certificate and the protection.
 
-For WSGI under the names that Apache's mod_ssl has made common; for ASGI as its TLS extension
-(version 0.2) says.
+WSGI gets the variable names of Apache's mod_ssl, ASGI its TLS extension (version 0.2).
 """
 
 import ssl
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# RFC 4514 section 3; what has no short name there goes by its number.
+# RFC 4514 section 3; other attributes are written by number.
 _SHORT = {
     "commonName": "CN",
     "localityName": "L",
@@ -24,7 +23,7 @@ _VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 
 
 def environ(session: ssl.SSLObject) -> dict[str, str]:
-    """The WSGI environ's part."""
+    """Return the variables for a WSGI environ."""
     cipher = session.cipher()
     found = {
         "HTTPS": "on",
@@ -36,7 +35,7 @@ def environ(session: ssl.SSLObject) -> dict[str, str]:
     if not certificate:
         return found
     return found | {
-        "SSL_CLIENT_VERIFY": "SUCCESS",  # who fails has no connection
+        "SSL_CLIENT_VERIFY": "SUCCESS",  # a client that fails has no connection
         "SSL_CLIENT_S_DN": distinguished_name(certificate["subject"]),
         "SSL_CLIENT_I_DN": distinguished_name(certificate["issuer"]),
         "SSL_CLIENT_M_SERIAL": certificate["serialNumber"],
@@ -47,7 +46,7 @@ def environ(session: ssl.SSLObject) -> dict[str, str]:
 
 
 def extension(session: ssl.SSLObject) -> Mapping[str, Any]:
-    """What ``scope["extensions"]["tls"]`` is."""
+    """Return ``scope["extensions"]["tls"]``."""
     context: Any = session.context
     certificate: Any = session.getpeercert()
     cipher = session.cipher()
@@ -56,20 +55,20 @@ def extension(session: ssl.SSLObject) -> Mapping[str, Any]:
         "server_cert": getattr(context, "certificate", None) or None,
         "client_cert_chain": (_pem(session),) if certificate else (),
         "client_cert_name": distinguished_name(certificate["subject"]) if certificate else None,
-        "client_cert_error": None,  # who fails has no connection
+        "client_cert_error": None,  # a client that fails has no connection
         "tls_version": _VERSIONS.get(session.version() or ""),
         "cipher_suite": numbers.get(cipher[0]) if cipher else None,
     }
 
 
 def distinguished_name(name: Iterable[Iterable[tuple[str, str]]]) -> str:
-    """What `ssl.SSLObject.getpeercert` gives, as RFC 4514 writes it: the last part first."""
+    """Format a name of `ssl.SSLObject.getpeercert` as RFC 4514 does: the last part first."""
     parts = ("+".join(f"{_SHORT.get(k, k)}={_escape(v)}" for k, v in part) for part in name)
     return ",".join(reversed(list(parts)))
 
 
 def _escape(value: str) -> str:
-    """RFC 4514 2.4."""
+    """Escape a value (RFC 4514 2.4)."""
     escaped = "".join(
         f"\\{char}" if char in '",+;<>\\' else "\\00" if char == "\0" else char for char in value
     )

@@ -1,4 +1,4 @@
-"""The connection of a client that speaks TLS: what is different about one with keys."""
+"""A connection over TLS."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +10,9 @@ from pyfork.http.tls.transport import TlsTransport
 
 
 class TlsConnection(Connection):
-    """A connection that no other worker can take over, for its keys are in this one.
+    """A connection that cannot be handed off, since its keys are in this process.
 
-    In a drain its next response says that it is the last.
+    In a drain its next response announces the close.
     """
 
     __slots__ = ("_environ", "_extension")
@@ -27,14 +27,14 @@ class TlsConnection(Connection):
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """What is known about the client, for WSGI."""
+        """The client's variables for WSGI."""
         if self._environ is None:
             self._environ = environ(self.transport.get_extra_info("ssl_object"))
         return self._environ
 
     @property
     def extension(self) -> Mapping[str, Any]:
-        """The same as ASGI's TLS extension."""
+        """The client's properties in ASGI's TLS extension."""
         if self._extension is None:
             self._extension = extension(self.transport.get_extra_info("ssl_object"))
         return self._extension
@@ -44,7 +44,7 @@ class TlsConnection(Connection):
         return (self.closing or self.engine.draining) and not self.waiting
 
     def drain(self) -> None:
-        if self.engine.on_idle is None:  # this is the end of the port
+        if self.engine.on_idle is None:  # the port closes
             super().drain()
 
     def send(self, data: bytes) -> None:
@@ -58,6 +58,6 @@ class TlsConnection(Connection):
 
     def abort(self) -> None:
         if self.idle:
-            self.transport.close()  # everything was said
+            self.transport.close()  # all output was sent
         else:
             super().abort()

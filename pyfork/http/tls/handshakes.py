@@ -1,4 +1,4 @@
-"""The TLS handshakes of a worker that are not over yet, and how long they may take."""
+"""The running TLS handshakes of a worker, with their time limit."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ log = logging.getLogger("pyfork.error")
 
 
 class Handshakes:
-    """The clients of a worker that are not connections yet, and how long they may take."""
+    """The clients of a worker whose handshake is not complete."""
 
     def __init__(
         self,
@@ -27,17 +27,17 @@ class Handshakes:
         """``limit`` is in seconds, 0 for none. ``changed`` is called when a handshake fails."""
         self.engine = engine
         self.context = context
-        self.open: dict[TlsTransport, float] = {}  # and since when, in monotonic seconds
+        self.open: dict[TlsTransport, float] = {}  # with the start in monotonic seconds
         self._limit = limit or NEVER
         self._changed = changed
         self.new_connection = new_connection
 
     def new_transport(self) -> TlsTransport:
-        """For a client that was just accepted."""
+        """Make the protocol of a client that was just accepted."""
         return TlsTransport(self)
 
     def sweep(self, now: float) -> None:
-        """End what is late. ``now`` is monotonic seconds."""
+        """Abort handshakes that are late. ``now`` is in monotonic seconds."""
         limit = min(self._limit, LINGER) if self.engine.draining else self._limit
         for transport, since in list(self.open.items()):
             if now - since >= limit:
@@ -45,12 +45,12 @@ class Handshakes:
                 transport.abort()
 
     def cut(self) -> None:
-        """End all."""
+        """Abort all handshakes."""
         for transport in list(self.open):
             transport.abort()
 
     def lost(self, transport: TlsTransport) -> None:
-        """It came to nothing."""
+        """Remove a handshake that failed."""
         if self.open.pop(transport, None) is not None:
             self.engine.count(-1)
             self._changed()

@@ -1,8 +1,7 @@
-"""Where the records of TLS begin and end in a client's bytes (RFC 8446 5.1).
+"""Boundaries of TLS records in a client's bytes (RFC 8446 5.1).
 
-OpenSSL handles records that carry no content (KeyUpdate, renegotiation, empty ones) within one
-call, however many there are, and each may cost as much as a small request. Hence they are counted
-before it gets them.
+OpenSSL handles any number of records without content (KeyUpdate, renegotiation, empty ones) in one
+call, and each may cost as much as a small request. So they are counted first.
 """
 
 HEAD = 5  # bytes: type, version, and the length of what follows
@@ -14,13 +13,13 @@ class RecordCounter:
     __slots__ = ("_head", "_rest")
 
     def __init__(self) -> None:
-        self._head = b""  # the beginning of a record's head
-        self._rest = 0  # bytes of the last record that are still to come
+        self._head = b""  # the beginning of a record's header
+        self._rest = 0  # bytes of the last record still to come
 
     def advance(self, data: bytes | memoryview, most: int) -> tuple[int, int]:
-        """Go on in ``data`` until ``most`` records have begun and the next one would.
+        """Advance in ``data`` until ``most`` records have begun and another would.
 
-        Returns where that is, and how many records have begun.
+        Returns the position, and how many records have begun.
         """
         at, count, size = self._rest, 0, len(data)
         while at < size and count < most:

@@ -1,11 +1,10 @@
 """TLS between a client's socket and its connection.
 
-A `TlsTransport` is the protocol of the socket's transport and the transport of the connection, and
-does for bytes what the other would: a connection need not know. With a transport of our own, and
-not the loops', a connection can end as one without TLS does: close_notify and the end of our half
-of TCP go out, and what the client is still sending is dropped, so that no reset overtakes the
-response (RFC 9112 9.6 and 9.8). Nor does it cost more: the loops do the same work (a `MemoryBIO`
-for either direction), and keep buffers besides.
+A `TlsTransport` is the protocol of the socket's transport, and the transport of the connection.
+With our own transport instead of the loop's, a connection can close as one without TLS does: it
+sends close_notify and FIN and drops further input, so that no reset overtakes the response (RFC
+9112 9.6 and 9.8). It costs no more: loops do the same work (a `MemoryBIO` for each direction) with
+further buffers.
 """
 
 import asyncio
@@ -28,12 +27,12 @@ from pyfork.net.tls.context import Context, Session
 
 log = logging.getLogger("pyfork.error")
 
-READ = 64 * 1024  # bytes of plain text asked for at a time; a record has 16 KiB at most
+READ = 64 * 1024  # bytes of plain text per read; a record has 16 KiB at most
 
-RECORDS = 64  # of one client; after so many the others have their turn
+RECORDS = 64  # of one client, before other clients get their turn
 
-# Records in a row that carry no content, from which on a client is cut. OpenSSL makes new keys for
-# a KeyUpdate, which takes as long as a small request.
+# Consecutive records without content after which a client is cut. OpenSSL makes new keys for a
+# KeyUpdate, which takes as long as a small request.
 EMPTY_RECORDS = 32
 
 ANSWERS = 16 * 1024  # bytes of answers to such records that a client may leave unread
@@ -82,30 +81,30 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         self._session = self._new_session(handshakes.context)
         self._session.hello = bytearray()
         self._socket = cast(asyncio.Transport, None)
-        self._protocol: asyncio.Protocol | None = None  # none before the handshake is over
+        self._protocol: asyncio.Protocol | None = None  # None during the handshake
         self._begun = False  # the client has sent something
-        self._paused = False  # the protocol wants no data
+        self._paused = False  # the protocol has paused reading
         self._closing = False
         self._eof_written = False
-        self._held = False  # the socket's reading is paused
+        self._held = False  # reading from the socket is paused
         self._eof_received = False
         self._rest = b""  # encrypted by `write_now`, and not taken by the socket
         self._records = RecordCounter()
         self._empty_records = 0  # since the last content
-        self._undecrypted: bytes | memoryview = b""  # has its turn later
-        self._scheduled = False  # the loop will call `_next_turn`
+        self._undecrypted: bytes | memoryview = b""  # for a later loop iteration
+        self._scheduled = False  # `_next_turn` is scheduled
         self._write_paused = False
         self._answers = 0  # bytes of answers to records without content since writing paused
 
     @property
     def peer(self) -> str:
-        """The client's address, for the log."""
+        """The client's address for the log."""
         name = self._socket.get_extra_info("peername")
         return str(name[0]) if isinstance(name, tuple) else "a client"
 
     @property
     def has_pending(self) -> bool:
-        """Whether bytes are here that the protocol has not got yet."""
+        """Whether received bytes have not been delivered yet."""
         return bool(self._undecrypted or self._incoming.pending or self._session.pending())
 
     @property
@@ -115,32 +114,32 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
 
     @property
     def idle_since(self) -> float:
-        """When it was accepted, in monotonic seconds."""
+        """When the client was accepted, in monotonic seconds."""
         return self._handshakes.open.get(self, NEVER)
 
     def close_idle(self) -> bool:
-        """Close, if the client has sent nothing yet; whether it is so."""
+        """Close if the client has sent nothing yet. Returns whether it did."""
         if not self.silent or readable(self.fileno()):
             return False
         self.abort()
         return True
 
     def fileno(self) -> int:
-        """The socket's fd."""
+        """Return the socket's descriptor."""
         fd: int = self._socket.get_extra_info("socket").fileno()
         return fd
 
-    # Handoff (`ClientTransport`): a session has state here, and a client that is silent has none.
+    # Handoff (`ClientTransport`): a session's state is here; a silent client has none.
 
     kept = False
 
     @property
     def can_hand_off(self) -> bool:
-        """Whether another worker could begin its session."""
+        """Whether another worker could begin the session."""
         return self.silent and not self._socket.is_closing()
 
     def release(self) -> None:
-        """Another worker has it: close this copy of the socket, which the client does not see."""
+        """Close this copy of the socket; another worker has the connection."""
         if self._socket is not None:  # else when it is made
             self.abort()
         self._closing = True
@@ -159,7 +158,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             return
         if not self._begun:
             self._begun = True
-            if data[:1].isalpha():  # TLS begins with 0x16, and HTTP with a method
+            if data[:1].isalpha():  # TLS begins with byte 0x16, HTTP with a method
                 self._refuse(read_start(data))
                 return
         if self._undecrypted or self._paused:  # a loop may deliver after pause_reading
@@ -168,11 +167,11 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             self._decrypt(data)
 
     def eof_received(self) -> bool:
-        """End of TCP's half, with or without close_notify: HTTP tells by itself what is whole."""
+        """Handle the client's FIN, with or without close_notify: HTTP has its own framing."""
         if self._protocol is None:
             return False
         if not (self._eof_received or self._end_of_input()):
-            self.close()  # with close_notify, which the socket's transport knows nothing of
+            self.close()  # with close_notify, which the socket's transport does not send
         return not self._closing
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -193,10 +192,10 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         if self._protocol is not None:
             self._protocol.resume_writing()
 
-    # Inside.
+    # Internal.
 
     def _decrypt(self, data: bytes | memoryview) -> None:
-        """Give OpenSSL as much of ``data`` as has its turn."""
+        """Pass a limited number of records of ``data`` to OpenSSL."""
         end, count = self._records.advance(data, RECORDS)
         self._empty_records += count
         self._undecrypted = memoryview(data)[end:] if end < len(data) else b""
@@ -217,7 +216,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             self._decrypt(self._undecrypted)
 
     def _read_on(self) -> None:
-        """What was decrypted is delivered: go on with what has come, or with the socket."""
+        """Continue with undecrypted bytes, or read from the socket."""
         if self._paused or self._closing:
             return
         if self._undecrypted:
@@ -229,13 +228,13 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             self._socket.resume_reading()
 
     def _hold(self) -> None:
-        """Let the socket's transport deliver no more."""
+        """Pause reading from the socket."""
         if not self._held:
             self._held = True
             self._socket.pause_reading()
 
     def _shake_hands(self) -> None:
-        """Go on with the handshake; at its end the connection begins."""
+        """Continue the handshake; when it is complete, make the connection."""
         try:
             self._session.do_handshake()
         except ssl.SSLWantReadError:
@@ -247,7 +246,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
                 self._begin_anew()
                 return
             log.debug("no TLS with %s: %s", self.peer, error)
-            self._flush()  # the alert
+            self._flush()  # sends the alert
             self._socket.close()
             return
         handshakes = self._handshakes
@@ -265,7 +264,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         return cast(Session, made)
 
     def _begin_anew(self) -> None:
-        """A whole handshake, for a client that resumes what it had under another name."""
+        """Restart with a full handshake: the client resumes a session of another name."""
         hello = self._session.hello
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._session = self._new_session(self._handshakes.context.anew)
@@ -273,7 +272,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         self._shake_hands()
 
     def _refuse(self, line: RequestLine | None) -> None:
-        """Somebody wrote http:// for https://: say so in the words that they understand."""
+        """Answer plain HTTP with an error in plain HTTP."""
         self._eof_written = True
         engine = self._handshakes.engine
         why = "this port speaks TLS: write https://"
@@ -283,7 +282,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         engine.loop.call_later(LINGER, self.abort)
 
     def _deliver(self) -> None:
-        """Decrypt what came, for as long as the protocol takes it."""
+        """Decrypt and deliver input until the protocol pauses."""
         session, incoming = self._session, self._incoming
         while not (self._paused or self._closing or self._eof_written or self._eof_received):
             try:
@@ -307,12 +306,12 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             cast(asyncio.Protocol, self._protocol).data_received(data)
             if not (incoming.pending or session.pending()):
                 break
-        if self._outgoing.pending:  # an answer to the client's change of keys
+        if self._outgoing.pending:  # an answer to a KeyUpdate
             self._answer()
         self._read_on()
 
     def _answer(self) -> None:
-        """Send what OpenSSL answers by itself, to a client that reads it."""
+        """Send OpenSSL's own answers to a client that reads them."""
         if self._write_paused:
             self._answers += self._outgoing.pending
         if self._answers > ANSWERS:
@@ -332,11 +331,11 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             self._rest = b""
 
     def _send_close_notify(self) -> None:
-        """Send close_notify, which tells the end of the response from a connection cut short."""
+        """Send close_notify: the client can tell a complete response from a cut one."""
         if self._protocol is None or self._eof_written:
             return
         self._eof_written = True
-        with contextlib.suppress(ssl.SSLError):  # the client has not said the same, and need not
+        with contextlib.suppress(ssl.SSLError):  # the client need not have sent its own
             self._session.unwrap()
         self._flush()
 
@@ -357,7 +356,8 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         self._flush()
 
     def write_now(self, data: bytes | memoryview) -> int:
-        """`Link.write_now`: encrypt no more than the socket takes, but for one part of ``data``."""
+        """`ClientTransport.write_now`: encrypt no more than the socket takes, up to one piece
+        of ``data``."""
         if self._closing or self._eof_written:
             raise ConnectionError("the connection is closing")
         sent = 0
@@ -367,9 +367,9 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         return sent
 
     def _push(self) -> bool:
-        """Write what is encrypted past the socket's transport; whether all of it was taken.
+        """Write encrypted bytes directly to the socket. Returns whether all were taken.
 
-        The loop gives the transport the rest, if nothing else does before.
+        The loop passes the rest to the transport later.
         """
         fd = self._socket.get_extra_info("socket").fileno()
         while self._rest:
@@ -384,7 +384,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         return True
 
     def write_eof(self) -> None:
-        """End our half, as TLS and as TCP; what still comes is not even decrypted."""
+        """Close our half, of TLS and TCP; further input is not decrypted."""
         self._send_close_notify()
         self._undecrypted = b""
         if not self._closing:
@@ -398,7 +398,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             self._socket.close()
 
     def abort(self) -> None:
-        """Without close_notify: to the client this is no end that was meant."""
+        """Close without close_notify: the client sees that the end is not intended."""
         self._closing = self._eof_written = True
         self._socket.abort()
 
@@ -413,7 +413,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
     def resume_reading(self) -> None:
         if self._paused and not self._closing:
             self._paused = False
-            if self.has_pending:  # which is delivered before the socket is read again
+            if self.has_pending:  # these are delivered before the socket is read again
                 self._handshakes.engine.loop.call_soon(self._deliver)
             elif self._held:
                 self._held = False

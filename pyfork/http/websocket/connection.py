@@ -1,11 +1,11 @@
-"""One WebSocket connection: frames, flow control, pings, and the closing handshake (RFC 6455).
+"""One WebSocket connection: frames, flow control, pings and the closing handshake (RFC 6455).
 
-Frames are read and made by the sans-I/O protocol of `websockets`; what it says is written to the
-connection that the handshake came on. What the application sees is the session's.
+The sans-I/O protocol of `websockets` reads and makes frames; they are written to the connection of
+the handshake. The session is the application's view.
 
-Memory: of a client's bytes it keeps one message, up to ``--ws-max-size``, beside the session's
-queue and a read. Reading pauses while the queue is full, and while more than `CONTROL` bytes of
-answers to a client's frames wait for it to read.
+Memory: one message of a client, up to ``--ws-max-size``, besides the session's queue and one read.
+Reading pauses while the queue is full, and while more than `CONTROL` bytes of answers to control
+frames wait.
 """
 
 import asyncio
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
 SLICE = 2 * 1024
 LONG_SLICE = 16 * 1024
 
-CONTROL = 4 * 1024  # bytes of pongs that wait for a client which does not read
+CONTROL = 4 * 1024  # bytes of pongs for a client that does not read
 
-# Seconds without progress in which a client may answer a close frame, or read what was sent.
+# Seconds without progress in which a client may answer a close frame or read output.
 CLOSE_TIMEOUT = 5.0
 
-# A smaller window than zlib's: 32 KiB a connection in place of 256 KiB.
+# A smaller window than zlib's default: 32 KiB per connection instead of 256 KiB.
 _DEFLATE = ServerPerMessageDeflateFactory(
     server_max_window_bits=12, client_max_window_bits=12, compress_settings={"memLevel": 5}
 )
 
 
 def new_protocol(config: Config) -> ServerProtocol:
-    """What reads and makes the frames of one connection; the handshake's bytes are not its."""
+    """Make the frame protocol of one connection; it does not get the handshake's bytes."""
     return ServerProtocol(
         state=State.OPEN,
         max_size=config.ws_max_size or None,
@@ -57,7 +57,7 @@ def new_protocol(config: Config) -> ServerProtocol:
 
 
 class WebSocketConnection(asyncio.Protocol):
-    """The protocol of a connection, from a WebSocket handshake on."""
+    """The protocol of a connection after a WebSocket handshake."""
 
     session: WebSocketSession
 
@@ -82,28 +82,28 @@ class WebSocketConnection(asyncio.Protocol):
         self._keepalive = Keepalive(
             self._loop, self, interval=config.ws_ping_interval, timeout=config.ws_ping_timeout
         )
-        self._timer: asyncio.TimerHandle | None = None  # of the end
-        # A drain is to be over within the grace, and not to be cut.
+        self._timer: asyncio.TimerHandle | None = None  # of the close
+        # A drain must end within the grace, without a cut.
         self._close_timeout = min(CLOSE_TIMEOUT, config.graceful_timeout / 2)
         # Input.
-        self._unread = b""  # received, and not parsed: the session is full, or not open yet
-        self._message = bytearray()  # of a message in fragments
+        self._unread = b""  # not parsed: the session is full, or not open yet
+        self._message = bytearray()  # fragments of a message
         self._is_partial = False  # a message has begun, and counts in `_partial`
         self._is_text = False  # of that message
         self._is_reading = False  # in `read_on`
         self._is_waiting = False  # for `_take_turn`
         # Output.
         self.write_paused = False
-        self._control = 0  # bytes of answers to frames since writing paused
-        self._untaken = 0  # bytes that the client had to take, as the keepalive has seen it last
+        self._control = 0  # bytes of answers to control frames since writing paused
+        self._untaken = 0  # bytes that the client had to take, at the last check of the keepalive
         # Flags.
-        self._is_open = False  # the handshake was accepted
+        self._is_open = False  # the handshake is complete
         self._is_restarting = False  # a drain has closed it, or will when it is open
-        self._is_failed = False  # a message was no text
+        self._is_failed = False  # a text message was not valid UTF-8
         self._is_ended = False  # the end of TCP has begun
 
     def start(self, head: RequestHead, rest: bytes) -> None:
-        """Answer the handshake, or have the application do so."""
+        """Answer the handshake, or let the application do so."""
         self.link.transport.set_protocol(self)
         try:
             negotiated = negotiate(self._protocol, head)
@@ -129,7 +129,7 @@ class WebSocketConnection(asyncio.Protocol):
             self.read_on()
 
     def eof_received(self) -> bool:
-        """The client sends no more. Without a close frame before, its code is 1006 (7.1.5)."""
+        """The client sends no more. Without a close frame its code is 1006 (7.1.5)."""
         if not self._is_ended:
             self.session.closed(1006)
             self.end()
@@ -163,7 +163,7 @@ class WebSocketConnection(asyncio.Protocol):
     # Called by the session.
 
     def open(self, head: bytes) -> None:
-        """The application has accepted; ``head`` is that of the 101 response."""
+        """Send ``head``, the 101 response: the application has accepted."""
         self._is_open = True
         self.link.write(head)
         self._keepalive.start()
@@ -172,11 +172,11 @@ class WebSocketConnection(asyncio.Protocol):
         self.read_on()
 
     def send_text(self, text: str) -> int:
-        """Send a message. Returns its size in bytes; 0 where it is dropped."""
+        """Send a message. Returns its size in bytes; 0 if it is dropped."""
         return self._send(self._protocol.send_text, text.encode())
 
     def send_binary(self, data: bytes) -> int:
-        """Send a message. Returns its size in bytes; 0 where it is dropped."""
+        """Send a message. Returns its size in bytes; 0 if it is dropped."""
         return self._send(self._protocol.send_binary, data)
 
     def _send(self, send: Callable[[bytes], None], data: bytes) -> int:
@@ -188,13 +188,13 @@ class WebSocketConnection(asyncio.Protocol):
 
     @property
     def is_closing(self) -> bool:
-        """Whether a close frame was sent: what is sent now is dropped."""
+        """Whether a close frame was sent; further messages are dropped."""
         return self._is_open and (self._is_ended or self._protocol.state is not State.OPEN)
 
     def close(self, code: int, reason: str = "") -> None:
-        """Send a close frame, and wait for the client's.
+        """Send a close frame and wait for the client's.
 
-        Raises websockets.exceptions.ProtocolError for a code that must not be sent.
+        Raises websockets.exceptions.ProtocolError for an invalid code.
         """
         if self.is_closing:
             return
@@ -204,7 +204,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._await_progress(self._unanswered, self._close_timeout)
 
     def end(self) -> None:
-        """End TCP behind what was written, so that no reset overtakes it."""
+        """Close TCP after the output, so that no reset overtakes it."""
         if self._is_ended:
             return
         self._is_ended = True
@@ -218,11 +218,11 @@ class WebSocketConnection(asyncio.Protocol):
             self._await_progress(self.abort, self._close_timeout)
 
     def abort(self) -> None:
-        """End at once."""
+        """Close at once."""
         self.link.abort()
 
     def read_on(self) -> None:
-        """Parse what there is room for; pause or resume reading accordingly."""
+        """Parse as much as there is room for; pause or resume reading."""
         if self._is_reading or self._is_waiting:
             return
         self._is_reading = True
@@ -233,14 +233,14 @@ class WebSocketConnection(asyncio.Protocol):
             turns.spend(found)
             size = SLICE if found else LONG_SLICE
         self._is_reading = False
-        if self._is_ended:  # all that comes is dropped
+        if self._is_ended:  # further input is dropped
             return
         self._unread = data[at:]
         if self._unread or (self._is_open and not self._has_room):
             self.link.pause_reading()
         else:
             self.link.resume_reading()
-        if self._unread and self._has_room:  # for another turn
+        if self._unread and self._has_room:  # for a later iteration
             self._is_waiting = True
             turns.wait(self._take_turn)
 
@@ -248,10 +248,10 @@ class WebSocketConnection(asyncio.Protocol):
         self._is_waiting = False
         self.read_on()
 
-    # Called by a drain, and by the keepalive.
+    # Called by a drain and by the keepalive.
 
     def restart(self) -> None:
-        """Close with 1012; the application is told when the client has answered."""
+        """Close with 1012; the application learns of it when the client has answered."""
         if self._is_restarting or self._is_ended:
             return
         self._is_restarting = True
@@ -265,16 +265,15 @@ class WebSocketConnection(asyncio.Protocol):
             self.close(CloseCode.SERVICE_RESTART)
 
     def send_ping(self) -> None:
-        """Send a ping, unless the client has bytes to read first."""
+        """Send a ping, unless the client has output to read first."""
         if not (self.write_paused or self.is_closing):
             self._protocol.send_ping(random.randbytes(4))
             self._flush()
 
     def can_answer(self) -> bool:
-        """Whether the client can be expected to have answered a ping by now.
+        """Whether the client should have answered a ping by now.
 
-        Not while reading is paused for the application, nor while the client reads what was sent
-        before the ping.
+        Not while reading is paused for the application, nor while the client reads earlier output.
         """
         if self.session.full:
             return False
@@ -284,26 +283,26 @@ class WebSocketConnection(asyncio.Protocol):
         return self._untaken >= before
 
     def _count_untaken(self) -> int:
-        """Bytes that were written and that the client's system has not taken."""
+        """Return the bytes written that the client's system has not taken."""
         return self.link.unsent + self.link.unacknowledged()
 
     def keepalive_failed(self) -> None:
-        """The client has not answered a ping."""
+        """Close: the client has not answered a ping."""
         if self._protocol.state is State.OPEN:
             self._protocol.fail(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
             self._flush()
         self.session.closed(1006, "keepalive ping timeout")
         self.end()
 
-    # Inside.
+    # Internal.
 
     @property
     def _has_room(self) -> bool:
-        """Whether the client's next frames may be looked at."""
+        """Whether more frames may be parsed."""
         return self._is_open and not self.session.full and self._control <= CONTROL
 
     def _parse(self, data: bytes) -> int:
-        """Returns how many frames ended in ``data``."""
+        """Parse ``data``. Returns the number of complete frames."""
         protocol = self._protocol
         protocol.receive_data(data)
         events = protocol.events_received()
@@ -344,7 +343,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._partial.release(self._give_way)
 
     def _frame_received(self, frame: Frame) -> None:
-        """Put messages together. The bytes of a fragment are copied: it may be one byte."""
+        """Assemble messages. Fragments are copied, since each may be one byte."""
         opcode = frame.opcode
         if self._is_failed or opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             return
@@ -371,18 +370,18 @@ class WebSocketConnection(asyncio.Protocol):
         self.session.message_received(text, len(data))
 
     def _flush(self) -> int:
-        """Write what the protocol has to say. Returns how many bytes."""
+        """Write the protocol's output. Returns the number of bytes."""
         protocol = self._protocol
         writes = protocol.data_to_send()
         if protocol.close_rcvd_then_sent and protocol.parser_exc is not None and len(writes) > 1:
             assert protocol.close_rcvd is not None
-            writes[-2] = _close_frame(protocol.close_rcvd)  # what is behind it is the end
+            writes[-2] = _close_frame(protocol.close_rcvd)  # the last one is the end
         data = b"".join(writes)
         self.link.write(data)
         return len(data)
 
     def _closed(self) -> None:
-        """The client has sent a close frame, or what is none of WebSocket."""
+        """Handle a close frame, or a protocol error."""
         received, sent = self._protocol.close_rcvd, self._protocol.close_sent
         if self._is_restarting:
             self.session.closed(CloseCode.SERVICE_RESTART)
@@ -394,12 +393,12 @@ class WebSocketConnection(asyncio.Protocol):
         self.end()
 
     def _unanswered(self) -> None:
-        """The client has not answered our close frame."""
+        """Close: the client has not answered our close frame."""
         self.session.closed(CloseCode.SERVICE_RESTART if self._is_restarting else 1006)
         self.end()
 
     def _await_progress(self, then: Callable[[], None], seconds: float) -> None:
-        """Call ``then`` after ``seconds`` in which the client takes nothing of what was written."""
+        """Call ``then`` after ``seconds`` in which the client takes none of the output."""
         self._cancel_timer()
         left = self._count_untaken()
         self._timer = self._loop.call_later(seconds, self._look, then, seconds, left)
@@ -417,9 +416,9 @@ class WebSocketConnection(asyncio.Protocol):
 
 
 def _close_frame(close: Close) -> bytes:
-    """The answer to a close frame that came within a message, which ends like any other.
+    """Make the answer to a close frame that came within a message.
 
-    `websockets` takes it for an error (Autobahn 7.1.5 does not).
+    `websockets` treats it as an error (Autobahn 7.1.5 does not).
     """
     payload = b"" if close.code == CloseCode.NO_STATUS_RCVD else close.serialize()
     return bytes((0x80 | Opcode.CLOSE, len(payload))) + payload

@@ -1,6 +1,6 @@
-"""The WebSocket connections of a worker: how they begin, and how a drain ends them.
+"""All WebSocket connections of a worker: their start, and their end in a drain.
 
-What speaks WebSocket is imported at the first handshake: an application without does not pay.
+The implementation is imported at the first handshake, so other applications do not pay.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class WebSockets:
         self._count = count
 
     def take(self, connection: "Connection", head: RequestHead, rest: bytes) -> None:
-        """Answer a handshake; ``rest`` are the bytes received after it."""
+        """Answer a handshake; ``rest`` has the bytes after it."""
         from pyfork.http.websocket.connection import WebSocketConnection
 
         websocket = WebSocketConnection(
@@ -52,17 +52,17 @@ class WebSockets:
         websocket.start(head, rest)
 
     def remove(self, websocket: WebSocket) -> None:
-        """A connection has ended."""
+        """Remove a connection that has ended."""
         self.connections.remove(websocket)
         self._count(-1)
 
     def drain(self) -> None:
-        """Close all with 1012 (service restart); one whose handshake runs, after it."""
+        """Close all with 1012 (service restart); running handshakes complete first."""
         for websocket in list(self.connections):
             websocket.restart()
 
     def abort(self) -> int:
-        """Abort what is left. Returns how many there were."""
+        """Abort all. Returns how many there were."""
         left = list(self.connections)
         for websocket in left:
             websocket.abort()

@@ -1,7 +1,7 @@
 """The opening handshake of a WebSocket (RFC 6455 section 4.2). Pure: no socket, no clock.
 
-`websockets` checks the key and negotiates extensions; the request was parsed by us, and the
-response is written by us.
+`websockets` checks the key and negotiates extensions. pyfork parses the request and writes the
+response.
 """
 
 from collections.abc import Iterable
@@ -15,14 +15,14 @@ from pyfork.http.response.head import SERVER_FIELDS, validate_fields
 
 _VERSION = b"13"
 
-# Fields of the 101 response that the server sends itself, beside those of the connection.
+# Fields of the 101 response that only the server sends, besides those of the connection.
 _NEGOTIATED = frozenset(
     (b"content-length", b"sec-websocket-accept", b"sec-websocket-extensions")
 ) | (SERVER_FIELDS - {b"date", b"server"})
 
 
 class HandshakeError(Exception):
-    """The handshake is refused with ``status``; the response has ``fields``."""
+    """The handshake fails with ``status``; the response has ``fields``."""
 
     def __init__(self, status: int, text: str, fields: Fields) -> None:
         super().__init__(text)
@@ -54,7 +54,7 @@ def _pairs(headers: Headers) -> Fields:
 
 
 def offered_subprotocols(head: RequestHead) -> list[str]:
-    """The subprotocols that the client offers, in its order of preference."""
+    """Return the subprotocols of the client, in its order of preference."""
     offered: list[str] = []
     for name, value in head.block.fields:
         if name == b"sec-websocket-protocol":
@@ -70,10 +70,10 @@ def switching_protocols(
     date: bytes,
     server: bytes,
 ) -> bytes:
-    """The head of the 101 response.
+    """Return the head of the 101 response.
 
-    ``headers`` and ``subprotocol`` are the application's; ``date`` and ``server`` are complete
-    lines, each left out where the application has its own. Raises ResponseError.
+    ``headers`` and ``subprotocol`` are the application's. ``date`` and ``server`` are complete
+    lines, each left out if the application has its own. Raises ResponseError.
     """
     fields, names = validate_fields((bytes(name), bytes(value)) for name, value in headers)
     passed = [field for name, field in zip(names, fields, strict=True) if name not in _NEGOTIATED]

@@ -1,4 +1,4 @@
-"""When a WebSocket's client is pinged, and when it has failed to answer (RFC 6455 5.5.2)."""
+"""Pings to a WebSocket's client, and the detection of a missing answer (RFC 6455 5.5.2)."""
 
 import asyncio
 from math import inf
@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class Pinged(Protocol):
-    """The connection that a keepalive works for."""
+    """The connection of a keepalive."""
 
     def can_answer(self) -> bool:
-        """Whether the client can be expected to have answered by now."""
+        """Whether the client should have answered by now."""
 
     def send_ping(self) -> None:
         """Send a ping."""
@@ -19,7 +19,7 @@ class Pinged(Protocol):
 
 
 class Keepalive:
-    """The pings of one connection. It has one timer; what is received only sets a number."""
+    """The pings of one connection. It has one timer; received bytes only set a number."""
 
     __slots__ = ("_connection", "_interval", "_loop", "_next", "_since", "_timeout", "_timer")
 
@@ -31,13 +31,14 @@ class Keepalive:
         interval: float | None,
         timeout: float | None,
     ) -> None:
-        """``interval`` is in seconds, None for no pings; so is ``timeout``, None for no limit."""
+        """``interval`` is in seconds, None for no pings; ``timeout`` is in seconds, None for
+        no limit."""
         self._loop = loop
         self._connection = connection
         self._interval = interval
         self._timeout = timeout or inf
-        self._next = 0.0  # when the next ping is due, in the loop's seconds
-        self._since = inf  # when the first ping was sent that has no answer
+        self._next = 0.0  # of the next ping, in the loop's seconds
+        self._since = inf  # of the first ping without an answer
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -54,7 +55,7 @@ class Keepalive:
             self._timer = None
 
     def heard(self) -> None:
-        """Bytes have come: also a client in the middle of a long message is alive."""
+        """Note received bytes: a client in the middle of a long message is alive, too."""
         self._since = inf
 
     def _tick(self) -> None:

@@ -1,4 +1,4 @@
-"""One WebSocket as the application sees it: ASGI's scope, ``receive`` and ``send``."""
+"""The application's view of one WebSocket: ASGI's scope, ``receive`` and ``send``."""
 
 import asyncio
 import logging
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyfork.error")
 
-# Bytes that a message in the queue is counted as, beside its own: it is a dictionary.
+# Bytes added to the size of each queued message, which is a dictionary.
 _MESSAGE = 256
 
-# Seconds in which, in a drain, an application has to receive or to send when its client has left:
-# it may be at work on the last message. One that waits for something else is cancelled then, or it
-# would hold the worker for all of the grace.
+# Seconds, in a drain, for an application to call receive() or send() after its client
+# disconnected: it may work on the last message. Otherwise it is cancelled, or it would hold the
+# worker until the end of the grace.
 UNATTENDED = 3.0
 
 _SCHEMES = {"http": "ws", "https": "wss"}
 
 
 class SessionStage(Enum):
-    """What the application has done."""
+    """The application's progress."""
 
     CONNECTING = auto()  # nothing yet
     OPEN = auto()  # accepted
-    DENYING = auto()  # begun a response of its own
-    CLOSED = auto()  # closed, or answered
+    DENYING = auto()  # it has begun a response
+    CLOSED = auto()  # closed, or responded
 
 
 class FrameConnection(Protocol):
@@ -66,7 +66,7 @@ class FrameConnection(Protocol):
 def websocket_scope(
     gateway: AsgiGateway, connection: "FrameConnection", head: RequestHead
 ) -> Scope:
-    """The scope of a handshake (ASGI 3, WebSocket spec version 2.4)."""
+    """Make the scope of a handshake (ASGI 3, WebSocket spec version 2.4)."""
     scope = gateway.scopes.make(connection.link, head)
     del scope["method"]
     scope["type"] = "websocket"
@@ -94,15 +94,15 @@ class WebSocketSession(Exchange):
         self._scope = websocket_scope(gateway, websocket, head)
         self._task: asyncio.Task[None] | None = None
         self.stage = SessionStage.CONNECTING
-        # Messages that the application has not received, each with the bytes it is counted as.
+        # Messages that the application has not received, with their counted sizes.
         self._messages: deque[tuple[int, Message]] = deque([(0, {"type": "websocket.connect"})])
         self._queued = 0  # bytes
-        self._disconnect: Message | None = None  # what receive() returns after the messages
+        self._disconnect: Message | None = None  # received after the messages
         self._readable = asyncio.Event()
         self._writable = asyncio.Event()
-        self._denial: Message | None = None  # websocket.http.response.start, until content comes
-        self._cancelled = False  # by us
-        self._told = False  # the application knows that the client has left
+        self._denial: Message | None = None  # websocket.http.response.start, until content is sent
+        self._cancelled = False  # by pyfork
+        self._told = False  # the application knows of the disconnect
         self._received = 0  # messages that the application has received
 
     # Called by the connection.
@@ -113,11 +113,11 @@ class WebSocketSession(Exchange):
 
     @property
     def full(self) -> bool:
-        """Whether more than the high-water mark waits for the application."""
+        """Whether queued messages exceed the high-water mark."""
         return self._queued > HIGH_WATER
 
     def message_received(self, message: str | bytes, size: int) -> None:
-        """A message of ``size`` bytes has arrived."""
+        """Queue a message of ``size`` bytes."""
         if self.stage is SessionStage.CLOSED or self._disconnect is not None:
             return
         kind = "text" if isinstance(message, str) else "bytes"
@@ -127,7 +127,7 @@ class WebSocketSession(Exchange):
         self._readable.set()
 
     def closed(self, code: int, reason: str = "") -> None:
-        """Nothing more comes from the client. ``code`` is for the application (RFC 6455 7.4)."""
+        """Queue a disconnect with ``code`` (RFC 6455 7.4)."""
         if self._disconnect is None:
             self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
             self._readable.set()
@@ -141,28 +141,29 @@ class WebSocketSession(Exchange):
     # Called by the gateway, in a drain.
 
     def end_unattended(self) -> None:
-        """If its client has left, give it `UNATTENDED` seconds to notice."""
+        """If the client has disconnected, cancel the task after `UNATTENDED` seconds without a
+        call."""
         if self._disconnect is not None:
             self._gateway.loop.call_later(UNATTENDED, self._end_if_unattended, self._received)
 
     def _end_if_unattended(self, received: int) -> None:
         if self._told or self.stage is SessionStage.CLOSED:
             return
-        if self._received != received:  # it works on what the client has sent
+        if self._received != received:  # it works on the last message
             self.end_unattended()
         else:
             self.cancel()
 
     def cancel(self) -> None:
-        """Cancel the application's task: what it raises now is not its failure."""
+        """Cancel the application's task; an exception of it is no failure now."""
         self._cancelled = True
         if self._task is not None:
             self._task.cancel()
 
-    # The application's side.
+    # Called by the application.
 
     async def run(self) -> None:
-        """Run the application: one task."""
+        """Run the application in one task."""
         failed = False
         try:
             await self._gateway.app(self._scope, self.receive, self.send)
@@ -180,14 +181,14 @@ class WebSocketSession(Exchange):
         self._end(failed=failed)
 
     def _is_abandoned(self) -> bool:
-        """Whether this coroutine is being closed, because its loop has ended."""
+        """Whether this coroutine is being closed because its loop has ended."""
         running = asyncio.current_task(self._gateway.loop)
         return self._task is not None and running is not self._task
 
     def _is_expected(self, error: BaseException) -> bool:
-        """Whether ``error`` says that the task was cancelled by us, or that the client left.
+        """Whether ``error`` results from our cancellation or the client's disconnect.
 
-        Frameworks have an exception of this name for it (Starlette, FastAPI, Litestar), which an
+        Frameworks (Starlette, FastAPI, Litestar) have an exception of this name, which an
         application may leave to the server.
         """
         if self._cancelled and isinstance(error, asyncio.CancelledError):
@@ -198,7 +199,7 @@ class WebSocketSession(Exchange):
         return "WebSocketDisconnect" in names or is_about_the_client(error)
 
     def _end(self, *, failed: bool) -> None:
-        """End what the application has left open."""
+        """Close what the application left open."""
         stage, self.stage = self.stage, SessionStage.CLOSED
         if self._disconnect is not None:
             return
@@ -229,15 +230,17 @@ class WebSocketSession(Exchange):
     async def send(self, message: Message) -> None:
         """ASGI's ``send``.
 
-        Raises RuntimeError for a message out of order, ResponseError for what HTTP does not allow,
-        and ClientDisconnected when the client has left.
+        Raises:
+            RuntimeError: the message is out of order.
+            ResponseError: HTTP does not allow the message.
+            ClientDisconnected: the client has disconnected.
         """
         while self._websocket.write_paused and self._disconnect is None:
             self._writable.clear()
             await self._writable.wait()
         kind = message["type"]
         if self._disconnect is not None and self.stage is not SessionStage.CLOSED:
-            if kind == "websocket.close":  # as it is
+            if kind == "websocket.close":  # no response: 403
                 self.stage = SessionStage.CLOSED
                 return
             self._told = True
@@ -246,7 +249,7 @@ class WebSocketSession(Exchange):
         if step is None:
             raise RuntimeError(f"{kind!r} is out of order: WebSocket {self.stage.name.lower()}")
         step(self, message)
-        if self._websocket.is_closing:  # what is dropped makes nobody wait
+        if self._websocket.is_closing:  # dropped messages do not wait
             await asyncio.sleep(0)
 
     def _accept(self, message: Message) -> None:
@@ -296,12 +299,12 @@ class WebSocketSession(Exchange):
             self.stage = SessionStage.CLOSED
 
     def deny(self, status: int, headers: Fields, content: bytes) -> None:
-        """Answer the handshake with a response in place of a WebSocket, and close."""
+        """Answer the handshake with a response instead of a WebSocket, and close."""
         self._respond(status, headers, content, length=len(content))
         self._denied()
 
     def _respond(self, status: int, headers: Fields, content: bytes, *, length: int | None) -> None:
-        self.connection.closing = True  # which the head says
+        self.connection.closing = True  # announced by the head
         self.connection.write(self.begin(status, None, headers, content, length=length))
 
     def _denied(self) -> None:

@@ -1,37 +1,37 @@
-"""How many WebSocket frames a worker reads in one turn of its loop, of all its clients together.
+"""Limits how many WebSocket frames of all clients a worker reads in one loop iteration.
 
-A frame of six bytes takes as long as a small request, and a read may hold forty thousand. What
-has no place in this turn waits in line for the next ones, while the loop sees to everybody else.
+A frame of six bytes takes as long as a small request, and one read may have forty thousand. Frames
+beyond the limit wait for later iterations, so that other connections are served meanwhile.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 
-FRAMES = 250  # some milliseconds
+FRAMES = 250  # they take some milliseconds
 
 
 class FrameTurns:
-    """Of one worker."""
+    """The frame limit of one worker."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._left = FRAMES  # of this turn
+        self._left = FRAMES  # in this iteration
         self._waiting: deque[Callable[[], None]] = deque()
         self._is_scheduled = False
 
     @property
     def is_over(self) -> bool:
-        """Whether no more frames are read in this turn."""
+        """Whether no more frames may be read in this iteration."""
         return self._left <= 0
 
     def spend(self, frames: int) -> None:
-        """So many frames were read."""
+        """Count ``frames`` that were read."""
         self._left -= frames
         self._schedule()
 
     def wait(self, take_turn: Callable[[], None]) -> None:
-        """Call ``take_turn`` once, in a later turn."""
+        """Call ``take_turn`` once, in a later iteration."""
         self._waiting.append(take_turn)
         self._schedule()
 
