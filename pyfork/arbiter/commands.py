@@ -159,7 +159,9 @@ class Commands:
                 caller,
                 caller.removeprefix("SIG"),
             )
-        elif escalate or self.supervisor.haste < (StopMode.QUICK if quick else StopMode.GRACEFUL):
+        elif escalate or self.supervisor.stop_mode < (
+            StopMode.QUICK if quick else StopMode.GRACEFUL
+        ):
             log.info("%s: %s stop", caller, "quick" if quick else "graceful")
             self._feed(OperatorCommand.QUICK_STOP if quick else OperatorCommand.STOP)
         return {}

@@ -1,7 +1,4 @@
-"""What is to be done: everything that the supervisor orders.
-
-Actions are imperative, frozen, and given once. Pure.
-"""
+"""The actions that the supervisor returns. Each is frozen and returned once. Pure."""
 
 from pyfork.errors import ExitStatus
 from pyfork.record import record
@@ -18,7 +15,7 @@ class Spawn:
 
 @record
 class Retire:
-    """Tell a worker to drain and to leave within ``grace`` seconds; zero cuts what still runs."""
+    """Tell a worker to drain and exit within ``grace`` seconds; zero cuts running requests."""
 
     worker: int
     grace: float
@@ -42,14 +39,14 @@ class Kill:
 
 @record
 class Activate:
-    """The generation serves at full strength: what only lower ones used may go."""
+    """All workers of the generation are ready: release what only lower ones used."""
 
     generation: int
 
 
 @record
 class Discard:
-    """The generation will not be: what only it used may go."""
+    """The generation has failed: release what only it used."""
 
     generation: int
     reason: str
@@ -58,10 +55,10 @@ class Discard:
 
 @record
 class Exit:
-    """All workers are gone: leave with this status."""
+    """All workers have exited: exit with this status."""
 
     status: ExitStatus
-    reason: str = ""  # empty when a stop was asked for
+    reason: str = ""  # empty after a stop that an operator asked for
 
 
 Action = Spawn | Retire | Abort | Kill | Activate | Discard | Exit

@@ -1,8 +1,7 @@
-"""What can happen: everything that the supervisor is told.
+"""The events that the supervisor is fed.
 
-Facts are past or adjective, frozen, and true when they are told; they may come late, twice or
-never. A worker is known by a serial that is never used again, so that a late fact cannot hit
-another worker. Pure.
+An event is frozen, and was true when it was fed; it may arrive late, twice or never. A worker is
+named by a serial that is never used again, so that a late event cannot hit another worker. Pure.
 """
 
 from enum import Enum, auto
@@ -12,18 +11,18 @@ from pyfork.record import record
 
 @record(kw_only=True)
 class Policy:
-    """What the supervisor needs of a configuration. Times in seconds."""
+    """The settings that the supervisor uses. Times are in seconds."""
 
     workers: int = 1
-    timeout: float = 30.0  # how long a worker may go without moving its promise; zero: for ever
-    boot_timeout: float = 60.0  # zero: for ever
+    timeout: float = 30.0  # in which a worker must move its heartbeat deadline; zero: no limit
+    boot_timeout: float = 60.0  # zero: no limit
     graceful_timeout: float = 30.0
-    drain_delay: float = 0.0  # between a graceful stop and the first worker that is told of it
-    head_start: float = 0.0  # that the very first worker has, before there are others
+    drain_delay: float = 0.0  # between a graceful stop and the first worker that drains
+    head_start: float = 0.0  # of the first worker, before the others are spawned
     boot_parallel: int = 0  # how many workers of the serving generation boot at a time; zero: all
     reload_parallel: int = 1  # how many workers of a new generation boot at a time
-    margin: float = 2.0  # that a worker gets beyond its grace, for its own cut and shutdown
-    persistent: bool = False  # a first generation of which nobody lives long is tried for ever
+    margin: float = 2.0  # beyond the grace of a worker, for its own shutdown
+    persistent: bool = False  # a first generation that cannot boot is retried for ever
 
 
 @record
@@ -44,7 +43,7 @@ class BootFailed:
 
 @record
 class Exited:
-    """The worker's process is gone, or could never be forked."""
+    """The worker's process has exited, or could not be forked."""
 
     worker: int
     how: str  # "exit status 1", "killed by SIGSEGV", ...
@@ -52,7 +51,7 @@ class Exited:
 
 @record
 class RecycleRequested:
-    """The worker serves on, but wants to be replaced."""
+    """The worker keeps serving, and asks to be replaced."""
 
     worker: int
     reason: str
@@ -60,27 +59,27 @@ class RecycleRequested:
 
 @record
 class HeartbeatMoved:
-    """The worker's scoreboard line says that it will move this deadline before it passes."""
+    """The worker has written a new heartbeat deadline: it will move it again before it passes."""
 
     worker: int
-    deadline: float  # zero: no promise
+    deadline: float  # zero: none
 
 
 class OperatorCommand(Enum):
-    """What an operator may ask for."""
+    """A command without arguments."""
 
     STOP = auto()
     QUICK_STOP = auto()
     KILL_ALL = auto()
     RETIRE_ALL = auto()
-    HAND_OVER = auto()  # another arbiter serves: stop gracefully, and without delay
-    STOP_FOR_GOOD = auto()  # and do not carry on, whatever becomes of it
-    RESUME = auto()  # it is gone: do not stop after all
+    HAND_OVER = auto()  # another arbiter serves: stop gracefully, without delay
+    STOP_FOR_GOOD = auto()  # and do not resume if that arbiter goes
+    RESUME = auto()  # that arbiter is gone: do not stop after all
 
 
 @record
 class Reload:
-    """A wish for a new generation. It is answered once, by Adopt or by Abandon."""
+    """Start a new generation. One Activate or one Discard follows."""
 
     generation: int  # higher than any before
     policy: Policy
@@ -88,7 +87,7 @@ class Reload:
 
 @record
 class Scale:
-    """So many workers, or so many more, but at least one, until the next reload."""
+    """Run ``to`` workers, or ``by`` more, but at least one, until the next reload."""
 
     to: int | None = None
     by: int = 0
@@ -96,31 +95,31 @@ class Scale:
 
 @record
 class DrainSlot:
-    """A wish that no worker serves in a slot, until it is resumed. A reload does not end that."""
+    """Keep a slot without a worker until it is resumed, also through a reload."""
 
     slot: int
 
 
 @record
 class ResumeSlot:
-    """A wish that a worker serves in a slot again."""
+    """Run a worker in a drained slot again."""
 
     slot: int
 
 
-Wish = OperatorCommand | Reload | Scale | DrainSlot | ResumeSlot
+Command = OperatorCommand | Reload | Scale | DrainSlot | ResumeSlot
 
 
 @record
 class CommandReceived:
-    """An operator wants something."""
+    """An operator has given a command."""
 
-    wish: Wish
+    command: Command
 
 
 @record
 class Alone:
-    """The arbiter that serves until this one is ready is gone: no other process serves."""
+    """The old arbiter is gone before this one was ready: no other process serves."""
 
 
 Event = Ready | BootFailed | Exited | RecycleRequested | HeartbeatMoved | CommandReceived | Alone

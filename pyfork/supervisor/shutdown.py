@@ -1,7 +1,7 @@
-"""How the server stops: what was asked for, and when that has its effect. Pure; no workers.
+"""How and when the server stops. Pure; knows no workers.
 
-A graceful stop may have a drain delay before it begins. Haste only grows, unless the stop was for
-the sake of another arbiter, which then did not come to serve.
+A drain delay may precede a graceful stop. The mode only escalates, with one exception: a stop for a
+handover is taken back if the new arbiter goes away.
 """
 
 from pyfork.errors import ExitStatus
@@ -12,38 +12,34 @@ from pyfork.supervisor.state import StopMode
 
 @entity
 class Shutdown:
-    """The one stop that there is, asked for or not."""
+    """The stop of the server, requested or not."""
 
     mode: StopMode = StopMode.NONE
-    at: float = 0.0  # when the present haste has its effect
-    started: bool = False  # it has had
-    for_handover: bool = False  # it is for the sake of another arbiter that serves
-    status: ExitStatus = ExitStatus.OK  # of the process at its end
-    reason: str = ""  # why it failed, if it did
+    at: float = 0.0  # when the mode takes effect, in monotonic seconds
+    started: bool = False  # the mode has taken effect
+    for_handover: bool = False  # another arbiter serves instead
+    status: ExitStatus = ExitStatus.OK  # with which the process exits
+    reason: str = ""  # of a failure
 
     @property
     def requested(self) -> bool:
-        """Whether there is to be one."""
+        """Whether the server is to stop."""
         return self.mode is not StopMode.NONE
 
-    def record(self, wish: OperatorCommand, now: float, *, delay: float) -> None:
-        """``wish`` may be about it; ``delay``: seconds before a graceful one begins."""
-        match wish:
+    def record(self, command: OperatorCommand, now: float, *, delay: float) -> None:
+        """Record a command about the stop. ``delay``: seconds before a graceful one begins."""
+        match command:
             case OperatorCommand.HAND_OVER:
-                yielding = not self.requested
+                serving = not self.requested
                 self._escalate(StopMode.GRACEFUL, now)
-                self.for_handover = yielding
+                self.for_handover = serving
             case OperatorCommand.RESUME if self.for_handover:
                 self.mode, self.started, self.for_handover = StopMode.NONE, False, False
-            case OperatorCommand.STOP | OperatorCommand.STOP_FOR_GOOD if (
-                self.for_handover
-            ):  # it stops already: now it is for good
-                self.for_handover = False
+            case OperatorCommand.STOP | OperatorCommand.STOP_FOR_GOOD if self.for_handover:
+                self.for_handover = False  # it stops already: now for good
             case OperatorCommand.STOP if not self.requested:
                 self._escalate(StopMode.GRACEFUL, now + delay)
-            case OperatorCommand.STOP if (
-                now < self.at
-            ):  # impatient: it ends the delay, or else the grace
+            case OperatorCommand.STOP if now < self.at:  # the second one ends the delay
                 self.at = now
             case OperatorCommand.STOP:
                 self._escalate(StopMode.QUICK, now)
@@ -55,16 +51,16 @@ class Shutdown:
                 self._escalate(StopMode.FORCED, now)
 
     def fail(self, reason: str, now: float) -> None:
-        """There is no server to be."""
+        """The first generation cannot boot: stop."""
         self.status, self.reason = ExitStatus.BOOT, reason
         self._escalate(StopMode.QUICK, now)
 
     def begin(self, now: float) -> bool:
-        """Whether it has its effect, from now on or already."""
+        """Return whether the mode has taken effect, now or before."""
         if self.requested and not self.started and now >= self.at:
-            self.started, self.at = True, now  # who looks late takes nobody's grace
+            self.started, self.at = True, now  # a late call must not shorten the grace
         return self.started
 
-    def _escalate(self, haste: StopMode, at: float) -> None:
-        if haste > self.mode:
-            self.mode, self.at, self.for_handover = haste, at, False
+    def _escalate(self, mode: StopMode, at: float) -> None:
+        if mode > self.mode:
+            self.mode, self.at, self.for_handover = mode, at, False

@@ -1,4 +1,4 @@
-"""What the supervisor knows of each worker and each generation. Pure; no decisions."""
+"""The supervisor's records of workers and generations. Pure; no decisions."""
 
 from collections.abc import Mapping, Sequence
 from enum import Enum, IntEnum
@@ -9,16 +9,16 @@ from pyfork.supervisor.events import Policy
 
 
 class WorkerState(Enum):
-    """Where a worker is in its life. Only the first two are on duty; nothing leads back."""
+    """The state of a worker. Only the first two are active."""
 
     BOOTING = "booting"
     SERVING = "serving"
     RETIRING = "retiring"  # told to drain
-    DYING = "dying"  # failed or aborted: should be gone any moment
+    DYING = "dying"  # failed or aborted: exits any moment
     KILLED = "killed"
 
 
-# What leads from one state to another; there is no other way. docs/states.md shows it.
+# Every transition, with its cause. docs/states.md is made of it.
 TRANSITIONS: dict[WorkerState, dict[WorkerState, str]] = {
     WorkerState.BOOTING: {
         WorkerState.SERVING: "Ready",
@@ -40,7 +40,7 @@ TRANSITIONS: dict[WorkerState, dict[WorkerState, str]] = {
 
 
 class StopMode(IntEnum):
-    """How a stop is made. It only grows, unless the arbiter that was to follow is gone."""
+    """How the server stops, in the order of escalation."""
 
     NONE = 0
     GRACEFUL = 1
@@ -56,21 +56,21 @@ class WorkerRecord:
     slot: int
     generation: "Generation"
     state: WorkerState = WorkerState.BOOTING
-    deadline: float | None = None  # when its state ends or is looked at again
+    deadline: float | None = None  # when its state times out or is checked again
     spawned_at: float = 0.0
     ready_at: float | None = None
-    heartbeat_deadline: float = 0.0  # the latest that was told; zero: none
-    suspect: bool = False  # that promise was broken when it was looked at
-    worn: bool = False
+    heartbeat_deadline: float = 0.0  # from the scoreboard; zero: none
+    suspect: bool = False  # the heartbeat deadline had passed at the last check
+    recycle: bool = False  # it asked to be replaced
 
     @property
     def policy(self) -> Policy:
-        """The policy that it was born under."""
+        """The policy of its generation."""
         return self.generation.policy
 
     @property
     def is_active(self) -> bool:
-        """Whether it serves or is about to."""
+        """Whether it serves or boots."""
         return self.state in (WorkerState.BOOTING, WorkerState.SERVING)
 
     def uptime(self, now: float) -> float:
@@ -78,15 +78,15 @@ class WorkerRecord:
         return now - self.ready_at if self.ready_at is not None else 0.0
 
     def next_check(self, now: float) -> float | None:
-        """When it is looked at again while it serves: when its promise ends, if it gave one."""
+        """When its heartbeat is checked next: at the deadline that it wrote, if it wrote one."""
         if self.heartbeat_deadline:
             return self.heartbeat_deadline
         return now + self.policy.timeout if self.policy.timeout else None
 
-    def become(self, state: WorkerState, due: float | None) -> None:
-        """Go on to the next state."""
+    def transition_to(self, state: WorkerState, deadline: float | None) -> None:
+        """Enter the next state, until ``deadline``."""
         assert state in TRANSITIONS[self.state], f"{self.state} to {state}"
-        self.state, self.deadline = state, due
+        self.state, self.deadline = state, deadline
 
 
 @record(kw_only=True)
@@ -98,9 +98,9 @@ class SavedWorker:
     generation: int
     ready_at: float
     retire_by: float | None  # when it must have drained; None: it serves
-    worn: bool = False  # it asked to be replaced
+    recycle: bool = False  # it asked to be replaced
 
-    # What only the arbiter uses.
+    # For the arbiter alone.
     pid: int
     born: float
     channel: int  # fd of the arbiter's end
@@ -109,7 +109,7 @@ class SavedWorker:
     listens_to: Sequence[str] = ()  # keys of listeners that the arbiter assigns
 
     def fds(self) -> tuple[int, ...]:
-        """Every fd that the record names."""
+        """All descriptors of the worker."""
         return (self.channel, *(fd for ends in self.fd_queues.values() for fd in ends))
 
     def to_record(self, serving: "Generation") -> WorkerRecord:
@@ -122,13 +122,13 @@ class SavedWorker:
             state=WorkerState.SERVING if self.retire_by is None else WorkerState.RETIRING,
             deadline=self.retire_by,
             ready_at=self.ready_at,
-            worn=self.worn,
+            recycle=self.recycle,
         )
 
 
 @record
 class BootFailure:
-    """Why a generation cannot be."""
+    """Why a generation cannot boot."""
 
     reason: str
     detail: str = ""
@@ -140,18 +140,18 @@ class Generation:
 
     number: int
     policy: Policy
-    size: int  # slots to fill: the policy's workers, as scaled since
+    size: int  # number of slots: the policy's workers, as scaled since
     active: bool = False
-    boot_failures: int = 0  # deaths before anyone was ready
-    anyone_ready: bool = False
+    boot_failures: int = 0  # exits before any worker was ready
+    any_ready: bool = False
     failure: BootFailure | None = None
     backoffs: dict[int, Backoff] = field(default_factory=dict)  # by slot
-    others_after: float = 0.0  # the end of a head start
+    others_after: float = 0.0  # the end of the first worker's head start
 
     def backoff(self, slot: int) -> Backoff:
-        """The memory of a slot."""
+        """The back-off of a slot."""
         return self.backoffs.setdefault(slot, Backoff())
 
     def retry_at(self, slot: int) -> float:
-        """When a slot may be filled."""
+        """When a worker may be spawned in a slot."""
         return max(self.backoff(slot).retry_at, self.others_after)

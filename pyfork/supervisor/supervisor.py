@@ -1,24 +1,24 @@
-"""The decision core: facts in, actions out.
+"""The decision core: events in, actions out.
 
-Who calls it knows the world: it feeds facts, performs actions, and asks again when a fact has
-come or when `deadline` has passed. Here the world is a table of workers:
+The caller feeds events, executes actions, and asks again after an event or at `deadline`. The
+supervisor keeps a table of workers:
 
     Spawn -> BOOTING -> SERVING -> RETIRING -> KILLED
                    \\________\\______> DYING ____/         and Exited from anywhere
 
-Facts only record. `actions` compares what is with what should be, in this order: whose time is
-up; then either the stop, or which generation serves, who is not wanted, who is missing. What it
-orders it records at once, so asking twice gives nothing the second time, and a lost or doubled
-fact delays a decision but cannot spoil one.
+`feed` only records. `actions` compares the table with the desired state: first deadlines, then
+either the stop, or the serving generation, unwanted workers and missing workers. It records each
+action when it returns it, so that a second call returns nothing. A lost or doubled event delays a
+decision, but cannot corrupt one.
 
-    what should be     every slot 0..size-1 of the serving generation that is not drained has a
-                       worker on duty; so has, while a reload lasts, each of the candidate
-    never              is a serving worker told to go before its successor serves,
-                       unless a stop, a smaller size, a drained slot or WINCH is asked for
+    desired   every slot 0..size-1 of the serving generation that is not drained has an active
+              worker; so has, during a reload, each slot of the candidate
+    never     is a serving worker retired before its replacement serves, unless a stop, a smaller
+              size, a drained slot or WINCH was asked for
 
-A graceful stop may have a drain delay: until it is over all goes on, but no reload.
+During the drain delay of a graceful stop everything continues, except reloads.
 
-Rules: no os, signal, socket, time, logging; no pid; time is what the caller says it is.
+Rules: no os, signal, socket, time, logging; no pid; the caller passes the time.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,6 +27,7 @@ from pyfork.supervisor.actions import Abort, Action, Activate, Discard, Exit, Ki
 from pyfork.supervisor.events import (
     Alone,
     BootFailed,
+    Command,
     CommandReceived,
     DrainSlot,
     Event,
@@ -39,7 +40,6 @@ from pyfork.supervisor.events import (
     Reload,
     ResumeSlot,
     Scale,
-    Wish,
 )
 from pyfork.supervisor.shutdown import Shutdown
 from pyfork.supervisor.state import (
@@ -52,36 +52,32 @@ from pyfork.supervisor.state import (
 )
 
 DYING_LIMIT = 1.5  # seconds to write stacks, or to exit after a failure
-UNKILLABLE_AFTER = (
-    5.0  # seconds after which a killed process that is stuck in the kernel is forgotten
-)
-SECOND_LOOK = 0.5  # seconds; see _expire_serving
-MAX_LATENESS = 1.0  # seconds by which it is asked so late that the whole machine was asleep
-LATE = 0.1  # seconds by which this core is asked late, and not only a little
+UNKILLABLE_AFTER = 5.0  # seconds after SIGKILL: a process stuck in the kernel is given up
+SECOND_CHECK = 0.5  # seconds; see _check_heartbeat
+MAX_LATENESS = 1.0  # seconds: a deadline seen later than this means that the machine was suspended
+LATE = 0.1  # seconds: a second check later than this does not count
 BOOT_SHARE = 10.0  # seconds after which a worker that boots no longer delays others
-MAX_BOOT_FAILURES = 5  # deaths in the first generation with nobody ever ready
+MAX_BOOT_FAILURES = 5  # exits in the first generation before any worker was ready
 
 LATE_DRAIN = "did not drain in time"
 STOPPING = "the server is stopping"
 NOT_NEEDED = "not needed any more"
 SUPERSEDED = "a newer reload was asked for"
-EXPECTED_KILLS = frozenset(
-    {STOPPING, NOT_NEEDED}
-)  # reasons for a kill that are not the worker's fault
+EXPECTED_KILLS = frozenset({STOPPING, NOT_NEEDED})  # kills that no worker is to blame for
 
 
 class Supervisor:
-    """Keeps one generation of workers serving, and swaps it for the next."""
+    """Keeps one generation of workers serving, and replaces it by the next."""
 
     def __init__(self, policy: Policy, *, first: int = 1, replaces: bool = False) -> None:
-        """``first`` is the number of the first generation. ``replaces``: another arbiter serves
-        until this generation is complete, and goes on serving if it fails."""
+        """``first``: number of the first generation. ``replaces``: another arbiter serves until all
+        its workers are ready, and keeps serving if it fails."""
         self._serving = Generation(first, policy, policy.workers)
         self._candidate: Generation | None = None
         self._workers: dict[int, WorkerRecord] = {}  # by serial; from Spawn to Exited
         self._serial = 0  # the last one given
         self._newest = first  # the highest generation seen
-        self._reloads: list[Reload] = []  # asked for, not yet begun
+        self._reloads: list[Reload] = []  # not started yet
         self._drained: set[int] = set()  # slots that an operator has taken out of service
         self._stop = Shutdown()
         self._finished = False
@@ -97,11 +93,11 @@ class Supervisor:
         workers: Iterable[SavedWorker],
         drained: Iterable[int] = (),
     ) -> "Supervisor":
-        """Go on where another supervisor of this process was: ``generation`` serves."""
+        """Continue from the state before an exec, in which ``generation`` serves."""
         resumed = cls(policy, first=generation)
         resumed._drained.update(drained)
         serving = resumed._serving
-        serving.active, serving.anyone_ready, serving.size = True, True, size
+        serving.active, serving.any_ready, serving.size = True, True, size
         for saved in workers:
             resumed._workers[saved.serial] = saved.to_record(serving)
             resumed._serial = max(resumed._serial, saved.serial)
@@ -109,17 +105,17 @@ class Supervisor:
 
     @property
     def workers(self) -> tuple[WorkerRecord, ...]:
-        """Every worker that is not known to be gone. To look at, not to change."""
+        """Every worker that has not exited. Callers only read it."""
         return tuple(self._workers.values())
 
     @property
     def serving(self) -> Generation:
-        """The generation that serves, or at start is about to."""
+        """The generation that serves; at the start, the one that boots."""
         return self._serving
 
     @property
     def candidate(self) -> Generation | None:
-        """The generation that a reload is booting."""
+        """The generation that a reload boots."""
         return self._candidate
 
     @property
@@ -128,18 +124,18 @@ class Supervisor:
         return self._stop.requested
 
     @property
-    def haste(self) -> StopMode:
-        """How the stop that was asked for is made."""
+    def stop_mode(self) -> StopMode:
+        """How the server stops."""
         return self._stop.mode
 
     @property
     def stop_started(self) -> bool:
-        """Whether everything is on its way out: the stop's drain delay, if any, is over."""
+        """Whether the stop has begun: its drain delay, if any, is over."""
         return self._stop.started
 
     @property
     def handing_over(self) -> bool:
-        """Whether it stops only because another arbiter serves, and would carry on without it."""
+        """Whether the server stops because another arbiter serves, and resumes if that goes."""
         return self._stop.for_handover
 
     @property
@@ -157,46 +153,46 @@ class Supervisor:
         """Whether each slot that should have a worker has one that serves."""
         return self._is_complete(self._serving)
 
-    # Facts: record, decide nothing.
+    # Events: recorded, nothing is decided.
 
-    def feed(self, fact: Event, now: float) -> None:
-        """Record a fact. Facts about unknown workers are about dead ones, and change nothing."""
-        if isinstance(fact, CommandReceived):
-            self._record_wish(fact.wish, now)
+    def feed(self, event: Event, now: float) -> None:
+        """Record an event. One about an unknown worker is late, and changes nothing."""
+        if isinstance(event, CommandReceived):
+            self._record_command(event.command, now)
             return
-        if isinstance(fact, Alone):
+        if isinstance(event, Alone):
             self._replaces = False
             return
-        worker = self._workers.get(fact.worker)
+        worker = self._workers.get(event.worker)
         if worker is None:
             return
-        match fact:
+        match event:
             case Ready() if worker.state is WorkerState.BOOTING:
                 worker.ready_at = now
-                worker.generation.anyone_ready = True
-                worker.become(WorkerState.SERVING, worker.next_check(now))
+                worker.generation.any_ready = True
+                worker.transition_to(WorkerState.SERVING, worker.next_check(now))
             case BootFailed(reason=reason, detail=detail) if worker.state is WorkerState.BOOTING:
-                worker.become(WorkerState.DYING, now + DYING_LIMIT)
+                worker.transition_to(WorkerState.DYING, now + DYING_LIMIT)
                 self._record_loss(worker, now, BootFailure(reason, detail), fatal=True)
             case Exited(how=how):
                 del self._workers[worker.serial]
                 if worker.is_active:
                     self._record_loss(worker, now, BootFailure(how))
             case RecycleRequested():
-                worker.worn = True
+                worker.recycle = True
             case HeartbeatMoved(deadline=deadline) if deadline != worker.heartbeat_deadline:
                 worker.heartbeat_deadline, worker.suspect = deadline, False
                 if worker.state is WorkerState.SERVING:
                     worker.deadline = worker.next_check(now)
 
-    def _record_wish(self, wish: Wish, now: float) -> None:
-        match wish:
+    def _record_command(self, command: Command, now: float) -> None:
+        match command:
             case DrainSlot(slot=slot):
                 self._drained.add(slot)
             case ResumeSlot(slot=slot):
                 self._drained.discard(slot)
             case Reload():
-                self._reloads.append(wish)
+                self._reloads.append(command)
             case Scale(to=to, by=by):
                 for generation in self._generations():
                     if generation.size:  # else all were retired, until a reload
@@ -207,48 +203,48 @@ class Supervisor:
                     self._candidate.failure = BootFailure("all workers are being retired")
             case _:
                 delay = self._serving.policy.drain_delay if self._serving.active else 0.0
-                self._stop.record(wish, now, delay=delay)
+                self._stop.record(command, now, delay=delay)
 
     def _record_loss(
         self, worker: WorkerRecord, now: float, failure: BootFailure, *, fatal: bool = False
     ) -> None:
-        """Record that a worker on duty will serve no more. ``fatal``: another would fare alike."""
+        """Record that an active worker is lost. ``fatal``: a replacement would fail alike."""
         generation = worker.generation
         generation.backoff(worker.slot).record_exit(now, worker.uptime(now))
-        if generation.active or self._proved(generation):
+        if generation.active or self._has_served(generation):
             return
         if generation is self._serving and not fatal:
             if generation.policy.persistent:
                 return
-            generation.boot_failures += not generation.anyone_ready
+            generation.boot_failures += not generation.any_ready
             if generation.boot_failures < MAX_BOOT_FAILURES:
                 return
         generation.failure = generation.failure or failure
 
-    def _proved(self, generation: Generation) -> bool:
-        """Whether it serves already, though not at full strength: then it is never given up,
-        since a slot whose boot failed may boot later (a deploy may not be complete yet)."""
-        return generation is self._serving and generation.anyone_ready and not self._replaces
+    def _has_served(self, generation: Generation) -> bool:
+        """Whether the generation serves, if not at full strength. Then it is never given up: a slot
+        whose boot failed may boot later, for instance when a deploy is complete."""
+        return generation is self._serving and generation.any_ready and not self._replaces
 
     # Decisions.
 
     def actions(self, now: float) -> list[Action]:
-        """What is to be done now."""
+        """The actions to execute now."""
         if self._finished:
             return []
-        orders = list(self._check_deadlines(now))
+        pending = list(self._check_deadlines(now))
         if self._serving.failure and not self.stop_requested:
             self._stop.fail(self._serving.failure.reason, now)
-        orders += self._advance_generations()
+        pending += self._advance_generations()
         if self._stop.begin(now):
-            orders += self._shutdown_actions(now)
-        else:  # in a drain delay too: the port is served as well as ever
-            orders += self._retire_unwanted(now)
-            orders += self._spawn_missing(now)
-        return orders
+            pending += self._shutdown_actions(now)
+        else:  # during a drain delay, too
+            pending += self._retire_unwanted(now)
+            pending += self._spawn_missing(now)
+        return pending
 
     def deadline(self) -> float | None:
-        """When to ask again if no fact comes before; None: not at all."""
+        """When to ask again if no event arrives before; None: not at all."""
         times = [
             worker.deadline for worker in self._workers.values() if worker.deadline is not None
         ]
@@ -259,15 +255,15 @@ class Supervisor:
         return min(times, default=None)
 
     def _check_deadlines(self, now: float) -> Iterator[Action]:
-        """Whose time is up."""
+        """Act on the workers whose deadline has passed."""
         for worker in self.workers:
             if worker.deadline is None or worker.deadline > now:
                 continue
-            overslept = now - worker.deadline > MAX_LATENESS
+            suspended = now - worker.deadline > MAX_LATENESS
             match worker.state:
-                case WorkerState.BOOTING if overslept:
+                case WorkerState.BOOTING if suspended:
                     worker.deadline = now + worker.policy.boot_timeout
-                case WorkerState.RETIRING if overslept:
+                case WorkerState.RETIRING if suspended:
                     worker.deadline = now + worker.policy.margin
                 case WorkerState.BOOTING:
                     why = f"not ready within {worker.policy.boot_timeout:g} s"
@@ -275,7 +271,7 @@ class Supervisor:
                     fatal = not worker.policy.persistent
                     self._record_loss(worker, now, BootFailure(why), fatal=fatal)
                 case WorkerState.SERVING:
-                    yield from self._expire_serving(worker, worker.deadline, now)
+                    yield from self._check_heartbeat(worker, worker.deadline, now)
                 case WorkerState.RETIRING:
                     yield self._kill(worker, now, LATE_DRAIN)
                 case WorkerState.DYING:
@@ -283,37 +279,37 @@ class Supervisor:
                 case WorkerState.KILLED:
                     del self._workers[worker.serial]
 
-    def _expire_serving(self, worker: WorkerRecord, due: float, now: float) -> Iterator[Action]:
-        """A promise was broken, or there was none to look at.
+    def _check_heartbeat(self, worker: WorkerRecord, due: float, now: float) -> Iterator[Action]:
+        """Check a worker whose heartbeat deadline has passed, or that has none yet.
 
-        The whole machine may have been asleep (a paused container, a stopped process group): then
-        every promise looks broken, and each worker has a moment to renew its own. So a promise is
-        looked at twice, and the second look counts only if it comes when it was to come.
+        If the machine was suspended (a paused container, a stopped process group), all deadlines
+        have passed, and each worker needs a moment to move its own. So each deadline is checked
+        twice, and the second check counts only if it is not late.
         """
         if not worker.heartbeat_deadline:
             worker.deadline = worker.next_check(now)
         elif not worker.suspect or now - due > LATE:
-            worker.suspect, worker.deadline = True, now + SECOND_LOOK
+            worker.suspect, worker.deadline = True, now + SECOND_CHECK
         else:
             why = f"hangs: gave no sign of life for {worker.policy.timeout:g} s"
             yield self._abort(worker, now, why)
             self._record_loss(worker, now, BootFailure(why))
 
     def _advance_generations(self) -> Iterator[Action]:
-        """Begin the reloads that were asked for; end the one that is under way, if it can be."""
+        """Start the reloads that were asked for; activate or discard the candidate."""
         for reload in self._reloads:
             if reload.generation <= self._newest:
                 continue
             self._newest = reload.generation
             if self._candidate:
-                yield self._abandon(self._candidate, BootFailure(SUPERSEDED))
+                yield self._discard(self._candidate, BootFailure(SUPERSEDED))
             policy = reload.policy
             self._candidate = Generation(reload.generation, policy, policy.workers)
         self._reloads.clear()
         if self._candidate and self.stop_requested:
-            yield self._abandon(self._candidate, BootFailure(STOPPING))
+            yield self._discard(self._candidate, BootFailure(STOPPING))
         elif self._candidate and self._candidate.failure:
-            yield self._abandon(self._candidate, self._candidate.failure)
+            yield self._discard(self._candidate, self._candidate.failure)
         for generation in self._generations():
             if not generation.active and not self.stop_requested and self._is_complete(generation):
                 generation.active = True
@@ -321,7 +317,7 @@ class Supervisor:
                 yield Activate(generation.number)
 
     def _shutdown_actions(self, now: float) -> Iterator[Action]:
-        """Everybody out; who is leaving already may be told to make haste."""
+        """Retire or kill every worker; one that drains already may get less time."""
         stop = self._stop
         for worker in self.workers:
             grace = worker.policy.graceful_timeout if stop.mode is StopMode.GRACEFUL else 0.0
@@ -341,7 +337,7 @@ class Supervisor:
             yield Exit(stop.status, stop.reason)
 
     def _retire_unwanted(self, now: float) -> Iterator[Action]:
-        """Who is not wanted: of no generation that counts, in no slot of it, or succeeded."""
+        """Retire workers of another generation, in no slot of it, or with a replacement."""
         generations = self._generations()
         youngest = {
             (worker.generation.number, worker.slot): worker.serial
@@ -354,21 +350,21 @@ class Supervisor:
             if worker.state is WorkerState.BOOTING and not wanted:
                 yield self._kill(worker, now, NOT_NEEDED)
             elif worker.state is WorkerState.SERVING:
-                succeeded = youngest[generation.number, worker.slot] != worker.serial
-                if succeeded or not wanted:
+                replaced = youngest[generation.number, worker.slot] != worker.serial
+                if replaced or not wanted:
                     grace = worker.policy.graceful_timeout
                     yield self._retire(worker, grace, now + grace + worker.policy.margin)
 
     def _spawn_missing(self, now: float) -> Iterator[Action]:
-        """Who is missing."""
+        """Spawn a worker in each empty slot, as far as the policy allows now."""
         for slot in self._empty_slots():
             if max(self._next_boot_at(), self._serving.retry_at(slot)) <= now:
                 yield self._spawn(self._serving, slot, now)
         if self._candidate:
-            crew = self._on_duty(self._candidate)
-            booting = sum(worker.state is WorkerState.BOOTING for worker in crew)
-            staffed = {worker.slot for worker in crew}
-            empty = [slot for slot in self._slots(self._candidate) if slot not in staffed]
+            active = self._active(self._candidate)
+            booting = sum(worker.state is WorkerState.BOOTING for worker in active)
+            occupied = {worker.slot for worker in active}
+            empty = [slot for slot in self._slots(self._candidate) if slot not in occupied]
             for slot in empty[: max(0, self._candidate.policy.reload_parallel - booting)]:
                 yield self._spawn(self._candidate, slot, now)
 
@@ -380,7 +376,7 @@ class Supervisor:
         parallel = self._serving.policy.boot_parallel
         shares = sorted(
             worker.spawned_at + BOOT_SHARE
-            for worker in self._on_duty(self._serving)
+            for worker in self._active(self._serving)
             if worker.state is WorkerState.BOOTING
         )
         if not parallel or len(shares) < parallel:
@@ -388,26 +384,26 @@ class Supervisor:
         return shares[len(shares) - parallel]
 
     def _empty_slots(self) -> list[int]:
-        """Slots of the serving generation that need one more worker: the empty ones, and one of
-        the worn ones unless a successor boots already or a reload will bring them all."""
-        crew = self._on_duty(self._serving)
-        staffed = {worker.slot for worker in crew}
+        """The slots of the serving generation that need one more worker: empty ones, and one whose
+        worker asked to be replaced, unless a replacement boots or a reload is under way."""
+        active = self._active(self._serving)
+        occupied = {worker.slot for worker in active}
         slots = self._slots(self._serving)
-        empty = [slot for slot in slots if slot not in staffed]
-        worn = [worker.slot for worker in crew if worker.worn and worker.slot in slots]
-        booting = {worker.slot for worker in crew if worker.state is WorkerState.BOOTING}
-        if not worn or self._candidate or not booting.isdisjoint(worn):
+        empty = [slot for slot in slots if slot not in occupied]
+        recycled = [worker.slot for worker in active if worker.recycle and worker.slot in slots]
+        booting = {worker.slot for worker in active if worker.state is WorkerState.BOOTING}
+        if not recycled or self._candidate or not booting.isdisjoint(recycled):
             return empty
-        return [*empty, min(worn, key=lambda slot: self._serving.retry_at(slot))]
+        return [*empty, min(recycled, key=lambda slot: self._serving.retry_at(slot))]
 
     # The table of workers.
 
     def _generations(self) -> list[Generation]:
-        """Those that count, lowest first."""
+        """The serving generation, and the candidate if there is one."""
         return [self._serving, self._candidate] if self._candidate else [self._serving]
 
     def _slots(self, generation: Generation) -> list[int]:
-        """The slots that should have a worker. If all are drained, all should: the port is
+        """The slots that should have a worker. If all are drained, all should, so that the port is
         served."""
         slots = range(generation.size)
         return [slot for slot in slots if slot not in self._drained] or list(slots)
@@ -415,41 +411,41 @@ class Supervisor:
     def _later_than(self, generation: Generation) -> Generation | None:
         return self._candidate if generation is not self._candidate else None
 
-    def _on_duty(self, generation: Generation) -> list[WorkerRecord]:
+    def _active(self, generation: Generation) -> list[WorkerRecord]:
         return [w for w in self.workers if w.is_active and w.generation is generation]
 
     def _is_complete(self, generation: Generation) -> bool:
-        serving = {w.slot for w in self._on_duty(generation) if w.state is WorkerState.SERVING}
+        serving = {w.slot for w in self._active(generation) if w.state is WorkerState.SERVING}
         return bool(generation.size) and serving.issuperset(self._slots(generation))
 
-    # Orders: record what is ordered, and order it.
+    # Actions, recorded as they are returned.
 
     def _spawn(self, generation: Generation, slot: int, now: float) -> Action:
         self._serial += 1
         if self._serial == 1:
             generation.others_after = now + generation.policy.head_start
-        patience = generation.policy.boot_timeout
+        boot_timeout = generation.policy.boot_timeout
         self._workers[self._serial] = WorkerRecord(
             serial=self._serial,
             slot=slot,
             generation=generation,
             spawned_at=now,
-            deadline=now + patience if patience else None,
+            deadline=now + boot_timeout if boot_timeout else None,
         )
         return Spawn(self._serial, slot, generation.number)
 
-    def _retire(self, worker: WorkerRecord, grace: float, cut: float) -> Action:
-        worker.become(WorkerState.RETIRING, cut)
+    def _retire(self, worker: WorkerRecord, grace: float, deadline: float) -> Action:
+        worker.transition_to(WorkerState.RETIRING, deadline)
         return Retire(worker.serial, grace)
 
     def _abort(self, worker: WorkerRecord, now: float, reason: str) -> Action:
-        worker.become(WorkerState.DYING, now + DYING_LIMIT)
+        worker.transition_to(WorkerState.DYING, now + DYING_LIMIT)
         return Abort(worker.serial, reason)
 
     def _kill(self, worker: WorkerRecord, now: float, reason: str) -> Action:
-        worker.become(WorkerState.KILLED, now + UNKILLABLE_AFTER)
+        worker.transition_to(WorkerState.KILLED, now + UNKILLABLE_AFTER)
         return Kill(worker.serial, reason)
 
-    def _abandon(self, generation: Generation, failure: BootFailure) -> Action:
+    def _discard(self, generation: Generation, failure: BootFailure) -> Action:
         self._candidate = None
         return Discard(generation.number, failure.reason, failure.detail)

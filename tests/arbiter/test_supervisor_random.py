@@ -256,7 +256,7 @@ class World(RuleBasedStateMachine):
             self.tell(CommandReceived(Reload(self.generation, policy)))
 
     @rule(
-        wish=st.sampled_from(
+        command=st.sampled_from(
             [
                 Scale(by=1),
                 Scale(by=-1),
@@ -265,10 +265,10 @@ class World(RuleBasedStateMachine):
             ]
         )
     )
-    def scale(self, wish: OperatorCommand | Scale) -> None:
+    def scale(self, command: OperatorCommand | Scale) -> None:
         before = self.supervisor.serving.size
-        self.tell(CommandReceived(wish))
-        if wish is not OperatorCommand.RETIRE_ALL and before:
+        self.tell(CommandReceived(command))
+        if command is not OperatorCommand.RETIRE_ALL and before:
             assert self.supervisor.serving.size >= 1
 
     @rule(slot=st.integers(0, 3), drained=st.booleans())
@@ -278,14 +278,14 @@ class World(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.workers) > 6)
     @rule(
-        wish=st.sampled_from(
+        command=st.sampled_from(
             [OperatorCommand.STOP, OperatorCommand.QUICK_STOP, OperatorCommand.KILL_ALL]
         )
     )
-    def stop(self, wish: OperatorCommand) -> None:
+    def stop(self, command: OperatorCommand) -> None:
         if self.stop_asked is None:
             self.stop_asked = self.now
-        self.tell(CommandReceived(wish))
+        self.tell(CommandReceived(command))
         assert self.supervisor.stop_requested
 
     def teardown(self) -> None:

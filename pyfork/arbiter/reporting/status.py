@@ -109,7 +109,7 @@ def describe_sockets(listeners: ListenerTable, pool: WorkerPool) -> dict[str, An
 def state_of(supervisor: Supervisor) -> str:
     """booting, serving, reloading, draining (a graceful stop) or stopping (a quick one)."""
     if supervisor.stop_requested:
-        return "draining" if supervisor.haste is StopMode.GRACEFUL else "stopping"
+        return "draining" if supervisor.stop_mode is StopMode.GRACEFUL else "stopping"
     if not supervisor.serving.active:
         return "booting"
     return "reloading" if supervisor.candidate else "serving"

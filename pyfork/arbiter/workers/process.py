@@ -106,7 +106,7 @@ class WorkerProcess:
             born=self.born,
             ready_at=self.ready_at or self.born,
             retire_by=record.deadline if self.retiring else None,
-            worn=record.worn,
+            recycle=record.recycle,
         )
 
     @classmethod
