@@ -1,7 +1,7 @@
 """Between two arbiters of one process: from an exec in place until the new program has a loop.
 
 The workers of before serve all the time and know of nothing, since their channels are open. If the
-new program does not get as far as its loop (it did in a rehearsal, moments ago; but files may have
+new program does not get as far as its loop (it did in the dry run, moments ago; but files may have
 been exchanged since) it is executed again, with all that it was left as it was: whoever repairs
 what is installed need do nothing else. Signals have been blocked since before the exec, and wait
 for handlers. To be told to stop is the one thing that is done here: the workers drain, and this

@@ -46,17 +46,17 @@ class Resources:
         self._control = control
         self._pidfile: PidFile | None = None
 
-    def open(self, config: Config, heritage: Previous) -> None:
+    def open(self, config: Config, previous: Previous) -> None:
         """Have everything. Raises PyforkError, with nothing left behind, where that cannot be."""
         _allow_many_files()
         first = self._generations.first
         self._generations.certificates.open(first, config)
-        match heritage:
+        match previous:
             case ExecState():
-                self._inherit(heritage)
+                self._inherit(previous)
                 self.write_pid(config)
             case OldArbiter():  # its file stays its own until this arbiter is in charge
-                self._listeners.inherit(heritage.listeners, first - 1, own_files=False)
+                self._listeners.inherit(previous.listeners, first - 1, own_files=False)
                 self._listeners.open(first, config)
             case None:
                 self._listeners.open(first, config)
@@ -67,15 +67,15 @@ class Resources:
                 if config.pid:
                     self._pidfile = PidFile.claim(config.pid)
 
-    def open_for_dry_run(self, config: Config, estate: ExecState) -> None:
+    def open_for_dry_run(self, config: Config, saved_state: ExecState) -> None:
         """Have as much as can be had with nobody noticing it. Raises PyforkError."""
         self._generations.certificates.open(self._generations.first, config)
-        self._inherit(estate)
+        self._inherit(saved_state)
 
-    def _inherit(self, estate: ExecState) -> None:
+    def _inherit(self, saved_state: ExecState) -> None:
         first = self._generations.first
-        self._listeners.inherit(estate.sockets(), first, own_files=True)
-        bound = [name for name, _ in estate.listeners if name.kind == FdKind.LISTENER]
+        self._listeners.inherit(saved_state.sockets(), first, own_files=True)
+        bound = [name for name, _ in saved_state.listeners if name.kind == FdKind.LISTENER]
         self._listeners.resume(first, [name.address for name in bound if not name.number])
 
     def activate(self) -> None:

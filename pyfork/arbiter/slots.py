@@ -29,7 +29,7 @@ class SlotCommands:
     worker_messages: WorkerMessages
 
     def restart(self, caller: str, *, worker: int | None = None) -> dict[str, Any]:
-        """Replace all workers, or the one of a slot; each serves until its successor does."""
+        """Replace all workers, or the one of a slot; each serves until its replacement does."""
         self._refuse_in_stop()
         if worker is not None:
             self._find(worker)

@@ -184,7 +184,7 @@ COMMANDS: dict[str, ControlCommand] = {
         {"--quick": "Cut the requests that run.", "--wait": "Until it is gone."},
     ),
     "restart": ControlCommand(
-        "Replace every worker by a fresh one of the same generation, the successor first.",
+        "Replace every worker by a fresh one of the same generation, the replacement first.",
         slots.restart,
         {
             "--worker SLOT": "Only the worker of this slot.",

@@ -4,7 +4,7 @@ Under ``least`` a worker that has more connections than another one leaves it to
 policy a saturated worker leaves it to workers that could serve it at once.
 
 A worker that gives way looks again after a moment. One that was given way to and accepted nothing,
-some moments running, is asleep (blocked, stopped, dead and not buried yet): nobody waits for it
+some moments running, is asleep (blocked, stopped, dead and not removed yet): nobody waits for it
 until it accepts. Awake, it does so as soon as there is a connection, since all are told of each.
 Nobody waits for a worker whose loop one request holds (`HELD`). On a machine that has no core left
 a worker gives way for one moment only. What is uneven then is evened afterwards

@@ -1,6 +1,6 @@
 """``round-robin`` for scripts: a `RoundRobin` for each handle, as Node has one.
 
-A script says where it listens when it does, and gets a tray then; under its descriptor there is
+A script says where it listens when it does, and gets a fd queue then; under its descriptor there is
 one for each of its listeners.
 """
 
@@ -57,10 +57,10 @@ class RoundRobinByHandle:
             return
         for handle in self._listeners_of(key):  # whatever the script did to it before
             os.set_blocking(handle.fileno(), False)
-        member.fd_queues[key] = tray = FdQueue.make()
+        member.fd_queues[key] = queue = FdQueue.make()
         self._round(key).add_worker(member)
         name = FdName(FdKind.QUEUE, key)
-        self._wires.send(member.channel, AddListeners([name]), [tray.theirs.fileno()])
+        self._wires.send(member.channel, AddListeners([name]), [queue.theirs.fileno()])
 
     def add_worker(self, member: Candidate) -> None:
         """A worker has lived through an exec."""
@@ -89,7 +89,7 @@ class RoundRobinByHandle:
         self._finished = True
         for key, each in self._rounds.items():
             for handle in self._listeners_of(key):
-                for member in self._with_tray(key):
+                for member in self._with_fd_queue(key):
                     self._wires.send(
                         member.channel,
                         AddListeners([FdName(FdKind.HANDLE, key)]),
@@ -102,13 +102,13 @@ class RoundRobinByHandle:
             self._rounds[key] = RoundRobin(
                 self._wires,
                 key=key,
-                takers=partial(self._with_tray, key),
+                takers=partial(self._with_fd_queue, key),
                 listeners=lambda: [] if self._finished else self._listeners_of(key),
                 nap=NAP,
             )
         return self._rounds[key]
 
-    def _with_tray(self, key: str) -> list[Candidate]:
+    def _with_fd_queue(self, key: str) -> list[Candidate]:
         return [each for each in self._takers() if key in each.fd_queues]
 
     def _listeners_of(self, key: str) -> list[socket.socket]:

@@ -1,12 +1,12 @@
 """``round-robin``: the arbiter accepts, and gives each connection to the next worker in turn.
 
-A connection lies on the worker's tray until that takes it; the arbiter keeps a copy until it hears
-so, and gives it to the next if the worker dies. What a worker leaves lying while another is free is
-taken back and given to that one. The arbiter accepts only while somebody has room, so that what is
-too much waits in the kernel; and it never looks at what a client says.
+A connection stays on the worker's fd queue until the worker takes it. The arbiter keeps a copy
+until the worker confirms, and gives it to the next worker if that one dies. What a worker does not
+take while another is free is taken back. The arbiter accepts only while some worker has capacity,
+so that the rest waits in the kernel; it never reads what a client sends.
 
-Somebody has room, or everybody has something on his tray, and will be heard of: so nothing is
-waited for that does not come.
+Invariant: some worker has capacity, or every worker has an undelivered connection and will confirm
+it. So the arbiter never waits for an event that cannot happen.
 """
 
 import logging
@@ -25,8 +25,8 @@ from pyfork.ipc.scoreboard import Accepting, Row
 
 log = logging.getLogger("pyfork.error")
 
-MAX_QUEUED = 16  # connections on a tray
-PATIENCE = 0.05  # seconds on the tray of a worker that takes nothing; then others may have it
+MAX_QUEUED = 16  # connections on a fd queue
+PATIENCE = 0.05  # seconds on the fd queue of a worker that takes nothing; then others may have it
 BATCH = 16  # connections accepted in a turn of the loop
 REST = 1.0  # seconds without accepting when the system has no more to give
 
@@ -60,7 +60,7 @@ class Candidate(Protocol):
 
 
 class InFlightFd:
-    """A connection on somebody's tray."""
+    """A connection on somebody's fd queue."""
 
     __slots__ = ("accepted", "client", "member", "since")
 
@@ -75,8 +75,8 @@ class RoundRobin:
     """Every connection that the arbiter has accepted and no worker has taken.
 
     Args:
-        key: of the workers' trays.
-        takers: workers with such a tray that may be given connections, now.
+        key: of the workers' fd queues.
+        takers: workers with such a fd queue that may be given connections, now.
         listeners: where to accept; none under another policy.
         nap: seconds after which a worker that left something lying is tried again, with one
             connection; None for workers whose line tells when they are awake.
@@ -99,7 +99,7 @@ class RoundRobin:
         self._watched: set[socket.socket] = set()
         self._number = time.monotonic_ns()  # none of those that another image of us gave
         self._entrusted: dict[int, InFlightFd] = {}
-        self._load: Counter[int] = Counter()  # serial of a worker -> connections on its tray
+        self._load: Counter[int] = Counter()  # serial of a worker -> connections on its fd queue
         self._undelivered: deque[socket.socket] = deque()  # come back, or never given
         self._stalled: dict[int, StalledAt] = {}  # by serial: who had left something lying
         self._last_slot = -1
@@ -123,15 +123,15 @@ class RoundRobin:
             client.close()
 
     def add_worker(self, member: Candidate) -> None:
-        """A worker was born, or has lived through an exec; then something may be on its tray."""
-        self._wires.watch(self._tray(member), partial(self._on_message, member))
+        """A worker was forked, or survived an exec; then its fd queue may hold connections."""
+        self._wires.watch(self._queue_of(member), partial(self._on_message, member))
         self._reclaim(member)
 
     def remove_worker(self, member: Candidate) -> None:
         """A worker is dead, or accepts no more: what it has not taken is for another."""
         self._on_readable(member)
         self._reclaim(member)
-        self._wires.unwatch(self._tray(member))
+        self._wires.unwatch(self._queue_of(member))
         for number in [n for n, each in self._entrusted.items() if each.member is member]:
             self._undelivered.append(self._entrusted.pop(number).client)
         del self._load[member.serial]
@@ -152,14 +152,14 @@ class RoundRobin:
         self._watched = wanted
 
     def finish(self) -> None:
-        """Accept no more. What is in hand is put on trays, however full they are."""
+        """Accept no more. What is in hand is put on fd queues, however full they are."""
         for listener in self._watched:
             self._wires.unwatch(listener)
         self._watched = set()
-        trays = [self._tray(member) for member in self._takers()]
-        while self._undelivered and trays:
+        queues = [self._queue_of(member) for member in self._takers()]
+        while self._undelivered and queues:
             client = self._undelivered.popleft()
-            if not any(tray.put(0, client) for tray in trays):
+            if not any(queue.put(0, client) for queue in queues):
                 log.error("a connection is lost: no worker has room for it")
             client.close()
 
@@ -183,7 +183,7 @@ class RoundRobin:
 
     def _on_readable(self, member: Candidate) -> None:
         """Forget what the worker has taken."""
-        while numbers := self._tray(member).taken():
+        while numbers := self._queue_of(member).taken():
             for number in numbers:
                 entrusted = self._entrusted.pop(abs(number), None)
                 if entrusted is None:  # another image of us gave it
@@ -217,8 +217,8 @@ class RoundRobin:
                     self._reclaim(member)
 
     def _reclaim(self, member: Candidate) -> bool:
-        """Take back what is on a worker's tray; whether there was anything."""
-        back = self._tray(member).reclaim()
+        """Take back what is on a worker's fd queue; whether there was anything."""
+        back = self._queue_of(member).reclaim()
         for number, fd in back:
             entrusted = self._entrusted.pop(number, None)
             if entrusted is not None:
@@ -231,12 +231,12 @@ class RoundRobin:
         return bool(back)
 
     def _give(self) -> None:
-        """Put what is in hand on trays, in turn."""
+        """Put what is in hand on fd queues, in turn."""
         now = time.monotonic()
         while self._undelivered:
             for member in self._in_turn():
                 self._number += 1
-                if self._tray(member).put(self._number, self._undelivered[0]):
+                if self._queue_of(member).put(self._number, self._undelivered[0]):
                     client = self._undelivered.popleft()
                     self._entrusted[self._number] = InFlightFd(client, member, now)
                     self._load[member.serial] += 1
@@ -263,7 +263,7 @@ class RoundRobin:
             return MAX_QUEUED
         return int(self._nap is not None and time.monotonic() >= since + self._nap)
 
-    def _tray(self, member: Candidate) -> FdQueue:
+    def _queue_of(self, member: Candidate) -> FdQueue:
         return member.fd_queues[self._key]
 
 

@@ -1,4 +1,4 @@
-"""The tray: where the arbiter puts accepted connections for one worker, until that takes them.
+"""The fd queue: where the arbiter puts accepted connections for one worker, until that takes them.
 
 A socket pair. Connections go down it with their numbers, and the numbers of those that were taken
 come back. The arbiter keeps the worker's end open too, so that it can take back what the worker

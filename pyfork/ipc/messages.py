@@ -50,7 +50,7 @@ class StartAccepting:
 
 @record
 class Failed:
-    """Worker, or successor: it could not boot; its exit follows. ``detail`` is a traceback."""
+    """Worker, or new arbiter: it could not boot; its exit follows. ``detail`` is a traceback."""
 
     reason: str
     detail: str
@@ -169,30 +169,30 @@ class UpdateCertificates:
 
 @record
 class ListenerFds:
-    """Arbiter to its successor, with the listeners' fds: what it may serve on."""
+    """Old arbiter to the new one, with the listeners' fds: what it may serve on."""
 
-    generation: int  # the first of the successor's own
+    generation: int  # the first of the new arbiter's own
     listeners: list[FdName]  # in the order of the fds
 
 
 @record
 class NewArbiterReady:
-    """Successor: all my workers are ready; drain, and give me what idles."""
+    """New arbiter: all my workers are ready; drain, and give me what idles."""
 
 
 @record
 class HandoverGranted:
-    """Arbiter to its successor: you are in charge from now on; I drain."""
+    """Old arbiter to the new one: accept from now on; I drain."""
 
 
 @record
 class NewArbiterStopping:
-    """Successor, in charge: I was told to stop; do not carry on when I am gone."""
+    """New arbiter, active: I am stopping; do not resume when I am gone."""
 
 
 @record
 class UpgradeRejected:
-    """Arbiter to its successor: you are not to follow; I serve on."""
+    """Old arbiter to the new one: the upgrade is rejected; I go on serving."""
 
     reason: str
 

@@ -175,7 +175,7 @@ class BaseWorker:
         birth = self.birth
         queue = birth.queue.ends() if birth.queue is not None else ()
         private = (birth.channel, *birth.listeners, *queue)
-        descendants.disown(birth.addresses, private, self._termination)
+        descendants.release_in_children(birth.addresses, private, self._termination)
 
     def retire(self, grace: float) -> None:
         """Drain within ``grace`` seconds. A repeated call can only shorten that."""

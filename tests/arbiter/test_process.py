@@ -17,8 +17,8 @@ pipe = SignalPipe()
 parent = os.getpid()
 atexit.register(lambda: print("exit function of", "parent" if os.getpid() == parent else "child"))
 
-def outcome(run, disown=()):
-    _, status = os.waitpid(fork(run, *disown), 0)
+def outcome(run, closers=()):
+    _, status = os.waitpid(fork(run, *closers), 0)
     return describe_exit(status)
 """
 

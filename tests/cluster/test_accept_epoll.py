@@ -66,7 +66,7 @@ def test_nothing_comes_from_nowhere(site: EpollSite) -> None:
         site.epoll.accept(0.01)
 
 
-def test_a_queue_and_a_tray_at_once(site: EpollSite) -> None:
+def test_a_listener_and_an_fd_queue_at_once(site: EpollSite) -> None:
     queue_end = FdQueue.make()
     site.epoll.add_listeners("queue", ListenerSource(site.listener.dup()))
     site.epoll.add_listeners("queue_end", source_for(queue_end.theirs.dup()))

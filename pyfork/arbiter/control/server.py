@@ -193,7 +193,7 @@ class Client:
     def detach(self) -> tuple[socket.socket, bytes]:
         """Give the connection away, with what was read of it and not yet heard.
 
-        It is non-blocking; from now on it is the caller's to watch, to close, and to disown in
+        It is non-blocking; from now on it is the caller's to watch, to close, also in
         every child.
         """
         self._leave()

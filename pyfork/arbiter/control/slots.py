@@ -65,7 +65,7 @@ class SlotWaiters:
         )
 
     def _failure(self, waiter: _Waiter) -> dict[str, str] | None:
-        """Why a successor did not boot. Another is tried, and the old worker serves on."""
+        """Why a replacement did not boot. Another is tried, and the old worker serves on."""
         if self.supervisor.stop_requested:
             return {"error": STOPPING, "detail": ""}
         for entry in self.history.since(waiter.entries):

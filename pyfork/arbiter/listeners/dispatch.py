@@ -41,7 +41,7 @@ class Dispatch(Component):
     def __post_init__(self) -> None:
         poller, listeners = self.poller, self.listeners
         self._round_robin = RoundRobin(
-            poller, key=BIND_KEY, takers=self._with_trays, listeners=self._listeners
+            poller, key=BIND_KEY, takers=self._with_fd_queues, listeners=self._listeners
         )
         self._rounds = RoundRobinByHandle(poller, listeners.handles, self._candidates)
         self._queues = ReuseportAssigner(poller, listeners, self._candidates)
@@ -68,7 +68,7 @@ class Dispatch(Component):
         self._rounds.add_worker(worker)
 
     def remove_worker(self, worker: WorkerProcess) -> None:
-        """A worker is dead, and not buried yet."""
+        """A worker is dead, and not removed yet."""
         if BIND_KEY in worker.fd_queues:
             self._round_robin.remove_worker(worker)
         self._rounds.remove_worker(worker)
@@ -102,7 +102,7 @@ class Dispatch(Component):
             return
         listeners = self.listeners.sockets(self.supervisor.serving.number)
         fds = [each.fileno() for each in listeners.values()]
-        for worker in self._with_trays():
+        for worker in self._with_fd_queues():
             self.poller.send(worker.channel, AddListeners(list(listeners)), fds)
         self._round_robin.finish()
         self._rounds.finish()
@@ -111,7 +111,7 @@ class Dispatch(Component):
     def _candidates(self) -> list[WorkerProcess]:
         return [each for each in self.pool if each.is_serving and not each.hold_accept]
 
-    def _with_trays(self) -> list[WorkerProcess]:
+    def _with_fd_queues(self) -> list[WorkerProcess]:
         return [each for each in self._candidates() if BIND_KEY in each.fd_queues]
 
     def _listeners(self) -> list[socket.socket]:

@@ -1,6 +1,6 @@
 """An upgrade in place: this process becomes the new program, and keeps all that it has.
 
-A child becomes it first, in a rehearsal: it is left the same, and goes as far as its loop.
+A child executes it first, as a dry run: it gets the same state, and goes as far as its loop.
 
 Rules: whether it is time to is asked here; when to try, and what a failure means, is not.
 """

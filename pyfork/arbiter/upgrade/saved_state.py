@@ -144,32 +144,32 @@ Previous = ExecState | OldArbiter | None
 """What an arbiter follows: its own process before an exec, another arbiter, or nobody."""
 
 
-def supervisor_for(config: Config, heritage: Previous) -> Supervisor:
-    """The supervisor of an arbiter that follows ``heritage``."""
-    if isinstance(heritage, ExecState):
+def supervisor_for(config: Config, previous: Previous) -> Supervisor:
+    """The supervisor of an arbiter that follows ``previous``."""
+    if isinstance(previous, ExecState):
         return Supervisor.resume(
-            heritage.policy,
-            generation=heritage.generation,
-            size=heritage.size,
-            workers=heritage.workers,
-            drained=heritage.drained,
+            previous.policy,
+            generation=previous.generation,
+            size=previous.size,
+            workers=previous.workers,
+            drained=previous.drained,
         )
-    if isinstance(heritage, OldArbiter):
-        return Supervisor(policy(config), first=heritage.generation, replaces=True)
+    if isinstance(previous, OldArbiter):
+        return Supervisor(policy(config), first=previous.generation, replaces=True)
     return Supervisor(policy(config))
 
 
-def scoreboard_for(heritage: Previous) -> Scoreboard:
+def scoreboard_for(previous: Previous) -> Scoreboard:
     """A scoreboard, or the one that the survivors of an exec write on."""
     return Scoreboard(
-        SCOREBOARD_ROWS, heritage.scoreboard if isinstance(heritage, ExecState) else None
+        SCOREBOARD_ROWS, previous.scoreboard if isinstance(previous, ExecState) else None
     )
 
 
-def queue_for(heritage: Previous) -> ConnectionQueue:
+def queue_for(previous: Previous) -> ConnectionQueue:
     """A connection queue, or the one that the survivors of an exec have."""
-    if isinstance(heritage, ExecState) and heritage.queue:
-        return ConnectionQueue.from_fds(heritage.queue)
+    if isinstance(previous, ExecState) and previous.queue:
+        return ConnectionQueue.from_fds(previous.queue)
     return ConnectionQueue.make()
 
 

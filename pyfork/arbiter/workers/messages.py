@@ -107,7 +107,7 @@ class WorkerMessages(Component):
             case messages.WorkerStarted(pid=pid):
                 self.pool.started(worker, pid)
                 if (how := self._early.pop(pid, None)) and not _exists(pid):
-                    self._bury(worker, how)
+                    self._record_exit(worker, how)
             case messages.Failed():
                 self._failed(worker, message)
             case messages.ErrorPageShown(reason=reason, detail=detail):
@@ -116,8 +116,8 @@ class WorkerMessages(Component):
             case messages.Recycle(reason=reason):
                 self.recycle(worker, reason)
             case messages.HandoffOffer(connection=connection):
-                successor = self.upgrade.new_arbiter
-                takers = [successor] if successor else self.pool
+                new_arbiter = self.upgrade.new_arbiter
+                takers = [new_arbiter] if new_arbiter else self.pool
                 self.handoffs.offer(worker, connection, fds, takers)
             case messages.HandoffAccepted(ticket=ticket):
                 self.handoffs.complete(ticket, taken=True)
@@ -186,7 +186,7 @@ class WorkerMessages(Component):
             log.error(log_lines.with_detail(text, detail))
 
     def recycle(self, worker: WorkerProcess, reason: str) -> None:
-        """A worker is to be replaced; it serves until its successor does."""
+        """A worker is to be replaced; it serves until its replacement does."""
         log.info("%s is to be replaced: %s", log_lines.name_of(worker), reason)
         worker.recycle_reason = worker.recycle_reason or reason
         self._feed(events.RecycleRequested(worker.serial, reason))
@@ -204,7 +204,7 @@ class WorkerMessages(Component):
                 return
             how = fork.describe_exit(status)
             if worker := self.pool.with_pid(pid):
-                self._bury(worker, how, usage.ru_maxrss * _MAXRSS_UNIT)
+                self._record_exit(worker, how, usage.ru_maxrss * _MAXRSS_UNIT)
             elif not (
                 self.upgrade.exited(pid, how)
                 or self.watcher.exited(pid, how)
@@ -224,9 +224,9 @@ class WorkerMessages(Component):
         """Nothing more will come on its channel."""
         log.debug("%s closed its channel: %s", log_lines.name_of(worker), why)
         if not worker.pid:
-            self._bury(worker, "its fork server ended before it was forked")
+            self._record_exit(worker, "its fork server ended before it was forked")
 
-    def _bury(self, worker: WorkerProcess, how: str, memory: int = 0) -> None:
+    def _record_exit(self, worker: WorkerProcess, how: str, memory: int = 0) -> None:
         self.terminal.restore()  # it may have ended at the prompt of a debugger
         for received in worker.unread_messages():
             deliver(partial(self._handle, worker), received.message, received.fds)

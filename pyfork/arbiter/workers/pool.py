@@ -133,7 +133,7 @@ class WorkerPool(Component):
         """
         index = self._free_line()
         bound = (BIND_KEY,) if config.bind else ()  # a script says later where it listens
-        trays = {key: FdQueue.make() for key in bound if config.dispatch == "round-robin"}
+        fd_queues = {key: FdQueue.make() for key in bound if config.dispatch == "round-robin"}
         ours, theirs = pair()
         self.scoreboard.mark_used(index)
         line = self.scoreboard.line(index)
@@ -146,7 +146,7 @@ class WorkerPool(Component):
             channel=ours,
             line=line,
             index=index,
-            fd_queues=trays,
+            fd_queues=fd_queues,
             listens_to=set(bound) if config.dispatch == "reuseport" else set(),
             born=now,
             hold_accept=hold_accept,

@@ -139,7 +139,7 @@ class Acceptor:
     def stop(self) -> None:
         """Accept no more, for good, and give the listeners back.
 
-        What lies on a tray is this worker's, and taken.
+        What is on an fd queue is this worker's, and taken.
         """
         if self.stopped:
             return

@@ -27,7 +27,7 @@ class Descriptor(Protocol):
     def fileno(self) -> int: ...
 
 
-def disown(
+def release_in_children(
     addresses: Iterable[object], private: Sequence[Descriptor], termination: Termination
 ) -> None:
     """Make each forked process close its copies of this worker's descriptors.
