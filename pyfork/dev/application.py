@@ -2,7 +2,7 @@
 
 import os
 
-from pyfork.dev.django_static import with_static_files
+from pyfork.dev.django_project import import_urls, with_static_files
 from pyfork.dev.editor import template
 from pyfork.dev.links import links
 from pyfork.dev.live_script import with_live_script
@@ -12,7 +12,12 @@ from pyfork.loader.load import App
 
 
 def for_development(app: App, birth: WorkerArgs) -> App:
-    """``app`` with what only a developer is shown."""
+    """``app`` with what only a developer is shown.
+
+    Raises:
+        BootError: the URLs of a Django project cannot be imported.
+    """
+    import_urls(app)
     first = birth.generation == 1  # the console shows links once
     if birth.config.static:
         app = with_static_files(app, tell=first and birth.slot == 0)

@@ -68,6 +68,7 @@ def own_traceback(error: BaseException) -> str:
     _spare_hints(error)
     report = traceback.TracebackException.from_exception(error, compact=True)
     _keep(report, error, is_own, set())
+    _drop_repeated(report)
     left = len(frames) - own
     note = f"({left} frame{'' if left == 1 else 's'} of libraries left out; -v shows all)"
     return "".join(report.format()).rstrip("\n") + f"\n{note}"
@@ -101,6 +102,15 @@ def kind(value: object) -> str:
         return "None"
     name = type(value).__qualname__
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _drop_repeated(report: traceback.TracebackException) -> None:
+    """Drop what an exception was raised in the handling of, where that looks the same."""
+    while (before := report.__context__) is not None:
+        if list(before.format(chain=False)) == list(report.format(chain=False)):
+            report.__context__ = before.__context__
+        else:
+            report = before
 
 
 def _keep(

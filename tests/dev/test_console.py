@@ -22,7 +22,7 @@ def test_development_on_a_terminal(project: Project) -> None:
         project.price("two")
         terminal.wait(r"\d\d:\d\d:\d\d reloaded in \d+ ms: goods/prices\.py changed\n")
         project.write("goods/prices.py", "TEXT = missing\n")
-        terminal.wait(r"the application does not load: .*NameError")
+        terminal.wait(r"goods/prices\.py:1: NameError: .* \(cannot load shop:app\)\n")
         terminal.wait(r"goods/prices\.py changed: the page shows what is wrong")
         assert "\x1b" not in terminal.shown
         assert "generation" not in terminal.shown

@@ -88,6 +88,17 @@ def test_static_files_are_not_served_otherwise(project: Project, why: str) -> No
         assert "staticfiles are served" not in server.log
 
 
+def test_a_view_that_cannot_be_imported_is_told_at_once(project: Project) -> None:
+    start_project(project)
+    with Development(project, "site_.wsgi:application") as server:
+        project.write("site_/urls.py", "import nowhere\n")
+        page = server.answers("cannot import site_.urls, the ROOT_URLCONF")
+        assert page.headers["Pyfork-Fault"]
+        assert server.log.count("Traceback (most recent call last)") == 1
+        project.write("site_/urls.py", URLS.replace("one", "healed"))
+        server.answers("healed")
+
+
 class Manage(Server):
     """``manage.py pyfork`` in the directory of the project."""
 

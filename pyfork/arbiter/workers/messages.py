@@ -112,7 +112,7 @@ class WorkerMessages(Component):
                 self._failed(worker, message)
             case messages.ErrorPageShown(reason=reason, detail=detail):
                 self.generations.record_boot_error(worker.generation, message)
-                self._log_once(worker, f"the application does not load: {reason}", detail)
+                self._log_once(worker, reason, detail)
             case messages.Recycle(reason=reason):
                 self.recycle(worker, reason)
             case messages.HandoffOffer(connection=connection):

@@ -1,10 +1,16 @@
-"""Static files of ``django.contrib.staticfiles`` in development, as runserver serves them."""
+"""A project of Django in development: what runserver does besides serving.
+
+Static files of ``django.contrib.staticfiles`` are served, and the URLs are imported at the start:
+Django itself imports them with the first request, and an error in a view would show only then.
+"""
 
 import logging
 import sys
 from importlib import import_module
 from typing import Any
 
+from pyfork.errors import BootError
+from pyfork.loader import tracebacks
 from pyfork.loader.load import App
 from pyfork.log.formatter import terminal_style
 
@@ -33,6 +39,20 @@ def with_static_files(app: App, *, tell: bool) -> App:
             extra=terminal_style(),
         )
     return App(handler, app.interface, app.links)
+
+
+def import_urls(app: App) -> None:
+    """Import what ROOT_URLCONF names. Raises BootError: that raises."""
+    settings = _settings(app)
+    if settings is None or not getattr(settings, "ROOT_URLCONF", None):
+        return
+    name = settings.ROOT_URLCONF
+    try:
+        import_module(name)
+    except Exception as error:
+        place = tracebacks.place(error) or name
+        message = f"{place}: {tracebacks.one_line(error)} (cannot import {name}, the ROOT_URLCONF)"
+        raise BootError(message, tracebacks.app_traceback(error)) from error
 
 
 def _settings(app: App) -> Any:
