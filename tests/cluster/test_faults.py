@@ -41,10 +41,16 @@ serve(listener)
 
 
 class Unread:
-    """``pyfork run`` whose standard output and standard error are one pipe that nobody reads."""
+    """``pyfork run`` whose standard output and standard error are one pipe that nobody reads.
 
-    def __init__(self, *words: str, directory: Path) -> None:
+    With ``disk`` they are a file on a full disk.
+    """
+
+    def __init__(self, *words: str, directory: Path, disk: bool = False) -> None:
         self.reading, writing = os.pipe()
+        if disk:
+            os.close(writing)
+            writing = os.open("/dev/full", os.O_WRONLY)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pyfork", "run", *words],
             cwd=directory,
@@ -75,8 +81,8 @@ def _queued(fd: int) -> int:
 
 
 @contextlib.contextmanager
-def unread(*words: str, directory: Path) -> Iterator[Unread]:
-    running = Unread(*words, directory=directory)
+def unread(*words: str, directory: Path, disk: bool = False) -> Iterator[Unread]:
+    running = Unread(*words, directory=directory, disk=disk)
     everyone: list[psutil.Process] = []
     try:
         yield running
@@ -109,18 +115,21 @@ def answers(port: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("fault", ["full", "closed"])
+FAULTS = pytest.mark.parametrize("fault", ["full", "closed", "disk"])
+
+
+@FAULTS
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_nobody_reads_what_a_script_prints(stream: str, fault: str, tmp_path: Path) -> None:
     """It serves, is replaced, reloaded and stopped all the same."""
     port = free_port()
     script = write(tmp_path, CHATTY)
     words = ("-w", "2", "--graceful-timeout", "3", script, "--", str(port), stream)
-    with unread(*words, directory=tmp_path) as running:
+    with unread(*words, directory=tmp_path, disk=fault == "disk") as running:
         until(lambda: answers(port), "it answers")
         if fault == "full":
             running.until_full()
-        else:
+        elif fault == "closed":
             os.close(running.reading)
         assert ask(port)
         pids = running.workers()
@@ -133,17 +142,21 @@ def test_nobody_reads_what_a_script_prints(stream: str, fault: str, tmp_path: Pa
         assert ask(port)
 
 
-def test_nobody_reads_and_the_arbiter_is_killed(tmp_path: Path) -> None:
+@FAULTS
+def test_nobody_reads_and_the_arbiter_is_killed(fault: str, tmp_path: Path) -> None:
     """Its workers leave, and have nothing to say that would hold them up."""
     port = free_port()
     words = ("-w", "2", write(tmp_path, CHATTY), "--", str(port), "stderr")
-    running = Unread(*words, directory=tmp_path)
+    running = Unread(*words, directory=tmp_path, disk=fault == "disk")
     workers: list[psutil.Process] = []
     try:
         until(lambda: answers(port), "it answers")
-        running.until_full()
+        if fault == "full":
+            running.until_full()
+        elif fault == "closed":
+            os.close(running.reading)
+        until(lambda: len(running.workers()) == 2, "there are two workers")
         workers = running.tree.children()
-        assert len(workers) == 2
         running.process.kill()
         _, left = psutil.wait_procs(workers, timeout=PATIENCE)
         assert not left
@@ -152,7 +165,8 @@ def test_nobody_reads_and_the_arbiter_is_killed(tmp_path: Path) -> None:
             with contextlib.suppress(psutil.Error):
                 each.kill()
         running.process.wait()
-        os.close(running.reading)
+        with contextlib.suppress(OSError):
+            os.close(running.reading)
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "uvloop", "threads"])
