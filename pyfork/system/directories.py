@@ -2,8 +2,10 @@
 
 Root writes wherever a link leads, and may give what it has made to ``--user``: a user who can plant
 a link would have any file written to, and own it. So on the way to a file that is written, a link
-in such a directory is followed only if it is root's or our own. Each directory is opened from the
-one before it, so nothing can be exchanged between a check and the use.
+of another user in such a directory is followed only into a directory of that same user, who gains
+nothing by it (a deploy's ``current -> releases/42``); and none where everybody may write. Each
+directory is opened from the one before it, and a link is read from what was checked, so nothing
+can be exchanged between a check and the use.
 """
 
 import errno
@@ -30,18 +32,24 @@ def follow(path: str) -> tuple[int, str]:
     link or did not exist.
 
     Raises:
-        OSError: it cannot be opened, or another user's link is on the way.
+        OSError: it cannot be opened, or another user's link leads out of that user's directories.
     """
     directory, left, links = os.open("/", _STEP), path.split("/"), 0
+    strangers: dict[int, str] = {}  # the names of the links that were followed, by their owners
     try:
         while True:
             name = left.pop(0)
-            if name and _is_link(name, directory):
+            if name and (link := _read_link(name, directory)) is not None:
+                owner, target = link
                 links += 1
-                target = _target(name, directory, path, links)
+                if links > _MOST_LINKS:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+                if _is_strange(owner, os.fstat(directory), name, path):
+                    strangers[owner] = name
                 left = [*target.split("/"), *left]
                 name = "/" if target.startswith("/") else ""
             elif not left:
+                _check_owner(directory, strangers, path)
                 return directory, name
             if name:
                 inner = os.open(name, _STEP | os.O_NOFOLLOW, dir_fd=directory)
@@ -64,19 +72,39 @@ def trusted() -> Set[int]:
     return {0, os.geteuid()}
 
 
-def _is_link(name: str, directory: int) -> bool:
+def _read_link(name: str, directory: int) -> tuple[int, str] | None:
+    """The owner and the target of the link ``name``; None if it is none, or does not exist."""
     try:
-        return stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
+        if not hasattr(os, "O_PATH"):
+            about = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            is_link = stat.S_ISLNK(about.st_mode)
+            return (about.st_uid, os.readlink(name, dir_fd=directory)) if is_link else None
+        fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     except FileNotFoundError:
+        return None
+    try:
+        about = os.fstat(fd)
+        is_link = stat.S_ISLNK(about.st_mode)
+        return (about.st_uid, os.readlink("", dir_fd=fd)) if is_link else None
+    finally:
+        os.close(fd)
+
+
+def _is_strange(owner: int, directory: os.stat_result, name: str, path: str) -> bool:
+    """Whether a link is another user's, who could have placed it. Raises OSError: it is not to be
+    followed at all."""
+    if owner in trusted() or not is_exposed(directory):
         return False
-
-
-def _target(name: str, directory: int, path: str, links: int) -> str:
-    """Where the link ``name`` leads to. Raises OSError: it is not to be followed."""
-    owner = os.stat(name, dir_fd=directory, follow_symlinks=False).st_uid
-    if is_exposed(os.fstat(directory)) and owner not in trusted():
+    if directory.st_mode & 0o002:
         why = f"{name} is a symbolic link of user {owner} in a directory that others may write to"
         raise PermissionError(errno.EPERM, why, path)
-    if links > _MOST_LINKS:
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-    return os.readlink(name, dir_fd=directory)
+    return True
+
+
+def _check_owner(directory: int, strangers: dict[int, str], path: str) -> None:
+    """Raise OSError if another user's link led into a directory that is not that user's."""
+    leads_to = os.fstat(directory).st_uid
+    for owner, name in strangers.items():
+        if owner != leads_to:
+            why = f"{name} is a symbolic link of user {owner} to a directory of user {leads_to}"
+            raise PermissionError(errno.EPERM, why, path)

@@ -72,6 +72,79 @@ def test_link_on_the_way(shared: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+DEPLOYED = "releases/42/log"
+
+
+@pytest.fixture
+def deployed(shared: Path) -> Path:
+    """What a user deploys, with a link to the release that is current."""
+    (shared / DEPLOYED).mkdir(parents=True)
+    (shared / "current").symlink_to("releases/42")
+    for path in (shared, *shared.rglob("*")):
+        os.chown(path, SOMEBODY, SOMEBODY, follow_symlinks=False)
+    return shared
+
+
+@pytest.mark.parametrize("target", ["releases/42", "{}/releases/42", "current.0"])
+def test_link_of_a_user_into_the_same_users_directory(target: str, deployed: Path) -> None:
+    """As deploys have it: ``current -> releases/42``; the log is another user's, --user."""
+    (deployed / "current.0").symlink_to("releases/../releases/42/.")
+    (deployed / "current").unlink()
+    (deployed / "current").symlink_to(target.format(deployed))
+    for name in ("current", "current.0"):
+        os.chown(deployed / name, SOMEBODY, SOMEBODY, follow_symlinks=False)
+    deployed.chmod(0o775)
+    path = str(deployed / "current" / "log" / "error.log")
+    for _ in range(2):
+        sink = Sink(path, stream=2, owner=(NOBODY, NOBODY))
+        sink.write("line")
+        sink.close()
+    log = deployed / DEPLOYED / "error.log"
+    assert (log.read_text(), log.stat().st_uid) == ("line\nline\n", NOBODY)
+
+
+def test_link_of_a_user_into_a_directory_of_roots(deployed: Path, tmp_path: Path) -> None:
+    """Below the user's directory, or elsewhere; by one link, or by two."""
+    inner = deployed / "releases" / "root"
+    inner.mkdir()
+    (deployed / "next").symlink_to("current")
+    os.chown(deployed / "next", SOMEBODY, SOMEBODY, follow_symlinks=False)
+    for target in (inner, tmp_path):
+        (deployed / "current").unlink()
+        (deployed / "current").symlink_to(target)
+        os.chown(deployed / "current", SOMEBODY, SOMEBODY, follow_symlinks=False)
+        for name in ("current", "next"):
+            with pytest.raises(PermissionError, match="of user 4711 to a directory of user 0"):
+                open_log(str(deployed / name / "error.log"))
+        assert not list(target.iterdir())
+
+
+def test_link_of_a_user_to_a_file_of_roots(deployed: Path, tmp_path: Path) -> None:
+    """Behind a directory that may be gone into."""
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    (deployed / DEPLOYED / "error.log").symlink_to(victim)
+    os.chown(deployed / DEPLOYED / "error.log", SOMEBODY, SOMEBODY, follow_symlinks=False)
+    with pytest.raises(PermissionError, match="of user 4711 to a directory of user 0"):
+        open_log(str(deployed / "current" / "log" / "error.log"))
+    (deployed / DEPLOYED / "error.log").unlink()
+    (deployed / DEPLOYED / "error.log").hardlink_to(victim)
+    with pytest.raises(PermissionError, match="it has another name"):
+        open_log(str(deployed / "current" / "log" / "error.log"))
+    assert victim.read_text() == "untouched"
+
+
+def test_links_of_two_users(deployed: Path) -> None:
+    """One user's link leads through another's, who could change where it goes."""
+    (deployed / "current").unlink()
+    (deployed / "current").symlink_to("releases/latest")
+    (deployed / "releases" / "latest").symlink_to("42")
+    os.chown(deployed / "current", SOMEBODY, SOMEBODY, follow_symlinks=False)
+    os.chown(deployed / "releases" / "latest", NOBODY, NOBODY, follow_symlinks=False)
+    with pytest.raises(PermissionError, match="latest is a symbolic link of user 65534"):
+        open_log(str(deployed / "current" / "log" / "error.log"))
+
+
 def test_loop_of_links_has_an_end(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
