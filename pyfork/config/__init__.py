@@ -1,1 +1,1 @@
-"""Every setting, declared once, and where its value comes from."""
+"""Every setting, declared once, and the sources of values."""

@@ -1,7 +1,7 @@
 """Every setting of pyfork.
 
-The command line, the PYFORK_* variables, the file, --print-config and docs/settings.md all derive
-from the declarations in `groups`. Flags carry gunicorn's names where gunicorn has the setting.
+The command line, the PYFORK_* variables, the file, --print-config and docs/settings.md are derived
+from the declarations in `settings`. Flags have gunicorn's names if gunicorn has the setting.
 """
 
 from pyfork.config.settings.application import ApplicationSettings

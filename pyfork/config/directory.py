@@ -1,9 +1,9 @@
-"""Working directories: of the program, and of a generation of workers.
+"""Working directories of the program and of a generation of workers.
 
-A deploy swaps a link (``current -> releases/8``) and removes the old release. The kernel knows the
-directory behind the link only; the shell's PWD has the link. So the directory in which pyfork was
-started is kept as it was written: a new generation, the watcher and an upgrade follow its links
-anew. A generation keeps what it has found then, so that all its workers have the same release.
+A deploy replaces a link (``current -> releases/8``) and removes the old release. The kernel knows
+only the directory behind the link; the shell's PWD has the link. So the start directory is stored
+as PWD has it. A new generation, the watcher and an upgrade follow its links again. A generation
+keeps its result, so that all its workers have the same release.
 """
 
 import os
@@ -19,12 +19,12 @@ from pyfork.record import record
 class Start:
     """The directory in which pyfork was started."""
 
-    logical: str  # absolute; its links are followed at each use
-    physical: str  # what it was at the start; empty if it had been removed
+    logical: str  # absolute; links are followed at each use
+    physical: str  # as it was at the start; empty if it had been removed
 
     @classmethod
     def of_process(cls, environ: Mapping[str, str]) -> "Start":
-        """The current one, by the name that PWD gives it, if PWD names it."""
+        """Return the current directory, by the name in PWD if PWD names it."""
         try:
             physical = os.getcwd()
         except FileNotFoundError:
@@ -34,13 +34,13 @@ class Start:
         return cls(logical if named else physical, physical)
 
     def check(self) -> None:
-        """Raises ConfigError: it is not there (any more)."""
+        """Raise ConfigError if it is missing."""
         if not os.path.isdir(self.logical):
             name = self.logical or "which has no name any more"
             raise ConfigError(f"the directory in which pyfork was started, {name}, is not there")
 
     def enter(self, chdir: str | None) -> "Directory":
-        """The directory of a generation that begins now, with ``--chdir`` as it was written."""
+        """Return the directory of a new generation; ``chdir`` is as given to ``--chdir``."""
         written = os.path.join(self.logical, chdir) if chdir else self.logical
         base = os.path.realpath(self.logical) if self.logical else ""
         return Directory(self, base, os.path.realpath(written) if written else "", written)
@@ -51,12 +51,12 @@ class Directory:
     """The directory of one generation. Paths are absolute."""
 
     start: Start
-    base: str  # the start, without links, as it was when the generation began
-    path: str  # what its workers enter, likewise: the start, or --chdir
-    written: str  # the same with its links
+    base: str  # the start directory without links, as it was when the generation began
+    path: str  # the directory of its workers without links: the start, or --chdir
+    written: str  # the same with links
 
     def enter(self) -> None:
-        """Make it the current one, also for imports. Raises ConfigError: it is not there."""
+        """Change to it, also for imports. Raises ConfigError: it is missing."""
         try:
             os.chdir(self.path)
         except OSError as error:
@@ -74,8 +74,8 @@ class Directory:
         return text
 
     def _moved(self, entry: str) -> str:
-        """An entry of the path in the start's old place, or behind its links, in its place of this
-        generation, if it is there."""
+        """Return an entry of the path in this generation's directory, if it was in the start
+        directory."""
         for old in {self.start.physical, self.start.logical} - {"", os.sep, self.base}:
             if entry == old or entry.startswith(old + os.sep):
                 moved = self.base + entry[len(old) :]
@@ -85,7 +85,8 @@ class Directory:
 
 @contextmanager
 def within(path: str) -> Iterator[None]:
-    """Be in ``path``, and then where one was, which may have no name any more. Raises OSError."""
+    """Change to ``path`` for the block, then back to a directory that may have no name any
+    more. Raises OSError."""
     before = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.chdir(path)

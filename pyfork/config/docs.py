@@ -32,7 +32,7 @@ modes are text such as `"022"`, and lists are arrays.
 
 
 def page() -> str:
-    """The whole page, in Markdown."""
+    """Return the page in Markdown."""
     groups = groupby(SETTINGS.values(), key=lambda each: each.group)
     return _INTRODUCTION + "".join(
         f"\n## {group}\n\n" + "\n".join("\n".join(_entry(each)) for each in members)

@@ -1,4 +1,4 @@
-"""Monkey patching by gevent or eventlet, which changes Python for the whole process."""
+"""Detection of monkey patching by gevent or eventlet, which changes the whole process."""
 
 import sys
 from typing import Any
@@ -7,7 +7,8 @@ _MODULES = ("_thread", "threading", "socket", "select", "selectors", "os", "sign
 
 
 def patched_by() -> str:
-    """The library that has replaced Python's threads, sockets or signals; empty if none has."""
+    """Return the library that has replaced Python's threads, sockets or signals; empty if none
+    has."""
     gevent: Any = sys.modules.get("gevent.monkey")
     if gevent is not None and any(map(gevent.is_module_patched, _MODULES)):
         return "gevent"

@@ -1,7 +1,7 @@
-"""From the four sources to one Config: defaults, then file, environment and command line.
+"""Merges four sources into one Config: defaults, file, environment and command line.
 
-The same arguments, environment and directory are used again at a reload, when only the file may
-have changed. Pure but for reading that file (and the CPUs, for ``--workers auto``).
+A reload uses the same arguments, environment and directory, so only the file may have changed.
+Pure, except for reading that file and the number of CPUs (``--workers auto``).
 """
 
 import os
@@ -23,9 +23,9 @@ from pyfork.config.types import WORKER_CLASSES
 from pyfork.errors import ConfigError
 from pyfork.record import record
 
-DEVELOPMENT_GRACE = 1.0  # seconds that a browser's open tab can delay the end of the old code
+DEVELOPMENT_GRACE = 1.0  # seconds that an open browser tab can delay the end of the old code
 
-# Of a password among the arguments.
+# About a password on the command line.
 _READABLE = (
     "every user of this machine can read a command line; PYFORK_KEYFILE_PASSWORD and "
     "--keyfile-password-file keep a secret"
@@ -34,12 +34,12 @@ _READABLE = (
 
 @record
 class Loaded:
-    """The settings, and for each where its value comes from: "-w", "pyfork.toml: workers"..."""
+    """The settings, and the origin of each: "-w", "pyfork.toml: workers"..."""
 
     config: Config
     origins: Mapping[str, str]
-    notes: tuple[str, ...] = ()  # what became of other servers' names: a line each, for the log
-    warnings: tuple[str, ...] = ()  # values that are most likely mistakes, a line each
+    notes: tuple[str, ...] = ()  # remarks on foreign names, one line each, for the log
+    warnings: tuple[str, ...] = ()  # values that are probably mistakes, one line each
 
 
 def load(arguments: Arguments, environ: Mapping[str, str], directory: str) -> Loaded:
@@ -47,11 +47,11 @@ def load(arguments: Arguments, environ: Mapping[str, str], directory: str) -> Lo
 
     Args:
         arguments: the command line.
-        environ: the environment that pyfork was started with.
-        directory: the directory that pyfork was started in.
+        environ: the environment of pyfork's start.
+        directory: the directory of pyfork's start.
 
     Raises:
-        ConfigError: a setting is unknown, or a value is not what it must be.
+        ConfigError: a setting is unknown, or a value is invalid.
     """
     lower = _from_variable(*arguments_of(environ))
     file = from_file(arguments.file or lower.file, directory)
@@ -66,7 +66,7 @@ def load(arguments: Arguments, environ: Mapping[str, str], directory: str) -> Lo
 
 
 def _from_variable(variable: str, words: Sequence[str]) -> Arguments:
-    """The arguments that a variable holds; it can set, but not ask for anything."""
+    """Parse the arguments in a variable, which can give settings but no command."""
     if not words:
         return Arguments(given={}, file=None, action="serve")
     lower = parse(words, origin=f"{variable}: ")
@@ -80,29 +80,29 @@ def _from_variable(variable: str, words: Sequence[str]) -> Arguments:
 
 
 def merge(*sources: Source, notes: tuple[str, ...] = (), directory: str = "") -> Loaded:
-    """The settings from ``sources``, of which each outranks those before it.
+    """Return the settings from ``sources``; each source overrides earlier ones.
 
-    Values that a higher source replaces are not read: what is wrong in them does not matter.
+    Overridden values are not parsed, so their errors do not matter.
 
     Raises:
-        ConfigError: a value is not what it must be.
+        ConfigError: a value is invalid.
     """
     given: dict[str, RawValue] = {}
     for source in sources:
         given |= source
     if "worker_class" in given and given["worker_class"].raw not in WORKER_CLASSES:
-        from pyfork.config.compat.classes import replace_class  # most know our names
+        from pyfork.config.compat.classes import replace_class  # rarely needed
 
         notes = (*notes, *replace_class(given))
     values = {name: _read(SETTINGS[name], each) for name, each in given.items()}
     if path := values.get("env_file"):
-        from pyfork.config.sources.dotenv import variables  # most have none
+        from pyfork.config.sources.dotenv import variables  # rarely needed
 
         ahead = variables(os.path.join(directory, path), given["env_file"].origin)
         values["env"] = (*ahead, *values.get("env", ()))
     origins = {name: given[name].origin if name in given else "default" for name in SETTINGS}
     if "unix_mode" not in given and values.get("umask") is not None:
-        # As in gunicorn, where the umask decides who may connect to a unix socket.
+        # As in gunicorn, the umask decides who may connect to a unix socket.
         values["unix_mode"] = SETTINGS["unix_mode"].default & ~values["umask"]
         origins["unix_mode"] = origins["umask"]
     if values.get("live") and "reload" not in values:
@@ -118,15 +118,15 @@ def merge(*sources: Source, notes: tuple[str, ...] = (), directory: str = "") ->
 
 
 def _suspicions(values: Mapping[str, Any], origins: Mapping[str, str]) -> Iterator[str]:
-    """Values that are allowed, and most likely not meant."""
+    """Warn of values that are valid and probably not intended."""
     pid = values.get("pid") or ""
     if pid.isdecimal():
         yield f"{origins['pid']}: {pid} is the name of a pid file; for the port, write -b :{pid}"
 
 
 def _reload_defaults(values: dict[str, Any], origins: dict[str, str]) -> None:
-    """What --reload alters where nobody says otherwise: the new code is there at once, and nobody
-    is killed who stands in a debugger."""
+    """Apply the defaults under --reload: the old code ends at once, and no timeout kills a
+    worker in a debugger."""
     changes = {
         "graceful_timeout": DEVELOPMENT_GRACE,
         "reload_parallel": values.get("workers", SETTINGS["workers"].default),
@@ -140,7 +140,7 @@ def _reload_defaults(values: dict[str, Any], origins: dict[str, str]) -> None:
 
 
 def table(loaded: Loaded) -> str:
-    """What ``--print-config`` shows: a line for each setting, with its value and origin."""
+    """Return the output of ``--print-config``: one line for each setting, with value and origin."""
     shown = {name: SETTINGS[name].kind.show(getattr(loaded.config, name)) for name in SETTINGS}
     wide = max(map(len, shown))
     return "\n".join(

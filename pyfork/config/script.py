@@ -1,4 +1,4 @@
-"""What is different where a script is run and not an application served."""
+"""Settings of ``pyfork run``: differences between a script and an application."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,11 +9,11 @@ from pyfork.config.settings.declare import replace
 from pyfork.errors import ConfigError
 from pyfork.record import asdict
 
-# A script that nobody wrote for pyfork accepts as it would alone, and is not judged by how long it
-# takes, unless that is asked for.
+# A script that was not written for pyfork accepts connections by itself and has no time limit,
+# unless these are set.
 DEFAULTS: dict[str, object] = {"dispatch": "shared", "timeout": 0.0}
 
-# What belongs to the server that an application is served by, and why a script has no use of it.
+# Settings that need pyfork's own server, with the reason why a script cannot use them.
 _BINDS = "a script binds for itself: its own arguments stand behind --"
 _SERVES = "a script is a server of its own, of which pyfork sees no request"
 _MEANINGLESS = {
@@ -33,9 +33,9 @@ _GROUPS = ("HTTP", "TLS", "WebSocket", "Limits")
 
 
 def for_script(loaded: Loaded) -> Loaded:
-    """The same settings, with a script's defaults; it binds for itself.
+    """Return the settings with a script's defaults and without addresses.
 
-    Raises ConfigError: the command line has an option that means nothing for a script.
+    Raises ConfigError: an option of the command line has no meaning for a script.
     """
     notes = tuple(_unused(loaded))
     defaults = {**DEFAULTS, "access_logfile": None}
@@ -51,8 +51,11 @@ def for_script(loaded: Loaded) -> Loaded:
 
 
 def _unused(loaded: Loaded) -> Iterable[str]:
-    """What was said of an application: refused as an option, which was meant for this script; a
-    line for the log where a file or an environment says it, which applications may share."""
+    """Yield remarks on settings without a meaning for a script, or raise ConfigError.
+
+    An option was meant for this script, so it is refused. A file or an environment may be shared
+    with applications, so these get a line in the log.
+    """
     for name, each in SETTINGS.items():
         why = _MEANINGLESS.get(name) or (_SERVES if each.group in _GROUPS else "")
         origin = loaded.origins[name]
@@ -60,16 +63,16 @@ def _unused(loaded: Loaded) -> Iterable[str]:
             continue
         if origin.startswith("-"):
             raise ConfigError(f"{origin}: means nothing to pyfork run: {why}")
-        if origin not in each.aliases:  # such as $PORT, which is there whatever runs
+        if origin not in each.aliases:  # a general variable such as $PORT
             yield f"{origin}: means nothing to pyfork run: {why}"
 
 
 def sees_connections(config: Config) -> bool:
-    """Whether anything is asked for that has to see each connection of a script."""
+    """Whether a setting requires that pyfork sees each connection of a script."""
     return config.dispatch != "shared" or bool(config.timeout or config.max_requests)
 
 
 def for_program(dispatch: str) -> Config:
-    """Of a worker of a program that is its own primary: nothing but what that has said."""
+    """Return the settings of a worker that a program forked: only ``dispatch`` is given."""
     own: dict[str, Any] = {**DEFAULTS, "dispatch": dispatch}
     return Config(**own)

@@ -1,9 +1,9 @@
-"""What a setting's value may look like: how it is read, how it is shown, what to say if wrong.
+"""Types of values: parsing, display, and the text for an error.
 
-A `ValueType` reads what a command line or environment gives (text) as well as what TOML gives
-(text, numbers, booleans, arrays, tables), and shows a value as the text that reads back to it.
-Reading raises ValueError; its caller knows the setting and the source, and words the error.
-(Addresses raise ConfigError, which says more than ``expects`` could.)
+A `ValueType` parses text from a command line or environment and values from TOML (text, numbers,
+booleans, arrays, tables). It shows a value as text that parses to the same value. Parsing raises
+ValueError; the caller adds setting and source to the message. (Addresses raise ConfigError with a
+message of their own.)
 """
 
 import math
@@ -32,9 +32,10 @@ _BOOLEANS = {
 
 @record
 class ValueType(Generic[T]):
-    """One way to write a value.
+    """One type of values.
 
-    ``expects`` completes the sentence "it must be ..."; ``metavar`` stands for it in a usage line.
+    ``expects`` completes the sentence "it must be ..."; ``metavar`` stands for a value in usage
+    lines.
     """
 
     metavar: str
@@ -44,7 +45,7 @@ class ValueType(Generic[T]):
 
 
 def whole(minimum: int) -> ValueType[int]:
-    """Whole numbers from ``minimum`` on."""
+    """Return the type of whole numbers from ``minimum`` on."""
 
     def read(raw: object) -> int:
         number = _integer(raw)
@@ -56,7 +57,7 @@ def whole(minimum: int) -> ValueType[int]:
 
 
 def choice(*names: str, also: Mapping[str, str] | None = None) -> ValueType[str]:
-    """One of ``names``; ``also`` has what other servers call some of them."""
+    """Return the type of ``names``; ``also`` has aliases that other servers use."""
 
     def read(raw: object) -> str:
         name = raw.lower() if isinstance(raw, str) else ""
@@ -69,7 +70,7 @@ def choice(*names: str, also: Mapping[str, str] | None = None) -> ValueType[str]
 
 
 def optional(kind: ValueType[T]) -> ValueType[T | None]:
-    """``kind``, or nothing: empty text takes back what a lower source has set."""
+    """Return ``kind`` or nothing: empty text cancels a value of a lower source."""
 
     def read(raw: object) -> T | None:
         return None if raw == "" else kind.read(raw)
@@ -81,11 +82,11 @@ def optional(kind: ValueType[T]) -> ValueType[T | None]:
 
 
 def hook(parameters: str, *, fewest: int | None = None) -> ValueType[Callable[..., Any]]:
-    """A function that is called with ``parameters``, or with the ``fewest`` first of them."""
+    """Return the type of functions called with ``parameters``, or at least the first ``fewest``."""
     names = parameters.split()
 
     def read(raw: object) -> Callable[..., Any]:
-        from inspect import signature  # only for who has a hook
+        from inspect import signature  # rarely needed
 
         if not callable(raw):
             raise ValueError(raw)
@@ -113,7 +114,7 @@ def _show_function(value: Callable[..., Any]) -> str:
 
 
 def octal(raw: object) -> object:
-    """A file mode as it is written in Python, where 0o022 is a number, for `MODE`."""
+    """Parse a file mode for Python, where 0o022 is a number."""
     return f"{raw:o}" if isinstance(raw, int) and not isinstance(raw, bool) else raw
 
 
@@ -157,7 +158,7 @@ def _show_size(size: int) -> str:
 
 
 def _mode(raw: object) -> int:
-    # Text only: TOML's 22 would be read as the decimal number, which nobody means.
+    # Text only: TOML's 22 would be a decimal number, which is not intended.
     mode = int(_text(raw), 8)
     if not 0 <= mode <= 0o7777:
         raise ValueError(raw)
@@ -196,7 +197,7 @@ def _root_path(raw: object) -> str:
 
 
 def _items(raw: object) -> tuple[str, ...]:
-    """The texts of a TOML array, of a repeated flag, or between the commas of one text."""
+    """Return the items of a TOML array, of a repeated flag, or of a comma-separated text."""
     texts = raw if isinstance(raw, list | tuple) else [raw]
     found = tuple(item.strip() for text in texts for item in _text(text).split(","))
     if "" in found:
@@ -227,7 +228,7 @@ def _show_networks(value: Networks) -> str:
 
 
 def _variables(raw: object) -> tuple[tuple[str, str], ...]:
-    """NAME=VALUE: a TOML table or array, a repeated flag, or the words of one text."""
+    """Parse NAME=VALUE from a TOML table or array, a repeated flag, or the words of one text."""
     if isinstance(raw, dict):
         return tuple((_name(name), _variable(value)) for name, value in raw.items())
     words = shlex.split(raw) if isinstance(raw, str) else raw

@@ -1,14 +1,13 @@
-"""The arbiter's side of a cluster: the sockets that scripts have bound, and who may have them.
+"""The sockets that scripts have bound, as the arbiter keeps them.
 
-The first worker that binds an address sends its own unbound socket along, with every option that
-the script has set on it. It is bound here, and is the handle: each worker that asks for the same
-key later gets a copy. Nobody listens here: a script's own listen() does that to all copies.
+The first worker that binds an address sends its own unbound socket, with every option that the
+script has set. The arbiter binds it; it becomes the handle. Each later worker with the same key
+gets a copy. The arbiter does not listen: a script's own listen() does that for all copies.
 
-A handle is kept while the generation that asked for it counts, whoever of its workers dies; what
-is queued in it stays. After a reload it is kept for a while after the last of the old workers: a
-script counts as ready when it first listens, and may open a second port later. A handle that never
-listened is a client's, or was a test whether a port is free: it goes when those who asked have
-closed it.
+A handle stays while its generation is active, whichever workers die, with its queued connections.
+After a reload it stays for a while after the last old worker: a script counts as ready at its
+first listen(), and may bind a second port later. A handle that never listened was a client's, or a
+test for a free port: it is closed when its users have closed it.
 
 Rules: reads nothing, accepts nothing, resolves no name.
 """
@@ -35,28 +34,29 @@ PREFIX = "script:"  # of the key of a handle, where it is named beside the liste
 class Handle:
     """A socket that a script has bound."""
 
-    beside: list[socket.socket] = field(default_factory=list)  # more queues of the same address
+    # more reuseport sockets on the same address
+    beside: list[socket.socket] = field(default_factory=list)
     socket: socket.socket
-    file: unix.SocketFile | None = None  # to be removed at the end
-    generations: set[int] = field(default_factory=set)  # that asked for it
-    users: set[int] = field(default_factory=set)  # workers, by serial, that have not closed it
+    file: unix.SocketFile | None = None  # removed at the end
+    generations: set[int] = field(default_factory=set)  # that have used it
+    users: set[int] = field(default_factory=set)  # serials of workers that have not closed it
     listens: bool = False
-    close_at: float | None = None  # when nobody is left who may want it
+    close_at: float | None = None  # when no worker is left that may need it
 
 
 class Handles:
-    """Every socket of a script."""
+    """The sockets of all scripts."""
 
     def __init__(self) -> None:
         self._handles: dict[str, Handle] = {}
         self._lent: set[str] = set()  # another arbiter has these too, and their files
 
-    # What workers ask.
+    # Requests of workers.
 
     def query(
         self, message: QueryServer, fd: int, *, worker: int, generation: int
     ) -> tuple[ServerHandle, tuple[int, ...]]:
-        """The answer to a worker that binds, and the fd that goes with it.
+        """Answer a worker that binds. Returns the message and the descriptor for it.
 
         ``fd`` is the worker's unbound socket; the caller closes it.
         """
@@ -65,7 +65,7 @@ class Handles:
             try:
                 handle = _bind(message, fd)
             except OSError as error:
-                number = error.errno or errno.EINVAL  # none: Python refused, the kernel did not
+                number = error.errno or errno.EINVAL  # none: raised by Python, not by the kernel
                 return ServerHandle(message.number, number, error.strerror or str(error)), ()
             self._handles[message.key] = handle
         handle.generations.add(generation)
@@ -73,7 +73,7 @@ class Handles:
         return ServerHandle(message.number), (handle.socket.fileno(),)
 
     def listens(self, key: str) -> str:
-        """A worker listens. The address, if it is the first one to."""
+        """Note that a worker listens. Returns the address if it is the first one."""
         handle = self._handles.get(key)
         if handle is None or handle.listens:
             return ""
@@ -81,19 +81,19 @@ class Handles:
         return str(bound_address(handle.socket))
 
     def closed(self, key: str, worker: int) -> None:
-        """A worker has closed its copy."""
+        """Note that a worker has closed its copy."""
         handle = self._handles.get(key)
         if handle:
             handle.users.discard(worker)
             self._close_if(lambda each: each is handle and not (each.listens or each.users))
 
     def gone(self, worker: int) -> None:
-        """A worker has ended."""
+        """Note that a worker has ended."""
         for handle in self._handles.values():
             handle.users.discard(worker)
 
     def holds(self, path: str) -> bool:
-        """Whether the file at ``path`` leads to one of ours."""
+        """Whether the file at ``path`` belongs to a handle."""
         try:
             found = os.lstat(path)
         except OSError:
@@ -101,15 +101,15 @@ class Handles:
         files = [handle.file for handle in self._handles.values() if handle.file]
         return any((one.device, one.inode) == (found.st_dev, found.st_ino) for one in files)
 
-    # What the arbiter needs.
+    # Called by the arbiter.
 
     def get(self, key: str) -> socket.socket | None:
-        """The handle with this key."""
+        """Return the socket of the handle ``key``."""
         handle = self._handles.get(key)
         return handle.socket if handle else None
 
     def sockets(self) -> dict[FdName, socket.socket]:
-        """All sockets of all handles."""
+        """Return all sockets of all handles."""
         return {
             FdName(FdKind.HANDLE, key, index): each
             for key, handle in self._handles.items()
@@ -134,11 +134,11 @@ class Handles:
         return [FdName(FdKind.HANDLE, key, index) for index in range(count)]
 
     def addresses(self) -> list[str]:
-        """Where scripts listen, as text."""
+        """Return the addresses of listening scripts as text."""
         return [str(bound_address(each.socket)) for each in self._handles.values() if each.listens]
 
     def inherit(self, sockets: Mapping[FdName, socket.socket], generation: int) -> None:
-        """Take the sockets that another arbiter, or the program before an exec, had."""
+        """Take over the sockets of another arbiter, or of this one before an exec."""
         for (_, key, index), each in sockets.items():
             if index:
                 self._handles[key].beside.append(each)
@@ -152,31 +152,31 @@ class Handles:
             )
 
     def release_files(self) -> None:
-        """Another arbiter has everything that is open now, and removes the socket files."""
+        """Leave the socket files to another arbiter, which has all open handles."""
         self._lent = set(self._handles)
 
     def own_files(self) -> None:
-        """The socket files are ours, whoever's they were."""
+        """Own the socket files from now on."""
         self._lent.clear()
 
     def release(self, generation: int) -> None:
-        """``generation`` is no more."""
+        """Release handles of ``generation``, which has ended."""
         for handle in self._handles.values():
             handle.generations.discard(generation)
 
     def release_below(self, generation: int) -> None:
-        """All lower generations are no more."""
+        """Release handles of all lower generations."""
         for handle in self._handles.values():
             handle.generations = {each for each in handle.generations if each >= generation}
 
     @property
     def deadline(self) -> float | None:
-        """When to `act` if nothing happens before."""
+        """When to call `tick` next, in monotonic seconds; None: no limit."""
         times = [each.close_at for each in self._handles.values() if each.close_at is not None]
         return min(times, default=None)
 
     def tick(self, now: float) -> None:
-        """Once a turn: close what nobody wants any more."""
+        """Close handles that are not needed any more."""
         for handle in self._handles.values():
             if handle.generations or handle.users:
                 handle.close_at = None
@@ -185,7 +185,7 @@ class Handles:
         self._close_if(lambda each: each.close_at is not None and each.close_at <= now)
 
     def close(self) -> None:
-        """Close all."""
+        """Close all handles."""
         self._close_if(lambda each: True)
 
     def _close_if(self, unwanted: Callable[[Handle], bool]) -> None:
@@ -215,9 +215,11 @@ def _bind(message: QueryServer, fd: int) -> Handle:
 
 
 def _make_private_to_the_cluster(own: socket.socket) -> None:
-    """Undo SO_REUSEPORT, by which a server shares its port with its own other processes: here one
-    socket does that, and a stranger who may bind beside it would get part of what is meant for
-    us. Blocking is off for good: a copy that another worker has emptied must not hang this one.
+    """Turn SO_REUSEPORT off, and O_NONBLOCK on.
+
+    A server uses SO_REUSEPORT to share its port between its processes. Here one socket does that,
+    and another program that binds beside it would get part of the connections. A blocking copy
+    that another worker has emptied would hang this one.
     """
     with contextlib.suppress(OSError, AttributeError):  # not on every kernel, not for every family
         own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
@@ -226,9 +228,10 @@ def _make_private_to_the_cluster(own: socket.socket) -> None:
 
 @contextlib.contextmanager
 def _as_socket_owner(own: socket.socket, umask: int) -> Iterator[None]:
-    """Be who has made the socket, by what the kernel says: a file is created with the owner and
-    the mode that it would have had, where that user may create one. To settle these afterwards
-    would be to touch whatever the path leads to by then, and a worker may have fewer rights.
+    """Act as the owner of the socket, so that bind() creates a file with that owner and mode.
+
+    Changing the file afterwards could follow a path that was replaced meanwhile, and a worker may
+    have fewer rights.
 
     Raises OSError: it is one end of a pair, which this process may have made.
     """

@@ -16,14 +16,14 @@ from pyfork.ipc.fd_queue import FdQueue
 from pyfork.ipc.messages import AddListeners
 from pyfork.ipc.poller import Poller
 
-NAP = 1.0  # seconds; nothing else than that it accepts tells that a script is awake
+NAP = 1.0  # seconds; only an accept shows that a stalled script is responsive again
 
 
 class RoundRobinByHandle:
-    """Every handle's.
+    """Round-robin for every handle.
 
     Args:
-        takers: workers that serve.
+        takers: returns the workers that serve.
     """
 
     def __init__(
@@ -37,25 +37,25 @@ class RoundRobinByHandle:
 
     @property
     def holding(self) -> bool:
-        """Whether connections are in the arbiter's hand alone."""
+        """Whether the arbiter holds connections that no worker has."""
         return any(each.holding for each in self._rounds.values())
 
     @property
     def deadline(self) -> float | None:
-        """When to `act` if nothing happens before."""
+        """When to call `tick` next, in monotonic seconds; None: no limit."""
         times = [each.deadline for each in self._rounds.values()]
         return min((each for each in times if each is not None), default=None)
 
     def close_in_child(self) -> None:
-        """Close what a forked child has of it."""
+        """Close copies in a forked child."""
         for each in self._rounds.values():
             each.close_in_child()
 
     def add_acceptor(self, member: Candidate, key: str) -> None:
-        """A worker listens, and is to have its turn."""
+        """Give a worker that listens its queue and its turn."""
         if key in member.fd_queues:
             return
-        for handle in self._listeners_of(key):  # whatever the script did to it before
+        for handle in self._listeners_of(key):  # the script may have changed it
             os.set_blocking(handle.fileno(), False)
         member.fd_queues[key] = queue = FdQueue.make()
         self._round(key).add_worker(member)
@@ -63,29 +63,29 @@ class RoundRobinByHandle:
         self._wires.send(member.channel, AddListeners([name]), [queue.theirs.fileno()])
 
     def add_worker(self, member: Candidate) -> None:
-        """A worker has lived through an exec."""
+        """Add a worker that lived through an exec."""
         for key in member.fd_queues:
             if key.startswith(PREFIX):
                 self._round(key).add_worker(member)
 
     def remove_acceptor(self, member: Candidate, key: str) -> None:
-        """It does not listen any more, or is dead."""
+        """Remove a worker that does not listen any more, or is dead."""
         if key in member.fd_queues:
             self._rounds[key].remove_worker(member)
             member.fd_queues.pop(key).close()
 
     def remove_worker(self, member: Candidate) -> None:
-        """A worker is dead."""
+        """Remove a dead worker."""
         for key in [key for key in member.fd_queues if key.startswith(PREFIX)]:
             self.remove_acceptor(member, key)
 
     def tick(self, now: float) -> None:
-        """Once a turn."""
+        """Run what is due; called once per loop iteration."""
         for each in self._rounds.values():
             each.tick(now)
 
     def finish(self) -> None:
-        """Accept no more: the workers do, on the handles themselves."""
+        """Stop accepting: the workers accept on the handles themselves."""
         self._finished = True
         for key, each in self._rounds.items():
             for handle in self._listeners_of(key):

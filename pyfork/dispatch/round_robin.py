@@ -27,26 +27,26 @@ log = logging.getLogger("pyfork.error")
 
 MAX_QUEUED = 16  # connections on a fd queue
 PATIENCE = 0.05  # seconds on the fd queue of a worker that takes nothing; then others may have it
-BATCH = 16  # connections accepted in a turn of the loop
-REST = 1.0  # seconds without accepting when the system has no more to give
+BATCH = 16  # connections accepted in one loop iteration
+REST = 1.0  # seconds without accepting when a limit is reached
 
 Progress = tuple[int, int, float]
-"""What changes on a worker's line when it does something."""
+"""The cells of a worker's row that change when it is responsive."""
 
 StalledAt = tuple[Progress, float]
-"""How its line was, and when that was seen."""
+"""The row of a stalled worker, and when that was seen."""
 
 
 class Candidate(Protocol):
-    """A worker, as far as it matters here."""
+    """A worker, as far as dispatch needs it."""
 
     @property
     def serial(self) -> int:
-        """Its serial."""
+        """Its serial number."""
 
     @property
     def slot(self) -> int:
-        """By which they take turns."""
+        """The order of turns."""
 
     @property
     def channel(self) -> Channel: ...
@@ -56,7 +56,7 @@ class Candidate(Protocol):
 
     @property
     def fd_queues(self) -> dict[str, FdQueue]:
-        """By the key of a handle."""
+        """By handle key."""
 
 
 class InFlightFd:
@@ -68,7 +68,7 @@ class InFlightFd:
         self.client = client  # the arbiter's copy
         self.member = member
         self.since = since
-        self.accepted = member.line.accepted  # by the worker, before
+        self.accepted = member.line.accepted  # accepted by the worker before
 
 
 class RoundRobin:
@@ -97,28 +97,29 @@ class RoundRobin:
         self._listeners = listeners
         self._nap = nap
         self._watched: set[socket.socket] = set()
-        self._number = time.monotonic_ns()  # none of those that another image of us gave
+        self._number = time.monotonic_ns()  # differs from the numbers before an exec
         self._entrusted: dict[int, InFlightFd] = {}
         self._load: Counter[int] = Counter()  # serial of a worker -> connections on its fd queue
-        self._undelivered: deque[socket.socket] = deque()  # come back, or never given
-        self._stalled: dict[int, StalledAt] = {}  # by serial: who had left something lying
+        self._undelivered: deque[socket.socket] = deque()  # reclaimed, or not passed on yet
+        # by serial: workers that left a connection in their queue
+        self._stalled: dict[int, StalledAt] = {}
         self._last_slot = -1
         self._rest_until = 0.0
 
     @property
     def holding(self) -> bool:
-        """Whether connections are in the arbiter's hand alone."""
+        """Whether the arbiter holds connections that no worker has."""
         return bool(self._undelivered)
 
     @property
     def deadline(self) -> float | None:
-        """When to `act` if nothing happens before."""
+        """When to call `tick` next, in monotonic seconds; None: no limit."""
         times = [self._rest_until] if self._rest_until else []
         oldest = next(iter(self._entrusted.values()), None)
         return min([*times, *([oldest.since + PATIENCE] if oldest else [])], default=None)
 
     def close_in_child(self) -> None:
-        """Close what a forked child has: a copy kept there would hide the connection's end."""
+        """Close copies in a forked child: they would hide the end of a connection."""
         for client in [*self._undelivered, *(each.client for each in self._entrusted.values())]:
             client.close()
 
@@ -128,7 +129,7 @@ class RoundRobin:
         self._reclaim(member)
 
     def remove_worker(self, member: Candidate) -> None:
-        """A worker is dead, or accepts no more: what it has not taken is for another."""
+        """Remove a worker that is dead or stops accepting; reclaim its connections."""
         self._on_readable(member)
         self._reclaim(member)
         self._wires.unwatch(self._queue_of(member))
@@ -138,7 +139,7 @@ class RoundRobin:
         self._stalled.pop(member.serial, None)
 
     def tick(self, now: float) -> None:
-        """Once a turn."""
+        """Reclaim, pass on, and watch the listeners if there is capacity."""
         self._reclaim_stale(now)
         self._reclaim_from_leaving()
         self._give()
@@ -182,11 +183,11 @@ class RoundRobin:
         self._on_readable(member)
 
     def _on_readable(self, member: Candidate) -> None:
-        """Forget what the worker has taken."""
+        """Drop connections that the worker has acknowledged."""
         while numbers := self._queue_of(member).taken():
             for number in numbers:
                 entrusted = self._entrusted.pop(abs(number), None)
-                if entrusted is None:  # another image of us gave it
+                if entrusted is None:  # passed on before an exec
                     continue
                 self._load[member.serial] -= 1
                 if number > 0:
@@ -195,7 +196,7 @@ class RoundRobin:
                     self._undelivered.append(entrusted.client)
 
     def _reclaim_stale(self, now: float) -> None:
-        """What has been lying for long while another worker is free."""
+        """Reclaim connections that wait too long while another worker is free."""
         idle: dict[int, Candidate] = {}
         for each in self._entrusted.values():
             if now >= each.since + PATIENCE:
@@ -208,7 +209,7 @@ class RoundRobin:
                 self._stalled[member.serial] = _mark(member), now
 
     def _reclaim_from_leaving(self) -> None:
-        """What lies with one that is leaving, where others are not."""
+        """Reclaim connections from draining workers, if others serve."""
         takers = {member.serial for member in self._takers()}
         if takers and not takers.issuperset(+self._load):
             leaving = {each.member.serial: each.member for each in self._entrusted.values()}
@@ -226,7 +227,7 @@ class RoundRobin:
                 self._undelivered.append(entrusted.client)
                 if fd is not None:
                     os.close(fd)
-            elif fd is not None:  # put there by another image of us
+            elif fd is not None:  # put there before an exec
                 self._undelivered.append(socket.socket(fileno=fd))
         return bool(back)
 
@@ -246,7 +247,7 @@ class RoundRobin:
                 return
 
     def _in_turn(self) -> list[Candidate]:
-        """Workers with room, the next one first. Where nobody is free, those with nothing yet."""
+        """Return workers with capacity in turn; if none is free, those with an empty queue."""
         takers = self._takers()
         free = [member for member in takers if self._is_free(member)]
         free = free or [member for member in takers if not self._load[member.serial]]
@@ -257,7 +258,7 @@ class RoundRobin:
         return freely and self._load[member.serial] < self._room(member)
 
     def _room(self, member: Candidate) -> int:
-        """How many connections may lie with it."""
+        """Return how many connections the worker's queue may hold."""
         mark, since = self._stalled.get(member.serial, (None, 0.0))
         if mark != _mark(member):
             return MAX_QUEUED

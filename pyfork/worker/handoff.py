@@ -1,8 +1,8 @@
-"""Handoff: idle connections of a retiring worker go to one that serves on.
+"""Handoff: idle connections of a draining worker go to a serving one.
 
-The fd travels over the channels, by way of the arbiter; this worker reads nothing of it from the
-offer on, and closes its own copy when somebody has said that it is served there. The client
-notices nothing. Where there is nobody to hand to, connections close between two requests.
+The descriptor travels over the channels by way of the arbiter. This worker reads nothing from the
+offer on, and closes its copy when another worker has taken it. The client notices nothing. Without
+another worker, connections close between two requests.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from pyfork.net.accepted import ClientSocket
 
 log = logging.getLogger("pyfork.error")
 
-# Offers on their way at a time: each is a client that nobody hears until its offer is answered.
+# Simultaneous offers: nothing reads from such a client until its offer is answered.
 WINDOW = 16
 
-REST = 0.05  # seconds without an offer after one that was declined
+REST = 0.05  # seconds without an offer after a refusal
 
 Say = Callable[[Message, Sequence[int]], None]
 
 
 class HandoffSender:
-    """The retiring worker's side. A connection is served here until the moment of its offer."""
+    """The draining worker's side. A connection is served here until it is offered."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, say: Say, alone: Callable[[], None]
@@ -40,7 +40,7 @@ class HandoffSender:
         self._nobody = False
 
     def offer(self, connection: Connection) -> None:
-        """Offer an idle connection; the engine's ``part``."""
+        """Offer an idle connection; the engine's ``on_idle``."""
         if self._nobody:
             self._alone()
         else:
@@ -48,12 +48,12 @@ class HandoffSender:
             self._pump()
 
     def release(self, number: int) -> None:
-        """It was taken."""
+        """Release a connection that was taken."""
         self._offered.pop(number).release()
         self._pump()
 
     def keep(self, number: int, *, final: bool) -> None:
-        """It was not taken. ``final``: nor will another be."""
+        """Keep a connection that was refused. ``final``: others will be, too."""
         connection = self._offered.pop(number)
         connection.keep()
         if final:
@@ -63,7 +63,7 @@ class HandoffSender:
             self._rest()
 
     def on_arbiter_lost(self) -> None:
-        """The arbiter is gone: whoever was offered has been taken, or never will be."""
+        """Handle the loss of the arbiter: each offer has been taken, or never will be."""
         for number in list(self._offered):
             self._offered.pop(number).release()
         self._give_up()
@@ -81,7 +81,7 @@ class HandoffSender:
         while self._queue and len(self._offered) < WINDOW and not self._resting:
             connection = next(iter(self._queue))
             del self._queue[connection]
-            if not connection.can_hand_off:  # it comes back when it is, if it lives
+            if not connection.can_hand_off:  # it is offered again when it can be handed off
                 continue
             connection.hold()
             self._number += 1
@@ -109,7 +109,7 @@ class HandoffReceiver:
         self._opening: set[asyncio.Task[None]] = set()
 
     def take(self, ticket: int, fds: Sequence[int], *, willing: bool) -> None:
-        """Serve the connection on; or, not ``willing``, decline it."""
+        """Serve the connection, or refuse it if not ``willing``."""
         clients = [ClientSocket.adopt(fd) for fd in fds]
         if not willing or len(clients) != 1:
             for client in clients:
@@ -127,5 +127,5 @@ class HandoffReceiver:
         except OSError as error:
             log.debug("a connection ended while it was handed off: %s", error)
             client.close()
-        # Taken all the same: the client is gone, and the giver may forget it too.
+        # Report it as taken: the client is gone, and the sender may close it too.
         self._say(HandoffAccepted(ticket), ())

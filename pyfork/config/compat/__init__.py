@@ -1,4 +1,4 @@
-"""What gunicorn and uvicorn call things, and what becomes of it here.
+"""Names of gunicorn and uvicorn, and their treatment here.
 
-Imported only when one of their names, flags or files is used.
+Imported only if one of their names, flags or files is used.
 """

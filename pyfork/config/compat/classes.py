@@ -1,4 +1,4 @@
-"""What ``-k`` says on a gunicorn command line, and the worker class that it becomes."""
+"""gunicorn's worker classes (``-k``), and pyfork's replacements."""
 
 from pyfork.config.sources.raw_value import RawValue
 from pyfork.errors import ConfigError
@@ -7,11 +7,11 @@ from pyfork.record import record
 
 @record
 class Replacement:
-    """The worker class of ours that does what another one does."""
+    """pyfork's replacement for a worker class."""
 
-    to: str  # our worker class; empty: there is none
+    to: str  # pyfork's worker class; empty: none
     says: str
-    settings: tuple[tuple[str, str], ...] = ()  # what goes with it, unless it is given
+    settings: tuple[tuple[str, str], ...] = ()  # settings that belong to it, unless they are given
 
 
 _SYNC = Replacement("sync", "became sync")
@@ -55,10 +55,10 @@ REPLACEMENTS = {
 
 
 def replace_class(given: dict[str, RawValue]) -> tuple[str, ...]:
-    """Put our worker class into ``given`` for another server's, and return the note of it.
+    """Replace another server's worker class in ``given``. Returns remarks.
 
     Raises:
-        ConfigError: there is none that would do.
+        ConfigError: there is no replacement.
     """
     each = given["worker_class"]
     name = str(each.raw).removeprefix("egg:gunicorn#")

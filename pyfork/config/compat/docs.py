@@ -1,8 +1,8 @@
-"""The tables of docs/migrate-gunicorn.md and docs/migrate-uvicorn.md, made from the outcomes.
+"""The tables of docs/migrate-gunicorn.md and docs/migrate-uvicorn.md, made from the rules.
 
     python -m pyfork.config.compat.docs
 
-writes them into the pages, between the two marks; what stands around them is written by hand.
+writes them between two marks of the pages; the rest of a page is written by hand.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,12 +19,12 @@ BEGIN, END = "<!-- made by: python -m pyfork.config.compat.docs -->\n", "<!-- en
 
 
 def gunicorn() -> str:
-    """The worker classes and the settings of gunicorn."""
+    """Return the worker classes and the settings of gunicorn."""
     return "\n".join([*_classes(), "", *_table("setting", GUNICORN, _setting), ""])
 
 
 def uvicorn() -> str:
-    """The options of uvicorn."""
+    """Return the options of uvicorn."""
     return "\n".join([*_table("option", UVICORN, _option), ""])
 
 
@@ -32,7 +32,7 @@ PAGES = {"migrate-gunicorn.md": gunicorn, "migrate-uvicorn.md": uvicorn}
 
 
 def filled(page: str, table: str) -> str:
-    """``page`` with ``table`` between its marks."""
+    """Return ``page`` with ``table`` between its marks."""
     before, _, rest = page.partition(BEGIN)
     return f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}"
 
@@ -81,7 +81,7 @@ def _fate(outcome: CompatRule) -> str:
 
 
 def main() -> None:
-    """Fill every page."""
+    """Fill in every page."""
     docs = Path(__file__).parents[3] / "docs"
     for name, table in PAGES.items():
         path = docs / name

@@ -1,4 +1,4 @@
-"""The flags of gunicorn and uvicorn that are none of ours, as options of the command line."""
+"""Flags of gunicorn and uvicorn, besides pyfork's own, as options of the command line."""
 
 from collections.abc import Collection, Iterator, Mapping
 
@@ -12,7 +12,7 @@ _TABLES = {"gunicorn": GUNICORN, "uvicorn": UVICORN}
 
 
 def options(taken: Collection[str]) -> Iterator[Option]:
-    """An option for each outcome that has flags; ``taken`` has the flags that are there already."""
+    """Yield an option for each rule with flags; ``taken`` has the flags that exist already."""
     known = set(taken)
     for server, table in _TABLES.items():
         for name, outcome in table.items():
@@ -30,10 +30,10 @@ def options(taken: Collection[str]) -> Iterator[Option]:
 
 
 def translated(said: Mapping[str, ParsedOption], origin: str) -> Translation:
-    """What the options of `options` come to; ``said`` may have others too.
+    """Translate options made by `options`; ``said`` may have others, too.
 
     Raises:
-        ConfigError: one is refused, or cannot be read.
+        ConfigError: one is refused, or invalid.
     """
     given: dict[str, RawValue] = {}
     notes: tuple[str, ...] = ()

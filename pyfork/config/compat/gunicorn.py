@@ -1,7 +1,7 @@
-"""Every setting of gunicorn 27, and what becomes of it; tests hold it against gunicorn's own list.
+"""Every setting of gunicorn 27 with its rule; tests compare them with gunicorn's own list.
 
-The names are those of its configuration file. ``flags`` has the ones of its command line that are
-no flags of ours; what both have means the same in both.
+The names are those of its configuration file. ``flags`` has flags of its command line that are not
+pyfork's; common flags have the same meaning in both.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from pyfork.config.compat.rules import CompatRule, Takes, honoured, idle, refuse
 from pyfork.config.settings.hooks import HookSettings
 from pyfork.config.types import octal
 
-_SECURE = {  # gunicorn's own; X-Forwarded-Proto and Forwarded are what we read
+_SECURE = {  # gunicorn's default; pyfork reads X-Forwarded-Proto and Forwarded
     "X-FORWARDED-PROTOCOL": "ssl",
     "X-FORWARDED-PROTO": "https",
     "X-FORWARDED-SSL": "on",
@@ -27,7 +27,7 @@ _CERTAIN = "the handshake is made by the loop, and a missing end is tolerated"
 
 
 def _text(value: object) -> str:
-    """A user or a group is a number or a name."""
+    """Accept a user or group by number or name."""
     return str(value)
 
 
@@ -36,12 +36,12 @@ def _class(value: Any) -> str:
 
 
 def _plain(value: object) -> object:
-    """A member of an enumeration of the ssl module is a number."""
+    """Convert a member of an enumeration of the ssl module to a number."""
     return int(value) if isinstance(value, int) else value
 
 
 def _loggers(value: dict[str, Any]) -> dict[str, Any]:
-    """What is set up for gunicorn's loggers is for ours, unless ours are there too."""
+    """Apply the configuration of gunicorn's loggers to pyfork's, unless those are configured."""
     loggers = value.get("loggers", {})
     ours = {
         name.replace("gunicorn", "pyfork"): each

@@ -1,6 +1,6 @@
-"""What other servers and process managers call commands and flags, and what to write here.
+"""Commands and flags of other servers and process managers, and pyfork's equivalents.
 
-Consulted for a word that pyfork does not know, before its spelling is. Pure.
+Used for a word that pyfork does not know, before a spelling correction. Pure.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ COMMANDS = {
     "config": "to see each setting and its origin, write pyfork --print-config",
     "version": "write pyfork --version",
 }
-"""The commands of pm2, uvicorn, fastapi, flask, django and pumactl that are none here."""
+"""Commands of pm2, uvicorn, fastapi, flask, django and pumactl that pyfork lacks."""
 
 _STATIC = (
     "pyfork serves no static files; a proxy does, or WhiteNoise (Flask, Django) or StaticFiles "
@@ -79,17 +79,17 @@ FLAGS = {
         _STATIC,
     ),
 }
-"""The flags of granian, hypercorn, daphne, waitress, uwsgi, flask and pm2 that are none here."""
+"""Flags of granian, hypercorn, daphne, waitress, uwsgi, flask and pm2 that pyfork lacks."""
 
 
 def command_advice(word: str, commands: Iterable[str]) -> str:
-    """The end of a message about the unknown command ``word``; "" if it resembles none."""
+    """Return the end of a message about the unknown command ``word``; "" without a suggestion."""
     if word in COMMANDS:
         return f": {COMMANDS[word]}"
     return suggestion(word, commands, cutoff=0.75).replace("did you mean ", "did you mean pyfork ")
 
 
 def flag_advice(flag: str) -> str:
-    """The end of a message about the unknown ``flag``; "" if no other server has it."""
+    """Return the end of a message about the unknown ``flag``; "" if no other server has it."""
     advice = FLAGS.get(flag, "")
     return f": here it is {advice}" if advice.startswith("--") else advice and f": {advice}"

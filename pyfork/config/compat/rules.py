@@ -1,8 +1,8 @@
-"""The three things that can become of another server's setting, and how a table of them is used.
+"""Rules for another server's settings, and translation by a table of rules.
 
-A name is honoured (its value goes to a setting of ours), idle (taken, with one line that says why
-it does nothing here), or refused (with what to use instead). A value that asks for nothing, such
-as ``daemon = False``, is let pass in silence. Pure.
+A name is honoured (it sets a setting of pyfork), ignored (accepted with a remark on why it does
+nothing), or refused (with the alternative). A value that asks for nothing, such as ``daemon =
+False``, is accepted silently. Pure.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +16,7 @@ from pyfork.record import record
 
 
 class Effect(Enum):
-    """What becomes of a name."""
+    """The treatment of a name."""
 
     HONOURED = "honoured"
     IDLE = "taken, does nothing"
@@ -24,7 +24,7 @@ class Effect(Enum):
 
 
 class Takes(Enum):
-    """What follows a flag on the command line."""
+    """The arguments of a flag."""
 
     VALUE = "a value"
     NOTHING = "nothing"
@@ -33,49 +33,49 @@ class Takes(Enum):
 
 @record(kw_only=True)
 class CompatRule:
-    """What becomes of one name."""
+    """The treatment of one name."""
 
     fate: Effect
-    to: str = ""  # our setting, if honoured
-    read: Callable[[Any], Any] | None = None  # from their value to ours; None: they are alike
-    says: str = ""  # completes "NAME: ": a remark, why it is idle, or what to use instead
-    harmless: tuple[Any, ...] = ()  # values that ask for nothing
-    flags: str = ""  # that our command line does not have anyway
-    off: str = ""  # the flag that says no
+    to: str = ""  # pyfork's setting, if honoured
+    read: Callable[[Any], Any] | None = None  # converts the value; None: same type
+    says: str = ""  # completes "NAME: ": a remark, the reason for ignoring, or the alternative
+    harmless: tuple[Any, ...] = ()  # values that are accepted silently
+    flags: str = ""  # that pyfork's command line lacks
+    off: str = ""  # the flag that turns it off
     takes: Takes = Takes.VALUE
 
 
 def honoured(to: str, says: str = "", **more: Any) -> CompatRule:
-    """Its value is that of our setting ``to``."""
+    """Return the rule for a name whose value goes to the setting ``to``."""
     return CompatRule(fate=Effect.HONOURED, to=to, says=says, **more)
 
 
 def idle(why: str, **more: Any) -> CompatRule:
-    """It does nothing here, for the reason given."""
+    """Return the rule for a name that does nothing here, for the reason ``why``."""
     return CompatRule(fate=Effect.IDLE, says=why, **more)
 
 
 def refused(instead: str, **more: Any) -> CompatRule:
-    """To take it and not do it would be wrong; ``instead`` says what to do."""
+    """Return the rule for a name that must not be ignored; ``instead`` names the alternative."""
     return CompatRule(fate=Effect.REFUSED, says=instead, **more)
 
 
 @record
 class Translation:
-    """What names of another server come to."""
+    """The result of a translation."""
 
-    given: dict[str, RawValue]  # by the names of our settings
-    notes: tuple[str, ...]  # a line each
+    given: dict[str, RawValue]  # by names of pyfork's settings
+    notes: tuple[str, ...]  # one line each
 
 
 def translate(
     table: Mapping[str, CompatRule], found: Iterable[tuple[str, RawValue]]
 ) -> Translation:
-    """Give every name in ``found`` what ``table`` has for it.
+    """Translate every name in ``found`` by ``table``.
 
     Raises:
-        ConfigError: some are refused, have a value that cannot be read, or name one setting twice.
-            Every one of the refused is in the message.
+        ConfigError: names are refused (the message lists all), a value is invalid, or two names
+            set the same setting.
     """
     given: dict[str, RawValue] = {}
     notes, refusals = [], []

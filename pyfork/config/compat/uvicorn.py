@@ -1,6 +1,6 @@
-"""Every option of uvicorn's command, and what becomes of it; tests hold it against uvicorn's own.
+"""Every option of uvicorn's command with its rule; tests compare them with uvicorn's own.
 
-The names are those of its parameters. What our command line has anyway has no ``flags`` here.
+The names are those of its parameters. Options with a flag of pyfork have no ``flags`` here.
 """
 
 import re
@@ -116,7 +116,7 @@ UVICORN: dict[str, CompatRule] = {
 
 
 def with_address(found: Iterable[tuple[str, RawValue]]) -> Iterator[tuple[str, RawValue]]:
-    """The same, with one address for --host, --port, --uds and --fd together.
+    """Return the options with one address in place of --host, --port, --uds and --fd.
 
     Raises:
         ConfigError: they contradict each other.

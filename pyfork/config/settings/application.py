@@ -1,4 +1,4 @@
-"""What is served."""
+"""Settings about the served application."""
 
 from pyfork.config.settings.declare import group, setting
 from pyfork.config.types import APP, BOOLEAN, PATH, PATHS, ROOT_PATH, VARIABLES, choice, optional
@@ -6,7 +6,7 @@ from pyfork.config.types import APP, BOOLEAN, PATH, PATHS, ROOT_PATH, VARIABLES,
 
 @group("Application")
 class ApplicationSettings:
-    """What is served."""
+    """The application."""
 
     app: str | None = setting(
         None,

@@ -1,7 +1,7 @@
-"""How settings are declared: in groups, which one class puts together.
+"""Declaration of settings in groups, which one class combines.
 
-A declaration says everything about a setting in one place; its name and type are the attribute's
-own. Not a dataclass: that compiles code at each start, and takes ten times as long.
+A declaration has everything about a setting; name and type are the attribute's own. It is not a
+dataclass: that compiles code at each start and takes ten times as long.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,22 +21,22 @@ class Setting:
     default: Any
     kind: ValueType[Any]
     flags: tuple[str, ...]  # short first; empty for the positional argument
-    off: str | None  # the flag that switches a boolean off
+    off: str | None  # the flag that turns a boolean off
     repeat: bool  # the flag may be given more than once
-    aliases: Mapping[str, str]  # further environment names -> a format for their value
+    aliases: Mapping[str, str]  # other environment variables -> a format for their value
     group: str
     help: str
     since: str
-    python: bool  # only a Python configuration file can give it
+    python: bool  # only a Python configuration file can set it
 
     @property
     def env(self) -> str:
-        """Its own environment variable."""
+        """Its environment variable."""
         return f"PYFORK_{self.name.upper()}"
 
 
 class _Declaration(dict[str, Any]):
-    """What `setting` says, until its group gives it a name."""
+    """The arguments of `setting`, until its group adds the name."""
 
 
 def setting(
@@ -68,7 +68,7 @@ def setting(
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(setting,))
 def group(name: str) -> Callable[[type[T]], type[T]]:
-    """A class of settings, of which no instance is made; ``name`` is the page's heading."""
+    """Decorate a class of settings, which has no instances; ``name`` is the heading in docs."""
 
     def mark(cls: type[T]) -> type[T]:
         for attribute, declared in list(vars(cls).items()):
@@ -81,7 +81,7 @@ def group(name: str) -> Callable[[type[T]], type[T]]:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def config(cls: type[T]) -> type[T]:
-    """The class whose instances have a value for each setting of the groups that it inherits."""
+    """Decorate the class whose instances have a value for each inherited setting."""
     declared = {
         name: value
         for base in cls.__bases__
@@ -95,18 +95,18 @@ def config(cls: type[T]) -> type[T]:
 
 
 def declarations(of: type) -> dict[str, Setting]:
-    """The settings that the class made by `config` declares, by name, in order."""
+    """Return the settings that the class made by `config` declares, by name, in order."""
     declared: dict[str, Setting] = of._declared  # type: ignore[attr-defined]
     return declared
 
 
 def replace(of: T, **changes: Any) -> T:
-    """The same settings with ``changes``."""
+    """Return a copy with ``changes``."""
     return type(of)(**vars(of) | changes)
 
 
 class _Values:
-    """What an instance does: hold its values, which do not change."""
+    """Base of `config` classes: holds immutable values."""
 
     _defaults: dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""Reloading while one edits."""
+"""Settings for development: reloading."""
 
 from pyfork.config.settings.declare import group, setting
 from pyfork.config.types import BOOLEAN, PATHS, SECONDS, TEXT, ValueType, choice
@@ -9,7 +9,7 @@ _HOSTS = ValueType("NAME", "host names, separated by commas", PATHS.read, PATHS.
 
 @group("Development")
 class DevelopmentSettings:
-    """Reloading while one edits."""
+    """Reloading during development."""
 
     reload: bool = setting(
         False,

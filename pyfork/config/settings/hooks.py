@@ -1,4 +1,4 @@
-"""Functions of a Python configuration file, called when something happens."""
+"""Functions of a Python configuration file that pyfork calls at events."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ def _hook(kind: ValueType[Hook], help: str) -> Hook:
 
 @group("Hooks")
 class HookSettings:
-    """Functions of a Python configuration file, called when something happens."""
+    """Functions of a Python configuration file that pyfork calls at events."""
 
     on_starting: Hook = _hook(_SERVER, "In the arbiter, before anything is opened.")
     on_reload: Hook = _hook(_SERVER, "In the arbiter, when a reload has read this file anew.")

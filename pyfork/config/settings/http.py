@@ -1,4 +1,4 @@
-"""How HTTP is spoken."""
+"""Settings about HTTP."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ _LOCAL = NETWORKS.read("127.0.0.1,::1")
 
 @group("HTTP")
 class HTTPSettings:
-    """How HTTP is spoken."""
+    """HTTP."""
 
     http: str = setting(
         "auto",

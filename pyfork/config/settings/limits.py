@@ -1,4 +1,4 @@
-"""How much a client may send, and leave unread. All sizes are in bytes."""
+"""Limits of what a client may send or leave unread, in bytes."""
 
 from pyfork.config.settings.declare import group, setting
 from pyfork.config.types import SIZE, whole
@@ -6,7 +6,7 @@ from pyfork.config.types import SIZE, whole
 
 @group("Limits")
 class LimitsSettings:
-    """How much a client may send, and leave unread. All sizes are in bytes."""
+    """Limits of what a client may send or leave unread, in bytes."""
 
     limit_request_line: int = setting(
         8190,

@@ -1,4 +1,4 @@
-"""What is written, and where."""
+"""Settings about logs."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _LOG_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 
 @group("Log")
 class LogSettings:
-    """What is written, and where."""
+    """Logs."""
 
     error_logfile: str = setting(
         "-",

@@ -1,4 +1,4 @@
-"""Where it is served, and who gets a connection."""
+"""Addresses, and the dispatch of connections."""
 
 from pyfork.config.settings.declare import group, setting
 from pyfork.config.types import ADDRESSES, MODE, TEXT, choice, optional, whole
@@ -6,7 +6,7 @@ from pyfork.config.types import ADDRESSES, MODE, TEXT, choice, optional, whole
 
 @group("Port")
 class PortSettings:
-    """Where it is served, and who gets a connection."""
+    """Addresses, and the dispatch of connections."""
 
     bind: tuple[str, ...] = setting(
         ("127.0.0.1:8000",),

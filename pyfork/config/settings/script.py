@@ -1,4 +1,4 @@
-"""What ``pyfork run`` runs."""
+"""Settings of ``pyfork run``."""
 
 from pyfork.config.settings.declare import group, setting
 from pyfork.config.types import SECONDS, WORDS, choice
@@ -6,7 +6,7 @@ from pyfork.config.types import SECONDS, WORDS, choice
 
 @group("Script")
 class ScriptSettings:
-    """What ``pyfork run`` runs."""
+    """The script."""
 
     script_args: tuple[str, ...] = setting(
         (),

@@ -1,4 +1,4 @@
-"""How long things may take. All are in seconds."""
+"""Time limits, in seconds."""
 
 from pyfork.config.settings.declare import group, setting
 from pyfork.config.types import SECONDS, whole
@@ -6,7 +6,7 @@ from pyfork.config.types import SECONDS, whole
 
 @group("Timeouts")
 class TimeoutsSettings:
-    """How long things may take. All are in seconds."""
+    """Time limits, in seconds."""
 
     timeout: float = setting(
         30.0,

@@ -1,9 +1,9 @@
-"""HTTPS: certificates, and who may connect."""
+"""HTTPS: certificates, protocols and client authentication."""
 
 from pyfork.config.settings.declare import group, setting
 from pyfork.config.types import PATH, PATHS, TEXT, ValueType, choice, optional
 
-# gunicorn and uvicorn count as the ssl module does.
+# gunicorn and uvicorn use the numbers of the ssl module.
 _REQUIREMENTS = ("none", "optional", "required")
 
 
@@ -19,7 +19,7 @@ def _cert_reqs(raw: object) -> str:
 
 
 class Secret(str):
-    """Text that is not for logs."""
+    """Text that is never shown."""
 
     __slots__ = ()
 
@@ -33,7 +33,7 @@ SECRET = ValueType("TEXT", "text", lambda raw: Secret(TEXT.read(raw)), lambda _:
 
 @group("TLS")
 class TLSSettings:
-    """HTTPS: certificates, and who may connect."""
+    """HTTPS: certificates, protocols and client authentication."""
 
     certfile: tuple[str, ...] = setting(
         (),

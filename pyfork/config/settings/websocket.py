@@ -1,4 +1,4 @@
-"""How WebSocket is spoken, with ASGI applications."""
+"""WebSocket, for ASGI applications."""
 
 from pyfork.config.settings.declare import group, setting
 from pyfork.config.types import BOOLEAN, SECONDS, SIZE, choice, optional
@@ -8,7 +8,7 @@ _WEBSOCKETS = dict.fromkeys(("websockets", "websockets-sansio"), "auto")
 
 @group("WebSocket")
 class WebSocketSettings:
-    """How WebSocket is spoken, with ASGI applications."""
+    """WebSocket, for ASGI applications."""
 
     ws: str = setting(
         "auto",

@@ -1,4 +1,4 @@
-"""How many processes, of which kind, and how long they live."""
+"""Number, class and life of worker processes."""
 
 from pyfork.config.settings.declare import group, setting
 from pyfork.config.types import (
@@ -16,7 +16,7 @@ from pyfork.config.types import (
 
 @group("Workers")
 class WorkersSettings:
-    """How many processes, of which kind, and how long they live."""
+    """Number, class and life of worker processes."""
 
     workers: int = setting(
         1,

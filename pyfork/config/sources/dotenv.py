@@ -1,6 +1,6 @@
-"""Environment files, as python-dotenv reads them: `${NAME}`, escapes, values of several lines.
+"""Environment files in python-dotenv's format: `${NAME}`, escapes, values of several lines.
 
-`${NAME}` is a variable that stands above it in the file, else one of the environment.
+`${NAME}` is a variable above it in the file, or one of the environment.
 """
 
 from io import StringIO
@@ -12,14 +12,15 @@ from pyfork.errors import ConfigError
 
 
 def variables(path: str, origin: str) -> tuple[tuple[str, str], ...]:
-    """The variables of a file, in order. Raises ConfigError; ``origin`` is put before it."""
+    """Return the variables of a file in order. Raises ConfigError; its message begins with
+    ``origin``."""
     try:
         with open(path, encoding="utf-8-sig") as file:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"{origin}: {path} cannot be read: {why}") from None
-    for binding in parse_stream(StringIO(text)):  # dotenv_values() passes over what is wrong
+    for binding in parse_stream(StringIO(text)):  # dotenv_values() skips invalid lines
         if not _is_usable(binding):
             line = _line(binding)
             raise ConfigError(f"{origin}: {path}, line {line}: it is not NAME=VALUE")
@@ -28,7 +29,7 @@ def variables(path: str, origin: str) -> tuple[tuple[str, str], ...]:
 
 
 def _is_usable(binding: Binding) -> bool:
-    """It is empty, a comment, or a variable that an environment can have."""
+    """Whether it is empty, a comment, or a variable that an environment can have."""
     if binding.error or binding.key is None:
         return not binding.error
     name, value = binding.key, binding.value
@@ -36,6 +37,6 @@ def _is_usable(binding: Binding) -> bool:
 
 
 def _line(binding: Binding) -> int:
-    """The number of its first line that is not empty."""
+    """Return the number of its first line that is not empty."""
     text = binding.original.string
     return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")

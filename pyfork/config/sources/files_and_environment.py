@@ -1,7 +1,6 @@
-"""Where settings are given besides the command line: the file and the environment.
+"""Sources besides the command line: the configuration file and the environment.
 
-Each source becomes a mapping from setting names to `RawValue`; nothing here reads or judges a
-value.
+Each source becomes a mapping from setting names to `RawValue`; values are parsed elsewhere.
 """
 
 import os
@@ -17,14 +16,14 @@ from pyfork.system import environment
 from pyfork.system.systemd_env import passed_sockets
 
 ARGUMENTS = "PYFORK_CMD_ARGS"
-GUNICORN_ARGUMENTS = "GUNICORN_CMD_ARGS"  # read where there are none of ours
-# Looked for where --config names none; the first that there is counts.
+GUNICORN_ARGUMENTS = "GUNICORN_CMD_ARGS"  # read if pyfork's own is missing
+# Searched if --config names none; the first existing one counts.
 FILES = ("pyfork.toml", "pyfork.conf.py", "pyproject.toml", "gunicorn.conf.py")
 OWN_VARIABLES = frozenset({ARGUMENTS, "PYFORK_WORKER", environment.UPGRADE})
-"""Variables that pyfork reads or sets itself, and that are no settings."""
+"""Variables that pyfork reads or sets, and that are not settings."""
 
-# Kubernetes and Docker links describe a service that is called pyfork, or pyfork-something, in
-# variables of this shape. They are not meant for us, and must not keep us from starting.
+# Kubernetes and Docker links describe services in variables of this shape. For a service named
+# pyfork or pyfork-something they begin with PYFORK_; they are not settings.
 _SERVICE_LINK = (
     r"PYFORK_(\w+_)?"
     r"(SERVICE_(HOST|PORT)(_\w+)?=|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?=|PORT=\w+://)"
@@ -32,10 +31,10 @@ _SERVICE_LINK = (
 
 
 def from_environment(environ: Mapping[str, str]) -> Source:
-    """The settings that variables give. Empty ones count as not set.
+    """Return the settings in variables. Empty ones count as not set.
 
-    The sockets that a service manager passes are what to bind, where no variable says otherwise:
-    they were made for this very process, and a file was not.
+    Sockets from a service manager are the addresses to bind, unless a variable gives others. They
+    override a file, since they were made for this process.
 
     Raises:
         ConfigError: a PYFORK_ variable names no setting.
@@ -58,7 +57,7 @@ def from_environment(environ: Mapping[str, str]) -> Source:
 
 
 def arguments_of(environ: Mapping[str, str]) -> tuple[str, list[str]]:
-    """The variable that holds further words of the command line, and the words.
+    """Return the variable with further arguments, and the arguments.
 
     Raises:
         ConfigError: a quote in it is not closed.
@@ -71,14 +70,14 @@ def arguments_of(environ: Mapping[str, str]) -> tuple[str, list[str]]:
 
 
 def from_file(path: str | None, directory: str) -> FileSettings:
-    """The settings of the file at ``path``, else of the first of `FILES` that there is.
+    """Return the settings of the file at ``path``, or of the first existing file of `FILES`.
 
     Args:
-        path: what ``--config`` names, or None to look for a file; that there is none is fine then.
-        directory: what relative paths start at, and where to look.
+        path: the value of ``--config``, or None to search; then there may be no file.
+        directory: the base of relative paths, and the directory of the search.
 
     Raises:
-        ConfigError: the file cannot be read, is not what its name says, or has an unknown setting.
+        ConfigError: the file cannot be read or parsed, or has an unknown setting.
     """
     if path is not None:
         return _from(path, directory, named=True)
@@ -94,9 +93,9 @@ def from_file(path: str | None, directory: str) -> FileSettings:
 
 
 def _from(path: str, directory: str, *, named: bool) -> FileSettings:
-    """``named``: somebody asked for this very file."""
+    """Read a file. ``named``: the user named it."""
     if path.startswith(("file:", "python:")) or path.endswith(".py"):
-        from pyfork.config.sources import python_file  # it may run anything, and need anything
+        from pyfork.config.sources import python_file  # it runs code of the user
 
         return python_file.read(path, directory)
     text = _read(os.path.join(directory, path), path)
@@ -116,10 +115,10 @@ def _read(path: str, shown: str) -> str:
 
 
 def _may_have_ours(text: str) -> bool:
-    """Whether there can be a tool.pyfork: both words in a line, or "tool" with nothing behind it.
+    """Whether ``text`` may have a tool.pyfork table: both words in one line, or a bare "tool".
 
-    To know for sure takes a parser, and that takes milliseconds to import: most that are merely
-    found are other tools'.
+    A definite answer takes a TOML parser, whose import takes milliseconds. Most pyproject.toml
+    files that the search finds have no such table.
     """
     lines = (line for line in text.splitlines() if "tool" in line)
     return any("pyfork" in line or "." not in line for line in lines)
@@ -135,7 +134,7 @@ def _parse(text: str, shown: str) -> dict[str, Any]:
 
 
 def _table(shown: str, document: dict[str, Any], *, required: bool) -> dict[str, Any]:
-    """The table with the settings; empty if a pyproject.toml that was merely found has none."""
+    """Return the table of settings; empty if a pyproject.toml that the search found has none."""
     if os.path.basename(shown) != "pyproject.toml":
         return document
     tool = document.get("tool")

@@ -1,10 +1,10 @@
-"""A Python configuration file: run, and its names read.
+"""A Python configuration file: its execution, and the settings in its names.
 
-It is the operator's program, and runs in the arbiter, at start and at each reload: its functions
-are called there. It is not the application's: what it imports of the application's own code is
-forgotten before it runs again, or a reload would find the old code in memory. Names that are
-settings of ours or of gunicorn's count; all others are the file's own. In a file of gunicorn's own,
-which has "gunicorn" in its name, ours do not count: ``env`` or ``name`` is a variable there.
+The file is a program of the operator. It runs in the arbiter, at start and at each reload, and its
+functions are called there. Modules of the application that it imports are dropped before it runs
+again; otherwise a reload would see the old code. Names of pyfork's and gunicorn's settings count;
+all others are the file's own. In a file of gunicorn, which has "gunicorn" in its name, pyfork's
+names do not count: ``env`` or ``name`` is a variable there.
 """
 
 import importlib
@@ -26,22 +26,21 @@ from pyfork.errors import ConfigError
 
 log = logging.getLogger("pyfork.error")
 
-MODULE = "__config__"  # what the file is in sys.modules, as under gunicorn
+MODULE = "__config__"  # its name in sys.modules, as under gunicorn
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
 _INSTALLED = {"site-packages", "dist-packages"}
-SLOW = 1.0  # seconds in which the arbiter sees and does nothing else
+SLOW = 1.0  # seconds in which the arbiter does nothing else
 
 
 def read(name: str, directory: str) -> FileSettings:
-    """The settings of a Python file (``PATH``, ``file:PATH``) or module (``python:NAME``).
+    """Return the settings of a Python file (``PATH``, ``file:PATH``) or module (``python:NAME``).
 
     Args:
-        name: what ``--config`` says, and messages with it.
-        directory: what a relative path starts at, and where modules are looked for first.
+        name: the value of ``--config``, also for messages.
+        directory: the base of a relative path, and the first directory for modules.
 
     Raises:
-        ConfigError: it cannot be read or run, or something is refused. The modules that were
-            there before are there again.
+        ConfigError: it cannot be read or run, or something is refused. `sys.modules` is restored.
     """
     if str(directory) not in sys.path:
         sys.path.insert(0, str(directory))
@@ -60,7 +59,7 @@ def read(name: str, directory: str) -> FileSettings:
 
 
 def _refuse_greenlets(name: str) -> None:
-    """Raises ConfigError: the file has patched the arbiter, and so each worker."""
+    """Raise ConfigError if the file has patched the arbiter, and so each worker."""
     if library := patched_by():
         raise ConfigError(
             f"{name}: it patches Python with {library}, and no worker class here runs greenlets: "
@@ -70,7 +69,7 @@ def _refuse_greenlets(name: str) -> None:
 
 
 def _run(name: str, directory: str) -> dict[str, Any]:
-    """What it defines. Raises ConfigError."""
+    """Run it. Returns its names. Raises ConfigError."""
     wanted = name.removeprefix("python:") if name.startswith("python:") else ""
     path = os.path.join(directory, name.removeprefix("file:"))
     _forget_project()
@@ -86,7 +85,7 @@ def _run(name: str, directory: str) -> dict[str, Any]:
         return vars(module)
     except (ConfigError, KeyboardInterrupt):
         raise
-    except BaseException as error:  # whatever the file may raise, sys.exit() included
+    except BaseException as error:  # the file may raise anything, SystemExit included
         raise ConfigError(f"{name}: {_where(error)}", _trace(error)) from error
 
 
@@ -98,10 +97,10 @@ def _code(path: str, name: str) -> CodeType:
 
 
 def _forget_project() -> None:
-    """Forget what is not installed: the configuration's own modules, and the application's.
+    """Drop modules that are not installed: those of the configuration and of the application.
 
-    Those that are installed stay; many cannot be imported twice. Workers are forked from here,
-    and would take over what this process has imported.
+    Installed ones stay, since many cannot be imported twice. Workers are forked from this process
+    and would inherit the old code.
     """
     kept = (str(Path(__file__).parents[2]), _LIBRARY)
     for name, module in list(sys.modules.items()):
@@ -122,7 +121,7 @@ def _where(error: BaseException) -> str:
 
 
 def _trace(error: BaseException) -> str:
-    """The part of the traceback that is not ours."""
+    """Return the part of the traceback outside of pyfork."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _is_ours(frame)]
     if len(own) < 2:
@@ -134,11 +133,11 @@ def _is_ours(frame: traceback.FrameSummary) -> bool:
     return frame.filename in (__file__, importlib.__file__) or "<frozen" in frame.filename
 
 
-# What its names say.
+# Its names.
 
 
 def _classify(name: str, found: Mapping[str, Any]) -> FileSettings:
-    """Settings by our names, and by gunicorn's; hints for what looks like a misspelt one."""
+    """Return settings by pyfork's and gunicorn's names, with hints for probable misspellings."""
     from pyfork.config.compat.gunicorn import GUNICORN
     from pyfork.config.compat.rules import translate
 
@@ -148,7 +147,7 @@ def _classify(name: str, found: Mapping[str, Any]) -> FileSettings:
     hints: list[str] = []
     for key, raw in found.items():
         each = RawValue(raw, f"{name}: {key}")
-        if key in GUNICORN:  # ours by the same name mean the same
+        if key in GUNICORN:  # pyfork's setting of that name means the same
             theirs.append((key, each))
         elif key in SETTINGS and gunicorns:
             if "_" in key:

@@ -21,7 +21,7 @@ Source = Mapping[str, RawValue]
 class FileSettings:
     """The settings of one configuration file."""
 
-    given: Source = {}  # noqa: RUF012 - nobody changes it
+    given: Source = {}  # noqa: RUF012 - never changed
     notes: tuple[str, ...] = ()  # for the log: one line for each foreign name with a remark
 
 

@@ -1,4 +1,4 @@
-"""A request body, gathered before a WSGI application is called: in memory, then in a file."""
+"""A request body, buffered before a WSGI application is called: in memory, then in a file."""
 
 import io
 from typing import IO
@@ -6,14 +6,14 @@ from typing import IO
 SPOOL = 512 * 1024  # bytes kept in memory
 
 
-_SMALL = 2048  # bytes of a piece that is joined with one before it that is as small
+_SMALL = 2048  # bytes; smaller pieces are joined
 
 
 def keep(pieces: list[bytes], data: bytes) -> None:
-    """Append ``data`` to ``pieces`` that wait to be joined.
+    """Append ``data`` to ``pieces`` that will be joined.
 
-    A client that sends a few bytes at a time would have each of them cost an object, which takes 25
-    times as much memory. Small ones are joined at once, which copies 2 KiB at most.
+    Each tiny piece of a client would cost an object, 25 times as much memory. Small pieces are
+    joined at once, which copies 2 KiB at most.
     """
     if pieces and len(data) < _SMALL and len(pieces[-1]) < _SMALL:
         pieces[-1] += data
@@ -22,7 +22,7 @@ def keep(pieces: list[bytes], data: bytes) -> None:
 
 
 class SpooledBody:
-    """Takes pieces, gives a file at its start. Small bodies cost no more than their bytes."""
+    """Collects pieces; returns a file. Small bodies cost only their bytes."""
 
     __slots__ = ("_file", "_pieces", "_size")
 
@@ -32,14 +32,14 @@ class SpooledBody:
         self._file: IO[bytes] | None = None
 
     def add(self, data: bytes) -> None:
-        """Append. Raises OSError where the temporary directory is full."""
+        """Append ``data``. Raises OSError if the temporary directory is full."""
         self._size += len(data)
         if self._file is not None:
             self._file.write(data)
             return
         keep(self._pieces, data)
         if self._size > SPOOL:
-            import tempfile  # most workers never see a large body
+            import tempfile  # rarely needed
 
             self._file = tempfile.TemporaryFile(prefix="pyfork-body-")  # noqa: SIM115
             self._file.writelines(self._pieces)
@@ -49,13 +49,13 @@ class SpooledBody:
         return self._size
 
     def open(self) -> IO[bytes]:
-        """The whole body, as ``wsgi.input`` reads it."""
+        """Return the whole body as a file, for ``wsgi.input``."""
         if self._file is None:
             return io.BytesIO(b"".join(self._pieces))
         self._file.seek(0)
         return self._file
 
     def close(self) -> None:
-        """Free the file, if there is one."""
+        """Close the file, if there is one."""
         if self._file is not None:
             self._file.close()

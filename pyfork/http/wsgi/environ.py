@@ -1,7 +1,7 @@
-"""The WSGI environ of a request (PEP 3333, and RFC 3875 for the CGI names).
+"""The WSGI environ of a request (PEP 3333, and RFC 3875 for CGI names).
 
-Request lines and field blocks are often those of an earlier request; what is made of them here is
-kept with them, from the second one on.
+Request lines and field blocks often repeat. Their parts of the environ are cached on them from the
+second use on.
 """
 
 import sys
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 Environ = dict[str, Any]
 
-# Fields that have a CGI name of their own, or that describe the framing, which is ours.
+# Fields with a CGI name of their own, and framing fields, which belong to the server.
 _UNPREFIXED = {b"content-type": "CONTENT_TYPE", b"content-length": "", b"transfer-encoding": ""}
 
-_JOINED_BY = {"HTTP_COOKIE": "; "}  # RFC 6265 5.4: a comma would be part of the value
+_JOINED_BY = {"HTTP_COOKIE": "; "}  # RFC 6265 5.4: a comma could be part of the value
 
 
 class ErrorStream:
-    """``wsgi.errors``: the process's stderr, whatever it is when it is written to."""
+    """``wsgi.errors``: the current sys.stderr at each write."""
 
     def write(self, text: str) -> int:
         return sys.stderr.write(text)
@@ -40,19 +40,19 @@ Variable = tuple[str, str]
 
 
 def variable(field: Field) -> Variable:
-    """A field's name and value in an environ; an empty name if the application does not see it."""
+    """Return a field's name and value in an environ; the name is empty if the field is hidden."""
     name, value = field
     if name in _UNPREFIXED:
         key = _UNPREFIXED[name]
-    elif name.find(b"_") >= 0:  # `in` of bytes makes an exception first
-        key = ""  # X_Forwarded_For would pass for X-Forwarded-For
+    elif name.find(b"_") >= 0:  # `in` of bytes raises an exception internally first
+        key = ""  # X_Forwarded_For could be mistaken for X-Forwarded-For
     else:
         key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
     return key, value.decode("latin-1")
 
 
 class EnvironBuilder:
-    """Makes the environ of each request, out of what requests have in common."""
+    """Makes the environ of each request from cached parts."""
 
     def __init__(self, *, multithread: bool, multiprocess: bool, root_path: str) -> None:
         self._root = root_path.rstrip("/")
@@ -72,7 +72,7 @@ class EnvironBuilder:
     def make(
         self, connection: "ClientTransport", head: RequestHead, body: IO[bytes], length: int = 0
     ) -> Environ:
-        """The environ of one request. ``length`` is the body's, in bytes."""
+        """Make the environ of one request. ``length`` is the body's, in bytes."""
         made: Environ | None = head.gateway_cache
         if made:
             environ = made.copy()
@@ -105,14 +105,14 @@ class EnvironBuilder:
         environ["REQUEST_METHOD"] = line.method
         target, environ["PATH_INFO"], environ["QUERY_STRING"], environ["SERVER_PROTOCOL"] = values
         environ["REQUEST_URI"] = environ["RAW_URI"] = target
-        if environ["SCRIPT_NAME"] is not self._root:  # a proxy said it
+        if environ["SCRIPT_NAME"] is not self._root:  # from a proxy's field
             environ["PATH_INFO"] = _below(environ["SCRIPT_NAME"], line.path)
         if block.content_length is not None or block.chunked:
             environ["CONTENT_LENGTH"] = ""
         return environ
 
     def _of_line(self, line: RequestLine) -> tuple[str, str, str, str]:
-        """The target, and what `_of_head` sets besides."""
+        """Return the variables of the target that `_of_head` sets."""
         target = line.target.decode("latin-1")
         if not line.is_usual:
             path, query = _below(self._root, line.path), line.query.decode("latin-1")
@@ -123,15 +123,15 @@ class EnvironBuilder:
         return target, path, query, "HTTP/1.1"
 
     def _of_block(self, connection: "ClientTransport", block: FieldBlock) -> Environ:
-        """What a connection and the fields of a head on it say."""
+        """Return the variables that depend on the connection and the field block."""
         if connection.made is None:
             connection.made = self._of_connection(connection)
         environ: Environ = connection.made.copy()
         expected = len(environ) + len(block.entries)
         environ.update(block.entries)
-        if len(environ) != expected or "" in environ:  # some are joined, or not passed on
+        if len(environ) != expected or "" in environ:  # some fields are joined or hidden
             _join(environ, block.entries)
-        if connection.trusted:  # its own word is kept as it came
+        if connection.trusted:  # its fields are passed on unchanged
             client, scheme = connection.engine.proxies.origin(block.said)
             if client:
                 host, port = client
@@ -156,7 +156,8 @@ class EnvironBuilder:
 
 
 def _below(root: str, path: bytes) -> str:
-    """What of ``path`` is below ``root``, percent-decoded; all of it where a proxy has cut that."""
+    """Return ``path`` below ``root``, percent-decoded; all of it if a proxy has removed the
+    root."""
     text = path.decode("latin-1")
     if "%" in text:
         text = unquote_to_bytes(path).decode("latin-1")
@@ -166,7 +167,7 @@ def _below(root: str, path: bytes) -> str:
 
 
 def _join(environ: Environ, variables: list[Variable]) -> None:
-    """Fields that came more than once, as one each (RFC 9110 5.3)."""
+    """Join repeated fields (RFC 9110 5.3)."""
     seen: set[str] = set()
     for key, text in variables:
         environ[key] = f"{environ[key]}{_JOINED_BY.get(key, ',')}{text}" if key in seen else text

@@ -1,14 +1,14 @@
 """The WSGI gateway (PEP 3333).
 
-The application is called when its request is whole, so that a slow sender never holds it. All its
-code for one request (the call, each ``next()``, ``close()``) runs in one go, in one thread and in
-the request's own context: on a worker with one thread nothing of another request runs in between.
-What the client does not take meanwhile is kept (`output`), so that a slow reader does not hold it
-either. That thread is the loop's, or one of a pool; what comes behind it runs in the loop.
+The application is called when its request is complete, so that a slow sender never blocks it. All
+its code for one request (the call, each ``next()``, ``close()``) runs without interruption in one
+thread and in the request's own context: with one thread, requests never interleave. `output` keeps
+what the client does not take meanwhile, so that a slow reader does not block it either. The thread
+is the loop's, or one of a pool; the rest runs in the loop.
 """
 
 import os
-from asyncio.events import _set_running_loop  # which every event loop calls
+from asyncio.events import _set_running_loop  # every event loop calls it
 from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
 from functools import partial
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
 _NO_START = "the application returned without calling start_response"
-_NEWS = 1.0  # seconds between two signs of life while an application gives pieces
+_NEWS = 1.0  # seconds between two heartbeats while an application yields pieces
 
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 
 class WsgiGateway:
-    """What all requests of one worker share: the application and how to run it."""
+    """The application, and how to run it: common to all requests of a worker."""
 
-    unbuffered = True  # PEP 3333: a piece leaves, or goes on leaving, before the next is made
+    unbuffered = True  # PEP 3333: a piece is sent, or queued for sending, before the next is made
     environs_class = EnvironBuilder
     new_sender: type[FileSender] | type[FileReader] = FileSender
 
@@ -62,9 +62,8 @@ class WsgiGateway:
     ) -> None:
         """Application code runs in ``pool`` if there is one, else in the loop's thread.
 
-        ``alive`` is called about once a second while an application gives pieces.
-
-        ``left`` is called when a request counts in ``abandoned`` no more.
+        ``alive`` is called about once a second while an application yields pieces. ``left`` is
+        called when `abandoned` decreases.
         """
         self.app = app
         self.pool = pool
@@ -76,10 +75,10 @@ class WsgiGateway:
         )
         self.entry: FieldMapper | None = variable
         self.statuses = Statuses()
-        self.context = copy_context()  # what each request begins with
-        self.abandoned = 0  # requests whose clients have gone, and whose application code runs
+        self.context = copy_context()  # copied for each request
+        self.abandoned = 0  # requests without a client whose application code still runs
         self.left = left
-        # What the engine makes for each request.
+        # Makes the exchange of each request.
         self.exchange: Callable[[Connection, RequestHead], Exchange] = WsgiExchange
 
 
@@ -88,13 +87,13 @@ class WsgiExchange(Exchange):
 
     waiting_for_body = False
     reason: bytes | None = None
-    # What became of the call.
+    # The result of the call.
     whole: list[bytes] | tuple[bytes, ...] | None = None  # all of the content
-    region: Region | None = None  # of a file, still to be sent; its descriptor is ours
+    region: Region | None = None  # of a file to send; we own its descriptor
     output: ResponseBuffer | None = None  # of a response in pieces
-    broken: ResponseError | None = None  # the application broke HTTP
-    error = False  # the application raised; logged where it did
-    abandoned = False  # counted as such by the gateway
+    broken: ResponseError | None = None  # the application violated HTTP
+    error = False  # the application raised an exception, which is logged
+    abandoned = False  # counted by the gateway
     returned = False  # no more application code will run
     sender: FileSender | FileReader | None = None
 
@@ -104,12 +103,12 @@ class WsgiExchange(Exchange):
     def __init__(self, connection: "Connection", head: RequestHead) -> None:
         self.connection = connection
         self.head = head
-        # What each request asks for is quicker to find here than in the class.
+        # Attributes that each request uses are found faster here than in the class.
         self.gateway: WsgiGateway = connection.engine.gateway
         self.body: SpooledBody | None = None
         self.response: Response | None = None
-        self.code = 0  # what start_response said, like ``reason``
-        self.detached = False  # the client has gone, or has had an answer without us
+        self.code = 0  # from start_response, like ``reason``
+        self.detached = False  # the client has disconnected, or got a response from the server
 
     # Hooks of Exchange.
 
@@ -150,14 +149,14 @@ class WsgiExchange(Exchange):
             self.body = SpooledBody()
         try:
             self.body.add(data)
-        except OSError as error:  # it is ours and not the application's
+        except OSError as error:  # the server's failure, not the application's
             self.detached = True
             self.refuse_response(f"no room for the request's body: {error}")
 
     def request_complete(self) -> None:
         if (
             self.waiting_for_body and not self.connection.write_paused
-        ):  # what was sent before has left
+        ):  # earlier output has been sent
             self.start()
 
     def resume(self) -> None:
@@ -202,7 +201,7 @@ class WsgiExchange(Exchange):
     def unsent(self) -> int:
         return len(self.output) if self.output is not None else 0
 
-    # The application's side. These run in its thread.
+    # Called by the application, in its thread.
 
     def start_response(
         self,
@@ -216,7 +215,7 @@ class WsgiExchange(Exchange):
                 if self.response is not None:
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
-                exc_info = None  # break the cycle with the traceback's frame
+                exc_info = None  # breaks the reference cycle with the traceback's frame
         elif self.code:
             raise AssertionError("start_response was called twice without exc_info")
         statuses = self.gateway.statuses
@@ -232,11 +231,11 @@ class WsgiExchange(Exchange):
             self.gateway.alive()
 
     def serve(self) -> None:
-        """Call the application and take all that it gives."""
+        """Call the application and take all of its content."""
         try:
             result: Any = self.gateway.app(self.environ, self.start_response)
             kind = type(result)
-            if (kind is list or kind is tuple) and self.response is None:  # nothing to close
+            if (kind is list or kind is tuple) and self.response is None:  # these have no close()
                 self.whole = result
             else:
                 self._next_chunk(result)
@@ -251,7 +250,7 @@ class WsgiExchange(Exchange):
             self.body.close()
 
     def _next_chunk(self, result: Any) -> None:
-        """Take the content of ``result``, and call its ``close`` however that ends."""
+        """Take the content of ``result``, and call its ``close`` in any case."""
         try:
             if type(result) is not FileWrapper:
                 self._send_pieces(result)
@@ -265,7 +264,7 @@ class WsgiExchange(Exchange):
                 self.log_failure()
 
     def _send_pieces(self, pieces: Iterable[bytes]) -> None:
-        """Send each before the next is asked for, then the end of the content."""
+        """Send each piece before the next is requested, then the end of the content."""
         head_only = self.head.method == "HEAD"
         news = self.started + _NEWS
         for piece in pieces:
@@ -297,7 +296,7 @@ class WsgiExchange(Exchange):
             self.output.write(framed)
 
     def _begin(self, data: bytes) -> bytes:
-        """In the loop: the head, with the first piece of content behind it."""
+        """Send the head with the first piece, in the loop."""
         if self.detached:
             raise ClientGone("the request has had an answer")
         if not self.code:
@@ -306,7 +305,7 @@ class WsgiExchange(Exchange):
         return self.begin(self.code, self.reason, self.headers, data)
 
     def _take_region(self, wrapper: FileWrapper) -> bool:
-        """Keep a regular file to be sent without the application; whether it is one."""
+        """Keep a regular file for sending without the application. Returns whether it is one."""
         region = wrapper.file_range() if self.response is None else None
         if region is None:
             return False
@@ -320,7 +319,7 @@ class WsgiExchange(Exchange):
         return True
 
     def _promised(self) -> int | None:
-        """The application's Content-Length; what is wrong with it is not found here."""
+        """Return the application's Content-Length; it is checked elsewhere."""
         if not self.code:
             raise ResponseError(_NO_START)
         for name, value in self.headers:
@@ -328,10 +327,10 @@ class WsgiExchange(Exchange):
                 return int(value) if value.isdecimal() else None
         return None
 
-    # The loop's side.
+    # In the loop.
 
     def served(self) -> None:
-        """No more application code will run: send what is left."""
+        """Send what is left: no more application code will run."""
         try:
             if (whole := self.whole) is not None and self.code and not self.detached:
                 data = whole[0] if len(whole) == 1 else join(whole)
@@ -354,7 +353,7 @@ class WsgiExchange(Exchange):
             self._give_up()
 
     def _end(self) -> None:
-        """All that the application gave has left for the client."""
+        """End: all content has been passed to the client's connection."""
         if self.broken is not None:
             self.refuse_response(self.broken)
         elif self.error:
@@ -363,7 +362,7 @@ class WsgiExchange(Exchange):
             self.complete()
 
     def _give_up(self) -> None:
-        """Nobody waits for the rest."""
+        """Abandon the rest: the client is gone."""
         if self.output is not None:
             self.output.abandon()
         if self.sender is not None:
@@ -383,7 +382,7 @@ class WsgiExchange(Exchange):
             os.close(region.fd)
             self.region = None
             self.finish()
-        elif not self.connection.write_paused:  # else when the head has left
+        elif not self.connection.write_paused:  # else when the head has been sent
             self._start_sender()
 
     def _start_sender(self) -> None:

@@ -1,11 +1,11 @@
-"""The unsent output of a response: what the application gave and the client has not taken.
+"""The unsent output of a response: content that the client has not taken.
 
-It is kept in memory, and beyond that in a temporary file without a name; only when both are full
-does the application wait. Nothing here runs application code or frames content.
+It is kept in memory, and beyond that in an anonymous temporary file. The application waits only
+when both are full. No application code runs here, and no content is framed.
 
-Two policies with the same verbs: `DirectOutput` writes to the socket in the thread that calls it,
-which is the loop's own; `QueuedOutput` takes bytes in a thread of the pool and gives them to the
-loop. The loop's side is `drain` in both.
+Two policies have the same interface. `DirectOutput` writes to the socket in the calling thread,
+which is the loop's. `QueuedOutput` takes bytes in a thread of the pool and passes them to the
+loop. `drain` is called by the loop in both.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyfork.error")
 
-SLAB = 64 * 1024  # bytes that are read back from memory or file at a time
+SLAB = 64 * 1024  # bytes read back from memory or file at a time
 
-SHARES = 64  # connections of a worker that may fill their memory at once
+SHARES = 64  # connections of a worker that may fill their memory at the same time
 
-_LOOK = 1000  # milliseconds between two looks at the clock while a client takes nothing
+_LOOK = 1000  # milliseconds between two checks of the clock while a client takes nothing
 
 
 class ClientGone(OSError):
-    """Nobody is left to send to: the client has gone, or has had an answer without us."""
+    """The client is gone, or got a response from the server."""
 
 
 def call_in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
-    """From another thread. Raises ClientGone behind the end of the loop, and of all clients."""
+    """Call in the loop, from another thread. Raises ClientGone after the end of the loop."""
     try:
         loop.call_soon_threadsafe(call)
     except RuntimeError:
@@ -44,45 +44,45 @@ def call_in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) ->
 
 
 class BufferSpace:
-    """What a worker may keep of unsent output, in bytes. Shared by threads."""
+    """The space for unsent output of a worker, in bytes. Shared by threads."""
 
     def __init__(self, *, each: int, spool: int) -> None:
         """``each``: in memory for one response; ``spool``: in files for all of them."""
         self.each = each
-        self.memory = each * SHARES  # left of what all responses may have in memory
-        self.spool = spool  # left of what they may have in files
+        self.memory = each * SHARES  # free memory for all responses
+        self.spool = spool  # free space in files
         self._lock = threading.Lock()
 
     def take_memory(self, wanted: int) -> int:
-        """Reserve up to ``wanted`` bytes; how many were had."""
+        """Reserve up to ``wanted`` bytes of memory. Returns how many."""
         with self._lock:
             had = min(wanted, self.memory)
             self.memory -= had
         return had
 
     def take_spool(self, wanted: int) -> int:
-        """Reserve up to ``wanted`` bytes; how many were had."""
+        """Reserve up to ``wanted`` bytes in files. Returns how many."""
         with self._lock:
             had = min(wanted, self.spool)
             self.spool -= had
         return had
 
     def give_back(self, *, memory: int = 0, spool: int = 0) -> None:
-        """Free what was reserved."""
+        """Free reserved space."""
         with self._lock:
             self.memory += memory
             self.spool += spool
 
 
 class Unsent:
-    """Bytes in order. ``len`` is how many; it is empty without costing anything."""
+    """Bytes in order; ``len`` is their number. An empty one costs nothing."""
 
     __slots__ = ("_file", "_memory", "_read", "_room", "_written")
 
     def __init__(self, room: BufferSpace) -> None:
         self._room = room
         self._memory = bytearray()
-        # Behind what is in memory. Its room is given back when all of it has been read.
+        # The file follows the memory. Its space is freed when all of it has been read.
         self._file: IO[bytes] | None = None
         self._read = 0
         self._written = 0
@@ -91,7 +91,7 @@ class Unsent:
         return len(self._memory) + self._written - self._read
 
     def keep(self, data: bytes | memoryview) -> int:
-        """Append as much of ``data`` as there is room for; how many bytes."""
+        """Append as much of ``data`` as there is space for. Returns the number of bytes."""
         kept = 0
         if self._file is None:
             room = self._room
@@ -102,7 +102,7 @@ class Unsent:
         return kept
 
     def peek(self) -> bytes:
-        """The oldest, at most SLAB of them; b"" where there are none. Raises OSError."""
+        """Return the oldest bytes, SLAB at most; b"" if empty. Raises OSError."""
         if self._memory:
             return bytes(self._memory[:SLAB])
         if self._file is None:
@@ -110,7 +110,7 @@ class Unsent:
         return os.pread(self._file.fileno(), min(SLAB, self._written - self._read), self._read)
 
     def drop(self, count: int) -> None:
-        """The first ``count`` bytes of what `peek` showed have been sent."""
+        """Drop the first ``count`` bytes of `peek`: they were sent."""
         if self._memory:
             del self._memory[:count]
             self._room.give_back(memory=count)
@@ -120,7 +120,7 @@ class Unsent:
             self._close_file()
 
     def clear(self) -> None:
-        """Nobody wants it any more."""
+        """Drop everything."""
         self._room.give_back(memory=len(self._memory))
         self._memory.clear()
         self._close_file()
@@ -131,7 +131,7 @@ class Unsent:
         written = 0
         try:
             if had and self._file is None:
-                import tempfile  # most workers never keep so much
+                import tempfile  # rarely needed
 
                 self._file = tempfile.TemporaryFile(  # noqa: SIM115 - closed when it is read
                     prefix="pyfork-response-", buffering=0
@@ -140,7 +140,7 @@ class Unsent:
                 count = os.pwrite(self._file.fileno(), data[written:had], self._written)
                 written += count
                 self._written += count
-        except OSError as error:  # as if there were no more room: the application waits
+        except OSError as error:  # as without space: the application waits
             log.warning("no room for unsent output in a temporary file: %s", error)
         room.give_back(spool=had - written)
         return written
@@ -154,7 +154,7 @@ class Unsent:
 
 
 def _pour(unsent: Unsent, connection: "Connection") -> bool:
-    """In the loop: give the transport what it takes; whether nothing is left."""
+    """Give the transport what it takes, in the loop. Returns whether nothing is left."""
     try:
         while unsent and not connection.write_paused:
             piece = unsent.peek()
@@ -167,26 +167,26 @@ def _pour(unsent: Unsent, connection: "Connection") -> bool:
 
 
 class ResponseBuffer(Protocol):
-    """Where a response's bytes go."""
+    """The output of a response."""
 
     def __len__(self) -> int:
-        """Bytes that are neither the socket's nor the transport's yet."""
+        """Return the bytes that neither the socket nor the transport has."""
 
     def write(self, data: bytes) -> None:
-        """From the application's thread: send or keep ``data``. Raises ClientGone."""
+        """Send or keep ``data``, from the application's thread. Raises ClientGone."""
 
     def drain(self) -> bool:
-        """From the loop: give the transport what it takes; whether nothing is left."""
+        """Give the transport what it takes, in the loop. Returns whether nothing is left."""
 
     def abandon(self) -> None:
-        """From the loop: nobody reads any more."""
+        """Drop everything, in the loop: the client is gone."""
 
 
 class DirectOutput:
     """Writes in the loop's thread, which does nothing else meanwhile.
 
-    Each piece is offered to the socket at once, past the transport, whose buffer only the loop can
-    empty: nothing of the response is in it before the application has returned.
+    Each piece goes directly to the socket, not to the transport, whose buffer only the loop can
+    empty. So that buffer stays empty until the application returns.
     """
 
     __slots__ = (
@@ -209,13 +209,14 @@ class DirectOutput:
         progress: float,
         alive: Callable[[], None],
     ) -> None:
-        """In ``limit`` seconds a client must take ``progress`` bytes while the thread waits for it.
+        """In ``limit`` seconds a client must take ``progress`` bytes while the thread waits for
+        it.
 
         ``alive`` is called about once a second meanwhile.
         """
         self._connection = connection
         self._write_now = connection.write_now
-        self._unsent: Unsent | None = None  # made where the socket has not taken all
+        self._unsent: Unsent | None = None  # made when the socket does not take everything
         self._room = room
         self._limit = limit
         self._progress = progress
@@ -252,7 +253,7 @@ class DirectOutput:
             self._unsent.clear()
 
     def _offer(self, unsent: Unsent, data: bytes | memoryview) -> int:
-        """Offer the socket what is older, then ``data``; how much of ``data`` it took."""
+        """Write older bytes, then ``data``. Returns how much of ``data`` was taken."""
         try:
             while unsent:
                 piece = unsent.peek()
@@ -268,7 +269,7 @@ class DirectOutput:
             raise ClientGone(str(error)) from error
 
     def _wait(self, unsent: Unsent, rest: memoryview) -> None:
-        """Wait until there is room for ``rest``. Raises ClientGone when that takes too long."""
+        """Wait for space for ``rest``. Raises ClientGone if that takes too long."""
         poll = select.poll()
         poll.register(self._connection.fileno(), select.POLLOUT)
         since, self._taken = monotonic(), 0
@@ -293,7 +294,7 @@ class QueuedOutput:
         self._connection = connection
         self._unsent = Unsent(room)
         self._changed = threading.Condition(threading.Lock())
-        self._scheduled = False  # the loop has been told that there is something to drain
+        self._scheduled = False  # the loop knows that there are bytes
         self._gone = False
 
     def __len__(self) -> int:
@@ -316,7 +317,7 @@ class QueuedOutput:
     def drain(self) -> bool:
         with self._changed:
             empty = _pour(self._unsent, self._connection)
-            self._scheduled = not empty  # the transport will tell when it has room
+            self._scheduled = not empty  # the transport will call when it has room
             self._changed.notify()
             return empty
 

@@ -1,4 +1,4 @@
-"""Where a WSGI application runs: in the loop's thread, or in a pool (`worker.threads`)."""
+"""The thread of a WSGI application: the loop's, or one of a pool (`worker.threads`)."""
 
 import asyncio
 import os
@@ -14,32 +14,32 @@ T = TypeVar("T")
 
 
 class Job(Protocol):
-    """One request's application code."""
+    """The application code of one request."""
 
     context: Context
 
     def serve(self) -> None:
-        """All of it, from the call to ``close``, in one thread and in ``context``."""
+        """Run all of it, from the call to ``close``, in this thread and in ``context``."""
 
     def served(self) -> None:
-        """Called behind it, in the loop."""
+        """Called in the loop afterwards."""
 
 
 class RequestPool(Protocol):
     """Threads for application code."""
 
     def run(self, job: Job) -> None:
-        """Run ``job.serve`` in one of them, then ``job.served`` in the loop."""
+        """Run ``job.serve`` in a thread, then ``job.served`` in the loop."""
 
     def run_in_loop(self, call: Callable[[], T]) -> T:
-        """Called from `Job.serve`: run ``call`` in the loop, and wait for what it gives."""
+        """Run ``call`` in the loop, from `Job.serve`; wait for its result."""
 
 
 class InlineRunner(ApplicationSection):
     """The loop's thread, in which application code runs one request at a time.
 
-    To the application that thread has no running event loop (`WsgiExchange.start`), so it may run
-    one of its own, which changes what only one loop of a process can have.
+    The application sees no running event loop in it (`WsgiExchange.start`), so it may run its own.
+    That changes state of which a process has only one.
     """
 
     __slots__ = ("_wakeup", "disturbed", "loop")
@@ -48,19 +48,19 @@ class InlineRunner(ApplicationSection):
         super().__init__()
         self.loop = loop
         self._wakeup = -1  # the descriptor by which signals wake our loop
-        self.disturbed = False  # the application is one that changes it
+        self.disturbed = False  # the application has changed it
 
     def learn_wakeup(self) -> None:
-        """Remember our loop's wakeup descriptor (`signal.set_wakeup_fd`). Called in the loop."""
+        """Store our loop's wake-up descriptor (`signal.set_wakeup_fd`). Called in the loop."""
         self._wakeup = signal.set_wakeup_fd(-1)
         self.restore_wakeup()
         self.disturbed = False
 
     def restore_wakeup(self) -> bool:
-        """Put it back: an application's uvloop, or asyncio loop with signal handlers, leaves -1.
+        """Restore it: an application's uvloop, or asyncio loop with signal handlers, leaves -1.
 
-        Whether there was another. It takes system calls, so it is called once a second; and behind
-        each request from the first on that was found to have made a change.
+        Returns whether it had changed. It takes system calls, so it is called once a second, and
+        after each request once a change was found.
         """
         wakeup = self._wakeup
         if wakeup < 0 or signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False) == wakeup:
@@ -69,6 +69,6 @@ class InlineRunner(ApplicationSection):
         return True
 
     def heard(self, number: int, frame: FrameType | None) -> None:
-        """A handler of signals that the loop handles: tells the loop, if another one was told."""
+        """A handler of signals that the loop handles: wake the loop, if another one was woken."""
         if self.restore_wakeup():
             os.write(self._wakeup, bytes([number]))

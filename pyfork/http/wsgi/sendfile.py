@@ -1,8 +1,8 @@
-"""Files: `FileWrapper` for WSGI, and what sends a regular file without the application.
+"""Files: `FileWrapper` for WSGI, and senders of regular files that need no application.
 
-A regular file is sent in the loop from a duplicate of its descriptor, so the application's object
-can be closed at once: a slow client holds neither a thread nor a temporary file. Anything else that
-has a ``read`` is read like an iterable.
+The loop sends a regular file from a duplicate of its descriptor, so the application's object can
+be closed at once. So a slow client occupies neither a thread nor a temporary file. Other objects
+with a ``read`` are read like an iterable.
 """
 
 import asyncio
@@ -18,17 +18,17 @@ from pyfork.record import record
 if TYPE_CHECKING:
     from pyfork.http.connection.connection import Connection
 
-BLOCK = 64 * 1024  # bytes of a read where sendfile is not to be had
-PIECE = 1 << 20  # bytes the kernel is asked to take at a time: others get their turn between
+BLOCK = 64 * 1024  # bytes per read where sendfile is not available
+PIECE = 1 << 20  # bytes per call of sendfile, so that other connections get their turn
 
-# Classes whose `read` gives the bytes of their descriptor. A subclass may give others, and so do
-# gzip's, zipfile's and a text file's.
+# Classes whose `read` returns the bytes of their descriptor. Subclasses may return others, and so
+# do the classes of gzip, zipfile and text files.
 _PLAIN = frozenset((io.FileIO, io.BufferedReader, io.BufferedRandom))
 
 
 @record
 class Region:
-    """Some bytes of a regular file."""
+    """A range of a regular file."""
 
     fd: int
     offset: int
@@ -48,9 +48,9 @@ class FileWrapper:
         return self.pieces(None)
 
     def pieces(self, limit: int | None) -> Iterator[bytes]:
-        """What ``read`` gives, until that is empty or ``limit`` bytes were given.
+        """Yield results of ``read`` until one is empty or ``limit`` bytes were yielded.
 
-        Raises ResponseError where that is not bytes.
+        Raises ResponseError if one is not bytes.
         """
         read, size = self.filelike.read, self.blksize
         while limit is None or limit > 0:
@@ -58,12 +58,12 @@ class FileWrapper:
             if not data:
                 return
             if limit is not None:
-                data = data[:limit]  # some give more than they are asked for
+                data = data[:limit]  # some return more than requested
                 limit -= len(data)
             yield data
 
     def file_range(self) -> Region | None:
-        """What is left of a regular file, or None where the object gives other bytes than that."""
+        """Return the rest of a regular file, or None if the object returns other bytes."""
         try:
             plain = _plain(self.filelike)
             if plain is None:
@@ -80,7 +80,8 @@ class FileWrapper:
 
 
 def _plain(filelike: Any) -> Any:
-    """The file of Python's own whose `read` is that of ``filelike``, such as a temporary file's."""
+    """Return Python's own file object whose `read` is that of ``filelike``, such as a
+    temporary file's."""
     kind = type(filelike)
     if (kind.__module__, kind.__name__) == ("tempfile", "_TemporaryFileWrapper"):
         filelike = filelike.file
@@ -93,10 +94,10 @@ def _plain(filelike: Any) -> Any:
 class FileSender:
     """Sends a region by sendfile(2), then calls ``done`` with None or the error.
 
-    That call needs the socket to itself, so the transport's buffer is empty when a sender is made.
-    It waits for the socket on a duplicate of its descriptor: the loop lets nobody else watch the
-    original. The region's own descriptor is closed at the end. ``progress`` is called with the
-    bytes of each piece.
+    sendfile needs the socket alone, so the transport's buffer is empty when a sender is made. It
+    waits for the socket on a duplicate of its descriptor: the loop allows no second watcher of the
+    original. The region's descriptor is closed at the end. ``progress`` is called with the bytes
+    of each piece.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class FileSender:
         self._loop.add_writer(self._socket, self._send)
 
     def stop(self) -> None:
-        """Give up, without calling ``done``."""
+        """Stop without calling ``done``."""
         if self._socket >= 0:
             self._loop.remove_writer(self._socket)
             os.close(self._socket)
@@ -125,7 +126,7 @@ class FileSender:
             self._socket = -1
 
     def resume(self) -> None:
-        """The transport's buffer is empty: nothing to do with it."""
+        """The transport's buffer is empty: nothing to do."""
 
     def _send(self) -> None:
         error: OSError | None = None
@@ -147,7 +148,7 @@ class FileSender:
 
 
 class FileReader:
-    """The same with reads and the transport, where what is sent is to be encrypted."""
+    """As `FileSender`, by reads and the transport: for TLS."""
 
     def __init__(
         self,
@@ -166,13 +167,13 @@ class FileReader:
         connection.engine.loop.call_soon(self.resume)
 
     def stop(self) -> None:
-        """Give up, without calling ``done``."""
+        """Stop without calling ``done``."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
     def resume(self) -> None:
-        """Read on while the client takes it."""
+        """Continue while the client takes data."""
         error: OSError | None = None
         while self._fd >= 0 and self._left and error is None and not self._connection.write_paused:
             try:

@@ -1,13 +1,13 @@
-"""The status of a response as a WSGI application gives it (PEP 3333). Pure."""
+"""Parser of a WSGI status string (PEP 3333). Pure."""
 
 from pyfork.http.response.head import REASONS
 
 
 class Statuses:
-    """The statuses that a worker has parsed: each a code, and a reason unless it is the usual one.
+    """Cache of parsed statuses: a code, and a reason unless it is the standard one.
 
     Attributes:
-        known: at most 64 of them, by the text that the application gave.
+        known: at most 64 of them, by the application's text.
     """
 
     _MOST = 64
@@ -16,7 +16,7 @@ class Statuses:
         self.known: dict[str, tuple[int, bytes | None]] = {}
 
     def learn(self, status: str) -> tuple[int, bytes | None]:
-        """Parse a status that is not known. Raises ValueError."""
+        """Parse a status that is not cached. Raises ValueError."""
         code, _, text = status.partition(" ")
         if len(code) != 3 or not code.isdecimal():
             raise ValueError(f"start_response: a status is like '200 OK', not {status!r}")

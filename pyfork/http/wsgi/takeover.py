@@ -1,9 +1,10 @@
-"""Applications that take the connection: ``environ["gunicorn.socket"]``, ``["werkzeug.socket"]``.
+"""Applications that take over the connection: ``environ["gunicorn.socket"]``,
+``["werkzeug.socket"]``.
 
-Libraries for WebSockets in threads (simple-websocket, flask-sock) speak with the client themselves.
-The first use of the socket makes the connection the application's until the request ends: the loop
-reads and writes nothing more, and no response is sent. Only workers with threads offer it: a
-connection holds its thread.
+WebSocket libraries for threads (simple-websocket, flask-sock) talk to the client themselves. The
+first use of the socket gives the connection to the application until the request ends: the loop
+stops reading and writing, and no response is sent. Only workers with threads offer it, since a
+connection occupies its thread.
 """
 
 import errno
@@ -23,15 +24,15 @@ from pyfork.http.wsgi.gateway import WsgiExchange
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-# Seconds that a call on the socket may wait: poll(2) takes no more than 24 days.
+# Seconds that a call on the socket may wait: poll(2) takes 24 days at most.
 _LONG = 86400.0 * 20
 
-# What only asks or sets options takes nothing over.
+# Calls that read state or set options do not take over.
 _HARMLESS = frozenset(
     ("family", "getpeername", "getsockname", "getsockopt", "proto", "setsockopt", "type")
 )
 
-# What a socket raises when its connection has ended or its descriptor was closed, besides
+# Exceptions of a socket after its connection ended or its descriptor was closed, besides
 # ConnectionError.
 _ENDED = frozenset((errno.EBADF, errno.EHOSTUNREACH, errno.ENOTCONN, errno.ETIMEDOUT))
 
@@ -39,15 +40,15 @@ log = logging.getLogger("pyfork.error")
 
 
 class OfferedSocket:
-    """The client's socket: has the attributes of `socket.socket`."""
+    """The client's socket, with the attributes of `socket.socket`."""
 
     def __init__(self, exchange: "SocketExchange") -> None:
-        # The environ of that request has this: with a reference it would wait for the collector.
+        # The request's environ has this object; a reference back would make a cycle.
         self._exchange = weakref.ref(exchange)
-        self._socket: socket.socket | None = None  # a thread may use it beyond the request
+        self._socket: socket.socket | None = None  # a thread may use it after the request
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(socket.socket, name)  # AttributeError for what no socket has
+        found = getattr(socket.socket, name)  # AttributeError for other names
         if name in _HARMLESS:
             return getattr(self._get(taken=False), name)
         return partial(self._call, name) if callable(found) else found
@@ -56,15 +57,16 @@ class OfferedSocket:
         return getattr(self._get(taken=True), name)(*args, **options)
 
     def send(self, data: "ReadableBuffer", flags: int = 0) -> int:
-        """Send all of ``data``, as send(2) does on a socket that blocks."""
+        """Send all of ``data``, as send(2) does on a blocking socket."""
         client = self._get(taken=True)
-        if flags or client.gettimeout() != _LONG:  # the application has other wishes
+        if flags or client.gettimeout() != _LONG:  # the application has set its own
             return client.send(data, flags)
         client.sendall(data)
         return memoryview(data).nbytes
 
     def _get(self, *, taken: bool) -> socket.socket:
-        """The connection's socket, taken over or not. Raises OSError where it is too late."""
+        """Return the connection's socket, taken over or not. Raises OSError if the request is
+        over."""
         exchange = self._exchange()
         if exchange is not None:
             self._socket = exchange.take_socket() if taken else exchange.duplicate()
@@ -74,7 +76,7 @@ class OfferedSocket:
 
 
 class SocketExchange(WsgiExchange):
-    """One call of an application that may take the connection."""
+    """One call of an application that may take over the connection."""
 
     _socket: socket.socket | None = None
     _taken_over = False
@@ -93,15 +95,16 @@ class SocketExchange(WsgiExchange):
             log.debug("connection of %s %s ended: %r", self.head.method, path, error)
 
     def duplicate(self) -> socket.socket:
-        """A socket of our own for the connection."""
+        """Make a duplicate of the connection's socket."""
         if self._socket is None:
             self._socket = socket.socket(fileno=os.dup(self.connection.fileno()))
-            # The loop's descriptor shares its flags, so it does not block; a timeout waits as well.
+            # It shares flags with the loop's descriptor, so it is non-blocking; a timeout makes
+            # calls wait.
             self._socket.settimeout(_LONG)
         return self._socket
 
     def take_socket(self) -> socket.socket:
-        """The socket, from now on the application's. Raises OSError where it is too late."""
+        """Take the connection over. Raises OSError if the request is over."""
         if not self._taken_over:
             pool = self.gateway.pool
             assert pool is not None
@@ -128,8 +131,8 @@ class SocketExchange(WsgiExchange):
                 ours.close()
             return
         self.returned = True
-        self.complete()  # which closes the loop's copy
-        # A closing handshake may still be under way, in a thread of the application's.
+        self.complete()  # closes the loop's copy
+        # A closing handshake may still run in a thread of the application.
         assert ours is not None
         self.connection.engine.loop.call_later(LINGER, _shut_down, ours)
 
@@ -140,18 +143,18 @@ class SocketExchange(WsgiExchange):
 
 
 def _shut_down(taken: socket.socket) -> None:
-    """End the connection, whoever has copies of it, and wake who waits in a call on it."""
+    """Shut the connection down for all its copies, and wake threads that wait in a call on it."""
     with suppress(OSError):  # it was closed
         taken.shutdown(socket.SHUT_RDWR)
 
 
 def _ends_connection(error: BaseException) -> bool:
-    """Whether ``error`` tells that the connection that the application took has ended.
+    """Whether ``error`` says that the connection that the application took over has ended.
 
-    flask-sock raises StopIteration for "no response to send", as gunicorn expects; python-engineio
-    raises ConnectionError for the same, and a bare OSError where its client has gone.
+    flask-sock raises StopIteration for "no response to send", as gunicorn expects. python-engineio
+    raises ConnectionError for that, and a bare OSError if its client is gone.
     """
-    if isinstance(error, ConnectionRefusedError):  # no accepted socket raises it
+    if isinstance(error, ConnectionRefusedError):  # never of an accepted socket
         return False
     if isinstance(error, OSError):
         bare = type(error) is OSError and error.errno is None
@@ -160,6 +163,6 @@ def _ends_connection(error: BaseException) -> bool:
 
 
 def _closed_by_library() -> tuple[type[BaseException], ...]:
-    """simple-websocket's ConnectionClosed, if the application has imported it."""
+    """Return simple-websocket's ConnectionClosed, if the application has imported it."""
     library = sys.modules.get("simple_websocket")
     return () if library is None else (library.ConnectionClosed,)

@@ -1,13 +1,13 @@
-"""Accepting: one connection a turn of the loop, and only while there is room for it.
+"""Accepting: one connection per loop iteration, and only while there is room.
 
-One at a time, because a worker that empties the kernel's queue at once takes what the others
-would have been free to serve; a worker without others takes some more. Where there is a
-`LeastConnections`, it may leave even that one to another.
+A worker that empties the kernel's queue at once takes connections that other workers could serve
+now. So it accepts one at a time; a worker without others accepts some more. `LeastConnections` may
+leave even that one to another worker.
 
-Under saturation a new connection is a peer of the kept ones, whose requests never end. Where all
-threads are busy, one connection may be accepted for each request that ends (a credit), and its
-request waits behind those that wait already. Where the application runs in the loop's thread, a
-turn runs one request of each connection: as many connections may be accepted in it.
+Under saturation a new connection competes with kept ones, whose requests never end. If all threads
+are busy, one connection may be accepted for each request that ends (a credit); its request is
+queued. If the application runs in the loop's thread, an iteration runs one request of each
+connection, and as many connections may be accepted.
 """
 
 import asyncio
@@ -24,26 +24,26 @@ from pyfork.net.accepted import Client, ClientSocket, ListenSocket, RawClient
 
 log = logging.getLogger("pyfork.error")
 
-# A client that has gone, or whose network has (accept(2)): the next one may be well.
+# The client, or its network, is gone (accept(2)); the next client may be there.
 _NEXT = frozenset(
     (
         *(errno.EPROTO, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EPERM, errno.ETIMEDOUT),
         *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH),
     )
 )
-# This process, or the system, has no file left: closing a connection gives one back.
+# A limit on descriptors is reached; closing a connection frees one.
 _FILES = frozenset((errno.EMFILE, errno.ENFILE))
 
 _REST = 1.0  # seconds without accepting, when there is nothing to be done
-_RETRY = 0.05  # seconds until another client may have left
+_RETRY = 0.05  # seconds until another client may have disconnected
 
 _FULL = "as many connections as --worker-connections allows"
 
-BATCH = 16  # connections accepted in one turn, at most
+BATCH = 16  # connections accepted per iteration, at most
 
 
 class Acceptor:
-    """Accepts on the shared listeners and makes a protocol for each connection."""
+    """Accepts on shared listeners and makes a protocol for each connection."""
 
     def __init__(
         self,
@@ -73,25 +73,25 @@ class Acceptor:
             each if isinstance(each, FdQueueReader) else ListenSocket(each, self._kind)
             for each in listeners
         ]
-        self._minded: dict[Hashable, ListenSocket] = {}  # those that came later, by name
+        self._minded: dict[Hashable, ListenSocket] = {}  # added later, by name
         self._new_protocol = new_protocol
         self._cells = line.cells
         self._count = count
         self._gate = gate
         self._alone = alone
         self.inline = True  # application code runs in the loop's thread
-        self._answered = 0  # requests of this worker, when it looked last
+        self._answered = 0  # requests of this worker at the last check
         self._is_full = is_full
         self._make_room = make_room
-        self._left_to_others = False  # a client for whom there was no room
-        self._reasons: set[str] = {"not started"}  # why nothing is accepted now
-        self._saturated = False  # a request that came now would have to wait
+        self._left_to_others = False  # a client for which there was no room
+        self._reasons: set[str] = {"not started"}  # why nothing is accepted
+        self._saturated = False  # a new request would have to wait
         self._credit = 0  # connections that may be accepted nevertheless
         self._most_credit = 0
-        self._no_room = False  # as many connections as may be, and none idles
-        self._giving_way = False  # nothing is accepted for a moment: others have fewer
-        self._watching = False  # the listeners are readers of the loop
-        # Accepted, and made when the loop comes to it: the protocol of each, and its descriptor.
+        self._no_room = False  # the limit is reached, and no connection is idle
+        self._giving_way = False  # deferring: others have fewer connections
+        self._watching = False  # the loop watches the listeners
+        # Accepted connections whose transport is made later: protocol and descriptor.
         self.opening: dict[asyncio.Protocol, int] = {}
         self._finished: Callable[[], None] | None = None  # called when the queues are empty
         self._remaining: dict[
@@ -105,8 +105,8 @@ class Acceptor:
     def finish(self, stopped: Callable[[], None]) -> None:
         """Accept until the kernel's queues are empty, then stop, and call ``stopped``.
 
-        No more than waits there now, where further clients can come: they would keep it open.
-        Who never began stops at once: the queues are for others.
+        If more clients can arrive, only those queued now are accepted: others would keep it open.
+        An acceptor that never started stops at once, since the queues are for other workers.
         """
         if "not started" in self._reasons:
             self.stop()
@@ -118,7 +118,7 @@ class Acceptor:
         self._loop.call_soon(self._empty_queues)
 
     def add_listeners(self, name: Hashable, listener: socket.socket) -> None:
-        """Accept on this one too, unless it is minded already or everything is over."""
+        """Accept on this listener too, unless it is known or the acceptor has stopped."""
         if name in self._minded or self.stopped:
             listener.close()
             return
@@ -128,7 +128,7 @@ class Acceptor:
         self._update()
 
     def remove_listeners(self, name: Hashable) -> None:
-        """Leave a listener to others."""
+        """Stop accepting on a listener."""
         if name in self._minded and not self.stopped:
             self._watch(False)
             minded = self._minded.pop(name)
@@ -156,12 +156,12 @@ class Acceptor:
         return "stopped" in self._reasons
 
     def pause(self, reason: str) -> None:
-        """Accept nothing until `resume` is called with the same reason."""
+        """Stop accepting until `resume` is called with the same reason."""
         self._reasons.add(reason)
         self._update()
 
     def resume(self, reason: str) -> None:
-        """Take ``reason`` away; accept again if it was the last."""
+        """Remove ``reason``; accept again if it was the last."""
         if reason not in self._reasons:
             return
         self._reasons.discard(reason)
@@ -169,20 +169,20 @@ class Acceptor:
             self._go_on()
 
     def saturate(self, most: int) -> None:
-        """Accept on credit only (`add_credit`), at most ``most`` connections at once."""
+        """Accept only with a credit (`add_credit`), ``most`` connections at once."""
         self._saturated = True
         self._credit, self._most_credit = 0, most
         self._update()
 
     def add_credit(self) -> None:
-        """While saturated: a request has ended, and another one that waited has begun."""
+        """Add a credit: while saturated, a request has ended and a queued one has begun."""
         if self._credit < self._most_credit:
             self._credit += 1
             if self._credit == 1:
                 self._go_on()
 
     def desaturate(self) -> None:
-        """Accept freely: a request that came now would begin at once."""
+        """Accept freely: a new request would begin at once."""
         self._saturated = False
         self._go_on()
 
@@ -197,7 +197,7 @@ class Acceptor:
             self._loop.call_soon(self._empty_queues)
 
     def _update(self) -> None:
-        """Tell the other workers, and let the loop watch the listeners, or not."""
+        """Publish whether this worker accepts, and watch the listeners accordingly."""
         if self._holds_back or self._no_room:
             self._cells[ACCEPTING] = Accepting.NO
         else:
@@ -215,8 +215,8 @@ class Acceptor:
                 self._loop.remove_reader(listener.fileno())
 
     def _readable(self, listener: ListenSocket | FdQueueReader) -> None:
-        """Accept, or leave it to those who have fewer connections, for a moment."""
-        if self._holds_back:  # since this turn of the loop began
+        """Accept, or defer to workers with fewer connections."""
+        if self._holds_back:  # changed in this iteration
             return
         if self._is_full():
             self._full()
@@ -227,16 +227,17 @@ class Acceptor:
             if self._holds_back or self._is_full():
                 break
             if gate is not None and gate.should_defer(saturated=self._saturated, more=ran):
-                if not ran:  # else the next turn is late enough
+                if not ran:  # else the next iteration comes soon enough
                     self._give_way(DEFER_SECONDS)
                 break
             if not self._accept(listener):
                 break
 
     def _ran(self) -> int:
-        """How many requests ran in this turn while nobody could have accepted, BATCH at most.
+        """Return how many requests ran since the last check while no worker could accept, BATCH at
+        most.
 
-        Counted since the last look; 0 where they run in threads, and where another worker is free.
+        0 if they run in threads, or if another worker is free.
         """
         answered = self._cells[REQUESTS]
         since, self._answered = answered - self._answered, answered
@@ -247,7 +248,8 @@ class Acceptor:
         return min(since, BATCH)
 
     def _full(self) -> None:
-        """A client waits, and there is no room: another worker has some, or some is made."""
+        """Handle a client without room: another worker has some, or an idle connection is
+        closed."""
         if not (self._alone or self._left_to_others):
             self._left_to_others = True
             self._give_way(DEFER_SECONDS)
@@ -258,21 +260,21 @@ class Acceptor:
             self._give_way(_RETRY)
 
     def _give_way(self, seconds: float) -> None:
-        """Leave what is there to others, for so long."""
+        """Leave the client to others for ``seconds``."""
         if not self._giving_way:
             self._giving_way = True
             self._update()
             self._loop.call_later(seconds, self._look_again, self._loop.time() + seconds)
 
     def _look_again(self, due: float) -> None:
-        """What nobody took is there still, and makes a listener readable again."""
+        """Accept again; clients that no worker took make a listener readable."""
         if self._gate is not None:
             self._gate.deferred(self._loop.time() - due)
         self._giving_way = self._no_room = False
         self._update()
 
     def _empty_queues(self) -> None:
-        """One from each queue a turn; what was accepted is served in between."""
+        """Accept one from each queue per iteration; connections are served in between."""
         if self._holds_back or self._finished is None:
             return
         if self._is_full():
@@ -287,7 +289,7 @@ class Acceptor:
             self._finished()
 
     def _accept_owed(self, listener: ListenSocket | FdQueueReader) -> bool:
-        """Accept one of those that waited when this was asked first; whether there was one."""
+        """Accept one of the clients that were queued at first. Returns whether there was one."""
         if listener not in self._remaining:
             self._remaining[listener] = listener.backlog()
         if self._remaining[listener] <= 0 or not self._accept(listener):
@@ -296,11 +298,11 @@ class Acceptor:
         return True
 
     def _accept(self, listener: ListenSocket | FdQueueReader) -> bool:
-        """Accept one connection; whether there was one."""
+        """Accept one connection. Returns whether there was one."""
         try:
             client = listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return False  # another worker was quicker, or the client has gone
+            return False  # another worker was faster, or the client is gone
         except OSError as error:
             if error.errno not in _NEXT:
                 self._cannot_accept(error)
@@ -316,7 +318,7 @@ class Acceptor:
         return True
 
     def _cannot_accept(self, error: OSError) -> None:
-        """Try again when there is a file for the client, or in a while."""
+        """Retry when a descriptor is free, or after a pause."""
         rest = _REST
         if error.errno in _FILES and self._make_room(f"cannot accept: {error}"):
             rest = DEFER_SECONDS
@@ -335,7 +337,7 @@ class Acceptor:
         opening = self._loop.connect_accepted_socket(lambda: protocol, cast(socket.socket, client))
         try:
             opening.send(None)
-        except OSError as error:  # the client has gone, and the system says so
+        except OSError as error:  # the client is gone
             client.close_unused()
             self._never_began(error, counted=counted)
         else:
@@ -354,7 +356,7 @@ class Acceptor:
             opening.send(None)
         except StopIteration:
             pass
-        except (OSError, RuntimeError) as error:  # uvloop's for what was closed in between
+        except (OSError, RuntimeError) as error:  # uvloop's for a socket that was closed meanwhile
             self._never_began(error, counted=counted)
 
     def _never_began(self, error: Exception, *, counted: bool) -> None:

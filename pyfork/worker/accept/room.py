@@ -1,8 +1,8 @@
-"""Room for the next client of a worker that has as many connections, or files, as it may.
+"""Room for the next client of a worker that has reached its limit of connections or descriptors.
 
-A connection that idles is not more important than a client that wants to be served: the one that
-has idled longest is closed, never one with a request, or with bytes that have not left or have
-not been read. A client that has not spoken yet counts by the age of its connection.
+An idle connection is less important than a client with a request. The one that has been idle
+longest is closed, never one with a request, unsent output or unread input. For a client that has
+not sent anything the age of the connection counts.
 """
 
 import logging
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyfork.error")
 
-QUIET = 60.0  # seconds between two lines in the log
-SCAN = 0.25  # seconds between two looks at all connections: there may be many thousands
+QUIET = 60.0  # seconds between two log lines
+SCAN = 0.25  # seconds between two scans of all connections, which may be thousands
 
 
 class Closable(Protocol):
-    """What may be closed to make room."""
+    """A connection that may be closed to make room."""
 
     @property
     def idle_since(self) -> float:
-        """Monotonic seconds; infinity where it does not idle, or has only just begun to."""
+        """Monotonic seconds; infinity if it is not idle, or has only just become so."""
 
     def close_idle(self) -> bool:
-        """Close, if it idles; whether it did."""
+        """Close it if it is idle. Returns whether it was."""
 
 
 class ConnectionRoom:
-    """Which connections of one worker are closed so that others can begin."""
+    """Chooses the connections of one worker to close for others."""
 
     def __init__(
         self,
@@ -44,21 +44,21 @@ class ConnectionRoom:
         line: Row,
         clock: Callable[[], float],
     ) -> None:
-        """``clock`` tells monotonic seconds."""
+        """``clock`` returns monotonic seconds."""
         self._engine = engine
         self._handshakes = handshakes
         self._line = line
         self._clock = clock
-        # Since when each idles, longest first; as they were when this was looked up.
+        # Idle since, longest first, as of the last scan.
         self._idle: deque[tuple[float, Closable]] = deque()
         self._scanned = -inf
         self._told = -inf
-        self._closed = 0  # since then
+        self._closed = 0  # since the last scan
 
     def make(self, why: str) -> bool:
-        """Close the connection that has idled longest. ``why`` is for the log.
+        """Close the connection that has been idle longest. ``why`` is for the log.
 
-        Returns whether there was one. Its file is closed in the next turn of the loop.
+        Returns whether there was one. Its descriptor is closed in the next loop iteration.
         """
         now = self._clock()
         while True:
@@ -76,9 +76,9 @@ class ConnectionRoom:
             self._idle.extend(sorted(self._at_rest(), key=lambda each: each[0]))
 
     def _at_rest(self) -> Iterable[tuple[float, Closable]]:
-        """Idle connections, in the order of their ages where the sweep has not seen them yet.
+        """Return idle connections, by age if the sweep has not seen them yet.
 
-        A new connection is none before the sweep has seen it wait: its request may be on the way.
+        A new connection is none before the sweep sees it wait: its request may be on the way.
         """
         for connection in self._engine.connections:
             since = connection.idle_since
