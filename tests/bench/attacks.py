@@ -94,6 +94,17 @@ def _pings() -> Iterator[bytes]:
     yield from repeat(PING * 1000, 1000)
 
 
+def _empty_pings() -> Iterator[bytes]:
+    yield HANDSHAKE
+    yield from repeat(b"\x89\x80\0\0\0\0" * 10_000, 300)
+
+
+def _empty_fragments() -> Iterator[bytes]:
+    yield HANDSHAKE
+    yield b"\x01\x80\0\0\0\0"
+    yield from repeat(b"\x00\x80\0\0\0\0" * 10_000, 300)
+
+
 def _half_messages() -> Iterator[bytes]:
     yield HANDSHAKE
     yield MESSAGE
@@ -125,5 +136,7 @@ ATTACKS = {
         "96 MiB behind a handshake that waits", 1, _behind_handshake, websocket=True
     ),
     "pongs": Attack("a million pings, no pong read", 1, _pings, websocket=True),
-    "halves": Attack("halves of messages of 1 MiB", 100, _half_messages, websocket=True),
+    "pings": Attack("empty pings", 10, _empty_pings, reads=True, websocket=True),
+    "fragments": Attack("empty fragments", 10, _empty_fragments, websocket=True),
+    "halves": Attack("halves of messages of 1 MiB", 300, _half_messages, websocket=True),
 }

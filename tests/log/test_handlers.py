@@ -102,7 +102,7 @@ def test_records_of_all_processes_arrive(tmp_path: Path) -> None:
         server.get("/boom")
         out.rename(tmp_path / "lines.1")
         server.signal(signal.SIGUSR1)
-        server.until(lambda: out.exists() and "open anew" in server.log, "rotation is followed")
+        server.until(lambda: out.exists() and "were reopened" in server.log, "rotation is followed")
 
         def nobody_holds_the_old() -> bool:
             files = [file.path for each in server.processes() for file in each.open_files()]
