@@ -1,12 +1,12 @@
-"""The channel: a socket pair that carries messages, and file descriptors beside them.
+"""A channel: a socket pair that carries messages, and file descriptors beside them.
 
-A frame is a header (length of the body, number of fds), then `messages.encode`'s body. The fds
-ride on the frame's first byte. A stream may merge frames but never two batches of fds into one
-read (Linux and the BSDs end the read there), so batches queue up and each frame that announces
-fds claims the next one.
+A frame is a header (length of the body, number of fds) and a body made by `messages.encode`. The
+fds travel with the first byte of the frame. A read may return several frames, but never fds of two
+frames (Linux and the BSDs end the read there). So batches of fds are queued, and each frame that
+announces fds takes the next batch.
 
-Neither side ever blocks: what does not fit is kept until `flush`. Writing to a dead peer is no
-error here; its death is told once, by `receive`.
+Neither end blocks: bytes that do not fit are kept until `flush`. A write to a dead peer is no
+error: `receive` reports the death, once.
 
 Rules: no decisions, no knowledge of what a message means, no selector.
 """
@@ -28,22 +28,24 @@ MAX_FDS = 64  # fds beside one message; the kernels' own limits are higher
 
 _HEADER = struct.Struct("!IH")
 _READ = 1 << 16
-_READS = 16  # per receive(): a peer that never pauses must not starve the other fds of a loop
-# No room in the buffer, or too many fds on their way in the whole system: that passes.
+_READS = 16  # per receive(): a peer that never pauses must not starve other descriptors of the loop
+# The buffer is full, or too many fds are in transit in the whole system: both pass.
 _FULL = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ETOOMANYREFS)
-_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # without it (macOS) it is set after the fact
+_CLOEXEC = getattr(
+    socket, "MSG_CMSG_CLOEXEC", 0
+)  # where it is missing (macOS), the flag is set after the read
 _ANCILLARY = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
 
 
 class ChannelClosed(EOFError):
-    """The peer is gone (or sent what is no frame), and everything it said has been returned."""
+    """The peer is gone, or sent no valid frame; all its earlier messages have been returned."""
 
 
 @record
 class Received:
-    """One message. Whoever takes it owns ``fds`` and closes them.
+    """One message. The caller owns ``fds`` and closes them.
 
-    ``fds`` is empty, whatever was sent, if this process had no room for them.
+    ``fds`` is empty if this process could not open more, even if some were sent.
     """
 
     message: Message
@@ -51,21 +53,23 @@ class Received:
 
 
 def pair() -> tuple["Channel", "Channel"]:
-    """Two connected ends. Both close on exec; a fork must close the end that is not its own."""
+    """Two connected ends. Both close on exec; after a fork, each process closes the other's end."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     return Channel(ours), Channel(theirs)
 
 
 class Channel:
-    """One end."""
+    """One end of a channel."""
 
     def __init__(self, end: socket.socket) -> None:
         end.setblocking(False)
         self._socket = end
         self._incoming = bytearray()
-        self._batches: deque[tuple[int, ...]] = deque()  # received, not yet claimed by a frame
-        self._outgoing: deque[tuple[memoryview, tuple[int, ...]]] = deque()  # fds are ours: dups
-        self._gone = ""  # why nothing more can come, once that is so
+        self._batches: deque[tuple[int, ...]] = deque()  # received, not taken by a frame yet
+        self._outgoing: deque[tuple[memoryview, tuple[int, ...]]] = (
+            deque()
+        )  # the fds are duplicates
+        self._gone = ""  # why no more messages can arrive
 
     def fileno(self) -> int:
         """The fd, for a selector; -1 after `close`."""
@@ -73,19 +77,20 @@ class Channel:
 
     @property
     def pending(self) -> bool:
-        """Whether bytes wait for the fd to become writable; then call `flush`."""
+        """Whether bytes wait to be written: call `flush` when the fd is writable."""
         return bool(self._outgoing)
 
     @property
     def is_empty(self) -> bool:
-        """Whether this object holds nothing: no half of a message, in or out."""
+        """Whether no part of a message is buffered, in either direction."""
         return not (self._incoming or self._batches or self._outgoing or self._gone)
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
-        """Send, or keep for `flush`. The caller may close its ``fds`` as soon as this returns.
+        """Send, or keep for `flush`. The caller may close its ``fds`` after the call.
 
-        Raises ValueError for a message over MAX_BODY bytes or with over MAX_FDS fds, OSError when
-        this process may not open that many more.
+        Raises:
+            ValueError: the message has more than MAX_BODY bytes or MAX_FDS fds.
+            OSError: this process may not open that many more descriptors.
         """
         body = encode(message)
         if len(body) > MAX_BODY or len(fds) > MAX_FDS:
@@ -95,7 +100,7 @@ class Channel:
         self.flush()
 
     def flush(self) -> None:
-        """Send what waits, as far as it fits."""
+        """Write the buffered bytes, as many as fit."""
         while self._outgoing:
             frame, fds = self._outgoing[0]
             try:
@@ -114,9 +119,10 @@ class Channel:
                 self._outgoing[0] = frame[sent:], ()
 
     def receive(self) -> list[Received]:
-        """The whole messages that are there, maybe none.
+        """The complete messages that have arrived.
 
-        Raises ChannelClosed when there are none and none can come.
+        Raises:
+            ChannelClosed: there are none, and no more can arrive.
         """
         for _ in range(_READS):
             if self._gone or not self._read():
@@ -127,7 +133,7 @@ class Channel:
         return received
 
     def close(self) -> None:
-        """Close this end and every fd that nobody claimed."""
+        """Close this end, and every fd that no frame has taken."""
         self._gone = "closed here"
         self._drop_outgoing()
         while self._batches:
@@ -135,12 +141,12 @@ class Channel:
         self._socket.close()
 
     def _read(self) -> bool:
-        """Read once. Returns whether there may be more."""
+        """Read once. Returns whether more may be there."""
         try:
             data, ancillary, flags, _ = self._socket.recvmsg(_READ, _ANCILLARY, _CLOEXEC)
         except BlockingIOError:
             return False
-        except ConnectionResetError:  # the peer died without reading what we sent
+        except ConnectionResetError:  # the peer died with unread data of ours
             data, ancillary, flags = b"", [], 0
         if not data:
             self._gone = "the peer is gone"
@@ -171,7 +177,7 @@ class Channel:
         return received
 
     def _protocol_error(self, why: str) -> None:
-        """Both ends are of one release: there is no way to go on after this."""
+        """End the channel: both ends are of one release, so this is a defect."""
         self._gone = why
         self._incoming.clear()
 
@@ -184,7 +190,7 @@ def _duplicate(fds: Sequence[int]) -> tuple[int, ...]:
     copies: list[int] = []
     try:
         for fd in fds:
-            copies.append(os.dup(fd))  # noqa: PERF401 those made so far are closed on failure
+            copies.append(os.dup(fd))  # noqa: PERF401 on failure, the earlier ones are closed
     except OSError:
         _close_all(copies)
         raise
@@ -192,7 +198,7 @@ def _duplicate(fds: Sequence[int]) -> tuple[int, ...]:
 
 
 def _own(ancillary: list[tuple[int, int, bytes]], *, whole: bool) -> tuple[int, ...]:
-    """The fds of one read, closed on exec; none of them if some were lost on the way."""
+    """The fds of one read, with close-on-exec; none if the kernel dropped some."""
     fds = array.array("i")
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
@@ -207,5 +213,5 @@ def _own(ancillary: list[tuple[int, int, bytes]], *, whole: bool) -> tuple[int, 
 
 def _close_all(fds: Sequence[int]) -> None:
     for fd in fds:
-        with contextlib.suppress(OSError):  # a closed descriptor is closed even if it complains
+        with contextlib.suppress(OSError):  # the descriptor is closed even if close() fails
             os.close(fd)

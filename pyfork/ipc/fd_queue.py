@@ -1,10 +1,10 @@
-"""The fd queue: where the arbiter puts accepted connections for one worker, until that takes them.
+"""A queue of accepted connections for one worker: a socket pair.
 
-A socket pair. Connections go down it with their numbers, and the numbers of those that were taken
-come back. The arbiter keeps the worker's end open too, so that it can take back what the worker
-has not taken: the kernel gives each connection to one of the two, and never to both.
+The arbiter sends each connection with a number, and the worker returns the numbers of those that it
+has taken. The arbiter keeps the worker's end open too, so that it can reclaim connections which the
+worker has not taken: the kernel gives each of them to one reader only.
 
-Rules: nobody waits; no decisions; not a byte of a client is read.
+Rules: never blocks; no decisions; reads no byte of a client.
 """
 
 import contextlib
@@ -16,14 +16,14 @@ import struct
 
 from pyfork.net.accepted import ClientSocket
 
-# What follows the number of a connection, negative: it could not be received, somebody else has to.
+# The number of a connection. The worker returns it negative if it could not open the connection.
 _NUMBER = struct.Struct("!q")
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # or a program that starts now inherits it
 _READ = 4096  # bytes of numbers, a multiple of one
 
 
 class FdQueue:
-    """The arbiter's: both ends."""
+    """The arbiter's side: both ends."""
 
     def __init__(self, ours: socket.socket, theirs: socket.socket) -> None:
         self.ours = ours
@@ -33,19 +33,19 @@ class FdQueue:
 
     @classmethod
     def make(cls) -> "FdQueue":
-        """An empty one."""
+        """Make an empty queue."""
         return cls(*socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM))
 
     def fileno(self) -> int:
-        """What becomes readable when the worker has taken something."""
+        """The fd that is readable when the worker has returned numbers."""
         return self.ours.fileno()
 
     def fds(self) -> tuple[int, int]:
-        """Both ends, to be given to the constructor again after an exec."""
+        """Both ends, for the constructor after an exec."""
         return self.ours.fileno(), self.theirs.fileno()
 
     def put(self, number: int, client: socket.socket) -> bool:
-        """Put a connection there; whether there was room. The caller keeps its own copy."""
+        """Queue a connection. Returns whether it fitted. The caller keeps its own copy."""
         try:
             socket.send_fds(self.ours, [_NUMBER.pack(number)], [client.fileno()])
         except OSError as error:
@@ -55,7 +55,7 @@ class FdQueue:
         return True
 
     def taken(self) -> list[int]:
-        """Numbers of connections that the worker has taken; negative, that it could not."""
+        """The numbers that the worker has returned; negative ones could not be opened."""
         try:
             data = self.ours.recv(_READ)
         except (BlockingIOError, ConnectionResetError):
@@ -63,8 +63,10 @@ class FdQueue:
         return [number for (number,) in _NUMBER.iter_unpack(data)]
 
     def reclaim(self) -> list[tuple[int, int | None]]:
-        """Numbers and fds of all that the worker has not taken; the fds are the caller's, and
-        missing where this process has no room for more."""
+        """Take back all connections that the worker has not taken: their numbers and fds.
+
+        The caller closes the fds. An fd is None if this process could not open more.
+        """
         back: list[tuple[int, int | None]] = []
         with contextlib.suppress(BlockingIOError):
             while (found := _receive(self.theirs)) is not None:
@@ -72,23 +74,23 @@ class FdQueue:
         return back
 
     def close(self) -> None:
-        """Close both ends; what is there is closed with it."""
+        """Close both ends, and the connections that are queued."""
         self.ours.close()
         self.theirs.close()
 
 
 class QueueClosed(BlockingIOError):
-    """Nobody puts anything there any more."""
+    """The arbiter is gone: no more connections arrive."""
 
 
 class FdQueueReader:
-    """The worker's end, with the verbs of a listening socket."""
+    """The worker's end, with the methods of a listening socket."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
 
     def fileno(self) -> int:
-        """What becomes readable when there is a connection; -1 after `close`."""
+        """The fd that is readable when a connection is queued; -1 after `close`."""
         return self._end.fileno()
 
     def accept(self) -> ClientSocket:
@@ -96,37 +98,40 @@ class FdQueueReader:
         return ClientSocket.adopt(self.take())
 
     def take(self) -> int:
-        """The fd of a connection, which is this worker's from now on.
+        """Take a connection. Returns its fd, which the caller owns.
 
         Raises:
-            BlockingIOError: there is none; TrayGone: and there never will be.
-            OSError: this process cannot have more; the arbiter was told to give it to another.
+            BlockingIOError: the queue is empty.
+            QueueClosed: the queue is empty, and the arbiter is gone.
+            OSError: this process cannot open more; the arbiter gives the connection to another.
         """
         found = _receive(self._end)
         if found is None:
             raise QueueClosed(errno.EAGAIN, "the arbiter is gone")
         number, fd = found
-        with contextlib.suppress(ConnectionError):  # the arbiter is gone; what it gave is here
+        with contextlib.suppress(ConnectionError):  # the arbiter is gone; its connection is here
             self._end.send(_NUMBER.pack(number if fd is not None else -number))
         if fd is None:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         return fd
 
     def backlog(self) -> float:
-        """How many connections wait there: not known, and no more than the arbiter has put."""
+        """The number of queued connections, which is not known."""
         return math.inf
 
     def close(self) -> None:
-        """Take nothing more."""
+        """Close the worker's end."""
         self._end.close()
 
 
 def _receive(end: socket.socket) -> tuple[int, int | None] | None:
-    """One connection's number and fd, which is missing if there is no room for it; or None at the
-    end."""
+    """The number and fd of one connection; None at the end of the stream.
+
+    The fd is None if this process could not open more.
+    """
     try:
         data, fds, _, _ = socket.recv_fds(end, _NUMBER.size, 1, _CLOEXEC)
-    except ConnectionResetError:  # an end that has not read all that was said to it
+    except ConnectionResetError:  # the other end closed with unread numbers
         return None
     if not data:
         return None

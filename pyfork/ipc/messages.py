@@ -1,8 +1,8 @@
-"""The typed messages that arbiter and worker exchange over a channel.
+"""The messages between arbiter, workers and watcher, and between two arbiters.
 
-Every message is a frozen dataclass, declared here once; `encode` and `decode` derive the wire
-form (one JSON array: name, then fields by name) from the declarations. File descriptors travel
-beside a message, never in it (see `channel`). Nothing here does I/O.
+Each message is a record, declared once; its docstring names the sender first. `encode` and `decode`
+derive the wire form from the declarations: a JSON array of the name and the fields. File
+descriptors travel beside a message, never in it (see `channel`). Nothing here does I/O.
 """
 
 import json
@@ -14,7 +14,7 @@ from pyfork.record import asdict, record
 
 @record
 class WorkerReady:
-    """Worker: the app is imported, its lifespan started; it accepts, unless it is held."""
+    """Worker: the application is loaded; the worker accepts, unless it waits for StartAccepting."""
 
     interface: str  # "wsgi" or "asgi"
     links: str = ""  # pages of the framework, a line each, "docs /docs"; for a console
@@ -45,12 +45,12 @@ class ForkWorker:
 
 @record
 class StartAccepting:
-    """Arbiter, to a worker that was held: your whole generation is ready, accept connections."""
+    """Arbiter: all workers of the generation are ready; accept connections."""
 
 
 @record
 class Failed:
-    """Worker, or new arbiter: it could not boot; its exit follows. ``detail`` is a traceback."""
+    """Worker or new arbiter: it could not boot, and exits. ``detail`` is a traceback."""
 
     reason: str
     detail: str
@@ -58,8 +58,10 @@ class Failed:
 
 @record
 class ErrorPageShown:
-    """Worker, in development: the app does not load; it serves a page that says why, and is ready
-    like any other. ``detail`` is a traceback."""
+    """Worker, with --reload: the application does not load, and the worker serves the error page.
+
+    ``detail`` is a traceback.
+    """
 
     reason: str
     detail: str
@@ -67,9 +69,9 @@ class ErrorPageShown:
 
 @record
 class FilesChanged:
-    """Watcher: files have changed. This one is the last that was saved."""
+    """Watcher: files have changed. The fields are those of the file that was saved last."""
 
-    path: str  # from the current directory
+    path: str  # relative to the current directory
     verb: str  # "changed", "is new" or "was deleted"
     others: int
     at: float  # when it was saved, in monotonic seconds
@@ -77,17 +79,17 @@ class FilesChanged:
 
 @record
 class Recycle:
-    """Worker: it serves on, but wants to be replaced (``--max-requests``, ``--max-memory``)."""
+    """Worker: replace it (``--max-requests``, ``--max-memory``); it serves until then."""
 
     reason: str
 
 
 @record
 class StartDrain:
-    """Arbiter: drain and exit 0 within ``grace`` seconds; zero cuts what is still running.
+    """Arbiter: drain, and exit with status 0 within ``grace`` seconds; zero cuts running requests.
 
-    ``handoff``: other workers serve on and take idle connections over. Without it this is the
-    end of the port, and the worker accepts what waits in the kernel's queue.
+    ``handoff``: other workers keep serving, and take idle connections over. Without it the server
+    ends, and the worker accepts the connections that wait in the kernel's queue.
     """
 
     grace: float
@@ -110,50 +112,50 @@ class RemoveListeners:
 
 @record
 class HandoffOffer:
-    """Retiring worker, with the fd of an idle connection: somebody else may have it."""
+    """Draining worker, with the fd of an idle connection: another worker may take it."""
 
-    connection: int  # the giver's number for it
+    connection: int  # the sender's number for it
 
 
 @record
 class HandoffTake:
-    """Arbiter, with the fd: serve this connection on, and say so."""
+    """Arbiter, with the fd: take this connection over, and answer."""
 
     ticket: int  # the arbiter's number for the handoff
 
 
 @record
 class HandoffAccepted:
-    """Worker: the connection is served here from now on."""
+    """Worker: it serves the connection from now on."""
 
     ticket: int
 
 
 @record
 class HandoffRefused:
-    """Worker: the connection was not taken, and not a byte of it was read."""
+    """Worker: it has not taken the connection, and read no byte of it."""
 
     ticket: int
 
 
 @record
 class HandoffDone:
-    """Arbiter: the connection was taken; close your copy."""
+    """Arbiter: another worker has the connection; close your copy."""
 
     connection: int
 
 
 @record
 class HandoffFailed:
-    """Arbiter: nobody took the connection; it is yours as before."""
+    """Arbiter: no worker took the connection; keep it."""
 
     connection: int
-    final: bool  # nobody will
+    final: bool  # no worker ever will
 
 
 @record
 class UpdateCertificates:
-    """Arbiter: the certificates on the disk have changed; begin new connections with these.
+    """Arbiter: the certificates on the disk have changed; use these for new connections.
 
     The fields of `pyfork.net.tls.pem_files.PemFiles`.
     """
@@ -169,30 +171,30 @@ class UpdateCertificates:
 
 @record
 class ListenerFds:
-    """Old arbiter to the new one, with the listeners' fds: what it may serve on."""
+    """Old arbiter, with the fds: the listeners that the new one may serve on."""
 
-    generation: int  # the first of the new arbiter's own
+    generation: int  # the first one of the new arbiter
     listeners: list[FdName]  # in the order of the fds
 
 
 @record
 class NewArbiterReady:
-    """New arbiter: all my workers are ready; drain, and give me what idles."""
+    """New arbiter: all its workers are ready; hand over."""
 
 
 @record
 class HandoverGranted:
-    """Old arbiter to the new one: accept from now on; I drain."""
+    """Old arbiter: the new one is active from now on; the old one drains."""
 
 
 @record
 class NewArbiterStopping:
-    """New arbiter, active: I am stopping; do not resume when I am gone."""
+    """New arbiter, active: it was told to stop; do not resume when it is gone."""
 
 
 @record
 class UpgradeRejected:
-    """Old arbiter to the new one: the upgrade is rejected; I go on serving."""
+    """Old arbiter: the upgrade has failed, and the old arbiter keeps serving."""
 
     reason: str
 
@@ -201,10 +203,10 @@ class UpgradeRejected:
 class QueryServer:
     """Worker, with the fd of an unbound socket: a script binds it to ``address``.
 
-    If nobody has bound the same ``key`` before, this socket is bound, and is the handle.
+    If the ``key`` is not bound yet, the arbiter binds this socket, which becomes the handle.
     """
 
-    number: int  # of the question
+    number: int  # of the query
     key: str
     address: list[str | int]  # resolved; one string for a unix socket
     umask: int = 0
@@ -212,7 +214,7 @@ class QueryServer:
 
 @record
 class ServerHandle:
-    """Arbiter, with the fd of the handle; or without it, and then it could not be bound."""
+    """Arbiter, with the fd of the handle; or with an error, and without it."""
 
     number: int
     errno: int = 0
@@ -221,22 +223,22 @@ class ServerHandle:
 
 @record
 class ScriptListening:
-    """Worker: the script listens on this handle."""
+    """Worker: the script listens on a handle."""
 
     key: str
-    dispatch: str = "shared"  # how it is to have its connections: --dispatch
+    dispatch: str = "shared"  # the value of --dispatch
 
 
 @record
 class ScriptClosed:
-    """Worker: the script has closed its copy of this handle."""
+    """Worker: the script has closed its copy of a handle."""
 
     key: str
 
 
 @record
 class FileQuery:
-    """Worker: the script is about to remove a socket file. Is it that of a handle?"""
+    """Worker: the script removes a file. Is it the socket file of a handle?"""
 
     number: int
     path: str  # absolute
@@ -244,7 +246,7 @@ class FileQuery:
 
 @record
 class FileAnswer:
-    """Arbiter: whether it is."""
+    """Arbiter: the answer to FileQuery."""
 
     number: int
     held: bool
@@ -252,26 +254,26 @@ class FileAnswer:
 
 @record
 class Online:
-    """Worker of a program: it runs, and its script is about to."""
+    """Worker of a cluster program: it runs, and starts the script."""
 
 
 @record
 class UserMessage:
-    """Either side, for the other's program: whatever JSON can say."""
+    """Either side: a JSON value from one program to the other."""
 
     value: Any
 
 
 @record
 class WorkerQuitting:
-    """Worker of a program: it leaves of its own accord."""
+    """Worker of a cluster program: it exits on its own."""
 
-    now: bool  # or its clients are to be answered first, and it waits to be told to `StartDrain`
+    now: bool  # False: it answers its clients first, and waits for StartDrain
 
 
 @record
 class ReopenLogs:
-    """Arbiter: the log files were rotated; open them anew."""
+    """Arbiter: the log files were rotated; reopen them."""
 
 
 Message = (
@@ -320,10 +322,11 @@ def encode(message: Message) -> bytes:
 
 
 def decode(data: bytes) -> Message:
-    """The message that `encode` made ``data`` from.
+    """The message that `encode` made ``data`` of.
 
-    Raises KeyError, TypeError or ValueError for anything else: both ends are of one release,
-    so that is a defect and ends the process that sees it.
+    Raises:
+        KeyError, TypeError, ValueError: it is none. Both ends are of one release, so this is a
+            defect.
     """
     name, fields = json.loads(data)
     if "listeners" in fields:

@@ -1,7 +1,6 @@
-"""The wires: every fd that a parent waits for, and who is told when it speaks.
+"""The poller: one selector for all descriptors of a parent process, and their callbacks.
 
-One selector, one wait. A channel's messages are read here and handed on whole; what they mean is
-the business of whoever connected the channel.
+The poller reads the messages of channels and delivers them whole; it does not interpret them.
 """
 
 import os
@@ -22,80 +21,82 @@ OnMessage = Callable[[Message, Sequence[int]], None]
 
 
 class HasFileno(Protocol):
-    """Something that the system can wait for."""
+    """A file, a socket, or an object that owns one."""
 
     def fileno(self) -> int: ...
 
 
 class Poller:
-    """Everything that a parent hears from."""
+    """All descriptors that a parent process waits for."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
 
     def fileno(self) -> int:
-        """What is readable when `wait` has something to tell: for a loop around this one."""
+        """The fd that is readable when `wait` would not block: for a loop around this one."""
         return self._selector.fileno()  # epoll's or kqueue's
 
-    def wait(self, patience: float | None) -> None:
-        """Wait, at most ``patience`` seconds, and tell whoever is concerned."""
-        for key, mask in self._selector.select(patience):
-            if self._selector.get_map().get(key.fileobj) is key:  # nobody before took it away
-                called: OnReady = key.data
-                called(mask)
+    def wait(self, timeout: float | None) -> None:
+        """Wait for at most ``timeout`` seconds, and call the callbacks of ready descriptors."""
+        for key, mask in self._selector.select(timeout):
+            if self._selector.get_map().get(key.fileobj) is key:  # no callback has removed it
+                on_ready: OnReady = key.data
+                on_ready(mask)
 
-    def watch(self, source: HasFileno, called: OnReady, *, events: int = READ) -> None:
-        """Call ``called`` when ``source`` is ready; again for the same one, to change that."""
+    def watch(self, source: HasFileno, on_ready: OnReady, *, events: int = READ) -> None:
+        """Call ``on_ready`` when ``source`` is ready. A second call replaces the first."""
         if source in self._selector.get_map():
-            self._selector.modify(source, events, called)
+            self._selector.modify(source, events, on_ready)
         else:
-            self._selector.register(source, events, called)
+            self._selector.register(source, events, on_ready)
 
     def unwatch(self, source: HasFileno) -> None:
-        """Wait for ``source`` no more; nothing happens if nobody did."""
+        """Stop waiting for ``source``, if it is watched."""
         if source in self._selector.get_map():
             self._selector.unregister(source)
 
     def close(self) -> None:
-        """Wait for nothing more."""
+        """Close the selector."""
         self._selector.close()
 
     # Channels.
 
-    def connect(self, channel: Channel, heard: OnMessage, closed: Callable[[str], None]) -> None:
-        """Hand on what is said on ``channel``, and, once, why nothing more will be."""
+    def connect(
+        self, channel: Channel, on_message: OnMessage, on_closed: Callable[[str], None]
+    ) -> None:
+        """Deliver the messages of ``channel``; at its end, call ``on_closed`` with the reason."""
 
-        def called(mask: int) -> None:
+        def on_ready(mask: int) -> None:
             try:
                 if mask & WRITE:
                     channel.flush()
                 for received in channel.receive():
-                    deliver(heard, received.message, received.fds)
+                    deliver(on_message, received.message, received.fds)
             except ChannelClosed as end:
                 self.unwatch(channel)
-                closed(str(end))
+                on_closed(str(end))
             else:
                 if self.is_connected(channel):
-                    self.watch(channel, called, events=_events(channel))
+                    self.watch(channel, on_ready, events=_events(channel))
 
-        self.watch(channel, called)
+        self.watch(channel, on_ready)
 
     def is_connected(self, channel: Channel) -> bool:
-        """Whether anything may still come."""
+        """Whether messages may still arrive."""
         return channel.fileno() >= 0 and channel in self._selector.get_map()
 
     def send(self, channel: Channel, message: Message, fds: Sequence[int] = ()) -> None:
-        """Send now, or as soon as there is room. Raises OSError for want of fds."""
+        """Send now, or when the buffer has room. Raises OSError: no more fds can be opened."""
         channel.send(message, fds)
         if self.is_connected(channel):
-            called: OnReady = self._selector.get_key(channel).data
-            self.watch(channel, called, events=_events(channel))
+            on_ready: OnReady = self._selector.get_key(channel).data
+            self.watch(channel, on_ready, events=_events(channel))
 
 
-def deliver(heard: OnMessage, message: Message, fds: Sequence[int]) -> None:
-    """Tell ``heard``; whoever the fds are for has copies then."""
+def deliver(on_message: OnMessage, message: Message, fds: Sequence[int]) -> None:
+    """Call ``on_message``, and close the fds after it."""
     try:
-        heard(message, fds)
+        on_message(message, fds)
     finally:
         for fd in fds:
             os.close(fd)

@@ -1,15 +1,15 @@
-"""The scoreboard: shared memory in which every worker process writes one line and all may read.
+"""The scoreboard: shared memory in which each worker process writes one row, and all read.
 
-A line has one writer, the worker that it was allotted to; the arbiter clears it before and after.
-A cell is 8 aligned bytes, so a reader sees the old or the new number, never half of one; ``doing``
-is text and may be seen torn, which costs a line of the log some letters.
+A row has one writer, the worker that it belongs to; the arbiter clears it before and after. A cell
+is 8 aligned bytes, so a reader sees the old or the new number, never half of one. The activity is
+text: a reader may see it half written, which spoils some letters of a log line.
 
-Before the first line stands how many lines from the first on were ever in use; the arbiter writes
-it, and whoever looks at all lines need not look further.
+Before the first row is the number of rows that were ever in use: readers of all rows stop there.
+The arbiter writes it.
 
-The hot path writes by `Row.begin` and `Row.cells`; the attributes are for everybody else.
+The hot path writes by `Row.start_request` and `Row.cells`; other callers use the attributes.
 
-Rules: no locks, no system call after the first, no decisions.
+Rules: no locks, no system call after the mapping, no decisions.
 """
 
 import mmap
@@ -20,7 +20,7 @@ from struct import Struct
 
 from pyfork.system.memfd import anonymous_file
 
-# Cells of a line. `cells` reads them as integers, `times` as floats: seconds of CLOCK_MONOTONIC.
+# The cells of a row. `cells` reads them as integers, `times` as floats: seconds of CLOCK_MONOTONIC.
 (
     PID,
     SLOT,
@@ -35,34 +35,33 @@ from pyfork.system.memfd import anonymous_file
     RECEIVING,
     HELD,
 ) = range(12)
-# The last ones stand before ``doing``: what the beginning of a request changes is written in one
-# go, and its end is one number.
+# These are next to the activity: the start of a request is one write, its end another number.
 REQUESTS, BEGUN, BUSY_SINCE = 13, 14, 15
 
-DOING_BYTES = 128  # longest ``doing``, in UTF-8
+DOING_BYTES = 128  # of the activity, in UTF-8
 
 _CELLS = 16
 _CELL_BYTES = _CELLS * 8
 _LINE_BYTES = _CELL_BYTES + DOING_BYTES
-_STRIDE = _LINE_BYTES // 8  # from a cell to the same one of the next line
+_STRIDE = _LINE_BYTES // 8  # from a cell to the same one of the next row
 _BEGINNING = Struct(f"qd{DOING_BYTES}s")
 
 
 class RowState(IntEnum):
-    """What a worker is at."""
+    """The state of a worker, as it writes it."""
 
-    FREE = 0  # the line belongs to no worker
+    FREE = 0  # the row belongs to no worker
     BOOTING = 1
     SERVING = 2
     DRAINING = 3
 
 
 class Accepting(IntEnum):
-    """Whether a worker would take one connection more."""
+    """Whether a worker would accept one more connection."""
 
     NO = 0
-    FREELY = 1  # and serve it at once
-    ON_CREDIT = 2  # as a peer of the connections whose requests wait
+    FREELY = 1  # it would serve it at once
+    ON_CREDIT = 2  # its request would wait among those of other connections
 
 
 class Receiving(IntEnum):
@@ -74,44 +73,44 @@ class Receiving(IntEnum):
 
 
 class Scoreboard:
-    """``lines`` lines, shared with every process forked after this. Unused pages cost nothing.
+    """``lines`` rows, shared with every process forked later. Unused pages cost no memory.
 
-    The memory is a nameless file, so that it outlives an exec: ``fd`` is that file, and given
-    back with the same number of lines it is the same scoreboard.
+    The memory is an anonymous file, so that it survives an exec: the new program passes its ``fd``,
+    and the same number of rows.
     """
 
     def __init__(self, lines: int, fd: int | None = None) -> None:
-        size = (1 + lines) * _LINE_BYTES  # one for the head
+        size = (1 + lines) * _LINE_BYTES  # one for the number of rows in use
         self.fd = _new_memory(size) if fd is None else fd
         self._memory = memoryview(mmap.mmap(self.fd, size))  # MAP_SHARED
         self._cells = self._memory.cast("q")
         self._lines = lines
 
     def close_file(self) -> None:
-        """Close ``fd``; the memory stays."""
+        """Close ``fd``; the memory stays mapped."""
         os.close(self.fd)
 
     def __len__(self) -> int:
         return self._lines
 
     def line(self, index: int) -> "Row":
-        """Line ``index``; IndexError beyond the last one."""
+        """The row ``index``. Raises IndexError."""
         if not 0 <= index < self._lines:
-            raise IndexError(f"the scoreboard has {self._lines} lines, no line {index}")
+            raise IndexError(f"the scoreboard has {self._lines} rows, no row {index}")
         start = (1 + index) * _LINE_BYTES
         return Row(self._memory[start : start + _LINE_BYTES])
 
     @property
     def rows_used(self) -> int:
-        """How many lines, from the first on, were ever in use."""
+        """The number of rows, from the first on, that were ever in use."""
         return self._cells[0]
 
     def mark_used(self, index: int) -> None:
-        """The arbiter's: line ``index`` is in use from now on."""
+        """Mark a row as used. Only the arbiter calls this."""
         self._cells[0] = max(self._cells[0], index + 1)
 
     def column(self, cell: int) -> list[int]:
-        """One cell of each line that was ever in use."""
+        """One cell of each row that was ever in use."""
         end = _STRIDE * (1 + self._cells[0])
         return self._cells[_STRIDE + cell : end : _STRIDE].tolist()
 
@@ -123,27 +122,27 @@ def _new_memory(size: int) -> int:
 
 
 def _number(cell: int, doc: str) -> property:
-    def read(line: "Row") -> int:
-        return line.cells[cell]
+    def read(row: "Row") -> int:
+        return row.cells[cell]
 
-    def write(line: "Row", value: int) -> None:
-        line.cells[cell] = value
+    def write(row: "Row", value: int) -> None:
+        row.cells[cell] = value
 
     return property(read, write, doc=doc)
 
 
 def _time(cell: int, doc: str) -> property:
-    def read(line: "Row") -> float:
-        return line.times[cell]
+    def read(row: "Row") -> float:
+        return row.times[cell]
 
-    def write(line: "Row", value: float) -> None:
-        line.times[cell] = value
+    def write(row: "Row", value: float) -> None:
+        row.times[cell] = value
 
     return property(read, write, doc=doc)
 
 
 class Row:
-    """One worker's line: a view on shared memory, all zero when free."""
+    """The row of one worker: a view on the shared memory, all zero when free."""
 
     __slots__ = ("_doing", "cells", "start_request", "times")
 
@@ -152,27 +151,29 @@ class Row:
         self.cells = numbers.cast("q")
         self.times = numbers.cast("d")
         self._doing = memory[_CELL_BYTES:]
-        # For the hot path, without a call of Python: set how many requests have begun,
-        # ``busy_since`` and, in ASCII, ``doing``.
+        # For the hot path, without a call of Python code: sets the number of requests that have
+        # begun, ``busy_since`` and, in ASCII, the activity.
         self.start_request = partial(_BEGINNING.pack_into, memory, BEGUN * 8)
 
     pid = _number(PID, "Process id.")
     slot = _number(SLOT, "Slot 0..N-1.")
     generation = _number(GENERATION, "Generation of code and config.")
     connections = _number(CONNECTIONS, "Open client connections.")
-    requests = _number(REQUESTS, "Requests answered since birth.")
-    busy_since = _time(BUSY_SINCE, "When the oldest running request began, if there is one.")
-    deadline = _time(DEADLINE, "The worker promises to move this before it passes; 0 = no promise.")
-    accepting = _number(ACCEPTING, "An `Accepting`: whether it would take one connection more.")
-    accepted = _number(ACCEPTED, "Connections that it has accepted since birth.")
+    requests = _number(REQUESTS, "Requests answered since the start.")
+    busy_since = _time(BUSY_SINCE, "When the oldest running request began; 0 = none runs.")
+    deadline = _time(
+        DEADLINE, "The heartbeat deadline: the worker moves it before it passes; 0 = none."
+    )
+    accepting = _number(ACCEPTING, "An `Accepting`: whether it would accept one more connection.")
+    accepted = _number(ACCEPTED, "Connections accepted since the start.")
 
     held = _number(HELD, "1: application code has held its loop for --busy-after.")
-    idle_closed = _number(IDLE_CLOSED, "Idle connections closed to make room, since birth.")
-    lost = _number(LOST, "Log lines that could not be written since birth.")
+    idle_closed = _number(IDLE_CLOSED, "Idle connections closed to make room, since the start.")
+    lost = _number(LOST, "Log lines that could not be written since the start.")
 
     @property
     def in_flight(self) -> int:
-        """Requests that the application is working on."""
+        """The number of requests that run in the application."""
         return max(0, self.cells[BEGUN] - self.cells[REQUESTS])
 
     @in_flight.setter
@@ -181,7 +182,7 @@ class Row:
 
     @property
     def state(self) -> RowState:
-        """What the worker is at."""
+        """The state of the worker."""
         return RowState(self.cells[STATE])
 
     @state.setter
@@ -190,7 +191,7 @@ class Row:
 
     @property
     def activity(self) -> str:
-        """Method and path of what runs, cut to DOING_BYTES; empty when idle."""
+        """Method and path of the last request, cut to DOING_BYTES; empty when idle."""
         return bytes(self._doing).partition(b"\0")[0].decode(errors="replace")
 
     @activity.setter
@@ -198,6 +199,6 @@ class Row:
         self._doing[:] = text.encode(errors="replace")[:DOING_BYTES].ljust(DOING_BYTES, b"\0")
 
     def clear(self) -> None:
-        """Free the line."""
+        """Free the row."""
         self.cells[:] = memoryview(bytes(_CELL_BYTES)).cast("q")
         self._doing[:] = bytes(DOING_BYTES)

@@ -1,4 +1,4 @@
-"""Process titles: what ``ps`` shows of each process of the tree."""
+"""The titles of processes, as ``ps`` shows them."""
 
 from pyfork.log.formatter import printable
 
@@ -24,13 +24,13 @@ def fork_server_title(name: str | None, generation: int) -> str:
 
 
 def log_title() -> str:
-    """``pyfork: log``: who calls logging handlers for the arbiter."""
+    """``pyfork: log``: the process that calls logging handlers for the arbiter."""
     return "pyfork: log"
 
 
 def set_title(title: str) -> None:
     """Make ``title`` the title of this process."""
-    import setproctitle  # it looks at the environment when imported: not before it is needed
+    import setproctitle  # its import reads the environment: not before it is needed
 
     setproctitle.setproctitle(printable(title))
 

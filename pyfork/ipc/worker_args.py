@@ -1,4 +1,4 @@
-"""What a worker is born with: the one object that the arbiter hands through the fork."""
+"""The arguments of a worker: the one object that the arbiter passes through the fork."""
 
 import socket
 from collections.abc import Callable
@@ -19,27 +19,25 @@ if TYPE_CHECKING:
 
 @record(kw_only=True)
 class WorkerArgs:
-    """Everything a worker gets from its arbiter."""
+    """What a worker gets from its arbiter."""
 
     config: Config
     slot: int
     generation: int
-    # Where to accept. Bound and listening, in the order of config.bind; or the one place where
-    # the arbiter puts what it has accepted.
+    # Listening sockets in the order of config.bind, or the queue of connections that the arbiter
+    # has accepted.
     listeners: tuple[socket.socket | FdQueueReader, ...]
     channel: Channel  # the worker's end; EOF on it means that the arbiter is gone
-    line: Row  # its line on the scoreboard; nobody else writes there
-    scoreboard: Scoreboard  # to read
-    directory: Directory  # that its generation works in
-    addresses: tuple[object, ...] = ()  # on which its generation listens, as by getsockname
-    script_addresses: tuple[
-        str, ...
-    ] = ()  # addresses on which scripts of this server listen already
-    hold_accept: bool = False  # it accepts only when told to `Serve`: others do until then
-    hook_worker: "HookWorker | None" = None  # what hooks see of it, if there are any
+    line: Row  # its row on the scoreboard, which no other process writes
+    scoreboard: Scoreboard  # only read
+    directory: Directory  # the working directory of its generation
+    addresses: tuple[object, ...] = ()  # of its generation's listeners, as from getsockname()
+    script_addresses: tuple[str, ...] = ()  # on which scripts of this server listen already
+    hold_accept: bool = False  # accept only after `StartAccepting`
+    hook_worker: "HookWorker | None" = None  # the worker as hooks see it; None: there are no hooks
     queue: ConnectionQueue | None = None  # of the whole server
-    tls: "TlsContexts | None" = None  # what it speaks TLS with, if it does
+    tls: "TlsContexts | None" = None  # None: plain text
 
 
 WorkerMain = Callable[[WorkerArgs], int]
-"""What runs in the child: returns the exit status."""
+"""The main function of a worker: returns the exit status."""
