@@ -1,4 +1,4 @@
-"""Accepting a client: its socket, with what accept says about it."""
+"""Accepted clients: the socket, and the addresses that accept() returned."""
 
 import math
 import os
@@ -13,10 +13,10 @@ _STREAM = int(socket.SOCK_STREAM)
 
 
 class ClientSocket(socket.socket):
-    """An accepted TCP or unix socket, which does not block.
+    """An accepted, non-blocking TCP or unix socket.
 
-    An event loop asks for its kind again and again, and `socket.socket` makes an enumeration of it
-    each time, which takes as long as the accept: here they are numbers.
+    An event loop reads `family` and `type` often, and `socket.socket` makes an enum member each
+    time, which takes as long as the accept. Here they are numbers.
     """
 
     __slots__ = ("_kind", "name", "peer")
@@ -25,13 +25,13 @@ class ClientSocket(socket.socket):
         super().__init__(family, socket.SOCK_STREAM, 0, fileno=fd)
         self.setblocking(False)
         self._kind = family
-        self.name = name  # our address, where it is known
-        self.peer = peer  # the client's
+        self.name = name  # the local address; None: not known
+        self.peer = peer  # the client's address
 
     @classmethod
     def adopt(cls, fd: int) -> "ClientSocket":
-        """The socket of a client that another process has accepted; the fd is its own then."""
-        known = socket.socket(fileno=fd)  # which asks the kernel
+        """The socket of a client that another process has accepted. It owns the fd."""
+        known = socket.socket(fileno=fd)  # one system call
         family = _family(known)
         return cls(family, known.detach())
 
@@ -46,15 +46,15 @@ class ClientSocket(socket.socket):
         return _STREAM
 
     def close_unused(self) -> None:
-        """Close what no loop took."""
+        """Close a client that no event loop has taken."""
         self.close()
 
 
 class RawClient:
-    """The same for a loop that asks the kernel itself, as uvloop does, and wants no more of it.
+    """An accepted client for an event loop that makes its own system calls, as uvloop does.
 
-    A `socket.socket` takes a call to the kernel to be made and another not to block, which the
-    loop sees to anyhow: a tenth of what a short connection costs.
+    Making a non-blocking `socket.socket` takes two system calls, which uvloop repeats: a tenth of
+    the cost of a short connection.
     """
 
     __slots__ = ("_fd", "family", "name", "peer")
@@ -68,14 +68,14 @@ class RawClient:
         self.peer = peer
 
     def fileno(self) -> int:
-        """The fd, which is the loop's once it has taken it."""
+        """The fd, which the event loop owns once it has taken it."""
         return self._fd
 
     def close(self) -> None:
-        """Nothing is left to do: the loop calls this when it has closed the fd."""
+        """Do nothing: the event loop calls this after it has closed the fd."""
 
     def close_unused(self) -> None:
-        """Close what no loop took."""
+        """Close a client that no event loop has taken."""
         os.close(self._fd)
 
 
@@ -94,21 +94,21 @@ class ListenSocket:
         self._family = _family(listener)
         name = listener.getsockname()
         wild = isinstance(name, tuple) and name[0] in ("0.0.0.0", "::")
-        self._name = None if wild else name  # every client's address of ours
+        self._name = None if wild else name  # the local address of every client
 
     def fileno(self) -> int:
-        """Readable when there is a client."""
+        """The fd that is readable when a client waits."""
         return self._listener.fileno()
 
     def accept(self) -> Client:
-        """A client. Raises what `socket.accept` raises."""
+        """Accept a client. Raises what `socket.accept` raises."""
         fd, peer = self._accept()
         return self._kind(self._family, fd, self._name, peer)
 
     def backlog(self) -> float:
-        """How many clients wait to be accepted, infinity where the system does not tell.
+        """The number of clients that wait to be accepted.
 
-        Infinity, too, where no further one can come to wait: all are to be accepted.
+        Infinity where the system does not tell, and after `refuse_new`: then all are accepted.
         """
         if refuses_new(self._listener):
             return math.inf

@@ -1,8 +1,7 @@
-"""Listeners: an address becomes a listening socket, or a `BindError` that says what to do.
+"""Bind an address: returns a listening socket, or raises a `BindError` that says what to do.
 
-Every socket made here is non-blocking, listening and closed on exec. What is particular to unix
-socket files is in `unix`; what the kernel's refusals mean is in `refusal`. Nothing here logs,
-forks or accepts.
+Every socket is non-blocking, listening and closed on exec. `unix` has what is special about unix
+sockets; `bind_errors` explains the kernel's errors. Nothing here logs, forks or accepts.
 """
 
 import contextlib
@@ -18,15 +17,15 @@ from pyfork.record import record
 
 @record
 class Listener:
-    """A bound, listening socket. Whoever made it closes it; a process that inherited it by fork
-    closes the socket alone."""
+    """A bound, listening socket. The process that made it closes it; a forked child closes only
+    ``socket``."""
 
-    address: Address  # as bound: resolved host, real port
+    address: Address  # as bound: with the resolved host and the real port
     socket: socket.socket
-    file: unix.SocketFile | None = None  # what to remove at the end
+    file: unix.SocketFile | None = None  # to remove at the end
 
     def close(self) -> None:
-        """Stop listening, and remove the socket file unless it is another server's by now."""
+        """Stop listening, and remove the socket file unless another server has replaced it."""
         self.socket.close()
         if self.file is not None:
             self.file.remove()
@@ -35,13 +34,13 @@ class Listener:
 def bind(
     address: Address, *, backlog: int, unix_mode: int = 0o666, unix_owner: str | None = None
 ) -> Listener:
-    """A listener on ``address``.
+    """Listen on ``address``.
 
-    ``unix_mode`` and ``unix_owner`` ("user", "user:group" or ":group") are those of the socket
-    file, and in force before the first connection can come.
+    The socket file gets ``unix_mode`` and ``unix_owner`` ("user", "user:group" or ":group") before
+    the first client can connect.
 
     Raises:
-        BindError: it cannot be had; the message names the process that has it.
+        BindError: the message names the process that has the address, if there is one.
     """
     match address:
         case Inet():
@@ -61,13 +60,13 @@ def _bind_inet(address: Inet, backlog: int) -> Listener:
         raise BindError(bind_errors.explain(address, error)) from error
     try:
         made.setblocking(False)
-        # A restart must not wait for the old connections' TIME_WAIT to pass.
+        # A restart must not wait for the TIME_WAIT of old connections.
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # Or [::] would take the IPv4 side of its port along, and 0.0.0.0 fail next to it.
+            # Otherwise [::] would also bind the IPv4 port, and 0.0.0.0 beside it would fail.
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.bind(where)
-        # It can be listen() that fails: two sockets with SO_REUSEADDR may bind, only one listens.
+        # listen() can fail, too: two sockets with SO_REUSEADDR may bind, but only one can listen.
         made.listen(backlog)
     except OSError as error:
         made.close()
@@ -76,8 +75,8 @@ def _bind_inet(address: Inet, backlog: int) -> Listener:
 
 
 def _resolve(address: Inet) -> tuple[int, tuple[object, ...]]:
-    """Family and sockaddr. A name with both families means IPv4, as in gunicorn and Node."""
-    host = address.host.encode("ascii")  # of a str, Python would load the IDNA codec first
+    """Family and sockaddr of a host. IPv4 is preferred, as in gunicorn and Node."""
+    host = address.host.encode("ascii")  # for a str, Python would import the IDNA codec
     try:
         found = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
@@ -90,13 +89,13 @@ def _resolve(address: Inet) -> tuple[int, tuple[object, ...]]:
 
 
 def _from_inherited_fd(address: InheritedFd) -> Listener:
-    """Take over an open descriptor, after looking that it is what it should be."""
+    """Take over an inherited descriptor, if it is a listening stream socket."""
     try:
         mode = os.fstat(address.fd).st_mode
     except OSError as error:
         raise BindError(
-            f"{address}: file descriptor {address.fd} is not open; whatever starts pyfork has to "
-            "pass it on"
+            f"{address}: file descriptor {address.fd} is not open; the program that starts pyfork "
+            "must pass it on"
         ) from error
     if not stat.S_ISSOCK(mode):
         raise BindError(f"{address}: file descriptor {address.fd} is not a socket")
@@ -105,21 +104,24 @@ def _from_inherited_fd(address: InheritedFd) -> Listener:
         if made.type != socket.SOCK_STREAM:
             raise BindError(f"{address} is not a stream socket (TCP or unix)")
         if not made.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            raise BindError(f"{address} does not listen: whoever passes it calls listen() first")
+            raise BindError(
+                f"{address} does not listen: the program that passes it must call listen() first"
+            )
         made.setblocking(False)
         made.set_inheritable(False)
         return Listener(bound_address(made), made)
     except BaseException:
-        made.detach()  # it stays whose it was
+        made.detach()  # the descriptor stays open
         raise
 
 
 def bind_reuseport(first: socket.socket, *, backlog: int) -> socket.socket:
-    """Another socket on the same TCP address: the kernel shares connections out among them, and
-    each has a queue of its own.
+    """Bind another socket to the same TCP address (SO_REUSEPORT).
+
+    The kernel distributes connections among these sockets; each has its own queue.
 
     Raises:
-        OSError: the system has no such thing, or no more of it.
+        OSError: the system does not support it, or has no more sockets.
     """
     made = socket.socket(first.family, socket.SOCK_STREAM)
     try:
@@ -138,7 +140,10 @@ def bind_reuseport(first: socket.socket, *, backlog: int) -> socket.socket:
 
 
 def from_fd(made: socket.socket, *, with_file: bool) -> Listener:
-    """A listener that another arbiter bound. ``with_file``: its file, if any, is ours to remove."""
+    """The listener of a socket that another arbiter has bound.
+
+    ``with_file``: `Listener.close` removes its socket file.
+    """
     address = bound_address(made)
     file = unix.file_of(address.path) if with_file and isinstance(address, Unix) else None
     return Listener(address, made, file)

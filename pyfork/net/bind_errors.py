@@ -1,4 +1,4 @@
-"""What it means when the kernel refuses an address, in one sentence that says what to do."""
+"""Explains why an address cannot be bound, in one sentence that says what to do."""
 
 import errno
 import os
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def explain(address: Address, error: OSError) -> str:
-    """The message for ``error``, which came from making a listener on ``address``."""
+    """The message for ``error``, which was raised when ``address`` was bound."""
     why = _REASONS.get(error.errno or 0, _other)(address, error)
     return f"cannot listen on {address}: {why}"
 
 
 def _in_use(address: Address, error: OSError) -> str:
-    from pyfork.system.port_owner import holders  # only a failure asks
+    from pyfork.system.port_owner import holders  # imported only after a failure
 
     found = holders(address)
     if not found:
@@ -30,7 +30,7 @@ def _in_use(address: Address, error: OSError) -> str:
 
 def _advice(found: "list[Holder]") -> str:
     mine = all(holder.pid == os.getpid() for holder in found)
-    return "leave one of the two out" if mine else "stop it or choose another address"
+    return "remove one of the two" if mine else "stop it or choose another address"
 
 
 def _name(holder: "Holder") -> str:
@@ -42,7 +42,7 @@ def _name(holder: "Holder") -> str:
 
 
 def _overlap(address: Address, holder: "Holder") -> str:
-    """Why two addresses that look different are one to the kernel."""
+    """Explain why two different addresses conflict."""
     held = holder.address
     if not (isinstance(address, Inet) and isinstance(held, Inet)) or held.host == address.host:
         return ""
@@ -84,7 +84,7 @@ def _no_family(address: Address, error: OSError) -> str:
 
 def _other(address: Address, error: OSError) -> str:
     path = _path(address)
-    if error.errno is None and path:  # raised by Python itself, before the kernel was asked
+    if error.errno is None and path:  # raised by Python, before any system call
         return (
             f"the path has {len(os.fsencode(path))} bytes, and the kernel takes about 107; choose "
             "a shorter one, or a relative one with --chdir"

@@ -1,13 +1,13 @@
-"""What a client asks for in its ClientHello that OpenSSL does not tell Python (RFC 8446 4.1.2).
+"""Reads the fields of a ClientHello that Python's ssl does not expose (RFC 8446 4.1.2).
 
-OpenSSL has read and accepted the message before this does; what is malformed asks for nothing.
+OpenSSL has accepted the message before. A malformed one is read as an empty one.
 """
 
 from collections.abc import Iterator
 
 from pyfork.record import record
 
-MOST = 1 << 15  # bytes that are kept of a handshake's beginning: many times what clients send
+MAX_BYTES = 1 << 15  # of a handshake: many times more than clients send
 
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
 _SERVER_NAME, _ALPN = 0, 16
@@ -15,14 +15,14 @@ _SERVER_NAME, _ALPN = 0, 16
 
 @record
 class ClientHello:
-    """``name`` is empty if none is asked for; ``protocols`` are those of ALPN."""
+    """``name`` is that of SNI, or empty; ``protocols`` are those of ALPN."""
 
     name: str = ""
     protocols: tuple[bytes, ...] = ()
 
 
 def read(data: bytes) -> ClientHello:
-    """The ClientHello that ``data``, the first records of a connection, begins with."""
+    """Read the ClientHello from ``data``, the first records of a connection."""
     try:
         found = dict(_extensions(_message(data)))
         names = dict(_names(found.get(_SERVER_NAME, b"\0\0")))
@@ -33,7 +33,7 @@ def read(data: bytes) -> ClientHello:
 
 
 def _message(records: bytes) -> bytes:
-    """The body of the first handshake message, which may lie in several records."""
+    """The body of the first handshake message, which may be split into several records."""
     message, at = b"", 0
     while at < len(records) and records[at] == _HANDSHAKE:
         part = _vector(records, at + 3, 2)
@@ -74,7 +74,7 @@ def _vectors(block: bytes, size: int) -> Iterator[bytes]:
 
 
 def _vector(data: bytes, at: int, size: int) -> bytes:
-    """What follows a length of ``size`` bytes. Raises ValueError: it is not all there."""
+    """The bytes after a length field of ``size`` bytes. Raises ValueError if some are missing."""
     begin = at + size
     end = begin + int.from_bytes(data[at:begin], "big")
     if begin > len(data) or end > len(data):

@@ -1,4 +1,4 @@
-"""Where control sockets are: in a directory of the user's own, one file an arbiter.
+"""The paths of control sockets: one file for each arbiter, in a private directory of the user.
 
 Rules: knows paths, owners and modes; no connection, no protocol.
 """
@@ -16,18 +16,18 @@ from pyfork.net import unix
 from pyfork.system.environment import named_socket, runtime_directories
 from pyfork.system.pidfile import is_alive
 
-MODE = 0o600  # who may write there may stop the server
+MODE = 0o600  # write permission is permission to stop the server
 
-Place = tuple[socket.socket, unix.SocketFile | None]
+BoundSocket = tuple[socket.socket, unix.SocketFile | None]
 
 log = logging.getLogger("pyfork.error")
 
 
-def listen(setting: str) -> Place | None:
-    """A listening socket where ``--control`` says; None if that is nowhere, or not to be had.
+def listen(setting: str) -> BoundSocket | None:
+    """Listen at the path that ``--control`` sets. None: it is off, or cannot be bound.
 
-    A server without a control socket serves as well as any: that one cannot be had is told in
-    the log, and loudly only where it was asked for by its path.
+    A server works without a control socket. So a failure is only logged: as a warning if
+    ``--control`` names the path, for debugging otherwise.
     """
     if setting == "off":
         return None
@@ -45,12 +45,12 @@ def listen(setting: str) -> Place | None:
         _remove_stale(directory)
         with contextlib.suppress(BindError):  # a read-only system, a path that is too long
             return _bind(os.path.join(directory, f"{os.getpid()}.sock"))
-    log.debug("no control socket: no runtime directory is ours and writable")
+    log.debug("no control socket: this user has no private, writable runtime directory")
     return None
 
 
 def sockets() -> Iterator[str]:
-    """The control sockets that this user may speak to; there may be stale ones among them."""
+    """The paths of control sockets that this user may open. Some may be stale."""
     if named := named_socket():
         yield named
     for directory in runtime_directories():
@@ -58,14 +58,14 @@ def sockets() -> Iterator[str]:
             yield from sorted(_in(directory))
 
 
-def _bind(path: str) -> Place:
+def _bind(path: str) -> BoundSocket:
     return unix.bind(Unix(path), backlog=16, mode=MODE, owner=None)
 
 
 def _is_private(directory: str, *, root_may: bool = False) -> bool:
-    """It is a directory, not a link to one, and nobody else can put anything there.
+    """Whether the path is a directory, not a link, which no other user can write to.
 
-    ``root_may``: or somebody else's, and this is root, who only looks.
+    ``root_may``: if this process is root, the directory may belong to another user.
     """
     try:
         found = os.lstat(directory)
@@ -76,7 +76,7 @@ def _is_private(directory: str, *, root_may: bool = False) -> bool:
 
 
 def _in(directory: str) -> list[str]:
-    """The paths of the sockets there."""
+    """The paths of the sockets in the directory."""
     try:
         names = os.listdir(directory)
     except OSError:
@@ -85,10 +85,10 @@ def _in(directory: str) -> list[str]:
 
 
 def _remove_stale(directory: str) -> None:
-    """Remove what killed arbiters left: nobody listens there, and no process has that id.
+    """Remove the sockets of killed arbiters: no process listens, and none has that process id.
 
-    Either alone is not enough: another arbiter may be about to listen, or have the same process
-    id in another container that shares this directory.
+    Both are checked. Another arbiter may be about to listen, and one in another container may have
+    the same process id and share this directory.
     """
     for path in _in(directory):
         pid = os.path.basename(path).removesuffix(".sock")

@@ -1,4 +1,4 @@
-"""Unix sockets: the file that a path leaves behind, who may open it, and whether it is stale."""
+"""Unix sockets: their files, with owner and mode, and stale ones."""
 
 import contextlib
 import errno
@@ -15,14 +15,14 @@ from pyfork.system.users import group_id, user_id
 
 @record
 class SocketFile:
-    """The file of a bound unix socket, known by its inode: the path may become another's."""
+    """The file of a bound unix socket, identified by its inode: the path may be bound again."""
 
-    path: str  # absolute: the process may change its directory
+    path: str  # absolute: the working directory may change
     device: int
     inode: int
 
     def remove(self) -> None:
-        """Unlink it, if the path still leads to it."""
+        """Unlink the file, if the path still names it."""
         with contextlib.suppress(FileNotFoundError):
             found = os.lstat(self.path)
             if (found.st_dev, found.st_ino) == (self.device, self.inode):
@@ -32,7 +32,7 @@ class SocketFile:
 def bind(
     address: Unix, *, backlog: int, mode: int, owner: str | None
 ) -> tuple[socket.socket, SocketFile | None]:
-    """A listening socket at ``address``, and its file unless the address is abstract.
+    """Listen at ``address``. Returns the socket, and its file unless the address is abstract.
 
     Raises:
         BindError: the path is taken, cannot be written, or ``owner`` is unknown.
@@ -47,9 +47,9 @@ def bind(
         else:
             _clear(address)
             file = _bind_file(made, address.path, mode)
-            # Until listen(), connecting is refused: nobody gets in before it has its owner.
+            # Before listen() no client can connect: the owner is set in time.
             if (uid, gid) != (-1, -1):
-                _give_away(file, uid, gid)
+                _change_owner(file, uid, gid)
         made.listen(backlog)
     except BaseException as error:
         made.close()
@@ -62,7 +62,7 @@ def bind(
 
 
 def _bind_file(made: socket.socket, path: str, mode: int) -> SocketFile:
-    """Bind to ``path``, which gets ``mode`` as it is made: chmod() of a name follows links."""
+    """Bind to ``path``. The file is created with ``mode``, since chmod() by name follows links."""
     with contextlib.suppress(OSError):  # Linux: where the directory has a default ACL
         os.fchmod(made.fileno(), mode)
     before = os.umask(~mode & 0o777)
@@ -74,12 +74,12 @@ def _bind_file(made: socket.socket, path: str, mode: int) -> SocketFile:
     return SocketFile(os.path.abspath(path), found.st_dev, found.st_ino)
 
 
-def _give_away(file: SocketFile, uid: int, gid: int) -> None:
-    """Change the owner of our socket file, not of what others may have put in its place.
+def _change_owner(file: SocketFile, uid: int, gid: int) -> None:
+    """Change the owner of our socket file, and of no file that another process put there.
 
     Raises:
-        BindError: something else is there.
-        OSError: it cannot be changed, or is gone.
+        BindError: another file is there.
+        OSError: the owner cannot be changed, or the file is gone.
     """
     if not hasattr(os, "O_PATH"):
         os.chown(file.path, uid, gid, follow_symlinks=False)
@@ -96,7 +96,7 @@ def _give_away(file: SocketFile, uid: int, gid: int) -> None:
 
 
 def file_of(path: str) -> SocketFile | None:
-    """The file at the path of a bound socket; None for an abstract one, or if it is gone."""
+    """The file of a bound socket; None if the address is abstract, or the file is gone."""
     if not path or path.startswith("\0"):
         return None
     try:
@@ -107,7 +107,7 @@ def file_of(path: str) -> SocketFile | None:
 
 
 def _clear(address: Unix) -> None:
-    """Remove a socket file that no process listens on any more; refuse anything else."""
+    """Remove a stale socket file. Raises BindError or OSError for any other file."""
     try:
         mode = os.lstat(address.path).st_mode
     except FileNotFoundError:
@@ -125,14 +125,14 @@ def _clear(address: Unix) -> None:
 
 
 def is_stale(path: str) -> bool:
-    """Connecting is refused. Any other answer (a full queue, another type) is a sign of life."""
+    """Whether a connection is refused. Any other result means that a process listens."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         return probe.connect_ex(path) == errno.ECONNREFUSED
 
 
 def _owner_ids(owner: str | None) -> tuple[int, int]:
-    """User and group id of "user", "user:group" or ":group"; -1 leaves one as it is."""
+    """User and group id of "user", "user:group" or ":group"; -1 for a missing one."""
     user, _, group = (owner or "").partition(":")
     uid = gid = -1
     try:

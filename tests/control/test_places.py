@@ -22,7 +22,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return directory
 
 
-def close(place: control_socket.Place | None) -> None:
+def close(place: control_socket.BoundSocket | None) -> None:
     assert place
     end, file = place
     end.close()

@@ -185,7 +185,7 @@ def test_own_listener_in_the_way(listen: Listen) -> None:
     port = listen("0.0.0.0:0").socket.getsockname()[1]
     message = refusal(listen, f"127.0.0.1:{port}")
     assert "this command itself" in message
-    assert "leave one of the two out" in message
+    assert "remove one of the two" in message
 
 
 def test_free_port_has_no_holder(listen: Listen) -> None:

@@ -47,7 +47,7 @@ class ControlServer(Component):
         if place := control_socket.listen(setting):
             self._listen_at(place)
 
-    def _listen_at(self, place: control_socket.Place) -> None:
+    def _listen_at(self, place: control_socket.BoundSocket) -> None:
         self._socket, self._file = place
         self._poller.watch(self._socket, self._accept)
         log.debug("control socket: %s", self._file.path if self._file else self._setting)

@@ -22,7 +22,7 @@ from pyfork.http.connection.transport import readable
 from pyfork.http.request.head import RequestLine, read_start
 from pyfork.http.response.head import plain_error
 from pyfork.http.tls.records import RecordCounter
-from pyfork.net.client_hello import MOST
+from pyfork.net.client_hello import MAX_BYTES
 from pyfork.net.tls.context import Context, Session
 
 log = logging.getLogger("pyfork.error")
@@ -206,7 +206,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         if self._protocol is not None:
             self._deliver()
             return
-        if len(self._session.hello) < MOST:
+        if len(self._session.hello) < MAX_BYTES:
             self._session.hello += data
         self._shake_hands()
 
