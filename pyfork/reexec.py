@@ -1,11 +1,10 @@
-"""Between two arbiters of one process: from an exec in place until the new program has a loop.
+"""Runs the new program after an exec in place, until its loop runs.
 
-The workers of before serve all the time and know of nothing, since their channels are open. If the
-new program does not get as far as its loop (it did in the dry run, moments ago; but files may have
-been exchanged since) it is executed again, with all that it was left as it was: whoever repairs
-what is installed need do nothing else. Signals have been blocked since before the exec, and wait
-for handlers. To be told to stop is the one thing that is done here: the workers drain, and this
-process ends after them.
+The previous workers keep serving meanwhile, since their channels stay open. If the new program does
+not reach its loop, this module executes it again, with the same saved state, until it does. (The
+dry run was successful a moment before, but files may have been replaced since.) An operator only
+has to repair the installation. Signals are blocked since before the exec, and wait for the handlers
+of the loop. Only a stop is handled here: the workers drain, and this process exits after them.
 
 Rules: imports nothing of pyfork, which may be what fails.
 """
@@ -21,24 +20,26 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-ENV_VAR = "PYFORK_UPGRADE"  # "exec:FD", then "exec:FD:TRIES"; the arbiter's loop takes it away
+ENV_VAR = (
+    "PYFORK_UPGRADE"  # "exec:FD", then "exec:FD:TRIES"; the arbiter removes it before its loop
+)
 
-LONGEST = 10.0  # seconds between two tries
+MAX_RETRY_DELAY = 10.0  # seconds
 
 _STOPS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 
 
 def is_pending() -> bool:
-    """Whether this process has workers of a program before it, and no loop yet."""
+    """Whether this process has workers of the previous program, and no loop yet."""
     return os.environ.get(ENV_VAR, "").startswith("exec:")
 
 
 def run_until_started(command: Callable[[], int]) -> int:
-    """The exit status of ``command``, whose loop has run; without one this does not return."""
+    """Run ``command``. Returns its exit status if its loop has run; otherwise does not return."""
     try:
         status = command()
         why = f"it ended with exit status {status}"
-    except BaseException:  # whatever it is: the workers would lose their arbiter by it
+    except BaseException:  # any exception would take the arbiter from the workers
         if not is_pending():
             raise
         why = traceback.format_exc().rstrip()
@@ -49,12 +50,12 @@ def run_until_started(command: Callable[[], int]) -> int:
 
 
 def _retry(why: str) -> NoReturn:
-    """Wait, and try again."""
+    """Wait, and execute the program again."""
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     kind, fd, *counted = os.environ[ENV_VAR].split(":")
     tries = int(counted[0]) if counted else 0
     while True:
-        _wait(min(0.5 * 2 ** min(tries, 9), LONGEST), why)
+        _wait(min(0.5 * 2 ** min(tries, 9), MAX_RETRY_DELAY), why)
         tries += 1
         os.environ[ENV_VAR] = f"{kind}:{fd}:{tries}"
         try:
@@ -64,7 +65,7 @@ def _retry(why: str) -> NoReturn:
 
 
 def _wait(pause: float, why: str) -> None:
-    """For ``pause`` seconds, or to be told to stop."""
+    """Wait for ``pause`` seconds. Exits if a stop signal arrives."""
     state = "the previous workers keep serving, but are not replaced if they die"
     _stderr(f"the new program does not start: {why}\npyfork: {state}; next try in {pause:g} s")
     until = time.monotonic() + pause
@@ -72,12 +73,12 @@ def _wait(pause: float, why: str) -> None:
         if signal.sigpending() & _STOPS:
             _stop()
         _notify(f"WATCHDOG=1\nSTATUS=the new program does not start: {state}")
-        time.sleep(0.1)  # sigtimedwait() is not everywhere
+        time.sleep(0.1)  # macOS has no sigtimedwait()
 
 
 def _stop() -> NoReturn:
-    """Close all: the workers see that there is no arbiter any more, drain, and leave."""
-    _stderr("told to stop: the workers finish what they do")
+    """Close all descriptors, so that the workers drain and exit. Exits after them."""
+    _stderr("told to stop: the workers finish their requests")
     _notify("STOPPING=1")
     os.closerange(3, 1 << 20)
     try:
@@ -88,7 +89,7 @@ def _stop() -> NoReturn:
 
 
 def _notify(text: str) -> None:
-    """sd_notify(3), where somebody listens: a restart now would be an outage."""
+    """Send an sd_notify(3) message: a restart by systemd would be an outage."""
     place = os.environ.get("NOTIFY_SOCKET", "")
     if not place:
         return
@@ -98,7 +99,7 @@ def _notify(text: str) -> None:
 
 
 def _stderr(text: str) -> None:
-    """No log is open yet. The workers must not lose this process to a stderr that nobody reads."""
+    """Write to stderr, since no log is open yet. Never blocks on a reader that is slow."""
     text = "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
     data = f"pyfork: {text}\n".encode()
     anew = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC

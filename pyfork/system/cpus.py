@@ -1,4 +1,4 @@
-"""How many CPUs this process may use: what ``--workers auto`` means.
+"""The number of CPUs that this process may use, for ``--workers auto``.
 
 The least of the affinity mask and of the cgroup's CPU quotas (versions 1 and 2). A quota of 1.5
 CPUs is two workers: rounding down would leave a part of it unused.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def usable(root: Path = Path("/")) -> int:
-    """The number of CPUs, at least 1; ``root`` is where proc/ and sys/ are found."""
+    """The number of CPUs, at least 1. ``root``: the directory of proc/ and sys/."""
     quotas = [quota for group in _groups(root) if (quota := _quota(group)) is not None]
     return max(1, min([_affinity(), *map(math.ceil, quotas)]))
 

@@ -1,4 +1,4 @@
-"""Where a user's programs keep what lives only as long as they do."""
+"""What the environment says: runtime directories, upgrades, colours."""
 
 import os
 from collections.abc import Mapping, MutableMapping
@@ -10,7 +10,7 @@ UPGRADE = "PYFORK_UPGRADE"
 
 
 def is_init_or_unit() -> bool:
-    """Whether whoever watches this process takes its end for the service's: PID 1, or systemd."""
+    """Whether the end of this process ends the service: it is PID 1, or systemd started it."""
     under_systemd = "NOTIFY_SOCKET" in os.environ or (
         "INVOCATION_ID" in os.environ and os.getppid() == 1
     )
@@ -18,21 +18,21 @@ def is_init_or_unit() -> bool:
 
 
 def upgrade(environ: Mapping[str, str]) -> tuple[str, int] | None:
-    """How this program comes to follow another one, and the fd that tells the rest."""
+    """The kind of upgrade that started this program, and its fd; None: no upgrade did."""
     kind, _, rest = environ.get(UPGRADE, "").partition(":")
-    fd = rest.partition(":")[0]  # behind it `pyfork.reexec` counts its tries
+    fd = rest.partition(":")[0]  # `pyfork.reexec` appends the number of its tries
     return (kind, int(fd)) if fd.isdecimal() else None
 
 
 def claim_upgrade(environ: MutableMapping[str, str]) -> tuple[str, int] | None:
-    """The same, and take it out of the environment: it is not for the children."""
+    """The same; also removes the variable, which children must not inherit."""
     found = upgrade(environ)
     environ.pop(UPGRADE, None)
     return found
 
 
 def remove_secrets(environ: MutableMapping[str, str]) -> None:
-    """Take away what is for the arbiter: an application may show its environment to anybody."""
+    """Remove the secrets of the arbiter: an application may expose its environment."""
     environ.pop("PYFORK_KEYFILE_PASSWORD", None)
 
 
@@ -60,7 +60,7 @@ def state_directory() -> str:
 
 
 def script_name(environ: Mapping[str, str]) -> str:
-    """SCRIPT_NAME, by which gunicorn's WSGI applications are told where they are; empty: nowhere.
+    """SCRIPT_NAME, the root path that gunicorn passes to WSGI applications; may be empty.
 
     Raises:
         ConfigError: it is no path.
@@ -74,7 +74,7 @@ def script_name(environ: Mapping[str, str]) -> str:
 
 
 def wants_colour(fd: int) -> bool:
-    """Whether what is written to ``fd`` may be coloured: see no-color.org and force-color.org."""
+    """Whether output to ``fd`` may have colours: see no-color.org and force-color.org."""
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or (
@@ -83,6 +83,6 @@ def wants_colour(fd: int) -> bool:
 
 
 def named_socket() -> str | None:
-    """The path that PYFORK_CONTROL gives for the control socket, if it gives one."""
+    """The path of the control socket in PYFORK_CONTROL, if there is one."""
     text = os.environ.get("PYFORK_CONTROL", "")
     return None if text in ("", "auto", "off") else text

@@ -1,4 +1,4 @@
-"""Files without a name, to share with a process that follows."""
+"""Anonymous files, which are shared with other processes by descriptor."""
 
 import os
 from typing import IO

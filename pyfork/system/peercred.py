@@ -1,4 +1,4 @@
-"""Which process is at the other end of a unix socket: SO_PEERCRED, unix(7)."""
+"""The process at the other end of a unix socket: SO_PEERCRED, unix(7)."""
 
 import socket
 import struct
@@ -8,7 +8,7 @@ _UCRED = struct.Struct("iII")
 
 
 class PeerCredentials(NamedTuple):
-    """The process that connected, as it was then."""
+    """The process that connected, at the time of its connect()."""
 
     pid: int
     uid: int

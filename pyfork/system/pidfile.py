@@ -1,4 +1,4 @@
-"""The file that tells other programs the arbiter's process id.
+"""The pid file: holds the process id of the arbiter.
 
 Other users may be able to write to its directory. So the file is written under a name that nobody
 can foresee, which must not exist, and then renamed; what has the file's name is never opened for
@@ -17,18 +17,18 @@ from pyfork.system.directories import open_parent
 
 
 class PidFileError(PyforkError):
-    """The file cannot be written, or belongs to a server that is alive."""
+    """The file cannot be written, or belongs to a running server."""
 
 
 @record
 class PidFile:
-    """A file that holds our process id, from `claim` to `release`."""
+    """A file that holds this process id, from `claim` to `release`."""
 
     path: str  # absolute
 
     @classmethod
     def claim(cls, path: str) -> "PidFile":
-        """Write our process id to ``path``, unless a live process's is there.
+        """Write this process id to ``path``, unless it holds that of a live process.
 
         Raises:
             PidFileError: that is so, or the file cannot be written.
@@ -44,7 +44,7 @@ class PidFile:
 
     @classmethod
     def take(cls, path: str) -> "PidFile":
-        """Write our process id to ``path``, whoever's was there: we follow another arbiter.
+        """Write this process id to ``path``, in place of the old arbiter's.
 
         Raises:
             PidFileError: the file cannot be written.
@@ -57,7 +57,7 @@ class PidFile:
         return cls(path)
 
     def release(self) -> None:
-        """Remove the file, if it still holds our process id."""
+        """Remove the file, if it still holds this process id."""
         with contextlib.suppress(OSError), _parent(self.path) as (directory, name):
             if _read_in(directory, name) == os.getpid():
                 os.unlink(name, dir_fd=directory)
@@ -74,7 +74,7 @@ def _parent(path: str) -> Iterator[tuple[int, str]]:
 
 
 def _write(path: str) -> None:
-    """In one step, so that a reader never finds half a number. Raises OSError."""
+    """Write the number atomically: a reader never finds half of it. Raises OSError."""
     with _parent(path) as (directory, name):
         _check_kind(directory, name)
         draft = f".{name[:200]}.{os.urandom(12).hex()}"
@@ -91,13 +91,13 @@ def _write(path: str) -> None:
 
 
 def _check_kind(directory: int, name: str) -> None:
-    """Raises OSError: ``name`` is something to keep, for example a device."""
+    """Raises OSError if ``name`` is no regular file, for example a device."""
     try:
         kind = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
     except FileNotFoundError:
         return
     if not (stat.S_ISREG(kind) or stat.S_ISLNK(kind)):
-        raise OSError(errno.EEXIST, "what is there is not a file")
+        raise OSError(errno.EEXIST, "it is not a regular file")
 
 
 def _read(path: str) -> int | None:
@@ -117,11 +117,11 @@ def _read_in(directory: int, name: str) -> int | None:
         pid = int(text)
     except ValueError:
         return None
-    return pid if pid > 0 else None  # kill() would take the rest for groups
+    return pid if pid > 0 else None  # kill() takes other numbers for process groups
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process has this id, whoever's it is."""
+    """Whether a process of any user has this id."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

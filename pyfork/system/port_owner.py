@@ -1,4 +1,4 @@
-"""Which process has an address: read from /proc on Linux, from psutil elsewhere.
+"""Finds the process that listens on an address: by /proc on Linux, by psutil elsewhere.
 
 Called once, when the kernel has refused a bind, to make an error that can be acted on. It only
 reads, takes what it may see, and never raises for what it may not.
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @record
 class Holder:
-    """A process that listens where somebody else wants to.
+    """A process that listens on an address which is wanted.
 
     ``pid`` is None, and ``command`` empty, when the socket can be seen but not its process (it is
     another user's, or in another container).
@@ -30,11 +30,11 @@ class Holder:
 
     pid: int | None
     command: str
-    address: Address  # what it is bound to; may be the wildcard of what was asked for
+    address: Address  # to which it is bound; may be the wildcard of the wanted one
 
 
 def holders(address: Address) -> list[Holder]:
-    """The processes that stand in the way of ``address``, without the children of one another.
+    """The processes whose listeners conflict with ``address``, without their children.
 
     A server and its forked workers share one socket; only the server is named.
     """
@@ -59,7 +59,7 @@ def _from_proc(address: Address) -> list[Holder]:
 
 
 def _nearest(address: Inet, bound: Iterable[tuple[str, Inet]]) -> list[tuple[str, Inet]]:
-    """Those that collide within the family; else those that do across it (``::`` takes both)."""
+    """Conflicts within the address family; if there are none, those with ``::``."""
     port = [(inode, held) for inode, held in bound if held.port == address.port]
     within = [(inode, held) for inode, held in port if _collide(address, held)]
     return within or [(inode, held) for inode, held in port if held.wildcard or address.wildcard]
@@ -155,7 +155,7 @@ def _short(command: str) -> str:
 
 
 def _from_psutil(address: Inet) -> list[Holder]:
-    """Without root, macOS shows a user only the sockets of their own processes."""
+    """By psutil. On macOS, a user other than root sees only their own processes."""
     import psutil
 
     bound: dict[str, tuple[psutil.Process, Inet]] = {}

@@ -1,4 +1,4 @@
-"""The sockets on which a group of processes listens, as the kernel sees them. Linux only."""
+"""The listening sockets of a group of processes, read from the kernel. Linux only."""
 
 import os
 import socket
@@ -17,17 +17,17 @@ _TCP_INFO = struct.Struct("8B6I")  # the first fields of struct tcp_info
 
 @entity
 class SocketInfo:
-    """One socket. It is the same for every process that has it."""
+    """One socket, which several processes may share."""
 
     kind: str  # "tcp", "udp" or "unix"
     address: str
     inode: int
-    queue: int | None  # connections, or bytes of datagrams, that wait; None: not told
-    pids: list[int] = field(default_factory=list)  # those of the group that have it
+    queue: int | None  # waiting connections, or bytes of datagrams; None: unknown
+    pids: list[int] = field(default_factory=list)  # of the group, that have it open
 
 
 def listening_sockets(pids: Iterable[int]) -> list[SocketInfo]:
-    """What ``pids`` listen on, as far as this user may see it."""
+    """The sockets on which ``pids`` listen, as far as this user may see them."""
     holders: dict[int, list[int]] = {}
     for pid in pids:
         inodes = {int(link[8:-1]) for link in links(f"/proc/{pid}/fd") if _is_socket(link)}
@@ -40,7 +40,7 @@ def listening_sockets(pids: Iterable[int]) -> list[SocketInfo]:
 
 
 def queues(sockets: Iterable[socket.socket]) -> Mapping[int, tuple[int, int]]:
-    """Inode -> how many connections wait to be accepted, and how many may."""
+    """For each inode: the number of connections that wait to be accepted, and its limit."""
     found = {}
     for each in sockets:
         if (told := queue(each)) is not None:
@@ -49,13 +49,15 @@ def queues(sockets: Iterable[socket.socket]) -> Mapping[int, tuple[int, int]]:
 
 
 def queue(listener: socket.socket) -> tuple[int, int] | None:
-    """How many connections wait to be accepted, and how many may. None: the system does not tell,
-    as of unix sockets."""
+    """The number of connections that wait to be accepted, and its limit.
+
+    None: the system does not tell, as for unix sockets.
+    """
     tcp = listener.type == socket.SOCK_STREAM and listener.family != socket.AF_UNIX
     if not tcp or sys.platform != "linux":
         return None
     raw = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
-    *_, waiting, limit = _TCP_INFO.unpack(raw)  # the fields unacked and sacked, when it listens
+    *_, waiting, limit = _TCP_INFO.unpack(raw)  # of a listener: the fields unacked and sacked
     return waiting, limit
 
 

@@ -1,16 +1,16 @@
-"""How much memory a process has."""
+"""The memory of a process."""
 
 import os
 
 
 def resident(pid: int | None = None) -> int | None:
-    """Bytes that a process, or this one, has in RAM; None if it is gone."""
+    """The resident set of a process, by default of this one, in bytes; None if it is gone."""
     try:
         with open(f"/proc/{pid or 'self'}/statm", "rb") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError):
         pass
-    import psutil  # where there is no such file
+    import psutil  # on systems without /proc
 
     try:
         return int(psutil.Process(pid).memory_info().rss)

@@ -1,4 +1,4 @@
-"""What systemd says in the environment to a service that it starts.
+"""The environment variables that systemd sets for a service.
 
 sd_listen_fds(3), sd_notify(3) and sd_watchdog_enabled(3) define the variables. They are for the
 arbiter: it keeps them, for the program that follows it, and no worker sees them.
@@ -7,7 +7,7 @@ arbiter: it keeps them, for the program that follows it, and no worker sees them
 from collections.abc import Mapping, MutableMapping
 
 _FIRST = 3  # SD_LISTEN_FDS_START
-_ADDRESSEES = ("LISTEN_PID", "WATCHDOG_PID")  # whom the others are for
+_ADDRESSEES = ("LISTEN_PID", "WATCHDOG_PID")  # the process that the others are for
 _VARIABLES = (
     *_ADDRESSEES,
     "LISTEN_FDS",
@@ -32,7 +32,7 @@ def passed_sockets(environ: Mapping[str, str], pid: int) -> dict[str, str]:
 
 
 def notify_socket(environ: Mapping[str, str]) -> str | None:
-    """The address of the socket that hears how the service does, as `socket.connect` takes it.
+    """The address of the notification socket, as `socket.connect` takes it.
 
     None where nobody wants to hear, or not on a unix socket.
     """
@@ -43,7 +43,7 @@ def notify_socket(environ: Mapping[str, str]) -> str | None:
 
 
 def watchdog_interval(environ: Mapping[str, str], pid: int) -> float | None:
-    """Within how many seconds the process ``pid`` has to give a sign of life; None: it need not."""
+    """The watchdog interval of the process ``pid``, in seconds; None: there is none."""
     limit = environ.get("WATCHDOG_USEC", "")
     if environ.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None
@@ -51,13 +51,13 @@ def watchdog_interval(environ: Mapping[str, str], pid: int) -> float | None:
 
 
 def retarget_pid(environ: Mapping[str, str], old: int, new: int) -> dict[str, str]:
-    """The same environment, where what was for the process ``old`` is for ``new``."""
+    """The environment with the variables for process ``old`` changed to be for ``new``."""
     changed = {name: str(new) for name in _ADDRESSEES if environ.get(name) == str(old)}
     return {**environ, **changed}
 
 
 def remove(environ: MutableMapping[str, str]) -> None:
-    """Take the variables away: a worker's program must not speak for the service."""
+    """Remove the variables: an application must not notify systemd for the service."""
     for name in _VARIABLES:
         if name in environ:
             del environ[name]

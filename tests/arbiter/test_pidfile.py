@@ -46,7 +46,7 @@ def test_what_is_no_file_is_kept(plant, tmp_path: Path) -> None:  # type: ignore
     path = tmp_path / "pid"
     plant(path, tmp_path)
     before = path.stat()
-    with pytest.raises(PidFileError, match="what is there is not a file"):
+    with pytest.raises(PidFileError, match="it is not a regular file"):
         PidFile.claim(str(path))
     assert path.stat().st_ino == before.st_ino
     assert list(tmp_path.iterdir()) == [path]

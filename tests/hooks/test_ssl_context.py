@@ -60,7 +60,7 @@ def test_its_context_is_the_one_that_is_used(place: Place, options: list[str]) -
     ("line", "message"),
     [
         ("1 / 0", "hook ssl_context failed: ZeroDivisionError"),
-        ("return 3", "hook ssl_context: it has to return the context that default() makes"),
+        ("return 3", "hook ssl_context must return the context that default() makes"),
     ],
 )
 def test_a_failure_stops_the_start(

@@ -308,7 +308,7 @@ def test_planted_between_bind_and_chown(plant, shared: Path, tmp_path: Path) -> 
         other.bind(str(victim))
     plant(path, victim)
     with pytest.raises((BindError, OSError)):
-        unix._give_away(unix.SocketFile(str(path), 0, 0), 12345, 54321)
+        unix._change_owner(unix.SocketFile(str(path), 0, 0), 12345, 54321)
     assert victim.stat().st_uid == path.lstat().st_uid == 0
 
 

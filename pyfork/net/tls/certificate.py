@@ -1,4 +1,4 @@
-"""What a certificate says of itself: for which names it is, and from when until when.
+"""Reads the names and the dates of a certificate.
 
 The standard library tells that of a peer's certificate only. This reads just enough of the DER
 (X.690) of RFC 5280, of files that the operator chose; nothing that a client sends comes here.
@@ -21,7 +21,7 @@ _SUBJECT_ALT_NAME = b"\x55\x1d\x11"  # 2.5.29.17
 
 @record
 class Certificate:
-    """Of a certificate, what matters here. Times are seconds since 1970."""
+    """The names and dates of a certificate. Times are seconds since 1970."""
 
     names: tuple[str, ...]  # host names in lower case, maybe with "*." in front, and addresses
     begins: float
@@ -29,7 +29,7 @@ class Certificate:
 
 
 def parse(der: bytes) -> Certificate:
-    """Read a certificate. Raises ValueError: it is none."""
+    """Read a certificate. Raises ValueError if it is none."""
     try:
         return _certificate(der)
     except IndexError as error:
@@ -60,7 +60,7 @@ def _alternatives(extensions: bytes) -> Iterator[str]:
 
 
 def _common_names(subject: bytes) -> Iterator[str]:
-    """Where there are no alternative names, as in certificates made by hand."""
+    """The common name, for certificates without alternative names."""
     for _, attributes in _inside(subject):
         for _, attribute in _inside(attributes):
             (_, kind), (_, value) = _inside(attribute)
@@ -77,7 +77,7 @@ def _seconds(tag: int, text: bytes) -> float:
 
 
 def _only(data: bytes, tag: int) -> bytes:
-    """The content of the element that ``data`` begins with, which must have this tag."""
+    """The content of the first element of ``data``, which must have this tag."""
     found, content = next(_inside(data), (None, b""))
     if found != tag:
         raise ValueError("not a certificate")
@@ -95,6 +95,6 @@ def _inside(data: bytes) -> Iterator[tuple[int, bytes]]:
             length = int.from_bytes(data[at : at + size], "big")
             at += size
         if at + length > len(data):
-            raise ValueError("not a certificate: it is cut short")
+            raise ValueError("not a certificate: it is truncated")
         yield tag, data[at : at + length]
         at += length

@@ -50,14 +50,14 @@ _NO_APPLICATION_PROTOCOL = 120  # RFC 7301 3.2; ssl.AlertDescription does not ha
 
 
 class Session(ssl.SSLObject):
-    """A TLS session of our engine's, with what its client has sent to begin it."""
+    """A TLS connection, with the ClientHello of its client."""
 
     hello: bytes | bytearray = b""
-    is_misnamed = False  # the client resumes what it had under another name: begin anew
+    is_misnamed = False  # the client resumes a session of another name: refused
 
 
 class Context(ssl.SSLContext):
-    """A context that knows the certificate it shows."""
+    """An SSL context that knows its certificate."""
 
     sslobject_class = Session
     certificate = ""  # PEM; the port's own context has none
@@ -65,7 +65,7 @@ class Context(ssl.SSLContext):
 
 
 class TlsContexts:
-    """What a port speaks TLS with. Raises ConfigError if the credentials are not usable."""
+    """The contexts of a port. Raises ConfigError if the files cannot be used."""
 
     def __init__(self, config: Config, credentials: PemFiles) -> None:
         self._config = config
@@ -78,7 +78,7 @@ class TlsContexts:
             context.sni_callback = self._on_sni
 
     def renew(self, credentials: PemFiles) -> None:
-        """Use these from the next handshake on. Raises ConfigError, and all stays as it was."""
+        """Use these files from the next handshake on. Raises ConfigError, and changes nothing."""
         contexts: list[Context] = []
         by_name: dict[str, Context] = {}
         for (path, chain), key in zip(credentials.certificates, credentials.keys, strict=True):
@@ -94,7 +94,7 @@ class TlsContexts:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that there are certificates for."""
+        """The names in the certificates."""
         return tuple(self._by_name)
 
     def _on_sni(self, handshake: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> int | None:
@@ -113,7 +113,7 @@ class TlsContexts:
         return None
 
     def find(self, name: str | None) -> Context:
-        """The context of the certificate for a name; a wildcard stands for one label."""
+        """The context of the certificate for a name; a wildcard matches one label."""
         if name is None:
             return self._default
         name = name.lower()
@@ -122,7 +122,7 @@ class TlsContexts:
 
 
 def load(config: Config) -> TlsContexts | None:
-    """What ``config`` speaks TLS with, if it does. Raises ConfigError."""
+    """The contexts of a configuration; None: it has no TLS. Raises ConfigError."""
     if not config.certfile:
         if config.keyfile or config.ca_certs or config.cert_reqs != "none":
             raise ConfigError("TLS needs a certificate: add --certfile FILE")
@@ -136,7 +136,7 @@ def load(config: Config) -> TlsContexts | None:
 
 
 def _context(config: Config, credentials: PemFiles) -> Context:
-    """A context without a certificate, as the ssl_context hook leaves it. Raises ConfigError."""
+    """A context without a certificate, from the ssl_context hook. Raises ConfigError."""
     if config.ssl_context is None:
         return _default_context(config, credentials)
     from pyfork.hooks.call import call  # most have none
@@ -149,7 +149,7 @@ def _context(config: Config, credentials: PemFiles) -> Context:
     except HookError as error:
         raise ConfigError(str(error), error.detail) from error
     if not isinstance(made, Context):
-        raise ConfigError("hook ssl_context: it has to return the context that default() makes")
+        raise ConfigError("hook ssl_context must return the context that default() makes")
     return made
 
 
@@ -185,7 +185,7 @@ def _default_context(config: Config, credentials: PemFiles) -> Context:
 
 
 def _leaf(path: str, chain: str) -> tuple[str, Certificate]:
-    """The server's own certificate, which comes first: as PEM, and what it says."""
+    """The certificate of the server, which is the first one: as PEM, and its fields."""
     found = _PEM.search(chain)
     if found is None:
         raise ConfigError(f"--certfile {path}: holds no certificate in PEM form")
@@ -228,7 +228,7 @@ def _load(context: Context, chain: Sequence[str], key: Sequence[str], password: 
 
 @contextlib.contextmanager
 def _as_file(text: str) -> Iterator[str]:
-    """A file that nobody else can open, for a library that reads nothing else."""
+    """A file that no other process can open, for a library that only reads files."""
     if hasattr(os, "memfd_create"):
         with open(os.memfd_create("pyfork", os.MFD_CLOEXEC), "w", encoding="utf-8") as file:
             file.write(text)
@@ -243,7 +243,7 @@ def _as_file(text: str) -> Iterator[str]:
 
 
 def _warn_of_dates(path: str, about: Certificate) -> None:
-    """Clients will refuse it, but there may be nothing better to serve with."""
+    """Warn of a certificate that clients will refuse: there may be no better one."""
     now = time.time()
     if about.ends < now:
         log.warning("--certfile %s: expired on %s", path, _date(about.ends))

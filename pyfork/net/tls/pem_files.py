@@ -1,4 +1,4 @@
-"""The files that TLS needs, as text: read once, so that what was checked is what is used.
+"""Reads the PEM files of TLS, once: the text that is checked is the text that is used.
 
 The arbiter reads them, as whoever started pyfork, and passes on what it has read: workers may
 have given up the right to read a private key. Nothing here knows what the text means.
@@ -11,16 +11,16 @@ from pyfork.config.config import Config
 from pyfork.errors import ConfigError
 from pyfork.record import record
 
-_MOST = 256 * 1024  # bytes of all files together: they travel in one message
+_MAX_BYTES = 256 * 1024  # bytes of all files together: they travel in one message
 
 
 @record
 class PemFiles:
-    """Everything that a configuration's files say. Texts are PEM."""
+    """The content of the files of a configuration, as PEM."""
 
     certificates: Sequence[Sequence[str]]  # path and text
     keys: Sequence[Sequence[str]]  # path and text, in the order of the certificates
-    authorities: str  # whose client certificates are accepted; may be empty
+    authorities: str  # that sign accepted client certificates; may be empty
     password: str
 
     def __repr__(self) -> str:
@@ -28,11 +28,11 @@ class PemFiles:
 
 
 FileState = tuple[tuple[int, ...] | None, ...]
-"""Which state of the files was looked at; None for one that is not there."""
+"""The state of each file; None for one that does not exist."""
 
 
 def read(config: Config) -> PemFiles:
-    """Read the files. Raises ConfigError: settings that do not fit, or a file that is missing."""
+    """Read the files. Raises ConfigError if one is missing, or the settings do not fit."""
     certificates = config.certfile
     keys = config.keyfile or certificates
     if len(keys) != len(certificates):
@@ -52,13 +52,15 @@ def read(config: Config) -> PemFiles:
         _password(config),
     )
     pairs = (*found.certificates, *found.keys)
-    if sum(len(text) for _, text in pairs) + len(found.authorities) > _MOST:
-        raise ConfigError(f"the files of TLS have more than {_MOST >> 10} KiB: keep what is used")
+    if sum(len(text) for _, text in pairs) + len(found.authorities) > _MAX_BYTES:
+        raise ConfigError(
+            f"the files of TLS have more than {_MAX_BYTES >> 10} KiB: keep what is used"
+        )
     return found
 
 
 def stat_files(config: Config) -> FileState:
-    """The present state of the files: it differs when one was written or replaced."""
+    """The state of the files now. It changes when a file is written or replaced."""
     paths = (*config.certfile, *config.keyfile, config.ca_certs, config.keyfile_password_file)
     return tuple(_state(path) for path in paths if path)
 
@@ -74,7 +76,7 @@ def _state(path: str) -> tuple[int, ...] | None:
 def _text(flag: str, path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(_MOST + 1)
+            return file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{flag} {path}: cannot be read: {error.strerror}") from None
 
