@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +71,34 @@ def caddy(address: str, upstream: str, directory: Path, secure: str, pem: Path) 
     return Plan("caddy/Caddyfile", places, words, behind=plain + encrypted)
 
 
-_PLANS = {"nginx": nginx, "haproxy": haproxy, "caddy": caddy}
+def sticky(kind: str) -> Callable[[str, str, Path, str, Path], Plan]:
+    """The example for three servers, whose addresses stand in ``upstream`` with commas between."""
+    plain, example = {
+        "nginx": (nginx, "nginx/sticky.conf"),
+        "haproxy": (haproxy, "haproxy/sticky.cfg"),
+    }[kind]
+
+    def plan(address: str, upstream: str, directory: Path, secure: str, pem: Path) -> Plan:
+        usual = plain(address, upstream, directory, secure, pem)
+        places = dict(list(usual.places.items())[:-1])  # the last one is the server
+        end = ";" if kind == "nginx" else " cookie"
+        for number, server in enumerate(upstream.split(",")):
+            places[f"server {_NAMES[kind].format(number)}127.0.0.1:900{number}{end}"] = (
+                f"server {_NAMES[kind].format(number)}{server}{end}"
+            )
+        return Plan(example, places, usual.words)
+
+    return plan
+
+
+_NAMES = {"nginx": "", "haproxy": "tools-{} "}
+_PLANS = {
+    "nginx": nginx,
+    "haproxy": haproxy,
+    "caddy": caddy,
+    "nginx sticky": sticky("nginx"),
+    "haproxy sticky": sticky("haproxy"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +117,7 @@ class Front:
 @contextmanager
 def front(kind: str, upstream: str, directory: Path, *, strict: bool = False) -> Iterator[Front]:
     """Run one before ``upstream``: HOST:PORT or unix:PATH."""
-    program = programs.need(kind)
+    program = programs.need(kind.partition(" ")[0])
     found = Front(kind, f"{HOST}:{free_port()}", f"{HOST}:{free_port()}")
     plan = _PLANS[kind](found.address, upstream, directory, found.secure, certificate(directory))
     text = (ROOT / "examples" / plan.example).read_text()
