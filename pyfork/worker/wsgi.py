@@ -43,6 +43,7 @@ class WsgiWorker(EngineWorker):
             multithread=threaded and config.threads > 1,
             multiprocess=config.workers > 1,
             root_path=config.root_path or _script_name(),
+            body_memory=config.body_memory,
             left=self.changed.set,
         )
         if threaded and birth.tls is None:

@@ -148,7 +148,8 @@ def test_a_body_that_finds_no_room(tmp_path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
         "from tests.apps.wsgi import app\n"
     )
-    with Server("cramped:app", cwd=tmp_path, directory=tmp_path) as server:
+    options = ("--body-memory", "0")
+    with Server("cramped:app", *options, cwd=tmp_path, directory=tmp_path) as server:
         assert server.request("POST", "/", body=bytes(2 << 20)).status == 500
         assert "no room for the request's body" in server.log
         assert "error in the application" not in server.log

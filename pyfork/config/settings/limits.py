@@ -38,6 +38,14 @@ class LimitsSettings:
         flags="--limit-request-body",
         help="Size of a request body; 0 for no limit.",
     )
+    body_memory: int = setting(
+        64 << 20,
+        SIZE,
+        flags="--body-memory",
+        help="What a worker keeps in memory of the bodies of WSGI requests, for all of them "
+        "together, beyond 64 KiB each. A body that finds no room goes to a temporary file without "
+        "a name.",
+    )
     response_buffer: int = setting(
         1 << 20,
         SIZE,

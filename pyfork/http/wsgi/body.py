@@ -1,12 +1,12 @@
 """A request body, buffered before a WSGI application is called: in memory, then in a file."""
 
 import io
+import threading
 from typing import IO
 
-SPOOL = 512 * 1024  # bytes kept in memory
-
-
-_SMALL = 2048  # bytes; smaller pieces are joined
+SMALL = 64 * 1024  # bytes that each body may have in memory, whatever the others have
+_STEP = 256 * 1024  # bytes that are reserved at a time beyond that
+_TINY = 2048  # bytes; smaller pieces are joined
 
 
 def keep(pieces: list[bytes], data: bytes) -> None:
@@ -15,47 +15,99 @@ def keep(pieces: list[bytes], data: bytes) -> None:
     Each tiny piece of a client would cost an object, 25 times as much memory. Small pieces are
     joined at once, which copies 2 KiB at most.
     """
-    if pieces and len(data) < _SMALL and len(pieces[-1]) < _SMALL:
+    if pieces and len(data) < _TINY and len(pieces[-1]) < _TINY:
         pieces[-1] += data
     else:
         pieces.append(data)
 
 
+class BodyMemory:
+    """What a worker keeps in memory of bodies beyond `SMALL` each, in bytes. Shared by threads."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+        self._lock = threading.Lock()
+
+    def take(self, wanted: int) -> bool:
+        """Reserve ``wanted`` bytes, or nothing."""
+        with self._lock:
+            enough = wanted <= self._left
+            if enough:
+                self._left -= wanted
+            return enough
+
+    def give_back(self, count: int) -> None:
+        """Free what was reserved."""
+        with self._lock:
+            self._left += count
+
+
 class SpooledBody:
-    """Collects pieces; returns a file. Small bodies cost only their bytes."""
+    """Collects pieces; returns a file.
 
-    __slots__ = ("_file", "_pieces", "_size")
+    Each piece is copied once, to one buffer that grows: a list of them that is joined takes fresh
+    pages of memory for each request, which costs more than all the rest.
+    """
 
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
+    __slots__ = ("_first", "_gathered", "_memory", "_reserved", "_size", "_spooled")
+
+    def __init__(self, memory: BodyMemory) -> None:
+        self._memory = memory
+        self._reserved = 0  # bytes of it
         self._size = 0
-        self._file: IO[bytes] | None = None
+        self._first = b""  # which often is all
+        self._gathered: IO[bytes] | None = None
+        self._spooled = False  # to a file
 
     def add(self, data: bytes) -> None:
         """Append ``data``. Raises OSError if the temporary directory is full."""
+        if not self._size:
+            self._first = data
+        elif self._gathered is not None:
+            self._gathered.write(data)
+        else:
+            self._gathered = io.BytesIO()
+            self._gathered.write(self._first)
+            self._gathered.write(data)
+            self._first = b""
         self._size += len(data)
-        if self._file is not None:
-            self._file.write(data)
-            return
-        keep(self._pieces, data)
-        if self._size > SPOOL:
-            import tempfile  # rarely needed
-
-            self._file = tempfile.TemporaryFile(prefix="pyfork-body-")  # noqa: SIM115
-            self._file.writelines(self._pieces)
-            self._pieces.clear()
+        if self._size > SMALL + self._reserved and not self._spooled:
+            self._reserve()
 
     def __len__(self) -> int:
         return self._size
 
     def open(self) -> IO[bytes]:
         """Return the whole body as a file, for ``wsgi.input``."""
-        if self._file is None:
-            return io.BytesIO(b"".join(self._pieces))
-        self._file.seek(0)
-        return self._file
+        if self._gathered is None:
+            return io.BytesIO(self._first)
+        self._gathered.seek(0)
+        return self._gathered
 
     def close(self) -> None:
-        """Close the file, if there is one."""
-        if self._file is not None:
-            self._file.close()
+        """Close the file, if there is one, and free what was reserved."""
+        if self._spooled and self._gathered is not None:
+            self._gathered.close()
+        self._give_back()
+
+    def __del__(self) -> None:
+        self._give_back()  # of a request that never had its turn
+
+    def _reserve(self) -> None:
+        """Have memory for what there is, or go to a file."""
+        wanted = max(_STEP, self._size - SMALL - self._reserved)
+        if self._memory.take(wanted):
+            self._reserved += wanted
+            return
+        import tempfile  # most workers never see a large body
+
+        file = tempfile.TemporaryFile(prefix="pyfork-body-")  # noqa: SIM115
+        with self.open() as gathered:
+            file.write(gathered.read())
+        self._first, self._gathered, self._spooled = b"", file, True
+        self._give_back()
+
+    def _give_back(self) -> None:
+        reserved, self._reserved = self._reserved, 0
+        if reserved:
+            self._memory.give_back(reserved)

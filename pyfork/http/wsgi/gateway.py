@@ -20,7 +20,7 @@ from pyfork.http.connection.exchange import APP_FAILURE, Exchange
 from pyfork.http.request.head import RequestHead
 from pyfork.http.request.head_reader import FieldMapper
 from pyfork.http.response.head import Response, ResponseError, as_bytes, join
-from pyfork.http.wsgi.body import SpooledBody
+from pyfork.http.wsgi.body import BodyMemory, SpooledBody
 from pyfork.http.wsgi.environ import Environ, EnvironBuilder, variable
 from pyfork.http.wsgi.output import ClientGone, ResponseBuffer
 from pyfork.http.wsgi.runners import InlineRunner, RequestPool
@@ -58,12 +58,13 @@ class WsgiGateway:
         multithread: bool,
         multiprocess: bool,
         root_path: str = "",
+        body_memory: int = 64 << 20,
         left: Callable[[], None] = lambda: None,
     ) -> None:
         """Application code runs in ``pool`` if there is one, else in the loop's thread.
 
         ``alive`` is called about once a second while an application yields pieces. ``left`` is
-        called when `abandoned` decreases.
+        called when `abandoned` decreases. ``body_memory`` is in bytes, for all bodies.
         """
         self.app = app
         self.pool = pool
@@ -75,6 +76,7 @@ class WsgiGateway:
         )
         self.entry: FieldMapper | None = variable
         self.statuses = Statuses()
+        self.body_memory = BodyMemory(body_memory)
         self.context = copy_context()  # copied for each request
         self.abandoned = 0  # requests without a client whose application code still runs
         self.left = left
@@ -146,7 +148,7 @@ class WsgiExchange(Exchange):
 
     def body_received(self, data: bytes) -> None:
         if self.body is None:
-            self.body = SpooledBody()
+            self.body = SpooledBody(self.gateway.body_memory)
         try:
             self.body.add(data)
         except OSError as error:  # the server's failure, not the application's
