@@ -136,8 +136,10 @@ def test_workers_serve_on_when_their_fork_server_dies(project: Project) -> None:
         assert workers(server) == before
         victim = workers(server)[1]
         victim.kill()
-        server.until(lambda: len(workers(server)) == 2, "the worker is replaced")
-        assert victim not in workers(server)
+        server.until(
+            lambda: len(workers(server)) == 2 and victim not in workers(server),
+            "the worker is replaced",
+        )
         assert project.imports == ["1", "1"]
 
 
@@ -161,6 +163,14 @@ def test_the_first_import_fails(project: Project) -> None:
         assert server.wait() == 3
         assert server.log.count("No module named 'no'") <= 2
         assert "pyfork gives up" in server.log
+
+
+def test_an_import_that_ends_the_process(project: Project) -> None:
+    (project.directory / "shop.py").write_text("import os\nos._exit(7)\n")
+    with project.serve("-w", "2", ready=False, clean=False) as server:
+        assert server.wait() == 3
+        assert "its fork server ended: exit status 7" in server.log
+        assert "could not fork it" not in server.log
 
 
 def test_an_import_that_hangs_is_ended_with_its_stack(project: Project) -> None:

@@ -37,6 +37,7 @@ class Site:
         self.port = free_port()
         address = f"127.0.0.1:{self.port}"
         self._options = ("-w", str(workers), *own, "-b", address, *options)
+        self.preloads = "--preload" in options
         self._stack = ExitStack()
         self._servers: list[Server] = []
 
@@ -50,11 +51,19 @@ class Site:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if (arbiter := self.arbiter) is not None:
+        told: list[psutil.Process] = []
+
+        def ended() -> bool:
+            """Nothing runs. An arbiter that an upgrade has started meanwhile is stopped, too."""
+            arbiter = self.arbiter
+            if arbiter is not None and arbiter not in told:
+                told.append(arbiter)
                 arbiter.send_signal(signal.SIGTERM)
-            if kind is None:
-                self.until(lambda: not self.processes(), "nothing is left over", timeout=20.0)
+            return not self.processes()
+
+        try:
+            if ended() or kind is None:
+                self.until(ended, "nothing is left over", timeout=20.0)
         finally:
             self._stack.__exit__(kind, error, trace)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.server import is_fork_server
 from tests.soak.site import Site, seed
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(180)]
@@ -30,18 +31,20 @@ UNDER_WAY: dict[str, tuple[signal.Signals | None, tuple[str, ...], float]] = {
 @pytest.mark.parametrize("part", range(2))
 @pytest.mark.parametrize("under_way", UNDER_WAY)
 def test_the_port_is_served_or_nothing_is_left(tmp_path: Path, under_way: str, part: int) -> None:
+    """In the second part workers are forked by a fork server."""
     base = seed()
     for run in range(part * RUNS // 2, (part + 1) * RUNS // 2):
         directory = tmp_path / str(run)
         directory.mkdir()
         print(f"run {run} of seed {base}")
-        once(directory, under_way, random.Random(f"{base}/{run}"))
+        more = ("--preload",) if part else ()
+        once(directory, under_way, random.Random(f"{base}/{run}"), *more)
 
 
-def once(directory: Path, under_way: str, chance: random.Random) -> None:
+def once(directory: Path, under_way: str, chance: random.Random, *more: str) -> None:
     """One run: begin, wait, kill, and see what becomes of the port."""
     number, options, lasts = UNDER_WAY[under_way]
-    with Site(directory, "asgi-uvloop", WORKERS, *options) as site:
+    with Site(directory, "asgi-uvloop", WORKERS, *options, *more) as site:
         site.code.write("2", boot=chance.choice([0.0, 0.1]))
         if number is None:
             site.start("--takeover", ready=False)
@@ -60,14 +63,19 @@ def once(directory: Path, under_way: str, chance: random.Random) -> None:
 
 
 def settled(site: Site) -> bool:
-    """Whether one arbiter and its workers are left, or nothing."""
+    """Whether one arbiter and its workers are left, with their fork server, or nothing."""
     left = site.processes()
     if not left:
         return True
     arbiter = site.arbiter
+    if arbiter is None:
+        return False
+    servers = [each for each in left if is_fork_server(each)]
+    others = {each.pid for each in left} - {each.pid for each in servers}
+    workers = {each.pid for each in arbiter.children()} - {each.pid for each in servers}
     return (
-        arbiter is not None
-        and site.arbiters() == [arbiter]
-        and len(left) == 1 + WORKERS
-        and {each.pid for each in left} == {arbiter.pid, *(w.pid for w in arbiter.children())}
+        [each for each in site.arbiters() if each not in servers] == [arbiter]
+        and len(servers) == site.preloads
+        and len(workers) == WORKERS
+        and others == {arbiter.pid} | workers
     )

@@ -98,6 +98,7 @@ class ForkServers(Component):
         )
         ends = [theirs.fileno(), *(queue.theirs.fileno() for queue in worker.fd_queues.values())]
         self.poller.send(server.channel, request, ends)
+        worker.fork_server = server.pid
 
     def abort(self, generation: int) -> None:
         """Its workers were not ready in time: if the import hangs, end it, with its stacks."""
@@ -142,7 +143,7 @@ class ForkServers(Component):
     def exited(self, pid: int, how: str) -> bool:
         """A child ended; whether it was a fork server."""
         if pid in self._ended:
-            self._ended.discard(pid)
+            self._ended.remove(pid)
             return True
         server = next((each for each in self if each.pid == pid), None)
         if server is None:
@@ -179,7 +180,10 @@ class ForkServers(Component):
 
     def _start(self, generation: int, own_log: bool, *closers: Callable[[], object]) -> ForkServer:
         """Fork the fork server of a generation, where ``closers`` are called. Raises OSError."""
-        orphans.become_subreaper()  # workers become children of this process
+        try:
+            orphans.become_subreaper()  # workers become children of this process
+        except ImportError as error:
+            raise OSError(f"--preload needs Python's ctypes: {error}") from error
         ours, theirs = pair()
         queue = ConnectionQueue.from_fds([os.dup(fd) for fd in self.queue.fds()])
         try:

@@ -25,6 +25,7 @@ from pyfork.arbiter.upgrade.old_side import Upgrade
 from pyfork.arbiter.workers import fork
 from pyfork.arbiter.workers.pool import WorkerPool
 from pyfork.arbiter.workers.process import WorkerProcess
+from pyfork.clock import earliest
 from pyfork.cluster import orphans
 from pyfork.ipc import messages
 from pyfork.ipc.poller import Poller, deliver
@@ -34,6 +35,8 @@ from pyfork.supervisor.supervisor import EXPECTED_KILLS, LATE_DRAIN, Supervisor
 from pyfork.system.terminal import TerminalModes
 
 log = logging.getLogger("pyfork.error")
+
+EXIT_LAG = 0.2  # seconds: a process that ends closes its files a little before it can be reaped
 
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; see getrusage(2)
 
@@ -55,6 +58,7 @@ class WorkerMessages(Component):
     history: History
     oom_kills: OomKills = field(default_factory=OomKills)
     terminal: TerminalModes = field(default_factory=TerminalModes)
+    _unforked: dict[int, float] = field(default_factory=dict)  # serials of those that are silent
     _early: dict[int, str] = field(default_factory=dict)  # ends of children not known yet, by pid
     _told: set[tuple[int, str]] = field(default_factory=set)  # tracebacks that the log has already
 
@@ -75,11 +79,13 @@ class WorkerMessages(Component):
 
     @property
     def deadline(self) -> float | None:
-        """When the certificate files are to be looked at again."""
-        return self.generations.certificates.deadline
+        """When the certificate files, or workers without a process, are to be looked at again."""
+        return earliest(self.generations.certificates.deadline, *self._unforked.values())
 
     def tick(self, now: float) -> None:
-        """Send workers the certificates that have changed on the disk."""
+        """Send workers the certificates that have changed; remove those that were not forked."""
+        for serial in [each for each, limit in self._unforked.items() if limit <= now]:
+            self._record_unforked(serial, "its fork server could not fork it")
         for generation, files in self.generations.certificates.tick(now):
             update = messages.UpdateCertificates(**asdict(files))
             self.broadcast(update, generation)
@@ -205,16 +211,16 @@ class WorkerMessages(Component):
             how = fork.describe_exit(status)
             if worker := self.pool.with_pid(pid):
                 self._record_exit(worker, how, usage.ru_maxrss * _MAXRSS_UNIT)
-            elif not (
-                self.upgrade.exited(pid, how)
-                or self.watcher.exited(pid, how)
-                or self.pool.fork_servers.exited(pid, how)
-            ):
+            elif self.pool.fork_servers.exited(pid, how):
+                how = f"its fork server ended: {how}"
+                self._fork_server_exited(pid, how)
+                self._note_early(pid, how)
+            elif not (self.upgrade.exited(pid, how) or self.watcher.exited(pid, how)):
                 log.debug("reaped process %d, no worker: %s", pid, how)
                 self._note_early(pid, how)
 
     def _note_early(self, pid: int, how: str) -> None:
-        """It may be a worker of a fork server that died before this arbiter read its process id."""
+        """Remember the end of a fork server, or of a worker whose process id is not known yet."""
         if any(not worker.pid for worker in self.pool):
             self._early[pid] = how
         else:
@@ -223,8 +229,23 @@ class WorkerMessages(Component):
     def _silent(self, worker: WorkerProcess, why: str) -> None:
         """Nothing more will come on its channel."""
         log.debug("%s closed its channel: %s", log_lines.name_of(worker), why)
-        if not worker.pid:
-            self._record_exit(worker, "its fork server ended before it was forked")
+        if worker.pid:
+            return
+        self._unforked[worker.serial] = time.monotonic() + EXIT_LAG
+        if how := self._early.get(worker.fork_server):
+            self._record_unforked(worker.serial, how)
+
+    def _fork_server_exited(self, fork_server: int, how: str) -> None:
+        """The process ``fork_server`` has ended."""
+        for worker in self.pool:
+            if worker.fork_server == fork_server and worker.serial in self._unforked:
+                self._record_unforked(worker.serial, how)
+
+    def _record_unforked(self, serial: int, how: str) -> None:
+        del self._unforked[serial]
+        worker = self.pool.get(serial)
+        if worker is not None and not worker.pid:
+            self._record_exit(worker, how)
 
     def _record_exit(self, worker: WorkerProcess, how: str, memory: int = 0) -> None:
         self.terminal.restore()  # it may have ended at the prompt of a debugger

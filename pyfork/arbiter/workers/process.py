@@ -36,6 +36,7 @@ class WorkerProcess:
     # or for a handle of a script, by its key.
     fd_queues: dict[str, FdQueue] = field(default_factory=dict)  # the arbiter accepts
     listens_to: set[str] = field(default_factory=set)  # it accepts on what it is given
+    fork_server: int = 0  # process id of the one that was asked to fork it
     hold_accept: bool = False  # once ready, it waits until it is told to accept
     ready_at: float | None = None
     interface: str = ""  # that the app speaks, once it is ready
