@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from pyfork.arbiter.children.log_process import LogProcess
+from pyfork.arbiter.children.status_process import StatusProcess
 from pyfork.arbiter.children.watcher import WatcherProcess
 from pyfork.arbiter.commands import Commands
 from pyfork.arbiter.component import Components
@@ -57,6 +58,7 @@ class Arbiter:
     hooks: OperatorHooks
     log_process: LogProcess
     watcher: WatcherProcess
+    status: StatusProcess
     control: ControlServer
     reporter: Reporter
     resources: Resources
@@ -182,5 +184,6 @@ class Arbiter:
         self.signals.close()
         self.hooks.end()
         self.log_process.close()
+        self.status.close()
         self.control.close()  # last: a client that waits for the end of the server sees EOF
         self.poller.close()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pyfork.arbiter.arbiter import Arbiter
 from pyfork.arbiter.children.log_process import LogProcess
+from pyfork.arbiter.children.status_process import StatusProcess
 from pyfork.arbiter.children.watcher import WatcherProcess, WatcherSpec
 from pyfork.arbiter.commands import Commands
 from pyfork.arbiter.component import Components
@@ -90,14 +91,15 @@ def build(
     )
     pool = WorkerPool(worker_main, components, listeners, scoreboard, queue, hooks, fork_servers)
     handoffs = HandoffBroker(poller.send)
-    history = History(executed.history if executed else ())
+    history = History(executed.history, executed.counts) if executed else History()
 
     log_process = LogProcess(poller, components)
     watcher = WatcherProcess(poller, components, watched)
     control = ControlServer(poller)
     dispatch = Dispatch(poller, supervisor, generations, listeners, pool)
     reporter = Reporter(generations, pool, listeners)
-    resources = Resources(supervisor, generations, listeners, watcher, control)
+    status = StatusProcess(components, control, scoreboard)
+    resources = Resources(supervisor, generations, listeners, watcher, control, status)
     takeover = Takeover(poller, supervisor, handoffs, pool, old)
     in_place = ExecInPlace(supervisor, generations, listeners, pool, handoffs, hooks, history)
     upgrade = Upgrade(
@@ -106,11 +108,11 @@ def build(
     )  # fmt: skip
     worker_messages = WorkerMessages(
         poller, supervisor, generations, listeners, pool, handoffs, takeover, upgrade, dispatch,
-        watcher, history,
+        watcher, status, history,
     )  # fmt: skip
     executor = ActionExecutor(
         poller, supervisor, generations, listeners, pool, hooks, takeover, upgrade, dispatch,
-        resources, watcher, worker_messages, reporter,
+        resources, watcher, status, worker_messages, reporter,
     )  # fmt: skip
     slots = SlotCommands(supervisor, pool, worker_messages)
     commands = Commands(
@@ -129,7 +131,7 @@ def build(
         silent=old is not None,
     )
     components.set(
-        executor, fork_servers, signals, hooks, pool, listeners, dispatch, upgrade, watcher,
+        executor, fork_servers, signals, hooks, pool, listeners, dispatch, upgrade, watcher, status,
         worker_messages, outcomes, requests, control, takeover, notifier, log_process,
     )  # fmt: skip
     return Arbiter(
@@ -145,6 +147,7 @@ def build(
         hooks=hooks,
         log_process=log_process,
         watcher=watcher,
+        status=status,
         control=control,
         reporter=reporter,
         resources=resources,

@@ -121,6 +121,7 @@ class Commands:
             self.listeners,
             self.pool,
             self.upgrade,
+            self.history,
             uptime=now - self._started,
             now=now,
         )

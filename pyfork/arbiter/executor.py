@@ -7,6 +7,7 @@ import logging
 import signal
 import time
 
+from pyfork.arbiter.children.status_process import StatusProcess
 from pyfork.arbiter.children.watcher import WatcherProcess
 from pyfork.arbiter.component import Component
 from pyfork.arbiter.generations import Generations, ReloadResult
@@ -48,6 +49,7 @@ class ActionExecutor(Component):
     dispatch: Dispatch
     resources: Resources
     watcher: WatcherProcess
+    status_process: StatusProcess
     worker_messages: WorkerMessages
     reporter: Reporter
     status: ExitStatus | None = None  # of this process, once the supervisor has finished
@@ -147,6 +149,7 @@ class ActionExecutor(Component):
             return
         directory = self.generations.directory(generation)
         self.watcher.apply_config(config, directory)
+        self.status_process.apply_config(config)
         try:
             with within(directory.base):
                 setup.configure(config)

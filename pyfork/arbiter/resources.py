@@ -12,6 +12,7 @@ import socket
 from collections.abc import Mapping
 
 from pyfork.address import InheritedFd, parse
+from pyfork.arbiter.children.status_process import StatusProcess
 from pyfork.arbiter.children.watcher import WatcherProcess
 from pyfork.arbiter.control.server import ControlServer
 from pyfork.arbiter.generations import Generations
@@ -38,12 +39,14 @@ class Resources:
         listeners: ListenerTable,
         watcher: WatcherProcess,
         control: ControlServer,
+        status: StatusProcess,
     ) -> None:
         self._supervisor = supervisor
         self._generations = generations
         self._listeners = listeners
         self._watcher = watcher
         self._control = control
+        self._status = status
         self._pidfile: PidFile | None = None
 
     def open(self, config: Config, previous: Previous) -> None:
@@ -55,6 +58,7 @@ class Resources:
             case ExecState():
                 self._inherit(previous)
                 self.write_pid(config)
+                self._status.apply_config(config)  # the one of before may not have ended yet
             case OldArbiter():  # its file stays its own until this arbiter is in charge
                 self._listeners.inherit(previous.listeners, first - 1, own_files=False)
                 self._listeners.open(first, config)
@@ -66,6 +70,7 @@ class Resources:
                 )
                 if config.pid:
                     self._pidfile = PidFile.claim(config.pid)
+                self._status.open(config)
 
     def open_for_dry_run(self, config: Config, saved_state: ExecState) -> None:
         """Have as much as can be had with nobody noticing it. Raises PyforkError."""
@@ -85,11 +90,14 @@ class Resources:
         self._listeners.own_files()
         self.write_pid(config)
         self._watcher.apply_config(config, self._generations.directory(serving))
+        self._status.apply_config(config)
         if not self._control.is_open:
             self._control.open(config.control)
 
     def release_control_socket(self) -> None:
-        """Another arbiter wants the same control socket, if it has a place of its own."""
+        """Another arbiter wants the same addresses: that of the status server, and that of the
+        control socket if it has a place of its own."""
+        self._status.close()
         if self._serving().control != "auto":
             self._control.unlisten()
 

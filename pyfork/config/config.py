@@ -14,6 +14,7 @@ from pyfork.config.settings.log import LogSettings
 from pyfork.config.settings.port import PortSettings
 from pyfork.config.settings.process import ProcessSettings
 from pyfork.config.settings.script import ScriptSettings
+from pyfork.config.settings.status import StatusSettings
 from pyfork.config.settings.timeouts import TimeoutsSettings
 from pyfork.config.settings.tls import TLSSettings
 from pyfork.config.settings.websocket import WebSocketSettings
@@ -34,6 +35,7 @@ class Config(
     LimitsSettings,
     ProcessSettings,
     LogSettings,
+    StatusSettings,
     HookSettings,
 ):
     """The value of every setting. Times are in seconds, sizes in bytes."""

@@ -128,7 +128,9 @@ def find(target: str | None) -> ControlClient:
         asked = {one.path for one in answering}
         elsewhere, _ = running(*(path for path in control_sockets() if path not in asked))
         meant = [one for one in elsewhere if matches(target, one.status)]
-        answering += elsewhere
+        for one in answering:
+            one.close()
+        answering = elsewhere  # with all of those before
     # Old and new of an upgrade have name and address in common: who leaves is not meant.
     staying = [one for one in meant if one.status["state"] not in ("draining", "stopping")]
     here = [one for one in staying if _started_here(one.status)]

@@ -16,8 +16,13 @@ import mmap
 import os
 from enum import IntEnum
 from functools import partial
+from operator import add
 from struct import Struct
 
+from pyfork.ipc.metric_cells import ACCEPTED as TOTAL_ACCEPTED
+from pyfork.ipc.metric_cells import ANSWERED, BLOCK_BYTES, COUNTS, RECEIVED, SENT, SEQUENCE, SUMS
+from pyfork.ipc.metric_cells import IDLE_CLOSED as TOTAL_IDLE_CLOSED
+from pyfork.ipc.metric_cells import LOST as TOTAL_LOST
 from pyfork.system.memfd import anonymous_file
 
 # The cells of a row. `cells` reads them as integers, `times` as floats: seconds of CLOCK_MONOTONIC.
@@ -80,8 +85,12 @@ class Scoreboard:
     """
 
     def __init__(self, lines: int, fd: int | None = None) -> None:
-        size = (1 + lines) * _LINE_BYTES  # one for the number of rows in use
+        # One line more, for the head; behind the lines a block of metrics each, and one more.
+        self._blocks = (1 + lines) * _LINE_BYTES
+        size = self._blocks + (1 + lines) * BLOCK_BYTES
         self.fd = _new_memory(size) if fd is None else fd
+        if os.fstat(self.fd).st_size < size:  # it is of a release that had no metrics
+            os.ftruncate(self.fd, size)
         self._memory = memoryview(mmap.mmap(self.fd, size))  # MAP_SHARED
         self._cells = self._memory.cast("q")
         self._lines = lines
@@ -98,7 +107,12 @@ class Scoreboard:
         if not 0 <= index < self._lines:
             raise IndexError(f"the scoreboard has {self._lines} rows, no row {index}")
         start = (1 + index) * _LINE_BYTES
-        return Row(self._memory[start : start + _LINE_BYTES])
+        return Row(self._memory[start : start + _LINE_BYTES], self._block(index))
+
+    def _block(self, index: int) -> memoryview:
+        """The metrics of line ``index``; those of workers that have ended are at -1."""
+        start = self._blocks + (1 + index) * BLOCK_BYTES
+        return self._memory[start : start + BLOCK_BYTES]
 
     @property
     def rows_used(self) -> int:
@@ -113,6 +127,46 @@ class Scoreboard:
         """One cell of each row that was ever in use."""
         end = _STRIDE * (1 + self._cells[0])
         return self._cells[_STRIDE + cell : end : _STRIDE].tolist()
+
+    def retire(self, row: "Row") -> None:
+        """The arbiter's: add what the worker of ``row`` has counted to the totals, and free it."""
+        block = self._block(-1)
+        totals, sums = block.cast("q"), block.cast("d")
+        own, own_sums = row.metrics.cast("q"), row.metrics.cast("d")
+        totals[SEQUENCE] += 1
+        for cell in (*range(COUNTS), RECEIVED, SENT):
+            if own[cell]:
+                totals[cell] += own[cell]
+        for cell in range(SUMS, RECEIVED):
+            if own[cell]:
+                sums[cell] += own_sums[cell]
+        for cell, number in row.counted().items():
+            totals[cell] += number
+        row.clear()
+        totals[SEQUENCE] += 1
+
+    def totals(self) -> tuple[list[int], list[float]]:
+        """The cells of all workers, living or not, as integers and, of the sums, as floats."""
+        head = self._block(-1).cast("q")
+        while True:
+            before = head[SEQUENCE]
+            found = self._sum_blocks()
+            if before == head[SEQUENCE] and not before % 2:
+                return found
+
+    def _sum_blocks(self) -> tuple[list[int], list[float]]:
+        retired = self._block(-1)
+        numbers = retired.cast("q").tolist()
+        sums: list[float] = retired.cast("d")[SUMS:RECEIVED].tolist()  # type: ignore[assignment]
+        for index in range(self.rows_used):
+            row = self.line(index)
+            own = row.metrics.cast("q").tolist()
+            for cell, number in row.counted().items():
+                own[cell] = number
+            if any(own):
+                numbers = list(map(add, numbers, own))
+                sums = list(map(add, sums, row.metrics.cast("d")[SUMS:RECEIVED].tolist()))
+        return numbers, sums
 
 
 def _new_memory(size: int) -> int:
@@ -144,9 +198,10 @@ def _time(cell: int, doc: str) -> property:
 class Row:
     """The row of one worker: a view on the shared memory, all zero when free."""
 
-    __slots__ = ("_doing", "cells", "start_request", "times")
+    __slots__ = ("_doing", "cells", "metrics", "start_request", "times")
 
-    def __init__(self, memory: memoryview) -> None:
+    def __init__(self, memory: memoryview, metrics: memoryview) -> None:
+        self.metrics = metrics  # a block of `metric_cells`
         numbers = memory[:_CELL_BYTES]
         self.cells = numbers.cast("q")
         self.times = numbers.cast("d")
@@ -202,3 +257,13 @@ class Row:
         """Free the row."""
         self.cells[:] = memoryview(bytes(_CELL_BYTES)).cast("q")
         self._doing[:] = bytes(DOING_BYTES)
+        self.metrics[:] = bytes(BLOCK_BYTES)
+
+    def counted(self) -> dict[int, int]:
+        """What the row counts, by the cell of a block that has the sum of it."""
+        return {
+            TOTAL_ACCEPTED: self.cells[ACCEPTED],
+            ANSWERED: self.cells[REQUESTS],
+            TOTAL_IDLE_CLOSED: self.cells[IDLE_CLOSED],
+            TOTAL_LOST: self.cells[LOST],
+        }

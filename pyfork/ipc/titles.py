@@ -23,6 +23,11 @@ def fork_server_title(name: str | None, generation: int) -> str:
     return " ".join(["pyfork: fork server", *_named(name), f"gen {generation}"])
 
 
+def status_title(name: str | None) -> str:
+    """``pyfork: status [shop]``: the status server."""
+    return " ".join(["pyfork: status", *_named(name)])
+
+
 def log_title() -> str:
     """``pyfork: log``: the process that calls logging handlers for the arbiter."""
     return "pyfork: log"

@@ -33,7 +33,8 @@ def claim_upgrade(environ: MutableMapping[str, str]) -> tuple[str, int] | None:
 
 def remove_secrets(environ: MutableMapping[str, str]) -> None:
     """Remove the secrets of the arbiter: an application may expose its environment."""
-    environ.pop("PYFORK_KEYFILE_PASSWORD", None)
+    for name in ("PYFORK_KEYFILE_PASSWORD", "PYFORK_STATUS_TOKEN"):
+        environ.pop(name, None)
 
 
 def runtime_directories() -> list[str]:

@@ -221,6 +221,7 @@ class BaseWorker:
         self._become(RowState.DRAINING)
         await self.drain()
         await self._stop()
+        self.tick(time.monotonic())  # the last requests are counted
         return ExitStatus.OK
 
     async def _boot(self) -> bool:

@@ -91,6 +91,12 @@ class ControlServer(Component):
         self._clients.append(client)
         return client
 
+    def adopt(self, end: socket.socket) -> None:
+        """A connection to a child of this arbiter is a client that is never dropped for others."""
+        client = Client(end, self, self._poller)
+        client.is_own = True
+        self._clients.append(client)
+
     def unlisten(self) -> None:
         """Take no more clients, and remove the file; those who are there stay."""
         self._unlisten()
@@ -146,8 +152,9 @@ class ControlServer(Component):
 
     def _make_room(self) -> None:
         """Drop who was silent for longest; rather one that waits for nothing."""
-        if len(self._clients) >= MAX_CLIENTS:
-            min(self._clients, key=lambda client: client.waits).drop()
+        others = [client for client in self._clients if not client.is_own]
+        if len(others) >= MAX_CLIENTS:
+            min(others, key=lambda client: client.waits).drop()
 
 
 class Client:
@@ -156,6 +163,7 @@ class Client:
     def __init__(self, end: socket.socket, server: ControlServer, poller: Poller) -> None:
         end.setblocking(False)
         self.waits = False  # its answer is to come later, by `finish`
+        self.is_own = False  # a child of this arbiter
         self._socket = end
         self._server = server
         self._poller = poller

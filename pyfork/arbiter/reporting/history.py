@@ -6,7 +6,7 @@ and so is the text in each.
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pyfork.arbiter.reporting import log_lines
@@ -19,12 +19,28 @@ DETAIL_LIMIT = 4096  # characters of a traceback: its end says the most
 Entry = dict[str, Any]
 
 
+_OUTCOMES = ("succeeded", "failed")
+# Why a worker ended: told to; before it served; a signal that was not pyfork's; one that was, as
+# after a hang; by itself.
+_ENDS = ("left", "boot", "signal", "killed", "exit")
+_NOTHING: Mapping[str, Mapping[str, int]] = {}
+
+
 class History:
     """The last entries, oldest first."""
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+    def __init__(
+        self, entries: Iterable[Entry] = (), counts: Mapping[str, Mapping[str, int]] = _NOTHING
+    ) -> None:
         self._entries: deque[Entry] = deque(entries, ENTRIES)
         self.count = len(self._entries)  # entries ever made
+        self.counts: dict[str, dict[str, int]] = {
+            "worker": dict.fromkeys(_ENDS, 0),
+            "reload": dict.fromkeys(_OUTCOMES, 0),
+            "upgrade": dict.fromkeys(_OUTCOMES, 0),
+        }  # of all that have happened
+        for kind, counted in counts.items():
+            self.counts[kind].update(counted)
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(tuple(self._entries))
@@ -57,6 +73,7 @@ class History:
             memory: the most bytes that it had in RAM.
             now: monotonic seconds.
         """
+        self.counts["worker"][_end(worker, reason, ok=ok)] += 1
         seen = worker.ready_at is not None and worker.interface != "script"
         failure = worker.boot_error
         self.add(
@@ -73,6 +90,17 @@ class History:
             memory=memory,
             in_flight=log_lines.activity(worker, now) if seen and not ok else "",
         )
+
+
+def _end(worker: WorkerProcess, reason: str, *, ok: bool) -> str:
+    """The key of `_ENDS` for an end."""
+    if ok:
+        return "left"
+    if worker.ready_at is None:
+        return "boot"
+    if worker.kill_reason:
+        return "killed"
+    return "signal" if reason.startswith("killed by") else "exit"
 
 
 def why_left(worker: WorkerProcess, supervisor: Supervisor) -> str:

@@ -41,6 +41,7 @@ class Outcomes(Component):
             self._upgrade_asked = now
 
     def _add(self, kind: str, result: ReloadResult, duration: float) -> None:
+        self._history.counts[kind]["failed" if result.error else "succeeded"] += 1
         self._history.add(
             kind,
             ok=not result.error,

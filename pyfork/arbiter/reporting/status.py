@@ -10,6 +10,7 @@ from typing import Any
 from pyfork import __version__
 from pyfork.arbiter.generations import Generations, ReloadResult
 from pyfork.arbiter.listeners.table import ListenerTable
+from pyfork.arbiter.reporting.history import History
 from pyfork.arbiter.upgrade.old_side import Upgrade
 from pyfork.arbiter.upgrade.state import UpgradeStage
 from pyfork.arbiter.workers.pool import WorkerPool
@@ -19,7 +20,7 @@ from pyfork.config.script import sees_connections
 from pyfork.log import setup
 from pyfork.supervisor.state import StopMode, WorkerRecord, WorkerState
 from pyfork.supervisor.supervisor import Supervisor
-from pyfork.system.proc_sockets import listening_sockets, queues
+from pyfork.system.proc_sockets import listening_sockets, queue, queues
 from pyfork.system.process import resident
 
 
@@ -29,6 +30,7 @@ def describe(
     listeners: ListenerTable,
     pool: WorkerPool,
     upgrade: Upgrade,
+    history: History,
     *,
     uptime: float,
     now: float,
@@ -71,6 +73,8 @@ def describe(
         ],
         "workers_wanted": len(supervisor.wanted_slots),
         "drained": sorted(supervisor.drained),
+        "events": history.counts,
+        "queues": _queues(listeners, serving.number),
         "workers": [
             _worker(worker, known.get(worker.serial), config, now)
             for worker in sorted(pool, key=lambda each: (each.slot, each.generation))
@@ -84,6 +88,19 @@ def requests(config: Config, pool: WorkerPool) -> int | None:
         return None
     living: list[int] = [worker.line.requests for worker in pool]
     return pool.served + sum(living)
+
+
+def _queues(listeners: ListenerTable, generation: int) -> list[dict[str, Any]]:
+    """How many connections wait in each listener, where the system tells."""
+    found = []
+    for name, listener in listeners.sockets(generation).items():
+        if (waiting := queue(listener)) is not None:
+            length, limit = waiting
+            found.append(
+                {"address": name.address, "number": name.number}
+                | {"length": length, "limit": limit}
+            )
+    return found
 
 
 def describe_sockets(listeners: ListenerTable, pool: WorkerPool) -> dict[str, Any]:

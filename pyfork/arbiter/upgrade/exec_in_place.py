@@ -119,6 +119,7 @@ class ExecInPlace:
             directory=(directory.base, directory.path, directory.written),
             drained=tuple(self.supervisor.drained),
             history=tuple(self.history),
+            counts=self.history.counts,
             served=self.pool.served,
             deaths=self.pool.deaths,
         )

@@ -22,7 +22,7 @@ from pyfork.ipc.connection_queue import ConnectionQueue
 from pyfork.ipc.fd_name import FdName
 from pyfork.ipc.messages import ListenerFds, UpgradeRejected
 from pyfork.ipc.scoreboard import Scoreboard
-from pyfork.record import asdict, entity, fields, record
+from pyfork.record import asdict, entity, field, fields, record
 from pyfork.supervisor.events import Policy
 from pyfork.supervisor.state import SavedWorker
 from pyfork.supervisor.supervisor import Supervisor
@@ -54,6 +54,7 @@ class ExecState:
     queue: tuple[int, ...] = ()  # fds of the connection queue's ends
     drained: tuple[int, ...] = ()  # slots
     history: tuple[dict[str, Any], ...] = ()
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)  # of the history
     served: int = 0  # requests of workers that have ended
     deaths: int = 0  # workers that have ended and were not told to
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
+from pyfork.arbiter.children.status_process import StatusProcess
 from pyfork.arbiter.children.watcher import WatcherProcess
 from pyfork.arbiter.component import Component
 from pyfork.arbiter.generations import Generations
@@ -55,6 +56,7 @@ class WorkerMessages(Component):
     upgrade: Upgrade
     dispatch: Dispatch
     watcher: WatcherProcess
+    status: StatusProcess
     history: History
     oom_kills: OomKills = field(default_factory=OomKills)
     terminal: TerminalModes = field(default_factory=TerminalModes)
@@ -215,7 +217,11 @@ class WorkerMessages(Component):
                 how = f"its fork server ended: {how}"
                 self._fork_server_exited(pid, how)
                 self._note_early(pid, how)
-            elif not (self.upgrade.exited(pid, how) or self.watcher.exited(pid, how)):
+            elif not (
+                self.upgrade.exited(pid, how)
+                or self.watcher.exited(pid, how)
+                or self.status.exited(pid, how)
+            ):
                 log.debug("reaped process %d, no worker: %s", pid, how)
                 self._note_early(pid, how)
 

@@ -238,6 +238,7 @@ class WorkerPool(Component):
         self.lost += worker.line.lost
         self.served += worker.line.requests
         self.hooks.after_exit(worker.hook_worker)
+        self.scoreboard.retire(worker.line)
         self._release(worker)
 
     def _release(self, worker: WorkerProcess) -> None:

@@ -1,0 +1,31 @@
+"""The status server: metrics and probes over HTTP."""
+
+from pyfork.config.settings.declare import group, setting
+from pyfork.config.settings.tls import SECRET, Secret
+from pyfork.config.types import PATH, TEXT, optional
+
+
+@group("Status server")
+class StatusSettings:
+    """The status server: metrics and probes over HTTP."""
+
+    status_bind: str | None = setting(
+        None,
+        optional(TEXT),
+        flags="--status-bind",
+        help="Serve /metrics, /status, /livez and /readyz on this address (HOST:PORT or "
+        "unix:PATH), from a process of its own. An address that is not loopback needs a token.",
+    )
+    status_token: Secret | None = setting(
+        None,
+        optional(SECRET),
+        flags="--status-token",
+        help="What a client of /metrics and /status has to send, as Authorization: Bearer TOKEN. "
+        "In the environment or a file: every user of the machine can read a command line.",
+    )
+    status_token_file: str | None = setting(
+        None,
+        optional(PATH),
+        flags="--status-token-file",
+        help="A file whose first line is that token.",
+    )

@@ -1,0 +1,1 @@
+"""Metrics: counted by each worker, and written for Prometheus."""

@@ -1,0 +1,1 @@
+"""The status server: a child of the arbiter that answers probes and scrapes over HTTP."""

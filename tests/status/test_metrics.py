@@ -1,0 +1,218 @@
+"""The status server, over real servers: what it counts, what it answers, and to whom."""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import h11
+import pytest
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from pyfork.ctl.processes import control_socket
+from tests.control.conftest import Wire
+from tests.ports import free_port
+from tests.server import PATIENCE, Answer, Server, exchange
+
+CODES = """
+def app(environ, start_response):
+    body = environ["wsgi.input"].read()
+    status = environ["PATH_INFO"].strip("/") or "200"
+    start_response(f"{status} Some", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+
+Values = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+class Status:
+    """A client of the status server."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as each:
+            return exchange(each, method, path, headers=headers)
+
+    def values(self) -> Values:
+        """Every sample of /metrics, by name and labels, by prometheus-client's own parser."""
+        answer = self.get("/metrics")
+        assert answer.status == 200
+        return {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in text_string_to_metric_families(answer.body.decode())
+            for sample in family.samples
+        }
+
+
+def total(values: Values, name: str, **labels: str) -> float:
+    return sum(
+        value
+        for (each, own), value in values.items()
+        if each == name and labels.items() <= dict(own).items()
+    )
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    (tmp_path / "codes.py").write_text(CODES)
+    return tmp_path
+
+
+def serve(site: Path, port: int, *options: str, **more: Any) -> Server:
+    return Server(
+        "codes:app",
+        "--status-bind",
+        f"127.0.0.1:{port}",
+        *options,
+        directory=site,
+        cwd=site,
+        **more,
+    )
+
+
+def counters(values: Values) -> Iterator[tuple[Any, float]]:
+    for key, value in values.items():
+        if key[0].endswith(("_total", "_bucket", "_count", "_sum")):
+            yield key, value
+
+
+def test_requests_are_counted_exactly_and_never_backwards(site: Path) -> None:
+    """Through restarts of workers, a reload and an upgrade in place."""
+    port = free_port()
+    options = ("-w", "2", "--upgrade-mode", "exec", "-n", f"counted-{port}")
+    with serve(site, port, *options) as server:
+        status = Status(port)
+        sent, before = 0, status.values()
+
+        def send(times: int) -> None:
+            nonlocal sent
+            for _ in range(times):
+                assert server.request("POST", "/201", b"abc").status == 201
+                assert server.get("/404").status == 404
+                sent += 1
+
+        def look() -> Values:
+            """Counters that were read before have not become smaller."""
+            nonlocal before
+            try:
+                values = status.values()
+            except ConnectionError:  # the old status server has gone with the old program
+                return before
+            now = dict(counters(values))
+            smaller = {key for key, value in counters(before) if now.get(key, 0) < value}
+            assert not smaller
+            before = values
+            return values
+
+        for command in ("restart", "reload", "restart", "upgrade", None):
+            send(5)
+            look()
+            if command:
+                _run(server, command)
+                server.until(lambda: _ready(status), "it is ready again")
+            look()
+        server.until(lambda: total(look(), "pyfork_requests_total") == 2 * sent, "all are counted")
+        values = look()
+        counted = {
+            key: total(values, "pyfork_requests_total", method=key[0], status=key[1])
+            for key in (("POST", "2xx"), ("GET", "4xx"))
+        }
+        assert set(counted.values()) == {sent}
+        assert total(values, "pyfork_request_duration_seconds_count") == 2 * sent
+        assert total(values, "pyfork_request_content_bytes_total") == 3 * sent
+        assert total(values, "pyfork_response_content_bytes_total") == 3 * sent
+        assert total(values, "pyfork_connections_accepted_total") == 2 * sent
+        assert total(values, "pyfork_reloads_total", outcome="succeeded") == 1
+        assert total(values, "pyfork_upgrades_total", outcome="succeeded") == 1
+        assert total(values, "pyfork_worker_ends_total") == 8
+        assert total(values, "pyfork_workers", state="serving") == 2
+        text = status.get("/metrics", Accept="application/openmetrics-text;version=1.0.0").body
+        assert text.endswith(b"# EOF\n")
+        assert {family.name for family in openmetrics.text_string_to_metric_families(text.decode())}
+
+
+def _run(server: Server, command: str) -> None:
+    control = control_socket(server.pid)
+    assert control
+    wire = Wire(Path(control))
+    try:
+        wire.send(command, wait=True)
+        while "progress" in (answer := wire.receive()):
+            pass
+        assert answer["ok"], answer
+    finally:
+        wire.close()
+
+
+def _ready(status: Status) -> bool:
+    try:
+        return status.get("/readyz").status == 200
+    except OSError:
+        return False
+
+
+def test_probes_and_pages(site: Path) -> None:
+    port = free_port()
+    with serve(site, port, "-n", "probed", "--drain-delay", "1") as server:
+        status = Status(port)
+        assert status.get("/livez").body == b"the arbiter answers\n"
+        assert status.get("/readyz").body == b"ready\n"
+        page = json.loads(status.get("/status").body)
+        assert (page["name"], page["pid"]) == ("probed", server.pid)
+        assert status.get("/").status == 404
+        assert status.get("/status", "POST").status == 405
+        assert status.get("/status", "HEAD").body == b""
+        assert status.get("/status", Host="evil.example").status == 403
+        assert status.get("/livez", Host="evil.example").status == 200
+        # The process dies: another one takes its place, and the address stays.
+        (old,) = (each for each in server.workers() if "status" in each.name())
+        old.kill()
+        server.until(lambda: _ready(status), "another status server answers")
+        server.signal(15)
+        server.until(lambda: status.get("/readyz").status == 503, "it is not ready any more")
+        assert status.get("/livez").status == 200
+
+
+def test_a_token_is_asked_for(site: Path) -> None:
+    port = free_port()
+    (site / "token").write_text("s3cret\n")
+    with serve(site, port, "--status-token-file", "token"):
+        status = Status(port)
+        for headers in ({}, {"Authorization": "Bearer s3cre"}, {"Authorization": "s3cret"}):
+            assert status.get("/metrics", **headers).status == 401
+        assert status.get("/metrics", Authorization="Bearer s3cret").status == 200
+        assert status.get("/readyz").status == 200
+
+
+def test_an_open_address_without_a_token_is_refused(site: Path) -> None:
+    with Server(
+        "codes:app",
+        "--status-bind",
+        f"0.0.0.0:{free_port()}",
+        directory=site,
+        cwd=site,
+        ready=False,
+    ) as server:
+        assert server.wait() == 2
+        assert "everybody could read there; give --status-token-file" in server.log
+
+
+def test_what_is_no_request_is_refused_and_bounded(site: Path) -> None:
+    port = free_port()
+    with serve(site, port):
+        for sent in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 40000):
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+                client.sendall(sent)
+                connection = h11.Connection(h11.CLIENT)
+                connection.send(h11.Request(method="GET", target="/", headers=[("host", "x")]))
+                connection.receive_data(client.recv(65536))
+                event = connection.next_event()
+                assert isinstance(event, h11.Response)
+                assert 400 <= event.status_code < 500
+        assert Status(port).get("/livez").status == 200
