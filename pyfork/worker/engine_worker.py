@@ -12,6 +12,7 @@ from pyfork.http.asgi.gateway import AsgiGateway
 from pyfork.http.connection.connection import Connection
 from pyfork.http.connection.deadlines import Timeouts
 from pyfork.http.connection.engine import Engine, Upgrade
+from pyfork.http.connection.metered import MeteredEngine
 from pyfork.http.connection.sweep import sweep
 from pyfork.http.wsgi.gateway import WsgiGateway
 from pyfork.ipc.connection_queue import Given
@@ -55,7 +56,8 @@ class EngineWorker(BaseWorker):
     def set_up(self, gateway: WsgiGateway | AsgiGateway, *, upgrade: Upgrade | None = None) -> None:
         """Build the engine and the acceptor for ``gateway``."""
         config = self.config
-        self.engine = Engine(
+        engine = MeteredEngine if config.status_bind else Engine
+        self.engine = engine(
             config,
             loop=self.loop,
             line=self.line,

@@ -21,7 +21,6 @@ from pyfork.http.response.date import http_date
 from pyfork.http.response.head_cache import ResponseHeads
 from pyfork.ipc.scoreboard import BEGUN, CONNECTIONS, REQUESTS, Row
 from pyfork.log.access import AccessLog
-from pyfork.metrics.recorder import RequestRecorder
 
 if TYPE_CHECKING:
     from pyfork.http.connection.connection import Connection
@@ -80,7 +79,6 @@ class Engine:
         self.access = AccessLog.from_config(config)
         if self.access is not None:
             self.access.later = loop.call_soon
-        self.metrics = RequestRecorder(line.metrics) if config.status_bind else None
         self.reader = HeadReader(self.limits, gateway.entry)
         self.new_parser = parser_class(config.http)
         self.heads = ResponseHeads(server=b"Server: pyfork\r\n" if config.server_header else b"")
@@ -105,8 +103,6 @@ class Engine:
         """Renew the Date field (RFC 9110 6.6.1), once a second. ``now`` is in seconds since
         1970."""
         self.heads.date(b"Date: " + http_date(now) + b"\r\n")
-        if self.metrics is not None:
-            self.metrics.flush()
 
     def begin(self, exchange: "Exchange") -> None:
         """Count a request that the application begins to work on."""
@@ -124,14 +120,6 @@ class Engine:
             self.running -= 1
         else:
             self.cells[BEGUN] += 1
-        if self.metrics is not None:
-            metrics, started = self.metrics, exchange.started
-            took = monotonic() - started if started else 0.0
-            status = 500 if (response := exchange.response) is None else response.status
-            metrics.durations[exchange.head.line.method][status // 100].append(took)
-            metrics.sent.append(exchange.length)
-            if exchange.received:
-                metrics.received.append(exchange.received)
         self.cells[REQUESTS] = served
         if served == self.wear_after:
             self.on_recycle()
