@@ -67,6 +67,8 @@ class Generations:
         self._listeners = listeners
         self._outcomes: deque[ReloadResult] = deque()
         self._broken: dict[int, ErrorPageShown] = {}  # generations that will be the error page
+        self._code: dict[int, list[float]] = {}  # what the first worker of each has imported
+        self.mixed: set[int] = set()  # generations of whose workers one has imported other code
         self.error_page: ErrorPageShown | None = None  # what the one that serves is, if it is that
 
     @property
@@ -121,6 +123,13 @@ class Generations:
         self._directories[generation] = self.start.enter(config.chdir)
         return Reload(generation, policy(config))
 
+    def record_code(self, generation: int, code: list[float]) -> bool:
+        """Record what a worker has imported. Returns whether another one is the first to differ."""
+        if not code or code == self._code.setdefault(generation, code) or generation in self.mixed:
+            return False
+        self.mixed.add(generation)
+        return True
+
     def record_boot_error(self, generation: int, why: ErrorPageShown) -> None:
         """A generation will serve, but nothing except the reason why it does not load."""
         self._broken.setdefault(generation, why)
@@ -133,6 +142,8 @@ class Generations:
         self._listeners.release_below(generation)
         why = self._broken.get(generation, ErrorPageShown("", ""))
         self._broken = {each: kept for each, kept in self._broken.items() if each > generation}
+        self._code = {each: kept for each, kept in self._code.items() if each >= generation}
+        self.mixed = {each for each in self.mixed if each >= generation}
         self.error_page = why if why.reason else None
         if generation > self.first:
             outcome = ReloadResult(

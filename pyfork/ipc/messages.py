@@ -9,7 +9,7 @@ import json
 from typing import Any, get_args
 
 from pyfork.ipc.fd_name import FdName
-from pyfork.record import asdict, record
+from pyfork.record import asdict, field, record
 
 
 @record
@@ -18,6 +18,7 @@ class WorkerReady:
 
     interface: str  # "wsgi" or "asgi"
     links: str = ""  # pages of the framework, a line each, "docs /docs"; for a console
+    code: list[float] = field(default_factory=list)  # of `loader.code_version`; empty: unknown
 
 
 @record

@@ -31,6 +31,7 @@ from pyfork.ipc.messages import (
 from pyfork.ipc.scoreboard import RowState
 from pyfork.ipc.titles import set_title, worker_title
 from pyfork.ipc.worker_args import WorkerArgs
+from pyfork.loader.code_version import code_version
 from pyfork.loader.load import App
 from pyfork.log import setup as logs
 from pyfork.net.tls.pem_files import PemFiles
@@ -208,7 +209,7 @@ class BaseWorker:
         if not await self._boot():
             return ExitStatus.OK
         if self.birth.hold_accept:
-            self.send(WorkerReady(self.app.interface, self.app.links))
+            self._report_ready()
             await self._until(self.may_accept)
         # StartAccepting and StartDrain came together: this worker must still serve queued clients.
         if self.may_accept.done() or not self.draining.is_set():
@@ -216,13 +217,19 @@ class BaseWorker:
             self._become(RowState.SERVING)
         self._beat()
         if not self.birth.hold_accept:
-            self.send(WorkerReady(self.app.interface, self.app.links))
+            self._report_ready()
         await self.draining.wait()
         self._become(RowState.DRAINING)
         await self.drain()
         await self._stop()
         self.tick(time.monotonic())  # the last requests are counted
         return ExitStatus.OK
+
+    def _report_ready(self) -> None:
+        """Tell the arbiter, with the state of the code that was imported."""
+        directories = (os.getcwd(), *self.config.pythonpath)
+        code = [] if self.config.reload else list(code_version(directories))
+        self.send(WorkerReady(self.app.interface, self.app.links, code))
 
     async def _boot(self) -> bool:
         """Boot, unless a drain begins before."""

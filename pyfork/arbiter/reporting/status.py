@@ -55,6 +55,7 @@ def describe(
         and not generations.error_page,
         "broken": generations.error_page.reason if generations.error_page else None,
         "generation": serving.number,
+        "mixed_code": serving.number in generations.mixed,
         "uptime": uptime,
         "last_reload": _outcome(generations.last, now),
         "upgrade": upgrade.stage.value if upgrade.stage is not UpgradeStage.NONE else None,

@@ -98,7 +98,7 @@ class WorkerMessages(Component):
     ) -> None:
         """Turn a worker's message into a fact, or pass it on."""
         match message:
-            case messages.WorkerReady(interface=interface, links=links):
+            case messages.WorkerReady(interface=interface, links=links, code=code):
                 worker.ready_at, worker.interface = time.monotonic(), interface
                 worker.links = links
                 if interface == "script":
@@ -107,6 +107,12 @@ class WorkerMessages(Component):
                 log.info(
                     "%s is ready after %.0f ms (%s)", log_lines.name_of(worker), took, interface
                 )
+                if self.generations.record_code(worker.generation, code):
+                    log.warning(
+                        "%s has imported other code than its generation: files have changed since "
+                        "(reload, or use --preload)",
+                        log_lines.name_of(worker),
+                    )
                 self._feed(events.Ready(worker.serial))
                 serving = self.supervisor.serving
                 admitted = serving.active and self.takeover.active
