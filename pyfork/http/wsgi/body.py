@@ -1,7 +1,7 @@
 """A request body, buffered before a WSGI application is called: in memory, then in a file."""
 
 import io
-import threading
+from collections import deque
 from typing import IO
 
 SMALL = 64 * 1024  # bytes that each body may have in memory, whatever the others have
@@ -22,24 +22,28 @@ def keep(pieces: list[bytes], data: bytes) -> None:
 
 
 class BodyMemory:
-    """What a worker keeps in memory of bodies beyond `SMALL` each, in bytes. Shared by threads."""
+    """What a worker keeps in memory of bodies beyond `SMALL` each, in bytes.
+
+    The loop's thread takes. Any thread gives back, also within a garbage collection that
+    interrupts `take`: so there is no lock, and an append is all that it does.
+    """
 
     def __init__(self, limit: int) -> None:
         self._left = limit
-        self._lock = threading.Lock()
+        self._returned: deque[int] = deque()
 
     def take(self, wanted: int) -> bool:
         """Reserve ``wanted`` bytes, or nothing."""
-        with self._lock:
-            enough = wanted <= self._left
-            if enough:
-                self._left -= wanted
-            return enough
+        while self._returned:
+            self._left += self._returned.popleft()
+        if wanted > self._left:
+            return False
+        self._left -= wanted
+        return True
 
     def give_back(self, count: int) -> None:
         """Free what was reserved."""
-        with self._lock:
-            self._left += count
+        self._returned.append(count)
 
 
 class SpooledBody:
