@@ -6,6 +6,7 @@ in the worker's loop while the server stops.
 
 import os
 import sys
+from collections.abc import Iterable
 
 
 def install() -> None:
@@ -14,10 +15,12 @@ def install() -> None:
         sys.breakpointhook = _stop
 
 
-def _stop(*, header: str | None = None) -> None:
-    import pdb  # only whoever stops needs it
+def _stop(*, header: str | None = None, commands: Iterable[str] | None = None) -> None:
+    """As `pdb.set_trace`, of which CPython 3.14 has ``commands``."""
+    import pdb  # few requests stop
 
     debugger = pdb.Pdb(nosigint=True)
+    debugger.rcLines.extend(commands or ())
     if header is not None:
         debugger.message(header)
     debugger.set_trace(sys._getframe().f_back)

@@ -55,7 +55,7 @@ def test_pdb_at_the_terminal(project: Project, goes_on: bool) -> None:
         url = terminal.wait(r"open +(http://\S+)\n")[1]
         terminal.wait("Ctrl-C")
         with asked(url) as answers:
-            terminal.wait(r"shop\.py\(4\)app\(\)\n.*\n\(Pdb\) ")
+            terminal.wait(r"shop\.py\([34]\)app\(\)\n.*\n\(Pdb\) ")
             terminal.type("p price * 7\n")
             terminal.wait(r"\n42\n\(Pdb\) ")
             terminal.type("\x1b[A\n")  # the last line again
