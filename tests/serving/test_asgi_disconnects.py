@@ -158,3 +158,46 @@ def test_a_stop_waits_for_work_whose_client_has_left(tmp_path: Path, how: str) -
         leave(ask(server, "/takes-long/a"), how)
         stop(server)
         assert server.out.split() == ["paid", "worked"]
+
+
+TOLD = """
+import asyncio
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    if scope["path"] == "/answers":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+    print("open", flush=True)
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    print("told", flush=True)
+    try:
+        await asyncio.sleep(600)
+    except asyncio.CancelledError:
+        print("cancelled", flush=True)
+        raise
+"""
+
+
+@pytest.mark.parametrize("path", ["/", "/answers"])
+def test_work_that_goes_on_is_cancelled_when_the_grace_is_over(tmp_path: Path, path: str) -> None:
+    """Its application was told, before the drain or in it, and chose to go on."""
+    (tmp_path / "told.py").write_text(TOLD)
+    options = ("--lifespan", "off", "--graceful-timeout", "2")
+    with Server("told:app", *options, cwd=tmp_path, directory=tmp_path) as server:
+        before, within = Wire(server.port), Wire(server.port)
+        for wire in (before, within):
+            wire.send(request("GET", path))
+        server.until(lambda: server.out.count("open") == 2, "both are worked on")
+        leave(before, "fin")
+        server.until(lambda: server.out.count("told") == 1, "one is told")
+        began = monotonic()
+        server.signal(signal.SIGTERM)
+        server.until(lambda: not _accepts(server), "it drains")
+        leave(within, "reset")
+        server.until(lambda: server.out.count("told") == 2, "the other is told")
+        assert "cancelled" not in server.out
+        assert server.wait() == 0
+        assert 1.5 < monotonic() - began < 8
+        assert server.out.count("cancelled") == 2
+        assert "error in the application" not in server.log
