@@ -43,7 +43,7 @@ from pyfork.worker.exit.termination import Termination, ignore
 from pyfork.worker.running import run
 
 if TYPE_CHECKING:
-    from pyfork.net.tls.context import Context
+    from pyfork.net.tls.session import Context
 
 log = logging.getLogger("pyfork.error")
 

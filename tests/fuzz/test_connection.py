@@ -36,7 +36,7 @@ from pyfork.http.wsgi.gateway import WsgiGateway
 from pyfork.http.wsgi.output import BufferSpace, DirectOutput, QueuedOutput
 from pyfork.http.wsgi.runners import InlineRunner, Job
 from pyfork.ipc.scoreboard import Scoreboard
-from pyfork.net.tls.context import Context
+from pyfork.net.tls.session import Context
 from tests.fuzz import apps
 from tests.fuzz.pipe import HIGH, Pipe
 from tests.fuzz.streams import pieces, stream

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pyfork.http.connection.deadlines import LINGER, NEVER
 from pyfork.http.connection.engine import Engine
 from pyfork.http.tls.transport import TlsTransport
-from pyfork.net.tls.context import Context
+from pyfork.net.tls.session import Context
 
 log = logging.getLogger("pyfork.error")
 

@@ -23,7 +23,7 @@ from pyfork.http.request.head import RequestLine, read_start
 from pyfork.http.response.head import plain_error
 from pyfork.http.tls.records import RecordCounter
 from pyfork.net.client_hello import MAX_BYTES
-from pyfork.net.tls.context import Context, Session
+from pyfork.net.tls.session import Context, Session
 
 log = logging.getLogger("pyfork.error")
 

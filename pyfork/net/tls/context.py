@@ -25,6 +25,7 @@ from pyfork.errors import ConfigError, HookError
 from pyfork.net.client_hello import read as read_hello
 from pyfork.net.tls.certificate import Certificate, parse
 from pyfork.net.tls.pem_files import PemFiles, read
+from pyfork.net.tls.session import Context, Session
 
 log = logging.getLogger("pyfork.error")
 
@@ -47,21 +48,6 @@ _REQUIREMENTS = {
 _PROTOCOLS = ["http/1.1"]
 _SPOKEN = {each.encode() for each in _PROTOCOLS}
 _NO_APPLICATION_PROTOCOL = 120  # RFC 7301 3.2; ssl.AlertDescription does not have it
-
-
-class Session(ssl.SSLObject):
-    """A TLS connection, with the ClientHello of its client."""
-
-    hello: bytes | bytearray = b""
-    is_misnamed = False  # the client resumes a session of another name: refused
-
-
-class Context(ssl.SSLContext):
-    """An SSL context that knows its certificate."""
-
-    sslobject_class = Session
-    certificate = ""  # PEM; the port's own context has none
-    anew: "Context"  # of the port's own: with other keys of tickets, so that nothing is resumed
 
 
 class TlsContexts:
@@ -102,7 +88,7 @@ class TlsContexts:
 
         Of TLS 1.2, ``name`` is that of the session if one is resumed. Returns an alert, or None.
         """
-        if isinstance(handshake, Session) and handshake.hello:  # those of -k uvicorn have none
+        if isinstance(handshake, Session) and handshake.hello:
             asked = read_hello(bytes(handshake.hello))
             if asked.protocols and not _SPOKEN & set(asked.protocols):
                 return _NO_APPLICATION_PROTOCOL

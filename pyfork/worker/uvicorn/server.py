@@ -16,7 +16,7 @@ from pyfork.loader.load import App
 from pyfork.worker.uvicorn.lifespan import UvicornLifespan
 
 if TYPE_CHECKING:
-    import ssl
+    from pyfork.net.tls.session import Context
 
 
 class _StartupFailed(Exception):
@@ -40,7 +40,7 @@ class EmbeddedServer(uvicorn.Server):
         yield
 
 
-def prepared(config: Config, app: App, context: "ssl.SSLContext | None") -> uvicorn.Config:
+def prepared(config: Config, app: App, context: "Context | None") -> uvicorn.Config:
     """Return uvicorn's settings, made from ours and loaded."""
     settings = uvicorn.Config(
         app.callable,
@@ -64,6 +64,8 @@ def prepared(config: Config, app: App, context: "ssl.SSLContext | None") -> uvic
     settings.loaded_app = ForwardedScopes(
         settings.loaded_app, TrustedProxies(config.forwarded_allow_ips)
     )
+    if context is not None:
+        context.serve_loop()
     settings.ssl = context
     if config.lifespan != "off" and app.interface == "asgi":
         settings.lifespan_class = UvicornLifespan
