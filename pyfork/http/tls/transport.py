@@ -21,19 +21,13 @@ from pyfork.http.connection.engine import Engine
 from pyfork.http.connection.transport import readable
 from pyfork.http.request.head import RequestLine, read_start
 from pyfork.http.response.head import plain_error
-from pyfork.http.tls.records import RecordCounter
 from pyfork.net.client_hello import MAX_BYTES
+from pyfork.net.tls.records import EMPTY_RECORDS, RECORDS, RecordCounter
 from pyfork.net.tls.session import Context, Session
 
 log = logging.getLogger("pyfork.error")
 
 READ = 64 * 1024  # bytes of plain text per read; a record has 16 KiB at most
-
-RECORDS = 64  # of one client, before other clients get their turn
-
-# Consecutive records without content after which a client is cut. OpenSSL makes new keys for a
-# KeyUpdate, which takes as long as a small request.
-EMPTY_RECORDS = 32
 
 ANSWERS = 16 * 1024  # bytes of answers to such records that a client may leave unread
 

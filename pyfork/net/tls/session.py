@@ -9,6 +9,7 @@ import ssl
 from typing import Any
 
 from pyfork.net.client_hello import MAX_BYTES
+from pyfork.net.tls.records import EMPTY_RECORDS, RECORDS, RecordCounter
 
 
 class Session(ssl.SSLObject):
@@ -24,9 +25,12 @@ class LoopSession(Session):
     _given: ssl.MemoryBIO  # what the loop has received
     _incoming: ssl.MemoryBIO  # OpenSSL's
     _outgoing: ssl.MemoryBIO
+    _undecrypted: memoryview = memoryview(b"")  # what OpenSSL has not been given yet
+    _records: RecordCounter
+    _empty_records = 0  # since the last content
 
     def do_handshake(self) -> None:
-        data = self._take()
+        data = self._feed()
         if len(self.hello) < MAX_BYTES:
             self.hello += data
         try:
@@ -39,25 +43,44 @@ class LoopSession(Session):
             self._begin_anew()
             super().do_handshake()
         self.hello = b""
+        self._empty_records = 0
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:
-        self._take()
-        return super().read(len, buffer)
+        if not self._is_fed():
+            self._feed()
+        while True:
+            try:
+                found = super().read(len, buffer)
+            except ssl.SSLWantReadError:
+                if self._empty_records >= EMPTY_RECORDS:
+                    raise ssl.SSLError("TLS records without content") from None
+                if not self._feed():
+                    raise
+            else:
+                self._empty_records = 0
+                return found
 
     def pending(self) -> int:
-        """What may be read, and what OpenSSL was given: uvloop reads only if there is some."""
-        return super().pending() + self._incoming.pending
+        """What may be read, and what waits: uvloop reads only if there is some."""
+        return super().pending() + self._incoming.pending + len(self._undecrypted)
 
     def unwrap(self) -> None:
-        self._take()
+        self._feed()
         super().unwrap()
 
-    def _take(self) -> bytes:
-        """Hand over what the loop has received."""
-        data = self._given.read()
-        if data:
-            self._incoming.write(data)
-        return data
+    def _is_fed(self) -> bool:
+        return bool(super().pending() or self._incoming.pending)
+
+    def _feed(self) -> bytes | memoryview:
+        """Give OpenSSL the next records. Returns them."""
+        if not self._undecrypted:
+            self._undecrypted = memoryview(self._given.read())
+        data = self._undecrypted
+        end, count = self._records.advance(data, RECORDS)
+        self._empty_records += count
+        self._undecrypted = data[end:]
+        self._incoming.write(data[:end])
+        return data[:end]
 
     anew: "Context"
 
@@ -94,6 +117,7 @@ class Context(ssl.SSLContext):
         assert isinstance(made, LoopSession)
         made.hello = bytearray()
         made.anew = self.anew
+        made._records = RecordCounter()
         made._given, made._incoming, made._outgoing = incoming, between, outgoing
         return made
 

@@ -4,6 +4,12 @@ OpenSSL handles any number of records without content (KeyUpdate, renegotiation,
 call, and each may cost as much as a small request. So they are counted first.
 """
 
+RECORDS = 64  # of one client; after so many the others have their turn
+
+# Records in a row that carry no content, from which on a client is cut. OpenSSL makes new keys for
+# a KeyUpdate, which takes as long as a small request.
+EMPTY_RECORDS = 32
+
 HEAD = 5  # bytes: type, version, and the length of what follows
 
 
