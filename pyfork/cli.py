@@ -169,8 +169,8 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     **{
         name: partial(operate, name)
         for name in (
-            *("list", "ls", "ps", "status", "describe", "sockets", "history"),
-            *("reload", "restart", "drain", "resume", "scale", "upgrade", "stop"),
+            *("list", "ls", "ps", "status", "describe", "sockets", "logs", "history"),
+            *("reload", "restart", "drain", "resume", "scale", "upgrade", "stop", "unit"),
         )
     },
 }

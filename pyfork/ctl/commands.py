@@ -11,7 +11,7 @@ from typing import Any
 
 from pyfork.config.command_line.getopt import CommandSpec, Option, ParsedOption, read
 from pyfork.config.command_line.help import help_text
-from pyfork.ctl import client, description, history, listing, slots, tables
+from pyfork.ctl import client, description, history, listing, logs, slots, tables, unit
 from pyfork.ctl.context import CommandContext, ControlCommand, Say
 from pyfork.errors import ConfigError, ExitStatus, PyforkError
 
@@ -147,9 +147,10 @@ _STAGES = {
 
 COMMANDS: dict[str, ControlCommand] = {
     "list": ControlCommand(
-        "List the servers that run: all that this user may see; root sees those of all users.",
+        "List the servers that run. A user sees those of that user, root all.",
         _list,
         {"--watch": "Each second anew, until interrupted."},
+        target=False,
         finds=False,
     ),
     "status": ControlCommand(
@@ -158,8 +159,8 @@ COMMANDS: dict[str, ControlCommand] = {
         {"--quiet": "Show nothing; the exit status says it."},
     ),
     "describe": ControlCommand(
-        "Show a server whole: how it was started, its settings and their sources, log files, "
-        "listeners, limits.",
+        "Show how a server was started and set up. Settings have their sources; log files, "
+        "listeners and limits are there, too.",
         description.run,
         {},
     ),
@@ -192,8 +193,8 @@ COMMANDS: dict[str, ControlCommand] = {
         },
     ),
     "drain": ControlCommand(
-        "Take the worker of one slot out of service: it finishes its requests, and no other takes "
-        "its place before pyfork resume.",
+        "Take a worker out of service. It finishes its requests, and no other one takes its place "
+        "before pyfork resume.",
         slots.drain,
         {"--worker SLOT": "Which slot.", "--wait": "Until the worker takes no more requests."},
     ),
@@ -203,12 +204,35 @@ COMMANDS: dict[str, ControlCommand] = {
         {"--worker SLOT": "Only this slot."},
     ),
     "history": ControlCommand(
-        "Show the last ends of workers, and how the last reloads and upgrades ended.",
+        "Show how workers, reloads and upgrades ended.",
         history.run,
         {
             "--full": "With tracebacks.",
             "--lines N": "The last N entries only.",
         },
+    ),
+    "logs": ControlCommand(
+        "Show the log of a server. Those are the last 50 records, and with --follow those that "
+        "come.",
+        logs.run,
+        {
+            "-f --follow": "Go on with what comes, also when the file is rotated.",
+            "--lines N": "The last N records.",
+            "--worker SLOT": "Only what the worker of this slot has logged.",
+            "--grep RE": "Only records that match this regular expression.",
+            "--access": "The access log.",
+        },
+        finds=False,
+    ),
+    "unit": ControlCommand(
+        "Print a systemd unit for a server. It runs, or is the command line behind --.",
+        unit.run,
+        {
+            "--socket": "The socket unit: systemd keeps the port.",
+            "--user": "For the user's own manager.",
+        },
+        finds=False,
+        behind=True,
     ),
     "scale": ControlCommand(
         "Change how many workers there are, until the next reload: to N, or by +N or -N.",
@@ -231,15 +255,18 @@ _TARGET = (
 def _options(command: ControlCommand) -> list[Option]:
     options = []
     for written, help in (command.options | _COMMON).items():
-        flag, _, metavar = written.partition(" ")
-        options.append(Option(flag.removeprefix("--"), (flag,), help, metavar))
+        words = written.split()
+        flags = tuple(word for word in words if word.startswith("-"))
+        metavar = "" if len(flags) == len(words) else words[-1]
+        options.append(Option(flags[-1].removeprefix("--"), flags, help, metavar))
     return options
 
 
 def _usage(name: str, command: ControlCommand) -> str:
     operands = [word.upper() for word in command.words]
-    operands += ["[TARGET]"] if command.finds else []
-    end = _TARGET if command.finds else ""
+    operands += ["[TARGET]"] if command.target else []
+    operands += ["| -- ARGS..."] if command.behind else []
+    end = _TARGET if command.target else ""
     return help_text(f"pyfork {name}", command.help, _options(command), operands, end=end)
 
 
@@ -250,12 +277,16 @@ def _parse(name: str, command: ControlCommand, argv: Sequence[str]) -> dict[str,
         ConfigError: an option is unknown, or there are too many words, or too few.
     """
     options = _options(command)
-    said = read(argv, options, [*command.words, *(["target"] if command.finds else [])])
+    behind: list[str] = []
+    if command.behind and "--" in argv:
+        at = list(argv).index("--")
+        argv, behind = argv[:at], list(argv[at + 1 :])
+    said = read(argv, options, [*command.words, *(["target"] if command.target else [])])
     for word in command.words:
         if word not in said:
             raise ConfigError(f"{word.upper()} is missing; see pyfork {name} --help")
     if _is_turned_round(said):
         said["n"], said["target"] = said["target"], said["n"]  # pyfork scale shop 6
-    absent: dict[str, Any] = {"target": None}
+    absent: dict[str, Any] = {"target": None, "behind": behind}
     absent |= {option.name: None if option.metavar else False for option in options}
     return absent | {each: given.raw for each, given in said.items()}

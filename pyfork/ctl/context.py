@@ -18,9 +18,11 @@ class ControlCommand:
 
     help: str
     run: Callable[["CommandContext"], ExitStatus]
-    options: dict[str, str]  # flag, with a name for its value if it takes one -> help
+    options: dict[str, str]  # flags, with a name for the value if they take one -> help
     words: tuple[str, ...] = ()  # before TARGET
-    finds: bool = True  # it is about one server: TARGET
+    target: bool = True  # it takes the name of a server
+    finds: bool = True  # that server has to run
+    behind: bool = False  # a command line may stand behind --, in place of TARGET
 
 
 @record

@@ -55,7 +55,7 @@ def run(argv: Sequence[str], say: Say, print_error: Say) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         say(_HELP)
         return ExitStatus.OK if argv else ExitStatus.USAGE
-    config = _config(argv)
+    config = read_config(argv)
     if config.control == "off":
         raise ConfigError("pyfork start needs the control socket, and --control is off")
     if config.name and (running := client.find_running([config.name], config.control)):
@@ -70,7 +70,7 @@ def run(argv: Sequence[str], say: Say, print_error: Say) -> int:
         raise
 
 
-def _config(argv: Sequence[str]) -> Config:
+def read_config(argv: Sequence[str]) -> Config:
     """The settings, as the server will read them. Raises ConfigError."""
     words = list(argv[1:] if argv[0] in ("serve", "run") else argv)
     if "--" in words:
@@ -97,7 +97,7 @@ def _spawn(argv: Sequence[str], config: Config) -> _Start:
     try:
         offset = os.fstat(log).st_size
         process = subprocess.Popen(
-            [*_program(), *argv],
+            [*program(), *argv],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -108,7 +108,7 @@ def _spawn(argv: Sequence[str], config: Config) -> _Start:
     return _Start(process, path, offset)
 
 
-def _program() -> list[str]:
+def program() -> list[str]:
     """The pyfork that runs now: so an upgrade finds the same one again."""
     installed = os.path.basename(sys.argv[0]) == "pyfork" and os.path.isfile(sys.argv[0])
     return [sys.executable, *([sys.argv[0]] if installed else ["-m", "pyfork"])]

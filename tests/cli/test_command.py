@@ -138,7 +138,7 @@ def test_a_mistake_is_one_line_and_status_2(
 
 
 def test_a_word_that_is_no_module_binds_nothing(command: Command) -> None:
-    (command.directory / "logs").mkdir()
+    (command.directory / "log").mkdir()
     (command.directory / "kitchen.py").write_text(APP)
     for word, advice in (("frobnicate", ""), ("kitchn", "; did you mean kitchen?")):
         done = command(word, "-b", "nowhere.invalid:80")
@@ -147,9 +147,9 @@ def test_a_word_that_is_no_module_binds_nothing(command: Command) -> None:
             f"pyfork: error: {word}: no such command, and no such module in {command.directory}"
             f"{advice}\n"
         )
-    assert "no such command: the log goes to stderr" in command("logs", "shop", "-f").stderr
-    (command.directory / "logs.py").write_text(APP)
-    assert command("logs", "--check-config").returncode == 0
+    assert "no such command: to read the log of a running" in command("log", "shop", "-f").stderr
+    (command.directory / "log.py").write_text(APP)
+    assert command("log", "--check-config").returncode == 0
 
 
 @pytest.mark.parametrize(

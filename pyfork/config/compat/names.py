@@ -10,15 +10,15 @@ from pyfork.config.sources.raw_value import suggestion
 _STATUS = "to see a running server and its workers, write pyfork describe [TARGET]"
 _STOP = "to stop a running server, write pyfork stop [TARGET]"
 _DEVELOP = "to serve and reload while you edit, write pyfork APP --reload"
-_UNIT = "a service manager starts pyfork at boot: systemd with Type=notify, for example"
-_LOG = "the log goes to stderr, or to the file of --error-logfile: read it there"
+_UNIT = "systemd starts pyfork at boot: pyfork unit [TARGET] prints the service"
+_LOG = "to read the log of a running server, write pyfork logs [TARGET]"
 
 COMMANDS = {
     **dict.fromkeys(("info", "show", "monit", "top"), _STATUS),
     **dict.fromkeys(("kill", "delete", "del", "down", "shutdown", "quit"), _STOP),
     **dict.fromkeys(("dev", "develop", "runserver", "watch"), _DEVELOP),
-    **dict.fromkeys(("save", "startup", "unit", "install"), _UNIT),
-    **dict.fromkeys(("logs", "log"), _LOG),
+    **dict.fromkeys(("save", "startup", "install"), _UNIT),
+    **dict.fromkeys(("log",), _LOG),
     **dict.fromkeys(
         ("check", "configtest"), "to load settings and application, write pyfork --check-config APP"
     ),
