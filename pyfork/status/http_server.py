@@ -30,7 +30,7 @@ class Request:
 
 
 @record
-class Response:
+class StatusResponse:
     """What it gets."""
 
     status: int
@@ -39,7 +39,7 @@ class Response:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-Answer = Callable[[Request], Awaitable[Response]]
+Answer = Callable[[Request], Awaitable[StatusResponse]]
 
 
 class HttpServer:
@@ -83,7 +83,7 @@ class HttpServer:
             try:
                 request = await asyncio.wait_for(_read(connection, reader), limit)
             except h11.RemoteProtocolError as error:
-                refusal = Response(error.error_status_hint, "text/plain", b"Bad Request\n")
+                refusal = StatusResponse(error.error_status_hint, "text/plain", b"Bad Request\n")
                 await self._send(connection, writer, refusal, head=False)
                 return
             if request is None:
@@ -99,7 +99,7 @@ class HttpServer:
         self,
         connection: h11.Connection,
         writer: asyncio.StreamWriter,
-        response: Response,
+        response: StatusResponse,
         *,
         head: bool,
     ) -> None:

@@ -13,13 +13,13 @@ from pyfork.ipc.scoreboard import Scoreboard
 from pyfork.metrics import exposition
 from pyfork.metrics.families import families
 from pyfork.status.arbiter_link import ArbiterLink
-from pyfork.status.http_server import Request, Response
+from pyfork.status.http_server import Request, StatusResponse
 
 PATIENCE = 2.0  # seconds for the arbiter to answer
 
 _TEXT = "text/plain; charset=utf-8"
 
-Page = Callable[[Request], Awaitable[Response]]
+Page = Callable[[Request], Awaitable[StatusResponse]]
 
 
 class Pages:
@@ -38,14 +38,14 @@ class Pages:
         self._open: dict[str, Page] = {"/livez": self._livez, "/readyz": self._readyz}
         self._closed: dict[str, Page] = {"/status": self._status, "/metrics": self._metrics}
 
-    async def answer(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> StatusResponse:
         """The response to a request."""
         page = self._open.get(request.path) or self._closed.get(request.path)
         if page is None:
             return _text(404, "there are /metrics, /status, /livez and /readyz")
         if request.method not in ("GET", "HEAD"):
             refusal = _text(405, "GET or HEAD")
-            return Response(405, _TEXT, refusal.content, (("allow", "GET, HEAD"),))
+            return StatusResponse(405, _TEXT, refusal.content, (("allow", "GET, HEAD"),))
         if request.path in self._closed and (refused := self._refusal(request)):
             return refused
         try:
@@ -53,39 +53,39 @@ class Pages:
         except TimeoutError:
             return _text(503, f"the arbiter has not answered in {PATIENCE:g} s")
 
-    def _refusal(self, request: Request) -> Response | None:
+    def _refusal(self, request: Request) -> StatusResponse | None:
         """Why a client does not get what is not open to all."""
         if self._token:
             given = request.headers.get("authorization", "")
             if hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
                 return None
             text = _text(401, "a token is needed: Authorization: Bearer TOKEN")
-            return Response(401, _TEXT, text.content, (("www-authenticate", "Bearer"),))
+            return StatusResponse(401, _TEXT, text.content, (("www-authenticate", "Bearer"),))
         # A page in a browser could have its own name lead to this address.
         if self._local and not _is_local_name(request.headers.get("host", "")):
             return _text(403, "by this name a --status-token is needed")
         return None
 
-    async def _livez(self, request: Request) -> Response:
+    async def _livez(self, request: Request) -> StatusResponse:
         await self._arbiter.status(PATIENCE)
         return _text(200, "the arbiter answers")
 
-    async def _readyz(self, request: Request) -> Response:
+    async def _readyz(self, request: Request) -> StatusResponse:
         status = await self._arbiter.status(PATIENCE)
         return _text(200, "ready") if status["ready"] else _text(503, f"not ready: {_why(status)}")
 
-    async def _status(self, request: Request) -> Response:
+    async def _status(self, request: Request) -> StatusResponse:
         status = await self._arbiter.status(PATIENCE)
-        return Response(200, "application/json", json.dumps(status).encode())
+        return StatusResponse(200, "application/json", json.dumps(status).encode())
 
-    async def _metrics(self, request: Request) -> Response:
+    async def _metrics(self, request: Request) -> StatusResponse:
         status = await self._arbiter.status(PATIENCE)
         numbers, sums = self._board.totals()
         openmetrics = exposition.wants_openmetrics(request.headers.get("accept", ""))
         found = families(status, numbers, sums, now=time.time())
         text = exposition.text(found, openmetrics=openmetrics)
         kind = exposition.OPENMETRICS if openmetrics else exposition.PROMETHEUS
-        return Response(200, kind, text.encode())
+        return StatusResponse(200, kind, text.encode())
 
 
 def _why(status: dict[str, object]) -> str:
@@ -106,5 +106,5 @@ def _is_local_name(host: str) -> bool:
     return True
 
 
-def _text(status: int, text: str) -> Response:
-    return Response(status, _TEXT, f"{text}\n".encode())
+def _text(status: int, text: str) -> StatusResponse:
+    return StatusResponse(status, _TEXT, f"{text}\n".encode())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import ROOT, Server
+from tests.harness.server import ROOT, Server
 
 EXAMPLES = sorted((ROOT / "examples").glob("hello*.py"))
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from websockets.sync.client import connect as connect_websocket
 
-from tests.server import PATIENCE, Server, exchange
+from tests.harness.server import PATIENCE, Server, exchange
 
 APPS = {
     "wsgi": "tests.apps.wsgi",

@@ -1,27 +1,28 @@
-"""Arbiters in processes of their own, ended and looked after at the end of each test."""
+"""Arbiters in processes of their own, which end with each test."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.arbiter.server import Server
+from tests.arbiter.fake_worker_server import FakeWorkerServer
 
-Start = Callable[..., Server]
+Start = Callable[..., FakeWorkerServer]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start an arbiter: ``start(*arguments, **settings)``."""
-    servers: list[Server] = []
+    with ExitStack() as stack:
+        count = 0
 
-    def start_one(*arguments: str, **settings: Any) -> Server:
-        directory = tmp_path / f"server{len(servers)}"
-        directory.mkdir()
-        servers.append(Server(directory, *arguments, **settings))
-        return servers[-1]
+        def start_one(*arguments: str, **settings: Any) -> FakeWorkerServer:
+            nonlocal count
+            directory = tmp_path / f"server{count}"
+            directory.mkdir()
+            count += 1
+            return stack.enter_context(FakeWorkerServer(directory, *arguments, **settings))
 
-    yield start_one
-    for server in servers:
-        server.clean_up()
+        yield start_one

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Server
+from tests.harness.server import Server
 
 APP = """
 import os, time

@@ -16,7 +16,7 @@ import pytest
 
 from pyfork.config.directory import Start, within
 from pyfork.errors import ConfigError
-from tests.server import Server
+from tests.harness.server import Server
 from tests.upgrade.conftest import successor
 
 APP = """
@@ -179,7 +179,7 @@ def test_a_script_is_the_one_of_the_new_release(releases: Releases) -> None:
     script += "    def do_GET(self):\n        self.send_response(200)\n        self.end_headers()\n"
     script += "        self.wfile.write(str(settings.RELEASE).encode())\n"
     script += "http.server.HTTPServer(('127.0.0.1', int(os.environ['AT'])), H).serve_forever()\n"
-    from tests.ports import free_port
+    from tests.harness.ports import free_port
 
     port = free_port()
     releases.deploy(2, server=script)

@@ -15,7 +15,7 @@ FDS = (0,)  # any number: nothing here looks at it
 Post = tuple[int, Message, Sequence[int]]
 
 
-class Office:
+class FakePeers:
     """Handoffs between members that are only lines of a scoreboard; ``posts`` is what was sent."""
 
     def __init__(self) -> None:
@@ -62,14 +62,14 @@ class Office:
 
 
 @pytest.fixture
-def office() -> Office:
+def office() -> FakePeers:
     """An office with a retiring worker, number 0."""
-    made = Office()
+    made = FakePeers()
     made.member(generation=1).retiring = True
     return made
 
 
-def test_the_newest_and_least_busy_takes_it(office: Office) -> None:
+def test_the_newest_and_least_busy_takes_it(office: FakePeers) -> None:
     office.member(generation=1)
     office.member(connections=1, in_flight=1)
     office.member(connections=6)
@@ -77,14 +77,14 @@ def test_the_newest_and_least_busy_takes_it(office: Office) -> None:
     assert office.offer() == [(4, HandoffTake(1), FDS)]
 
 
-def test_those_on_their_way_count(office: Office) -> None:
+def test_those_on_their_way_count(office: FakePeers) -> None:
     office.member(connections=1)
     office.member(connections=0)
     takers = [office.offer(number)[0][0] for number in range(5)]
     assert takers == [2, 1, 2, 1, 2]
 
 
-def test_the_giver_hears_once_what_became_of_it(office: Office) -> None:
+def test_the_giver_hears_once_what_became_of_it(office: FakePeers) -> None:
     office.member()
     for taken, answer in [(True, HandoffDone(7)), (False, HandoffFailed(7, final=False))]:
         ((_, take, _),) = office.offer()
@@ -95,26 +95,26 @@ def test_the_giver_hears_once_what_became_of_it(office: Office) -> None:
         assert office.posts == [(0, answer, ())]
 
 
-def test_without_others_it_is_the_givers_for_good(office: Office) -> None:
+def test_without_others_it_is_the_givers_for_good(office: FakePeers) -> None:
     office.member().retiring = True
     office.member().kill_reason = "it hangs"
     office.member().boot_error = Failed("no such module", "")
     assert office.offer() == [(0, HandoffFailed(7, final=True), ())]
 
 
-def test_while_another_boots_there_is_hope(office: Office) -> None:
+def test_while_another_boots_there_is_hope(office: FakePeers) -> None:
     office.member().ready_at = None
     assert office.offer() == [(0, HandoffFailed(7, final=False), ())]
 
 
-def test_lost_fds_and_no_room_for_them_pass(office: Office) -> None:
+def test_lost_fds_and_no_room_for_them_pass(office: FakePeers) -> None:
     office.member()
     assert office.offer(fds=()) == [(0, HandoffFailed(7, final=False), ())]
     office.out_of_fds = True
     assert office.offer() == [(0, HandoffFailed(7, final=False), ())]
 
 
-def test_a_taker_that_dies_leaves_it_where_it_is(office: Office) -> None:
+def test_a_taker_that_dies_leaves_it_where_it_is(office: FakePeers) -> None:
     taker = office.member()
     office.offer()
     office.posts.clear()
@@ -123,7 +123,7 @@ def test_a_taker_that_dies_leaves_it_where_it_is(office: Office) -> None:
     assert office.posts == [(0, HandoffFailed(7, final=False), ())]
 
 
-def test_a_giver_that_dies_is_not_answered(office: Office) -> None:
+def test_a_giver_that_dies_is_not_answered(office: FakePeers) -> None:
     office.member()
     office.offer()
     office.posts.clear()

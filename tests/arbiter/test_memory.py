@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pyfork.arbiter.memory import OomKills
-from tests.server import Server
+from tests.harness.server import Server
 
 LIMIT = 256 << 20
 

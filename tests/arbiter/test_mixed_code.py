@@ -3,7 +3,7 @@
 import signal
 from pathlib import Path
 
-from tests.server import Server
+from tests.harness.server import Server
 
 APP = """
 import part

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pyfork.system.pidfile import PidFile, PidFileError
-from tests.planting import (
+from tests.harness.planted_files import (
     NOBODY,
     directory,
     fifo,

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pyfork.arbiter.workers.fork import describe_exit
-from tests.server import environment
+from tests.harness.server import environment
 
 PROLOGUE = """
 import atexit, logging, os, signal, sys

@@ -8,7 +8,7 @@ from typing import Any
 
 from pyfork.arbiter.commands import Commands
 from pyfork.arbiter.signals import SIGNALS, page
-from tests.server import ROOT, environment
+from tests.harness.server import ROOT, environment
 
 
 def test_the_page_is_what_the_table_says() -> None:

@@ -23,14 +23,14 @@ from contextlib import ExitStack, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
-from tests.cluster.running import Script
 from tests.dispatch.clients import burst
-from tests.ports import free_port
-from tests.server import ROOT, Server
+from tests.harness.ports import free_port
+from tests.harness.script import Script
+from tests.harness.server import ROOT, Server
 
 POLICIES = ("shared", "least", "round-robin", "reuseport")
 APPS, SCRIPTS = ("sync", "thread", "asgi"), ("asyncio", "uvloop", "threads")
-KEEPING = str(ROOT / "tests/cluster/keeping.py")
+KEEPING = str(ROOT / "tests/cluster/keepalive_script.py")
 BURST, CONNECTIONS = "burst", 40
 CLOSE = "Connection: close"
 KEEP = "X-Nothing: at all"

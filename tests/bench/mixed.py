@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.dispatch.clients import KINDS, REQUEST
-from tests.server import Server
+from tests.harness.server import Server
 
 CLIENTS = 24
 THINK = 0.01  # seconds between an answer and the next request

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.ports import free_port
+from tests.harness.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20.0  # seconds

@@ -14,7 +14,7 @@ import pytest
 
 from tests.bench.instructions import report
 from tests.bench.measure import new_run
-from tests.server import PATIENCE, ROOT
+from tests.harness.server import PATIENCE, ROOT
 
 needs_wrk = pytest.mark.needs("wrk")
 needs_cores = pytest.mark.skipif(

@@ -10,7 +10,7 @@ import pytest
 
 import pyfork
 from pyfork.config.config import SETTINGS
-from tests.server import environment
+from tests.harness.server import environment
 
 START = [sys.executable, "-m", "pyfork"]
 APP = "def app(environ, start_response):\n    return []\n"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests import programs
-from tests.server import PATIENCE, ROOT
+from tests.harness.server import PATIENCE, ROOT
 
 # What is typed, what must be offered, what must not.
 CASES = [

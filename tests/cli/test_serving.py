@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Server as FullServer
-from tests.server import environment
+from tests.harness.server import Server as FullServer
+from tests.harness.server import environment
 
 APP = """
 import os

@@ -19,7 +19,7 @@ from pyfork.cluster.sockets.accept_epoll import (
 from pyfork.cluster.sockets.connection_counter import ConnectionCounter
 from pyfork.ipc.fd_queue import FdQueue
 from pyfork.ipc.scoreboard import Scoreboard
-from tests.server import PATIENCE
+from tests.harness.server import PATIENCE
 
 pytestmark = pytest.mark.skipif(EPOLL is None, reason="this system has no epoll")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cluster.running import Script, ask
 from tests.cluster.test_bind import write
-from tests.ports import free_port
+from tests.harness.ports import free_port
+from tests.harness.script import Script, ask
 
 
 @pytest.mark.parametrize("policy", ["shared", "least", "round-robin"])

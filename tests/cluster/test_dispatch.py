@@ -10,7 +10,6 @@ import psutil
 import pytest
 
 from pyfork.dispatch.round_robin import MAX_QUEUED
-from tests.cluster.running import Load, Script, ask
 from tests.cluster.test_bind import write
 from tests.cluster.test_kinds import SCRIPT as SERVERS
 from tests.cluster.test_kinds import outlives_a_death_and_a_reload
@@ -18,10 +17,11 @@ from tests.dispatch import test_kept as kept
 from tests.dispatch.clients import answer, burst, connect, one_blocked
 from tests.dispatch.test_blocked import CLIENTS, PROMPT
 from tests.dispatch.test_burst import BURSTS, CONNECTIONS, ENOUGH, FAIR, WORKERS
+from tests.harness.ports import free_port
+from tests.harness.script import Script, ScriptLoad, ask
 from tests.load.test_stop import queued
-from tests.ports import free_port
 
-SCRIPT = str(Path(__file__).with_name("keeping.py"))
+SCRIPT = str(Path(__file__).with_name("keepalive_script.py"))
 POLICIES = ["least", "round-robin", "reuseport"]
 
 
@@ -100,7 +100,7 @@ def test_an_upgrade_loses_nothing(policy: str, mode: str, tmp_path: Path) -> Non
     options = ["--dispatch", policy, "--upgrade-mode", mode]
     with Script(script, workers=2, options=options, directory=tmp_path) as running:
         old = running.pids()
-        with Load(port) as load:
+        with ScriptLoad(port) as load:
             running.until(lambda: set(load.answers) == old, "both answer")
             running.signal(signal.SIGUSR2)
             running.until(lambda: set(load.answers) - old, "a new one answers")

@@ -4,9 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.cluster.running import Script, ask
-from tests.ports import free_port
-from tests.server import ROOT
+from tests.harness.ports import free_port
+from tests.harness.script import Script, ask
+from tests.harness.server import ROOT
 
 EXAMPLE = ROOT / "examples/cluster/server.py"
 

@@ -18,12 +18,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cluster.running import Load, Script, ask
 from tests.cluster.test_bind import write
-from tests.ports import free_port
-from tests.server import PATIENCE, environment
+from tests.harness.ports import free_port
+from tests.harness.script import Script, ScriptLoad, ask
+from tests.harness.server import PATIENCE, environment
 
-KEEPING = str(Path(__file__).with_name("keeping.py"))
+KEEPING = str(Path(__file__).with_name("keepalive_script.py"))
 CHATTY = """
 import sys
 port, stream = int(sys.argv[1]), getattr(sys, sys.argv[2])
@@ -241,7 +241,7 @@ def test_kills_under_load(policy: str, tmp_path: Path) -> None:
     with Script(
         KEEPING, "asyncio", str(port), workers=3, options=options, directory=tmp_path
     ) as running:
-        with Load(port, clients=4) as load:
+        with ScriptLoad(port, clients=4) as load:
             for _ in range(60):
                 what = chance.choice(["kill", "kill", "term", "stop", "reload"])
                 if what == "reload":

@@ -3,9 +3,9 @@
 import signal
 from pathlib import Path
 
-from tests.cluster.running import Script
 from tests.cluster.test_bind import write
-from tests.ports import free_port
+from tests.harness.ports import free_port
+from tests.harness.script import Script
 
 
 def test_its_class_is_that_of_python(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.running import Load, Script, ask
 from tests.cluster.servers import KINDS
-from tests.ports import free_port
-from tests.server import PATIENCE
+from tests.harness.ports import free_port
+from tests.harness.script import Script, ScriptLoad, ask
+from tests.harness.server import PATIENCE
 
 SCRIPT = str(Path(__file__).with_name("servers.py"))
 
@@ -37,7 +37,7 @@ def outlives_a_death_and_a_reload(running: Script, port: int) -> None:
     """Three processes answer, and no client notices what becomes of them."""
     pids = running.pids()
     assert len(pids) == 3
-    with Load(port, clients=6) as load:
+    with ScriptLoad(port, clients=6) as load:
         running.until(lambda: set(load.answers) == pids, "all three answer")
 
         # Nobody is refused while one is gone, and its place is taken.
@@ -51,7 +51,7 @@ def outlives_a_death_and_a_reload(running: Script, port: int) -> None:
 
     # A reload replaces all three, and nobody notices.
     old = running.pids()
-    with Load(port) as load:
+    with ScriptLoad(port) as load:
         running.signal(signal.SIGHUP)
         running.wait_ready(2)
         running.until(lambda: not running.pids() & old, "the old ones have left")
@@ -81,7 +81,7 @@ def test_datagrams(tmp_path: Path) -> None:
         assert not load.failures
 
 
-class Datagrams(Load):
+class Datagrams(ScriptLoad):
     """Clients that send a datagram and wait for its answer."""
 
     def _run(self, port: int) -> None:

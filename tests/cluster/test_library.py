@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cluster.running import Script, ask
-from tests.ports import free_port
-from tests.server import ROOT, environment
+from tests.harness.ports import free_port
+from tests.harness.script import Script, ask
+from tests.harness.server import ROOT, environment
 
 EXAMPLE = ROOT / "examples/cluster/cluster.py"
 PATIENCE = 30.0  # seconds

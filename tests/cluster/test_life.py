@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.running import Script, ask, converse
 from tests.cluster.test_bind import SERVE, write
-from tests.ports import free_port
+from tests.harness.ports import free_port
+from tests.harness.script import Script, ask, converse
 
 WAIT = "threading.Event().wait()"
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.running import Script, ask
 from tests.cluster.test_bind import write
 from tests.dispatch.clients import connect
-from tests.ports import free_port
+from tests.harness.ports import free_port
+from tests.harness.script import Script, ask
 
-KEEPING = str(Path(__file__).with_name("keeping.py"))
+KEEPING = str(Path(__file__).with_name("keepalive_script.py"))
 
 
 @pytest.mark.parametrize(("kind", "policy"), [("asyncio", "shared"), ("plain", "round-robin")])

@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.cluster.running import Script, ask
 from tests.cluster.test_bind import write
-from tests.ports import free_port
-from tests.server import ROOT
+from tests.harness.ports import free_port
+from tests.harness.script import Script, ask
+from tests.harness.server import ROOT
 
 BOT = """
 print("bot", os.getpid(), flush=True)

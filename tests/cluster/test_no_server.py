@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.server import Server
+from tests.harness.server import Server
 
 
 def test_a_script_that_only_defines_an_application(tmp_path: Path) -> None:

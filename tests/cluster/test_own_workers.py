@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cluster.running import Load, Script, ask
-from tests.ports import free_port
+from tests.harness.ports import free_port
+from tests.harness.script import Script, ScriptLoad, ask
 
 GUNICORN = """
 import os, sys
@@ -60,7 +60,7 @@ def create_app():
 def serves(running: Script, port: int, count: int) -> None:
     """Children of the workers answer, ``count`` of them; they go with their worker."""
     workers = running.pids()
-    with Load(port, clients=6) as load:
+    with ScriptLoad(port, clients=6) as load:
         running.until(lambda: len(load.answers) == count, "all answer")
     answers = set(load.answers)
     assert not answers & workers

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.reloading import KINDS
-from tests.cluster.running import Script, ask
-from tests.ports import free_port
+from tests.harness.ports import free_port
+from tests.harness.script import Script, ask
 
 SCRIPT = str(Path(__file__).with_name("reloading.py"))
 

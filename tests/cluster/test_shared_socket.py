@@ -11,7 +11,7 @@ import pytest
 
 from pyfork.cluster.sockets import shared_socket
 from pyfork.cluster.sockets.shared_socket import SharedFd, SocketMethods
-from tests.server import PATIENCE
+from tests.harness.server import PATIENCE
 
 
 class Owner:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.running import Script, ask
 from tests.cluster.test_bind import write
-from tests.ports import free_port
-from tests.server import ROOT
+from tests.harness.ports import free_port
+from tests.harness.script import Script, ask
+from tests.harness.server import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

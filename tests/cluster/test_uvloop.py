@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.running import Script, ask, converse
-from tests.ports import free_port
+from tests.harness.ports import free_port
+from tests.harness.script import Script, ask, converse
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed"

@@ -16,7 +16,7 @@ from pyfork import cli
 from pyfork.ctl import client, commands, tables
 from pyfork.errors import PyforkError
 from pyfork.net import control_socket
-from tests.control.conftest import Site
+from tests.harness.site import Site
 
 
 @pytest.fixture

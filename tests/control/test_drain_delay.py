@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from tests.control.conftest import Site
-from tests.server import Server
+from tests.harness.server import Server
+from tests.harness.site import Site
 
 
 def told(site: Site, *options: str) -> Server:

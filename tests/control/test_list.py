@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.control.conftest import Site
-from tests.server import PATIENCE, Server, environment
+from tests.harness.server import PATIENCE, Server, environment
+from tests.harness.site import Site
 
 
 def rows(site: Site) -> dict[int, dict[str, Any]]:

@@ -11,7 +11,7 @@ import pytest
 
 from pyfork.net import control_socket, unix
 from pyfork.system.environment import runtime_directories
-from tests.control.conftest import Site, Wire
+from tests.harness.site import ControlWire, Site
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_socket_that_was_removed_is_made_again(site: Site, own: bool) -> None:
     path = site.directory / "sock"
     server = site.serve(*(["--control", str(path)] if own else []))
     path = path if own else site.socket(server)
-    wire = Wire(path)
+    wire = ControlWire(path)
     for _ in range(2):
         if own:
             path.unlink()
@@ -141,7 +141,7 @@ def test_a_socket_that_was_removed_is_made_again(site: Site, own: bool) -> None:
             shutil.rmtree(path.parent)
         server.until(lambda: path.exists() and not unix.is_stale(str(path)), "a socket again")
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        again = Wire(path)
+        again = ControlWire(path)
         assert again.ask("status")["ok"]
         again.close()
     assert wire.ask("status")["ok"]

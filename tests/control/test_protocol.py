@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from pyfork.arbiter.control.server import MAX_CLIENTS, MAX_LINE
-from tests.control.conftest import Site
-from tests.server import Server
+from tests.harness.server import Server
+from tests.harness.site import Site
 
 
 def test_status(site: Site) -> None:

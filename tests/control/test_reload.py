@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.control.conftest import Site
-from tests.server import Server
+from tests.harness.server import Server
+from tests.harness.site import Site
 
 RAISES = "1 / 0"
 HANGS = "import time; time.sleep(60)"

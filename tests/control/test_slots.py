@@ -6,7 +6,7 @@ import re
 import signal
 from typing import Any
 
-from tests.control.conftest import Site
+from tests.harness.site import Site
 
 FAILS = """
 raise RuntimeError("no database")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.control.conftest import Site
+from tests.harness.site import Site
 
 
 @pytest.fixture

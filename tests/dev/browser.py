@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.ports import free_port
+from tests.harness.ports import free_port
 
 PATIENCE = 25.0  # seconds
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.server import Answer, Server
+from tests.harness.server import Answer, Server
 
 PATIENCE = 25.0  # seconds
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.dev.project import PATIENCE
-from tests.server import ROOT
+from tests.harness.server import ROOT
 
 ENVIRONMENT = {"PYTHONPATH": str(ROOT), "TERM": "xterm", "PYFORK_CONTROL": "off"}
 

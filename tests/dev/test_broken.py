@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.dev.project import PATIENCE, Development, Project
-from tests.server import Server
+from tests.harness.server import Server
 
 BREAKS = {
     "a name that is not there": ("goods/prices.py", "TEXT = missing\n", "NameError"),

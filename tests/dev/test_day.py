@@ -12,7 +12,7 @@ from websockets.sync.client import connect
 
 from tests.dev.project import PATIENCE, Development, Project
 from tests.dev.test_script import Stall
-from tests.server import Server
+from tests.harness.server import Server
 
 Answers = Callable[[int, str], object]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.dev.project import Development, Project
-from tests.server import Server
+from tests.harness.server import Server
 
 SETTINGS = """\
 from pathlib import Path

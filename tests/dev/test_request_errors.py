@@ -12,7 +12,7 @@ from pyfork.dev.request_info import RequestInfo
 from pyfork.dev.variables import LONGEST, MOST, variables
 from tests.dev.project import Development, Project
 from tests.dev.test_django import SETTINGS, URLS, start_project
-from tests.server import Server
+from tests.harness.server import Server
 
 BROWSER = {"Accept": "text/html", "Cookie": "sid=hunter2", "X-Colour": "red"}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.running import Script
 from tests.dev.project import PATIENCE, Project
-from tests.ports import free_port
+from tests.harness.ports import free_port
+from tests.harness.script import Script
 
 
 class Stall(Script):

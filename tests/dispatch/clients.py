@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from tests.server import Server
+from tests.harness.server import Server
 
 # What to serve in each kind of worker.
 KINDS: dict[str, tuple[str, ...]] = {

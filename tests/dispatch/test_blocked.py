@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.dispatch.clients import KINDS, Answers, burst, one_blocked
-from tests.server import Server
+from tests.harness.server import Server
 
 CLIENTS = 24
 PROMPT = 1.0  # seconds: far from a minute, for a machine that does other things too

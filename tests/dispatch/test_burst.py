@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.dispatch.clients import KINDS, burst, wait_idle
-from tests.server import Server
+from tests.harness.server import Server
 
 WORKERS, CONNECTIONS, FAIR = 4, 40, 11
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.dispatch.clients import KINDS, REQUEST, answer, connect
-from tests.server import Server
+from tests.harness.server import Server
 from tests.tls.authority import Authority
 
 # Under ``least`` idle connections would move by themselves.

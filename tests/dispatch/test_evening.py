@@ -12,7 +12,7 @@ import pytest
 
 from pyfork.dispatch.evening import surplus
 from tests.dispatch.clients import KINDS, REQUEST, answer, connect
-from tests.server import Server
+from tests.harness.server import Server
 
 EVEN = 5.0  # seconds: it takes one, and the machine does other things too
 

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.dispatch.clients import KINDS, REQUEST
-from tests.server import Server
+from tests.harness.server import Server
 
 CLIENTS, WORKERS, SECONDS = 24, 4, 1.0  # seconds: of a round, once all are connected
 PAUSE = 0.01  # seconds between two requests: the machine is not what they compete for

@@ -8,7 +8,7 @@ import pytest
 
 from tests.bench.mixed import load
 from tests.dispatch.clients import KINDS
-from tests.server import Server
+from tests.harness.server import Server
 
 WAIT = 0.02  # seconds
 WORKERS = 4

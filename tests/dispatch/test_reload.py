@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.load.running import Code, Running, reload, serve, wait_version
-from tests.server import Server
+from tests.harness.load import Code, LoadProcess, reload, serve, wait_version
+from tests.harness.server import Server
 
 POLICIES = ["least", "shared", "round-robin", "reuseport"]
 QUICK = {"clients": 60, "think": 0.3, "pause": 0.2, "slowest": 0.3, "slow": 0.02, "stream": 0.02}
@@ -17,7 +17,7 @@ QUICK = {"clients": 60, "think": 0.3, "pause": 0.2, "slowest": 0.3, "slow": 0.02
 def test_a_reload_loses_nothing(tmp_path: Path, policy: str, kind: str) -> None:
     code = Code(tmp_path)
     with serve(code, kind, 4, tmp_path, "--dispatch", policy) as server:
-        with Running(server.urls[0], seconds=30, **QUICK) as load:
+        with LoadProcess(server.urls[0], seconds=30, **QUICK) as load:
             load.wait_answers()
             for generation in (2, 3):
                 reload(server, code, generation)
@@ -33,7 +33,7 @@ def test_another_policy_loses_nothing(tmp_path: Path, policy: str) -> None:
     at = POLICIES.index(policy)
     settings.write_text(f'dispatch = "{policy}"\n')
     with serve(code, "sync", 3, tmp_path, "-c", str(settings)) as server:
-        with Running(server.urls[0], seconds=30, **QUICK) as load:
+        with LoadProcess(server.urls[0], seconds=30, **QUICK) as load:
             load.wait_answers()
             for generation, following in enumerate((at + 1, at + 3, at), 2):
                 settings.write_text(f'dispatch = "{POLICIES[following % len(POLICIES)]}"\n')
@@ -49,7 +49,7 @@ def test_an_upgrade_loses_nothing(tmp_path: Path, policy: str, mode: str) -> Non
     options = ("--dispatch", policy, "--upgrade-mode", mode)
     server: Server
     with serve(code, "sync", 3, tmp_path, *options) as server:
-        with Running(server.urls[0], seconds=30, **QUICK) as load:
+        with LoadProcess(server.urls[0], seconds=30, **QUICK) as load:
             load.wait_answers()
             code.write("2")
             server.signal(signal.SIGUSR2)

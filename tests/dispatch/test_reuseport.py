@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.dispatch.clients import KINDS, answer, burst, connect
 from tests.dispatch.test_round_robin import suspend
-from tests.server import Server
+from tests.harness.server import Server
 
 REUSEPORT = ("--dispatch", "reuseport", "--timeout", "0")
 CLIENTS = 60

@@ -7,8 +7,8 @@ import psutil
 
 from pyfork.dispatch.round_robin import MAX_QUEUED
 from tests.dispatch.clients import KINDS, Answers, answer, burst, connect
+from tests.harness.server import Server
 from tests.load.test_stop import queued
-from tests.server import Server
 
 ROUND_ROBIN = ("--dispatch", "round-robin", "--timeout", "0")
 CLIENTS = 12

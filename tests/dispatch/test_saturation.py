@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.dispatch.clients import KINDS, REQUEST, answer, connect
-from tests.server import Server
+from tests.harness.server import Server
 
 WORK = REQUEST % b"/work?ms=5"
 KEPT, NEW = 25, 40

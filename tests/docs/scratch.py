@@ -13,8 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.docs.pages import Command
-from tests.ports import free_port
-from tests.server import PATIENCE, ROOT, Server
+from tests.harness.ports import free_port
+from tests.harness.server import PATIENCE, ROOT, Server
 
 # What is not run here, and why. In its place stands a program that does nothing, so that the rest
 # of its line is run.

@@ -9,7 +9,7 @@ import pytest
 
 from tests.__main__ import COMMANDS, PAGES
 from tests.docs import states
-from tests.server import ROOT
+from tests.harness.server import ROOT
 
 FILES = [
     *ROOT.glob("*.md"),

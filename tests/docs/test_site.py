@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import ROOT
+from tests.harness.server import ROOT
 
 pytestmark = pytest.mark.skipif(
     not importlib.util.find_spec("material"), reason="the docs extra is not installed"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.ending.test_end import ENDS, notes
-from tests.server import Server
+from tests.harness.server import Server
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.server import Server
+from tests.harness.server import Server
 
 EXIT = ["exit function 2", "exit function 1"]
 

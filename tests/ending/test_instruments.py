@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Server
+from tests.harness.server import Server
 
 BIN = Path(sys.executable).parent
 TRACED = (

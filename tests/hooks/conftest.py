@@ -12,7 +12,7 @@ import pytest
 
 from pyfork.config.config import SETTINGS
 from pyfork.config.settings.hooks import HookSettings
-from tests.server import Server
+from tests.harness.server import Server
 
 NAMES = [name for name in vars(HookSettings) if not name.startswith("_")]
 

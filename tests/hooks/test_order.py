@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pyfork.config.config import SETTINGS
-from tests.cluster.running import Script
+from tests.harness.script import Script
 from tests.hooks.conftest import Call, Place
 from tests.upgrade.conftest import successor
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pyfork.errors import ExitStatus
+from tests.harness.server import PATIENCE, Server
 from tests.hooks.conftest import Place
-from tests.server import PATIENCE, Server
 
 pytestmark = pytest.mark.needs("openssl")
 

@@ -7,10 +7,10 @@ import pytest
 from pyfork.http.request.head_reader import HeadReader
 from pyfork.http.request.limits import SizeLimits
 from pyfork.http.request.parsing import RequestParser
+from tests.harness.client import Wire
+from tests.harness.server import Server
 from tests.http.corpus import CHUNKED, FIRST, get
 from tests.http.reading import SIZES, Outcome, drive, pieces
-from tests.server import Server
-from tests.serving.wire import Wire
 
 SEEN: list[tuple[bytes, tuple[str, bytes] | None]] = [
     (b"GET /x HTTP/1.1\r\n\r\n", ("GET", b"/x")),

@@ -50,7 +50,7 @@ class Response:
         return self.headers.get("connection", "").lower() == "close"
 
 
-class Wire:
+class PlainSocket:
     """A bare socket."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -67,7 +67,7 @@ class Wire:
         self._socket.close()
 
 
-class SecureWire:
+class TlsSocket:
     """The same, with TLS."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,7 +75,7 @@ class SecureWire:
         self._writer = writer
 
     @classmethod
-    async def open(cls, sock: socket.socket, context: ssl.SSLContext, name: str) -> "SecureWire":
+    async def open(cls, sock: socket.socket, context: ssl.SSLContext, name: str) -> "TlsSocket":
         return cls(*await asyncio.open_connection(sock=sock, ssl=context, server_hostname=name))
 
     async def send(self, data: bytes) -> None:
@@ -92,7 +92,7 @@ class SecureWire:
 class Connection:
     """An open connection. ``answers`` is how many whole responses came on it."""
 
-    def __init__(self, wire: "Wire | SecureWire") -> None:
+    def __init__(self, wire: "PlainSocket | TlsSocket") -> None:
         self._wire = wire
         self._buffer = bytearray()  # received, and not part of a response yet
         self._begun = False  # the head of a response is read, its body is not
@@ -105,11 +105,11 @@ class Connection:
         try:
             await asyncio.get_running_loop().sock_connect(sock, target.address)
             if target.tls is not None:
-                return cls(await SecureWire.open(sock, target.tls, str(target.address[0])))
+                return cls(await TlsSocket.open(sock, target.tls, str(target.address[0])))
         except OSError as error:
             sock.close()
             raise Loss(Outcome.REFUSED, repr(error)) from error
-        return cls(Wire(sock))
+        return cls(PlainSocket(sock))
 
     def close(self) -> None:
         self._wire.close()

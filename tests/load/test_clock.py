@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from tests.server import ROOT
+from tests.harness.server import ROOT
 
 WALL = {"time.time", "time.time_ns", "time.localtime", "time.gmtime"}
 WALL |= {"datetime.now", "datetime.utcnow", "datetime.today", "date.today"}

@@ -8,11 +8,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.harness.client import Wire
+from tests.harness.load import KINDS, Code, reload, serve
+from tests.harness.server import Server
+from tests.harness.slow_clients import SlowClients, answers
 from tests.load.content import big, title
-from tests.load.running import KINDS, Code, reload, serve
-from tests.server import Server
-from tests.serving.crowd import Crowd, answers
-from tests.serving.wire import Wire
 
 GET = b"GET /%b?n=%b HTTP/1.1\r\nHost: a\r\n\r\n"
 SMALL = GET % (b"small", b"1")
@@ -55,7 +55,7 @@ def test_a_response_that_is_still_leaving_leaves_whole(tmp_path: Path, kind: str
 @pytest.mark.parametrize("kind", ["thread", "asgi-asyncio"])
 def test_a_thousand_idle_connections_survive_three_reloads(tmp_path: Path, kind: str) -> None:
     code = Code(tmp_path)
-    with serve(code, kind, 2, tmp_path) as server, Crowd(server.port, IDLE) as crowd:
+    with serve(code, kind, 2, tmp_path) as server, SlowClients(server.port, IDLE) as crowd:
         # A third has not spoken yet, and is as good as any.
         assert answers(crowd.sockets[IDLE // 3 :], SMALL, 10) == IDLE - IDLE // 3
         for generation in range(2, 5):
@@ -70,7 +70,7 @@ def test_a_thousand_idle_connections_survive_three_reloads(tmp_path: Path, kind:
 def test_a_request_that_came_in_the_middle_is_answered(tmp_path: Path, kind: str) -> None:
     """The taker is stopped while it holds what was offered to it; then requests come, some half."""
     code = Code(tmp_path)
-    with serve(code, kind, 1, tmp_path) as server, Crowd(server.port, 100) as crowd:
+    with serve(code, kind, 1, tmp_path) as server, SlowClients(server.port, 100) as crowd:
         assert answers(crowd.sockets, SMALL, 10) == 100
         (giver,) = server.workers()
         code.write("2")
@@ -91,7 +91,7 @@ def test_a_request_that_came_in_the_middle_is_answered(tmp_path: Path, kind: str
 def test_a_taker_that_dies_takes_nothing_along(tmp_path: Path, kind: str) -> None:
     """It was stopped before anything was offered to it, and is killed with the offers unread."""
     code = Code(tmp_path)
-    with serve(code, kind, 2, tmp_path) as server, Crowd(server.port, 200) as crowd:
+    with serve(code, kind, 2, tmp_path) as server, SlowClients(server.port, 200) as crowd:
         assert answers(crowd.sockets, SMALL, 10) == 200
         givers = server.workers()
         code.write("2", boot=0.15)  # time to stop the first while the second boots
@@ -110,7 +110,7 @@ def test_a_taker_that_dies_takes_nothing_along(tmp_path: Path, kind: str) -> Non
 def test_a_giver_that_dies_leaves_to_others_what_they_took(tmp_path: Path, kind: str) -> None:
     """One giver is killed in the middle; the other's connections all go on."""
     code = Code(tmp_path)
-    with serve(code, kind, 2, tmp_path) as server, Crowd(server.port, 300) as crowd:
+    with serve(code, kind, 2, tmp_path) as server, SlowClients(server.port, 300) as crowd:
         assert answers(crowd.sockets, SMALL, 10) == 300
         victim, other = server.workers()
         others = connections(other)

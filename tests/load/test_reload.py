@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.load.running import KINDS, Code, Running, reload, serve, wait_version
+from tests.harness.load import KINDS, Code, LoadProcess, reload, serve, wait_version
 
 HUPS = 3
 
@@ -19,7 +19,7 @@ QUICK = {"clients": 60, "think": 0.3, "pause": 0.2, "slowest": 0.3, "slow": 0.02
 def test_no_client_notices(tmp_path: Path, kind: str, workers: int) -> None:
     code = Code(tmp_path)
     with serve(code, kind, workers, tmp_path) as server:
-        with Running(server.urls[0], seconds=30, **QUICK) as load:
+        with LoadProcess(server.urls[0], seconds=30, **QUICK) as load:
             load.wait_answers()
             for generation in range(2, 2 + HUPS):
                 reload(server, code, generation)
@@ -34,7 +34,7 @@ def test_what_arrives_in_the_middle_of_a_handoff_is_answered(tmp_path: Path, kin
     busy = {"think": 0.02, "pause": 0.05, "halting": 0.7, "halt": 0.03, "pipelined": 0.3}
     code, path = Code(tmp_path), tmp_path / "socket"
     with serve(code, kind, 2, tmp_path, "-b", f"unix:{path}") as server:
-        with Running(f"unix:{path}", seconds=30, clients=60, slow=0, **busy) as load:
+        with LoadProcess(f"unix:{path}", seconds=30, clients=60, slow=0, **busy) as load:
             load.wait_answers()
             for generation in range(2, 2 + HUPS):
                 reload(server, code, generation)
@@ -47,7 +47,7 @@ def test_nobody_waits_for_an_application_that_takes_3_s_to_boot(tmp_path: Path) 
     with serve(code, "sync", 1, tmp_path) as server:
         # Nothing slow and nothing big, so that a wait is the server's.
         quick = {"think": 0.5, "slow": 0, "stream": 0}
-        with Running(server.urls[0], seconds=30, clients=40, **quick) as load:
+        with LoadProcess(server.urls[0], seconds=30, clients=40, **quick) as load:
             load.wait_answers()
             code.write("2", boot=3.0)
             began = time.monotonic()

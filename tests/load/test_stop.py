@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.load.running import KINDS, Code, serve
-from tests.server import PATIENCE, Server
+from tests.harness.load import KINDS, Code, serve
+from tests.harness.server import PATIENCE, Server
 
 BACKLOG = 128
 

@@ -5,7 +5,7 @@ import signal
 import socket
 from pathlib import Path
 
-from tests.server import Server, exchange
+from tests.harness.server import Server, exchange
 
 APP = "tests.apps.wsgi:app"
 

@@ -17,9 +17,9 @@ import pytest
 from pyfork.config.config import Config
 from pyfork.log import setup
 from pyfork.log.deferred import LIMIT
+from tests.harness.server import Server
 from tests.log.handlers import Blocking
 from tests.log.unread import Unread
-from tests.server import Server
 
 
 @pytest.fixture

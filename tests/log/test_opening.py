@@ -11,7 +11,7 @@ from pyfork.errors import ConfigError
 from pyfork.log import setup
 from pyfork.log.opening import open_log
 from pyfork.log.sink import Sink
-from tests.planting import (
+from tests.harness.planted_files import (
     NOBODY,
     SOMEBODY,
     directory,

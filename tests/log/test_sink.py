@@ -16,7 +16,7 @@ import pytest
 
 from pyfork.log.output import LogOutput
 from pyfork.log.sink import LIMIT, PATIENCE, Sink
-from tests.server import environment
+from tests.harness.server import environment
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")

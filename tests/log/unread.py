@@ -19,8 +19,8 @@ from typing import TypeVar
 
 import psutil
 
-from tests.ports import free_port
-from tests.server import ROOT, environment
+from tests.harness.ports import free_port
+from tests.harness.server import ROOT, environment
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from pyfork.errors import BindError
 from pyfork.net import unix
 from pyfork.net.bind import Listener, bind
 from pyfork.system import port_owner
-from tests.planting import directory, fifo, file, hard_link, link, needs_root, shared
+from tests.harness.planted_files import directory, fifo, file, hard_link, link, needs_root, shared
 
 __all__ = ["shared"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.server import ROOT, Server
+from tests.harness.server import ROOT, Server
 
 APP = "tests.apps.wsgi:app"
 

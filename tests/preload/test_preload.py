@@ -9,8 +9,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.server import Server, is_fork_server
-from tests.upgrade.conftest import MODES, Yard
+from tests.harness.server import Server, is_fork_server
+from tests.upgrade.conftest import MODES, UpgradeSite
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="Linux only")
 
@@ -66,7 +66,7 @@ def project(tmp_path: Path) -> Project:
 
 def workers(server: Server) -> list[psutil.Process]:
     """The processes that serve, by slot."""
-    return sorted(server.workers(), key=lambda each: each.cmdline()[0])
+    return sorted(server.workers(), key=lambda each: each.cmdline()[:1])
 
 
 def fork_server(server: Server) -> psutil.Process:
@@ -199,7 +199,7 @@ def test_nothing_is_left_when_the_arbiter_is_killed(project: Project) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_upgrades(yard: Yard, mode: str) -> None:
+def test_upgrades(yard: UpgradeSite, mode: str) -> None:
     server = yard.begin(mode, "--preload")
     assert server.get("/").status == 200
     new = yard.upgrade(server, mode, *(["--preload"] if mode == "takeover" else []))

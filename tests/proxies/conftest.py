@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.proxies.fronts import PROXIES, Front, front
-from tests.server import Server
+from tests.harness.server import Server
+from tests.proxies.reverse_proxies import PROXIES, Front, front
 
 APPS = {"wsgi": "tests.apps.kinds:app", "asgi": "tests.apps.asgi_kinds:app"}
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class ProxySite:
     """A server, and the proxy that clients see."""
 
     interface: str
@@ -45,9 +45,9 @@ def site(
     server: tuple[str, Server],
     transport: str,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Site]:
+) -> Iterator[ProxySite]:
     interface, running = server
     upstream = f"127.0.0.1:{running.port}" if transport == "tcp" else running.urls[1]
     directory = tmp_path_factory.mktemp(request.param)
     with front(request.param, upstream, directory) as found:
-        yield Site(interface, running, found, directory)
+        yield ProxySite(interface, running, found, directory)

@@ -12,8 +12,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.proxies.conftest import Site
-from tests.server import PATIENCE, Answer, exchange
+from tests.harness.server import PATIENCE, Answer, exchange
+from tests.proxies.conftest import ProxySite
 
 CLIENT = "127.0.0.2"  # an address that is not the proxy's
 SPOOFED = {
@@ -29,7 +29,7 @@ SHOWN = {
 }
 
 
-def ask(site: Site, method: str, path: str, body: object = None, **headers: str) -> Answer:
+def ask(site: ProxySite, method: str, path: str, body: object = None, **headers: str) -> Answer:
     """One request from CLIENT."""
     host, _, port = site.front.address.partition(":")
     connection = http.client.HTTPConnection(
@@ -41,7 +41,7 @@ def ask(site: Site, method: str, path: str, body: object = None, **headers: str)
         connection.close()
 
 
-def seen(site: Site, answer: Answer) -> dict[str, str]:
+def seen(site: ProxySite, answer: Answer) -> dict[str, str]:
     """Client, scheme and host in what /show or /scope answered."""
     if site.interface == "wsgi":
         environ = dict(line.split("=", 1) for line in answer.body.decode().splitlines())
@@ -53,18 +53,18 @@ def seen(site: Site, answer: Answer) -> dict[str, str]:
     return dict(zip(SHOWN["asgi"], values, strict=True))
 
 
-def shower(site: Site) -> str:
+def shower(site: ProxySite) -> str:
     return "/show" if site.interface == "wsgi" else "/scope"
 
 
-def test_address_and_scheme_are_the_clients_whatever_it_says(site: Site) -> None:
+def test_address_and_scheme_are_the_clients_whatever_it_says(site: ProxySite) -> None:
     answer = ask(site, "GET", shower(site), **SPOOFED)
     found = seen(site, answer)
     assert (found["client"], found["scheme"]) == (CLIENT, "http")
     assert found["host"].partition(":")[0] == "127.0.0.1"
 
 
-def test_the_scheme_is_https_where_the_proxy_speaks_tls(site: Site) -> None:
+def test_the_scheme_is_https_where_the_proxy_speaks_tls(site: ProxySite) -> None:
     host, _, port = site.front.secure.partition(":")
     trusting = ssl.create_default_context(cafile=str(site.directory / "front.pem"))
     connection = http.client.HTTPSConnection(
@@ -78,7 +78,7 @@ def test_the_scheme_is_https_where_the_proxy_speaks_tls(site: Site) -> None:
 
 
 @pytest.mark.parametrize("framing", ["content-length", "chunked"])
-def test_a_large_upload(site: Site, framing: str) -> None:
+def test_a_large_upload(site: ProxySite, framing: str) -> None:
     block = os.urandom(MIB)
 
     def pieces() -> Iterator[bytes]:
@@ -93,7 +93,7 @@ def test_a_large_upload(site: Site, framing: str) -> None:
         assert ask(site, "POST", "/reads-late", body).body == b"%d" % (16 * MIB)
 
 
-def test_too_large_an_upload_is_refused(site: Site) -> None:
+def test_too_large_an_upload_is_refused(site: ProxySite) -> None:
     """By the proxy already: the length alone says it."""
     if site.front.kind == "caddy":
         pytest.skip("Caddy counts what comes")
@@ -104,7 +104,7 @@ def test_too_large_an_upload_is_refused(site: Site) -> None:
         assert client.recv(12) == b"HTTP/1.1 413"
 
 
-def test_an_application_is_told_that_its_client_has_gone(site: Site) -> None:
+def test_an_application_is_told_that_its_client_has_gone(site: ProxySite) -> None:
     """In the middle of a response; for ASGI before it, too, if the proxy says so by then."""
     early = site.interface == "asgi" and site.front.kind != "haproxy"
     within = "/endless" if site.interface == "wsgi" else "/streams-watching"
@@ -123,7 +123,7 @@ def test_an_application_is_told_that_its_client_has_gone(site: Site) -> None:
         site.server.until(lambda: told(site).get(name) == wanted, f"{name} is told")  # noqa: B023
 
 
-def told(site: Site) -> dict[str, object]:
+def told(site: ProxySite) -> dict[str, object]:
     """What the applications have noted; for WSGI how often each was closed."""
     if site.interface == "asgi":
         return dict(json.loads(site.server.get("/notes").body))
@@ -131,7 +131,7 @@ def told(site: Site) -> dict[str, object]:
     return {name: names.count(name) for name in names}
 
 
-def test_websocket(site: Site) -> None:
+def test_websocket(site: ProxySite) -> None:
     if site.interface == "wsgi":
         pytest.skip("WSGI has none")
     url = f"ws://{site.front.address}"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.load.running import Running
-from tests.proxies.fronts import front
-from tests.soak.site import DISTURBANCES, Site, seed
+from tests.harness.load import LoadProcess
+from tests.harness.load_site import DISTURBANCES, LoadSite, seed
+from tests.proxies.reverse_proxies import front
 
 # By proxy: the kind of worker, how it is reached, and how it upgrades.
 WAYS = [
@@ -46,10 +46,10 @@ def undisturbed(directory: Path, way: tuple[str, ...], words: list[str], clients
     """Do what ``words`` say under load, one after the other; no client may notice."""
     kind, worker, transport, mode = way
     place = f"unix:{directory}/shop.sock"
-    with Site(directory, worker, 2, "-b", place, "--upgrade-mode", mode) as site:
+    with LoadSite(directory, worker, 2, "-b", place, "--upgrade-mode", mode) as site:
         upstream = place if transport == "unix" else f"127.0.0.1:{site.port}"
         with front(kind, upstream, directory, strict=True) as found:
-            with Running(found.url, seconds=280, clients=clients, seed=seed(), **LOAD) as load:
+            with LoadProcess(found.url, seconds=280, clients=clients, seed=seed(), **LOAD) as load:
                 load.wait_answers()
                 for number, word in enumerate(words):
                     site.code.write(f"after {number}")

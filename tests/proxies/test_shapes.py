@@ -2,8 +2,8 @@
 
 from http.client import HTTPConnection, HTTPException
 
-from tests.proxies.conftest import Site
-from tests.server import PATIENCE, exchange
+from tests.harness.server import PATIENCE, exchange
+from tests.proxies.conftest import ProxySite
 
 # What tests.apps.kinds and tests.apps.asgi_kinds can do in one GET, without a second one's help.
 WSGI = """whole generator late-start written nothing no-content second-thought too-late breaks
@@ -31,7 +31,7 @@ def fetch(address: str, path: str) -> tuple[int, bytes] | str:
     return answer.status, answer.body
 
 
-def test_each_shape(site: Site) -> None:
+def test_each_shape(site: ProxySite) -> None:
     for shape in SHAPES[site.interface]:
         direct = fetch(f"127.0.0.1:{site.server.port}", f"/{shape}")
         behind = fetch(site.front.address, f"/{shape}")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.proxies.fronts import front
-from tests.server import PATIENCE, Server
+from tests.harness.server import PATIENCE, Server
+from tests.proxies.reverse_proxies import front
 
 pytestmark = pytest.mark.soak
 

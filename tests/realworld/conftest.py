@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.server import ROOT, environment
+from tests.harness.server import ROOT, environment
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ from types import TracebackType
 
 from websockets.exceptions import ConnectionClosed
 
+from tests.harness.server import PATIENCE
 from tests.realworld.visit import Restarted, Seen, Visit, Visitor, difference
-from tests.server import PATIENCE
 
 CLIENTS = 50
 _VISIT = 60.0  # seconds for one visit of each, where one thread a worker serves them

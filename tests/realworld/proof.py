@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.harness.server import Server
 from tests.realworld.load import CLIENTS, Load
 from tests.realworld.reference import Reference
 from tests.realworld.visit import Seen, Visit, difference, make
-from tests.server import Server
 
 # Kinds of worker, and the options that make them.
 KINDS: dict[str, tuple[str, ...]] = {

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from tests.server import PATIENCE, ROOT, environment
+from tests.harness.server import PATIENCE, ROOT, environment
 
 # How gunicorn, uvicorn and Werkzeug tell their address.
 _ADDRESS = re.compile(r"(?:Listening at:|running on|Running on) (http://127\.0\.0\.1:\d+)")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
+from tests.harness.server import PATIENCE, ROOT, environment
 from tests.realworld.proof import Subject, prove_life, prove_visit
 from tests.realworld.reference import UVICORN
 from tests.realworld.visit import Seen, Visitor
-from tests.server import PATIENCE, ROOT, environment
 
 for package in ("sqlalchemy", "aiosqlite", "sse_starlette"):
     pytest.importorskip(package)

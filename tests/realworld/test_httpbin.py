@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.harness.server import Server
 from tests.realworld.proof import KINDS
-from tests.server import Server
 
 pytestmark = pytest.mark.soak
 

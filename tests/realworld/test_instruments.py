@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.ports import free_port
+from tests.harness.ports import free_port
+from tests.harness.server import PATIENCE, Server
 from tests.realworld.apps import observed
 from tests.realworld.collector import Collector
 from tests.realworld.debugger import Debugger
 from tests.realworld.proof import KINDS
-from tests.server import PATIENCE, Server
 
 pytestmark = pytest.mark.soak
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.server import ROOT, environment
 from tests.realworld.proof import Subject, prove_life
 from tests.realworld.reference import GUNICORN_THREADS
 from tests.realworld.visit import Seen, Visitor
-from tests.server import ROOT, environment
 
 pytestmark = pytest.mark.soak
 

@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass
 
-from tests.serving.wire import Truncated, Wire, request
+from tests.harness.client import Truncated, Wire, request
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 CONT = 0

@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.server import Server
-from tests.serving.wire import Wire, request
+from tests.harness.client import Wire, request
+from tests.harness.server import Server
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
 

@@ -14,8 +14,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from tests.server import Server
-from tests.serving.wire import Truncated, Wire, request
+from tests.harness.client import Truncated, Wire, request
+from tests.harness.server import Server
 
 APP = "tests.apps.asgi_kinds:app"
 MIB = 1 << 20

@@ -11,8 +11,8 @@ from time import monotonic
 
 import pytest
 
-from tests.server import Server
-from tests.serving.wire import Wire, request
+from tests.harness.client import Wire, request
+from tests.harness.server import Server
 
 pytest.importorskip("sse_starlette")
 

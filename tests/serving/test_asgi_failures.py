@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.apps.failing import KINDS
-from tests.server import PATIENCE, ROOT, Server, environment
-from tests.serving.wire import Truncated, Wire, request
+from tests.harness.client import Truncated, Wire, request
+from tests.harness.server import PATIENCE, ROOT, Server, environment
 
 APP = "tests.apps.failing:app"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import PATIENCE, Server
-from tests.serving.wire import Wire, request
+from tests.harness.client import Wire, request
+from tests.harness.server import PATIENCE, Server
 from tests.tls.authority import Authority
 
 MIB = 1 << 20

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
-from tests.server import Server
-from tests.serving.wire import Wire
+from tests.harness.client import Wire
+from tests.harness.server import Server
 
 CASES = [
     ({}, "127.0.0.1", 0),

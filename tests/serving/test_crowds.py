@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.server import Server, exchange
-from tests.serving.crowd import Crowd, answers, read_byte, send_byte
+from tests.harness.server import Server, exchange
+from tests.harness.slow_clients import SlowClients, answers, read_byte, send_byte
 
 SLOW = 200
 IDLE = 5000
@@ -42,8 +42,8 @@ def test_slow_clients_delay_nobody(tmp_path: Path, options: tuple[str, ...]) -> 
         while len(ratios) < 5 and min(ratios, default=9.0) > 2:
             without = p99(fast, 1.5)
             with (
-                Crowd(server.port, SLOW, greeting=upload, poke=send_byte),
-                Crowd(server.port, SLOW, greeting=download, poke=read_byte),
+                SlowClients(server.port, SLOW, greeting=upload, poke=send_byte),
+                SlowClients(server.port, SLOW, greeting=download, poke=read_byte),
             ):
                 p99(fast, 1.0)  # until what the system buffers for them is full
                 ratios.append(p99(fast, 3.0) / without)
@@ -55,11 +55,11 @@ def test_slow_clients_delay_nobody(tmp_path: Path, options: tuple[str, ...]) -> 
 def test_idle_connections_are_kept_and_cost_little(tmp_path: Path) -> None:
     with Server("tests.apps.wsgi:app", directory=tmp_path) as server:
         request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-        with Crowd(server.port, 50) as first:  # what is allocated once is not theirs
+        with SlowClients(server.port, 50) as first:  # what is allocated once is not theirs
             assert answers(first.sockets, request, 10) == 50
         worker = server.workers()[0]
         before = memory(worker)
-        with Crowd(server.port, IDLE) as crowd:
+        with SlowClients(server.port, IDLE) as crowd:
             assert answers(crowd.sockets, request, 30) == IDLE
             assert answers(crowd.sockets, request, 30) == IDLE
             each = (memory(worker) - before) / IDLE

@@ -12,8 +12,8 @@ from types import TracebackType
 import psutil
 import pytest
 
-from tests.server import Server, exchange
-from tests.serving.wire import Truncated, Wire, request
+from tests.harness.client import Truncated, Wire, request
+from tests.harness.server import Server, exchange
 
 WSGI, ASGI = "tests.apps.kinds:app", "tests.apps.asgi_kinds:app"
 SHORT = ("--header-timeout", "0.5", "--body-timeout", "0.5", "--keep-alive", "0.5")

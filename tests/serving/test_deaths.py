@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.server import Server
+from tests.harness.server import Server
 
 
 class Load:

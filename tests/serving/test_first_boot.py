@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.server import Server
+from tests.harness.server import Server
 
 APP = """
 import os, pathlib, time

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Server
-from tests.serving.wire import Wire
+from tests.harness.client import Wire
+from tests.harness.server import Server
 
 BOTH = "field=Transfer-Encoding:chunked&field=Content-Length:4&bytes=4"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pyfork.errors import ExitStatus
-from tests.server import Server
+from tests.harness.server import Server
 
 PATCHED = """
 from gevent import monkey

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Server
-from tests.serving.wire import Response, Wire, chunked, request
+from tests.harness.client import Response, Wire, chunked, request
+from tests.harness.server import Server
 
 # Each interface with each parser, and WSGI in the loop's thread and in others.
 KINDS = [

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.server import Server
+from tests.harness.server import Server
 from tests.serving.fuse import Hanging
 
 APP = """

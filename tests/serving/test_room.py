@@ -19,8 +19,8 @@ import uvloop
 from pyfork.ipc.fd_queue import FdQueue, FdQueueReader
 from pyfork.ipc.scoreboard import Scoreboard
 from pyfork.worker.accept.acceptor import Acceptor
-from tests.server import Server, environment
-from tests.serving.wire import Wire, request
+from tests.harness.client import Wire, request
+from tests.harness.server import Server, environment
 from tests.tls.authority import Authority
 
 ASGI, WSGI = "tests.apps.asgi_kinds:app", "tests.apps.wsgi:app"

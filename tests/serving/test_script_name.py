@@ -7,8 +7,8 @@ from urllib.parse import quote
 import pytest
 
 from pyfork.errors import ExitStatus
-from tests.server import Server
-from tests.serving.wire import Wire
+from tests.harness.client import Wire
+from tests.harness.server import Server
 
 APP = """
 import json, os

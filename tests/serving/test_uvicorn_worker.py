@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Server
+from tests.harness.client import Wire, request
+from tests.harness.server import Server
 from tests.serving.test_deadlines import Clients
-from tests.serving.wire import Wire, request
 
 ASGI = ("tests.apps.asgi_kinds:app", "-k", "uvicorn")
 

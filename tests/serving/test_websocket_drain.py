@@ -10,7 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.server import PATIENCE, Server
+from tests.harness.server import PATIENCE, Server
 from tests.serving.frames import CLOSE as CLOSING
 from tests.serving.frames import PING, TEXT, Frame, FrameWire, frame
 from tests.tls.authority import Authority

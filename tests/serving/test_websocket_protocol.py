@@ -14,7 +14,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from tests.server import Server
+from tests.harness.client import Wire
+from tests.harness.server import Server
 from tests.serving.frames import (
     BINARY,
     CLOSE,
@@ -27,7 +28,6 @@ from tests.serving.frames import (
     frame,
     handshake,
 )
-from tests.serving.wire import Wire
 from tests.tls.authority import Authority
 
 APP = "tests.apps.websocket_kinds:app"

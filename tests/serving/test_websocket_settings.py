@@ -6,8 +6,8 @@ import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.server import PATIENCE, Server
-from tests.serving.wire import Wire, request
+from tests.harness.client import Wire, request
+from tests.harness.server import PATIENCE, Server
 
 CLASSES = pytest.mark.parametrize("kind", ["asgi", "uvicorn"])
 

@@ -12,7 +12,7 @@ import pytest
 
 from pyfork.http.websocket.partial import PartialMessages
 from pyfork.http.websocket.turns import FRAMES, FrameTurns
-from tests.server import Server
+from tests.harness.server import Server
 from tests.serving.frames import BINARY, CLOSE, CONT, PING, TEXT, FrameWire, frame
 
 FLOODS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.apps.kinds import BIG
-from tests.server import Answer, Server, exchange
+from tests.harness.server import Answer, Server, exchange
 
 THREADS = ("--threads", "4")
 KINDS = {

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests import programs
-from tests.load.running import Running
-from tests.soak.site import Site, seed
+from tests.harness.load import LoadProcess
+from tests.harness.load_site import LoadSite, seed
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(180)]
 
@@ -26,10 +26,10 @@ def test_nothing_happens(tmp_path: Path, kind: str) -> None:
     }
     # Limits that an hour would break at once, and that are kept as they are.
     limits = ("--timeout", "5", "--keep-alive", "5", "--header-timeout", "5")
-    with Site(tmp_path, kind, 2, *limits, env=env) as site:
+    with LoadSite(tmp_path, kind, 2, *limits, env=env) as site:
         before = {process.pid for process in site.processes()}
         # Nothing slow: libfaketime breaks the sleep of a WSGI application, EINVAL.
-        with Running(site.url, seconds=60, clients=60, slow=0, seed=seed()) as load:
+        with LoadProcess(site.url, seconds=60, clients=60, slow=0, seed=seed()) as load:
             load.wait_answers()
             for jump in JUMPS:
                 at = site.date()

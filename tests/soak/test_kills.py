@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.server import is_fork_server
-from tests.soak.site import Site, seed
+from tests.harness.load_site import LoadSite, seed
+from tests.harness.server import is_fork_server
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(180)]
 
@@ -44,7 +44,7 @@ def test_the_port_is_served_or_nothing_is_left(tmp_path: Path, under_way: str, p
 def once(directory: Path, under_way: str, chance: random.Random, *more: str) -> None:
     """One run: begin, wait, kill, and see what becomes of the port."""
     number, options, lasts = UNDER_WAY[under_way]
-    with Site(directory, "asgi-uvloop", WORKERS, *options, *more) as site:
+    with LoadSite(directory, "asgi-uvloop", WORKERS, *options, *more) as site:
         site.code.write("2", boot=chance.choice([0.0, 0.1]))
         if number is None:
             site.start("--takeover", ready=False)
@@ -62,7 +62,7 @@ def once(directory: Path, under_way: str, chance: random.Random, *more: str) -> 
         site.until(lambda: site.answers() or not site.processes(), "somebody serves", timeout=5.0)
 
 
-def settled(site: Site) -> bool:
+def settled(site: LoadSite) -> bool:
     """Whether one arbiter and its workers are left, with their fork server, or nothing."""
     left = site.processes()
     if not left:

@@ -12,8 +12,8 @@ import pytest
 
 from tests.bench.mixed import Figures, load
 from tests.dispatch.clients import KINDS
-from tests.server import Server
-from tests.soak.site import seed
+from tests.harness.load_site import seed
+from tests.harness.server import Server
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(120)]
 

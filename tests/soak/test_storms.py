@@ -5,8 +5,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.load.running import KINDS, Running
-from tests.soak.site import DISTURBANCES, Site, seed
+from tests.harness.load import KINDS, LoadProcess
+from tests.harness.load_site import DISTURBANCES, LoadSite, seed
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(180)]
 
@@ -16,8 +16,8 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(180)]
 @pytest.mark.parametrize("disturbance", DISTURBANCES)
 def test_no_client_notices(tmp_path: Path, disturbance: str, kind: str, workers: int) -> None:
     disturb, options, times = DISTURBANCES[disturbance]
-    with Site(tmp_path, kind, workers, *options) as site:
-        with Running(site.url, seconds=170, clients=150, seed=seed()) as load:
+    with LoadSite(tmp_path, kind, workers, *options) as site:
+        with LoadProcess(site.url, seconds=170, clients=150, seed=seed()) as load:
             load.wait_answers()
             for number in range(2, 2 + times):
                 site.code.write(str(number))

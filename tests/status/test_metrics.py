@@ -14,9 +14,9 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from pyfork.ctl.processes import control_socket
-from tests.control.conftest import Wire
-from tests.ports import free_port
-from tests.server import PATIENCE, Answer, Server, exchange
+from tests.harness.ports import free_port
+from tests.harness.server import PATIENCE, Answer, Server, exchange
+from tests.harness.site import ControlWire
 
 CODES = """
 def app(environ, start_response):
@@ -140,7 +140,7 @@ def test_requests_are_counted_exactly_and_never_backwards(site: Path) -> None:
 def _run(server: Server, command: str) -> None:
     control = control_socket(server.pid)
     assert control
-    wire = Wire(Path(control))
+    wire = ControlWire(Path(control))
     try:
         wire.send(command, wait=True)
         while "progress" in (answer := wire.receive()):

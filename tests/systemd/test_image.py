@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.ports import free_port
-from tests.server import Server
+from tests.harness.ports import free_port
+from tests.harness.server import Server
 from tests.systemd.test_containers import STRANGER, readable, unshare_refusal
 from tests.systemd.test_examples import DOCKERFILE, environment, instruction
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests import programs
-from tests.server import Server
+from tests.harness.server import Server
 from tests.systemd.unit import Unit, deploy
 
 UNSHARE = ("unshare", "--fork", "--kill-child", "--pid", "--mount-proc")

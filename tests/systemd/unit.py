@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.server import PATIENCE, Server
+from tests.harness.server import PATIENCE, Server
 
 SHOP = """
 import json, os

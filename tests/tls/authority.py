@@ -11,7 +11,7 @@ from typing import Any
 
 import trustme
 
-from tests.server import PATIENCE, Answer, Server, exchange
+from tests.harness.server import PATIENCE, Answer, Server, exchange
 
 
 class Authority:

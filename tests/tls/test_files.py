@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import PATIENCE, ROOT, Server
+from tests.harness.server import PATIENCE, ROOT, Server
 from tests.tls.authority import Authority, get, shown
 
 APP = "tests.apps.secure:wsgi"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import PATIENCE, Server
+from tests.harness.server import PATIENCE, Server
 from tests.tls.authority import Authority, connected, get, shown
 
 APP = "tests.apps.secure:wsgi"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pyfork.net.tls.records import RecordCounter
-from tests.server import Server
-from tests.serving.wire import Wire, request
+from tests.harness.client import Wire, request
+from tests.harness.server import Server
 from tests.tls.authority import Authority
 from tests.tls.raw_records import HANDSHAKE, RawTlsClient
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.load import KINDS, Code, LoadProcess, reload, serve
+from tests.harness.server import Server
 from tests.load.outcomes import Outcome
-from tests.load.running import KINDS, Code, Running, reload, serve
-from tests.server import Server
 from tests.tls.authority import Authority, shown
 
 QUICK = {"clients": 30, "think": 0.3, "pause": 0.3, "slowest": 0.3, "slow": 0.02, "stream": 0.01}
@@ -29,7 +29,7 @@ def test_certificates_change_under_load(tmp_path: Path, kind: str) -> None:
     authority, code = Authority(tmp_path), Code(tmp_path)
     with serve(code, kind, 2, tmp_path, *authority.options()) as server:
         workers = {each.pid for each in server.workers()}
-        with Running(server.urls[0], ca=authority.file, seconds=60, **QUICK) as load:
+        with LoadProcess(server.urls[0], ca=authority.file, seconds=60, **QUICK) as load:
             load.wait_answers()
             rotate(server, authority, 1)
         assert load.report.losses == {}, load.report.incidents
@@ -42,7 +42,7 @@ def test_certificates_change_under_load(tmp_path: Path, kind: str) -> None:
 def test_twenty_times(tmp_path: Path, kind: str) -> None:
     authority, code = Authority(tmp_path), Code(tmp_path)
     with serve(code, kind, 2, tmp_path, *authority.options()) as server:
-        with Running(server.urls[0], ca=authority.file, seconds=280, **QUICK) as load:
+        with LoadProcess(server.urls[0], ca=authority.file, seconds=280, **QUICK) as load:
             load.wait_answers()
             rotate(server, authority, 20)
         assert load.report.losses == {}, load.report.incidents
@@ -61,7 +61,7 @@ def test_reloads_under_load(tmp_path: Path, kind: str) -> None:
     """Connections stay with their worker: clients are told to close, and that is all."""
     authority, code = Authority(tmp_path), Code(tmp_path)
     with serve(code, kind, 2, tmp_path, *authority.options()) as server:
-        with Running(server.urls[0], ca=authority.file, seconds=60, **QUICK) as load:
+        with LoadProcess(server.urls[0], ca=authority.file, seconds=60, **QUICK) as load:
             load.wait_answers()
             for generation in (2, 3):
                 reload(server, code, generation)
@@ -72,7 +72,7 @@ def test_an_upgrade_under_load(tmp_path: Path) -> None:
     authority, code = Authority(tmp_path), Code(tmp_path)
     options = [*authority.options(), "--upgrade-mode", "exec"]
     with serve(code, "asgi-uvloop", 2, tmp_path, *options) as server:
-        with Running(server.urls[0], ca=authority.file, seconds=60, **QUICK) as load:
+        with LoadProcess(server.urls[0], ca=authority.file, seconds=60, **QUICK) as load:
             load.wait_answers()
             server.signal(signal.SIGUSR2)
             server.wait_log("generation 2 serves")

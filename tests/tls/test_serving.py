@@ -12,7 +12,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.apps.secure import BIG
-from tests.server import PATIENCE, Server, exchange
+from tests.harness.server import PATIENCE, Server, exchange
 from tests.tls.authority import Authority, connected, get
 
 WORKERS = {

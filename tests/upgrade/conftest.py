@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.control.conftest import Site
-from tests.server import Server
+from tests.harness.server import Server
+from tests.harness.site import Site
 
 MODES = ("spawn", "exec", "takeover")
 
@@ -31,7 +31,7 @@ def app(environ, start_response):
 """
 
 
-class Yard(Site):
+class UpgradeSite(Site):
     """A directory with an application, and arbiters that follow one another."""
 
     def begin(self, mode: str, *options: str, **more: Any) -> Server:
@@ -76,6 +76,6 @@ def files(pid: int) -> int:
 
 
 @pytest.fixture
-def yard(tmp_path: Path) -> Iterator[Yard]:
+def yard(tmp_path: Path) -> Iterator[UpgradeSite]:
     with ExitStack() as stack:
-        yield Yard(tmp_path, stack)
+        yield UpgradeSite(tmp_path, stack)

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.server import ROOT, Server
-from tests.upgrade.conftest import Yard, successor
+from tests.harness.server import ROOT, Server
+from tests.upgrade.conftest import UpgradeSite, successor
 
 # Fails where only a booting worker runs: a check imports the application in its main process.
 IN_WORKERS = """
@@ -32,12 +32,12 @@ def serves(server: Server, text: bytes = b"one") -> None:
     assert server.get("/").body == text
 
 
-def last(yard: Yard, server: Server) -> dict[str, Any]:
+def last(yard: UpgradeSite, server: Server) -> dict[str, Any]:
     """How the last upgrade ended, by the status."""
     return dict(yard.status(server)["last_upgrade"])
 
 
-def retried(yard: Yard, server: Server, mode: str = "spawn") -> None:
+def retried(yard: UpgradeSite, server: Server, mode: str = "spawn") -> None:
     """After all of it, good code takes over."""
     serves(server)
     yard.deploy("two")
@@ -46,7 +46,7 @@ def retried(yard: Yard, server: Server, mode: str = "spawn") -> None:
 
 
 @pytest.mark.parametrize("mode", ["spawn", "exec"])
-def test_a_check_that_fails_is_told_to_who_waits(yard: Yard, mode: str) -> None:
+def test_a_check_that_fails_is_told_to_who_waits(yard: UpgradeSite, mode: str) -> None:
     server = yard.begin(mode)
     yard.write("1 / 0")
     done = yard.command("upgrade", "shop", "--wait")
@@ -64,7 +64,7 @@ def test_a_check_that_fails_is_told_to_who_waits(yard: Yard, mode: str) -> None:
     retried(yard, server, mode)
 
 
-def test_an_interpreter_that_is_gone(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interpreter_that_is_gone(yard: UpgradeSite, monkeypatch: pytest.MonkeyPatch) -> None:
     python = yard.directory / "env" / "bin" / "python"
     python.parent.mkdir(parents=True)
     shutil.copy(Path(sys.executable).parent.parent / "pyvenv.cfg", yard.directory / "env")
@@ -82,7 +82,7 @@ def test_an_interpreter_that_is_gone(yard: Yard, monkeypatch: pytest.MonkeyPatch
     retried(yard, server)
 
 
-def test_a_first_worker_that_fails(yard: Yard) -> None:
+def test_a_first_worker_that_fails(yard: UpgradeSite) -> None:
     server = yard.begin("spawn")
     yard.write(IN_WORKERS.format(code="1 / 0"))
     done = yard.command("upgrade", "shop", "--wait", "--json")
@@ -93,7 +93,7 @@ def test_a_first_worker_that_fails(yard: Yard) -> None:
     retried(yard, server)
 
 
-def test_a_worker_that_hangs(yard: Yard) -> None:
+def test_a_worker_that_hangs(yard: UpgradeSite) -> None:
     server = yard.begin("spawn", "--boot-timeout", "0.6")
     yard.write(IN_WORKERS.format(code="import time; time.sleep(60)"))
     server.signal(signal.SIGUSR2)
@@ -102,7 +102,7 @@ def test_a_worker_that_hangs(yard: Yard) -> None:
     retried(yard, server)
 
 
-def booting(yard: Yard, *options: str) -> Server:
+def booting(yard: UpgradeSite, *options: str) -> Server:
     """A server whose successor boots, and will for a while."""
     server = yard.begin("spawn", *options)
     yard.write(IN_WORKERS.format(code="import time; time.sleep(60)"))
@@ -113,7 +113,7 @@ def booting(yard: Yard, *options: str) -> Server:
     return server
 
 
-def test_what_is_asked_while_a_successor_boots(yard: Yard) -> None:
+def test_what_is_asked_while_a_successor_boots(yard: UpgradeSite) -> None:
     """A second upgrade is refused; all else is done at once; TERM to the successor ends it."""
     server = booting(yard)
     server.signal(signal.SIGUSR2)
@@ -131,7 +131,7 @@ def test_what_is_asked_while_a_successor_boots(yard: Yard) -> None:
     serves(server, b"three")
 
 
-def test_a_successor_that_is_killed(yard: Yard) -> None:
+def test_a_successor_that_is_killed(yard: UpgradeSite) -> None:
     server = booting(yard)
     workers = psutil.Process(successor(server)).children()
     os.kill(successor(server), signal.SIGKILL)
@@ -144,7 +144,7 @@ def test_a_successor_that_is_killed(yard: Yard) -> None:
 @pytest.mark.parametrize(
     ("number", "delay"), [(signal.SIGTERM, "0"), (signal.SIGTERM, "30"), (signal.SIGINT, "0")]
 )
-def test_a_stop_while_a_successor_boots(yard: Yard, number: int, delay: str) -> None:
+def test_a_stop_while_a_successor_boots(yard: UpgradeSite, number: int, delay: str) -> None:
     server = booting(yard, "--drain-delay", delay)
     if number == signal.SIGTERM:
         server.signal(number)
@@ -157,7 +157,7 @@ def test_a_stop_while_a_successor_boots(yard: Yard, number: int, delay: str) -> 
     server.until(lambda: not server.processes(), "nothing is left", timeout=3)
 
 
-def test_a_stop_in_the_check(yard: Yard) -> None:
+def test_a_stop_in_the_check(yard: UpgradeSite) -> None:
     server = yard.begin("exec")
     yard.write("import time; time.sleep(60)")
     server.signal(signal.SIGUSR2)
@@ -167,7 +167,7 @@ def test_a_stop_in_the_check(yard: Yard) -> None:
     server.until(lambda: not server.processes(), "nothing is left", timeout=3)
 
 
-def test_a_reload_that_is_under_way(yard: Yard) -> None:
+def test_a_reload_that_is_under_way(yard: UpgradeSite) -> None:
     """Exec waits for its end."""
     server = yard.begin("exec")
     yard.write(IN_WORKERS.format(code="import time; time.sleep(0.4)"))
@@ -180,7 +180,7 @@ def test_a_reload_that_is_under_way(yard: Yard) -> None:
     serves(server, b"two")
 
 
-def test_new_workers_that_fail_after_an_exec(yard: Yard) -> None:
+def test_new_workers_that_fail_after_an_exec(yard: UpgradeSite) -> None:
     server = yard.begin("exec")
     yard.write(IN_WORKERS.format(code="1 / 0"))
     before = server.workers()
@@ -202,7 +202,7 @@ def test_new_workers_that_fail_after_an_exec(yard: Yard) -> None:
 @pytest.mark.parametrize(
     "how", ["fails", "dies", "refused", pytest.param("hangs", marks=pytest.mark.soak)]
 )
-def test_a_takeover_that_does_not_succeed(yard: Yard, how: str) -> None:
+def test_a_takeover_that_does_not_succeed(yard: UpgradeSite, how: str) -> None:
     server = yard.begin("takeover", "--boot-timeout", "60" if how == "dies" else "0.6")
     yard.write(IN_WORKERS.format(code="1 / 0" if how == "fails" else "import time; time.sleep(60)"))
     new = yard.begin("takeover", "--takeover", ready=False, clean=False)
@@ -229,7 +229,7 @@ def test_a_takeover_that_does_not_succeed(yard: Yard, how: str) -> None:
     retried(yard, server, "takeover")
 
 
-def test_a_successor_that_dies_in_charge(yard: Yard) -> None:
+def test_a_successor_that_dies_in_charge(yard: UpgradeSite) -> None:
     """The old one still drains: it carries on. Then again, but that one is told to stop."""
     server = yard.begin("spawn")
     with slow(server):
@@ -250,7 +250,7 @@ def test_a_successor_that_dies_in_charge(yard: Yard) -> None:
     assert not yard.pid_file.exists()
 
 
-def test_term_to_one_that_yields_cuts_nothing(yard: Yard) -> None:
+def test_term_to_one_that_yields_cuts_nothing(yard: UpgradeSite) -> None:
     """As deploy scripts for other servers do."""
     server = yard.begin("spawn")
     with slow(server) as answer:
@@ -266,7 +266,7 @@ def test_term_to_one_that_yields_cuts_nothing(yard: Yard) -> None:
     assert server.get("/").body == b"one"
 
 
-def test_a_storm_of_signals(yard: Yard) -> None:
+def test_a_storm_of_signals(yard: UpgradeSite) -> None:
     """While the program is replaced, and before the new one has its handlers."""
     server = yard.begin("exec", "-w", "1")
     server.signal(signal.SIGUSR2)

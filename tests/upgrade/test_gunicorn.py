@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from pyfork.system.environment import is_init_or_unit
-from tests.server import Server
-from tests.upgrade.conftest import Yard, successor
+from tests.harness.server import Server
+from tests.upgrade.conftest import UpgradeSite, successor
 
 # Boots once there is a file "go"; fails if that says so. A check imports it in its main process.
 WAITING = """
@@ -30,7 +30,7 @@ def app(environ, start_response):
 """
 
 
-def booting(yard: Yard) -> tuple[Server, psutil.Process]:
+def booting(yard: UpgradeSite) -> tuple[Server, psutil.Process]:
     """A server, and its successor, which boots until there is a file "go"."""
     server = yard.begin("spawn")
     yard.write(WAITING)
@@ -41,13 +41,13 @@ def booting(yard: Yard) -> tuple[Server, psutil.Process]:
     return server, new
 
 
-def go(yard: Yard, text: str = "") -> None:
+def go(yard: UpgradeSite, text: str = "") -> None:
     draft = yard.directory / "draft"
     draft.write_text(text)
     draft.rename(yard.directory / "go")
 
 
-def test_term_to_the_old_one_while_the_new_one_boots(yard: Yard) -> None:
+def test_term_to_the_old_one_while_the_new_one_boots(yard: UpgradeSite) -> None:
     server, new = booting(yard)
     server.signal(signal.SIGWINCH)
     server.wait_log("SIGWINCH: the workers leave when the new arbiter is ready")
@@ -62,7 +62,7 @@ def test_term_to_the_old_one_while_the_new_one_boots(yard: Yard) -> None:
     assert yard.pid_file.read_text().strip() == str(new.pid)
 
 
-def test_term_to_the_old_one_in_the_check(yard: Yard) -> None:
+def test_term_to_the_old_one_in_the_check(yard: UpgradeSite) -> None:
     server = yard.begin("spawn")
     yard.write(
         "import time, pathlib\nwhile not pathlib.Path('go').exists(): time.sleep(0.01)\n" + WAITING
@@ -78,7 +78,7 @@ def test_term_to_the_old_one_in_the_check(yard: Yard) -> None:
     assert server.get("/").body == b"two"
 
 
-def test_term_to_the_old_one_and_the_new_one_fails(yard: Yard) -> None:
+def test_term_to_the_old_one_and_the_new_one_fails(yard: UpgradeSite) -> None:
     server, _ = booting(yard)
     server.signal(signal.SIGTERM)
     server.wait_log("SIGTERM: the upgrade finishes first")
@@ -88,7 +88,7 @@ def test_term_to_the_old_one_and_the_new_one_fails(yard: Yard) -> None:
     server.until(lambda: not server.processes(), "nothing is left", timeout=3)
 
 
-def test_the_new_one_is_lost_while_the_old_one_drains(yard: Yard) -> None:
+def test_the_new_one_is_lost_while_the_old_one_drains(yard: UpgradeSite) -> None:
     """Told to leave, the old one does not carry on."""
     server, new = booting(yard)
     server.signal(signal.SIGTERM)
@@ -103,7 +103,7 @@ def test_the_new_one_is_lost_while_the_old_one_drains(yard: Yard) -> None:
 
 
 @pytest.mark.parametrize("how", ["TERM", "INT", "QUIT", "pyfork stop"])
-def test_what_ends_both(yard: Yard, how: str) -> None:
+def test_what_ends_both(yard: UpgradeSite, how: str) -> None:
     server, _ = booting(yard)
     server.signal(signal.SIGTERM)
     server.wait_log("SIGTERM: the upgrade finishes first")
@@ -115,7 +115,7 @@ def test_what_ends_both(yard: Yard, how: str) -> None:
     server.until(lambda: not server.processes(), "nothing is left", timeout=3)
 
 
-def test_the_way_back(yard: Yard) -> None:
+def test_the_way_back(yard: UpgradeSite) -> None:
     server, new = booting(yard)
     server.signal(signal.SIGWINCH)
     yard.deploy("one")
@@ -128,7 +128,7 @@ def test_the_way_back(yard: Yard) -> None:
 
 
 def test_an_init_or_a_unit_is_stopped_at_once(
-    yard: Yard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    yard: UpgradeSite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Who watches the process id has asked for the service's end."""
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))

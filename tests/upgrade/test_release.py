@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.load.running import KINDS, Code, Running
-from tests.server import ROOT, Server
+from tests.harness.load import KINDS, Code, LoadProcess
+from tests.harness.server import ROOT, Server
 from tests.systemd.unit import Manager
-from tests.upgrade.conftest import Yard
+from tests.upgrade.conftest import UpgradeSite
 from tests.upgrade.test_failure import last, slow
 
 # What is wrong with it: a line of the arbiter, what stands there instead, and what is told of it.
@@ -79,7 +79,7 @@ def release(tmp_path: Path) -> Release:
 
 
 @pytest.mark.timeout(120)
-def test_under_load_nothing_is_lost(yard: Yard, release: Release) -> None:
+def test_under_load_nothing_is_lost(yard: UpgradeSite, release: Release) -> None:
     """Three releases that a rehearsal finds out, one that it does not, and at last a good one."""
     code = Code(yard.directory)
     app, kind = KINDS["thread"]
@@ -87,7 +87,7 @@ def test_under_load_nothing_is_lost(yard: Yard, release: Release) -> None:
     options = ("-w", "2", *kind, "--name", "shop", "--upgrade-mode", "exec")
     with (
         Server(app, *options, directory=yard.directory, cwd=yard.directory, env=env) as server,
-        Running(server.urls[0], seconds=100, seed="1") as load,
+        LoadProcess(server.urls[0], seconds=100, seed="1") as load,
     ):
         load.wait_answers()
         workers = server.workers()
@@ -115,7 +115,7 @@ def test_under_load_nothing_is_lost(yard: Yard, release: Release) -> None:
     assert load.report.counts["ok"] > 0
 
 
-def test_told_to_stop_before_it_has_started(yard: Yard, release: Release) -> None:
+def test_told_to_stop_before_it_has_started(yard: UpgradeSite, release: Release) -> None:
     with closing(Manager(yard.directory)) as manager:
         env = release.env | {"NOTIFY_SOCKET": manager.place}
         server = yard.begin("exec", "--graceful-timeout", "10", env=env)
@@ -132,7 +132,7 @@ def test_told_to_stop_before_it_has_started(yard: Yard, release: Release) -> Non
         assert not server.processes()
 
 
-def test_a_log_that_cannot_be_opened(yard: Yard) -> None:
+def test_a_log_that_cannot_be_opened(yard: UpgradeSite) -> None:
     """A check does not open it."""
     server = yard.begin("exec")
     (yard.directory / "pyfork.toml").write_text('error_logfile = "nowhere/error.log"')

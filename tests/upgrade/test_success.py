@@ -9,9 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.server import Server
-from tests.serving.crowd import Crowd, answers
-from tests.upgrade.conftest import MODES, TELLING, Yard, files, successor
+from tests.harness.server import Server
+from tests.harness.slow_clients import SlowClients, answers
+from tests.upgrade.conftest import MODES, TELLING, UpgradeSite, files, successor
 
 SEEN = b"PYFORK_WORKER"
 KINDS = ("sync", "thread", "asgi")
@@ -60,13 +60,15 @@ def closed(clients: list[socket.socket]) -> int:
         for mode in MODES
     ],
 )
-def test_idle_connections_and_running_requests_survive(yard: Yard, kind: str, mode: str) -> None:
+def test_idle_connections_and_running_requests_survive(
+    yard: UpgradeSite, kind: str, mode: str
+) -> None:
     yard.deploy("one")
     if kind == "asgi":
         yard.write(ASGI.replace("two", "one"))
     server = yard.begin(mode, "-k", kind)
     slow: list[bytes] = []
-    with Crowd(server.port, 300) as crowd:
+    with SlowClients(server.port, 300) as crowd:
         assert answers(crowd.sockets[:200], GET, 10) == 200
         asking = threading.Thread(target=lambda: slow.append(server.get("/?1.2").body))
         asking.start()
@@ -83,7 +85,7 @@ def test_idle_connections_and_running_requests_survive(yard: Yard, kind: str, mo
 
 
 @pytest.mark.parametrize("mode", ["spawn", pytest.param("exec", marks=pytest.mark.soak)])
-def test_a_websocket_is_told_in_time(yard: Yard, mode: str) -> None:
+def test_a_websocket_is_told_in_time(yard: UpgradeSite, mode: str) -> None:
     from websockets.exceptions import ConnectionClosed
     from websockets.sync.client import connect
 
@@ -98,7 +100,7 @@ def test_a_websocket_is_told_in_time(yard: Yard, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_files_follow(yard: Yard, mode: str) -> None:
+def test_files_follow(yard: UpgradeSite, mode: str) -> None:
     """Socket file, pid file, a control socket at a place of its own; the last one tidies up.
 
     And the application sees nothing of it in its environment.
@@ -124,7 +126,7 @@ def test_files_follow(yard: Yard, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["spawn", pytest.param("exec", marks=pytest.mark.soak)])
-def test_changed_addresses_change_when_it_has_succeeded(yard: Yard, mode: str) -> None:
+def test_changed_addresses_change_when_it_has_succeeded(yard: UpgradeSite, mode: str) -> None:
     paths = {name: yard.directory / name for name in ("kept", "dropped", "added")}
     config = yard.directory / "pyfork.toml"
 
@@ -150,7 +152,7 @@ def test_changed_addresses_change_when_it_has_succeeded(yard: Yard, mode: str) -
     ("mode", "times"),
     [("exec", 1), *(pytest.param(mode, 20, marks=pytest.mark.soak) for mode in MODES)],
 )
-def test_many_in_a_row_leave_nothing(yard: Yard, mode: str, times: int) -> None:
+def test_many_in_a_row_leave_nothing(yard: UpgradeSite, mode: str, times: int) -> None:
     server = yard.upgrade(yard.begin(mode), mode)
     before, memory = census(server), resident(server)
     for _ in range(times):
@@ -174,7 +176,7 @@ def census(server: Server) -> tuple[int, list[int], int]:
     return files(server.pid), workers, len(family)
 
 
-def test_the_command_waits_for_the_end(yard: Yard) -> None:
+def test_the_command_waits_for_the_end(yard: UpgradeSite) -> None:
     server = yard.begin("spawn")
     yard.deploy("two")
     done = yard.command("upgrade", "shop", "--wait")
@@ -184,7 +186,7 @@ def test_the_command_waits_for_the_end(yard: Yard) -> None:
     server.follow(successor(server))
 
 
-def test_the_command_lives_through_an_exec(yard: Yard) -> None:
+def test_the_command_lives_through_an_exec(yard: UpgradeSite) -> None:
     server = yard.begin("exec")
     yard.deploy("two")
     done = yard.command("upgrade", "shop", "--wait", "--json")

@@ -15,7 +15,7 @@ from pyfork.config.directory import Directory, Start
 from pyfork.errors import BootError
 from pyfork.loader import detection
 from pyfork.loader.load import App, load, set_up_path
-from tests.server import environment
+from tests.harness.server import environment
 
 Write = Callable[..., None]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Server, exchange
-from tests.serving.wire import Wire, request
+from tests.harness.client import Wire, request
+from tests.harness.server import Server, exchange
 from tests.wsgi.app import LOOPS
 
 KINDS = {

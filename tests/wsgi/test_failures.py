@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Server
-from tests.serving.wire import Truncated, Wire, request
+from tests.harness.client import Truncated, Wire, request
+from tests.harness.server import Server
 from tests.wsgi.app import ERRORS
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pyfork.http.response.head import NotBytes
 from pyfork.http.wsgi.sendfile import FileWrapper
-from tests.server import Server, exchange
+from tests.harness.server import Server, exchange
 from tests.tls.authority import Authority, connected
 from tests.wsgi.app import CONTENT, FILES
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Server, environment
+from tests.harness.server import Server, environment
 
 KINDS = {
     "uvloop": ("--loop", "uvloop"),

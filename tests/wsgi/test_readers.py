@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Server
-from tests.serving.wire import Wire, request
+from tests.harness.client import Wire, request
+from tests.harness.server import Server
 from tests.tls.authority import Authority
 
 SMALL = ("--response-buffer", "64K", "--response-spool", "300K")

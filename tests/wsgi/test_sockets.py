@@ -10,7 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.server import Server, exchange
+from tests.harness.server import Server, exchange
 from tests.wsgi.taken import ENDS, FAILURES, LARGE
 
 

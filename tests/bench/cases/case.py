@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.bench.load import Ask
 from tests.bench.peers import LACKS, MAIN, Peer, Start
 from tests.bench.running import PATIENCE, Cores, Running, Unfit
-from tests.ports import free_port
+from tests.harness.ports import free_port
 
 
 @dataclass(frozen=True)

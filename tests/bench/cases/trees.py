@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.bench.cases.case import P99, Bench, Case, Figure
 from tests.bench.peers import MAIN, Peer
 from tests.bench.running import PATIENCE, Unfit
-from tests.load import running as load
+from tests.harness import load
 from tests.load.outcomes import Outcome
 
 WORKERS = 4

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.server import environment
+from tests.harness.server import environment
 
 HERE = Path(__file__).parent
 PATIENCE = 30.0  # seconds

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.node.running import Client, Primary, ask, refused
-from tests.ports import free_port
+from tests.harness.ports import free_port
 
 POLICIES = ("round-robin", "shared")
 

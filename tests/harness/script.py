@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from tests.server import PATIENCE, Server
+from tests.harness.server import PATIENCE, Server
 
 _LISTENS = re.compile(r"listens on (\S+)")
 _READY = re.compile(r"worker \d+ \(generation (\d+), pid \d+\) is ready")
@@ -80,7 +80,7 @@ def converse(connection: socket.socket) -> int:
     return int(data.split()[-1])
 
 
-class Load:
+class ScriptLoad:
     """Clients, one request after the other, as long as the block lasts."""
 
     def __init__(self, port: int, clients: int = 2) -> None:
@@ -89,7 +89,7 @@ class Load:
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(port,)) for _ in range(clients)]
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> "ScriptLoad":
         for thread in self._threads:
             thread.start()
         return self

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 
-class Crowd:
+class SlowClients:
     """Sockets connected to a port, each poked once a second until the block is left.
 
     Args:
@@ -34,7 +34,7 @@ class Crowd:
         self._thread = threading.Thread(target=self._live)
         self.sockets: list[socket.socket] = []
 
-    def __enter__(self) -> "Crowd":
+    def __enter__(self) -> "SlowClients":
         for _ in range(self._count):
             client = socket.socket()
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests import programs
-from tests.ports import free_port
-from tests.server import PATIENCE, ROOT
+from tests.harness.ports import free_port
+from tests.harness.server import PATIENCE, ROOT
 
 PROXIES = ("nginx", "haproxy", "caddy")
 HOST = "127.0.0.1"

@@ -136,7 +136,7 @@ if __name__ == "__main__":
         arbiter = build(
             config(source.read_text()),
             reread=lambda: config(source.read_text()),
-            worker_main="tests.arbiter.tiny:main",
+            worker_main="tests.arbiter.fake_worker:main",
         )
         sys.exit(arbiter.run())
     except PyforkError as error:

@@ -11,15 +11,15 @@ from types import TracebackType
 
 import psutil
 
-from tests.load.running import KINDS, Code
-from tests.ports import free_port
-from tests.server import Server
+from tests.harness.load import KINDS, Code
+from tests.harness.ports import free_port
+from tests.harness.server import Server
 
 _ARBITER = re.compile(r"pyfork \S+ \(pid (\d+)\) is starting ")
 _RELOADED = re.compile(r"reload: generation \d+ serves")
 
 
-class Site:
+class LoadSite:
     """The application and whoever serves it; when the block is left, nobody does."""
 
     def __init__(
@@ -41,7 +41,7 @@ class Site:
         self._stack = ExitStack()
         self._servers: list[Server] = []
 
-    def __enter__(self) -> "Site":
+    def __enter__(self) -> "LoadSite":
         self.start()
         return self
 
@@ -140,17 +140,17 @@ class Site:
         assert self.arbiter is not None
 
 
-def hup(site: Site) -> None:
+def hup(site: LoadSite) -> None:
     before = site.reloads
     site.signal(signal.SIGHUP)
     site.wait_reloads(before + 1)
 
 
-def usr2_spawn(site: Site) -> None:
+def usr2_spawn(site: LoadSite) -> None:
     site.wait_succeeded(site.signal(signal.SIGUSR2))
 
 
-def usr2_exec(site: Site) -> None:
+def usr2_exec(site: LoadSite) -> None:
     """The same process becomes the new program, then a reload brings the new code."""
     before = site.log.count("upgrade: this process becomes the new program"), site.reloads
     site.signal(signal.SIGUSR2)
@@ -158,7 +158,7 @@ def usr2_exec(site: Site) -> None:
     assert site.log.count("upgrade: this process becomes the new program") == before[0] + 1
 
 
-def takeover(site: Site) -> None:
+def takeover(site: LoadSite) -> None:
     before = site.arbiter
     assert before is not None
     site.start("--takeover")
@@ -167,7 +167,7 @@ def takeover(site: Site) -> None:
 
 # What may happen to a site without a client noticing: how it is done, with which options, and
 # how often in a run. Each returns when it is done.
-DISTURBANCES: dict[str, tuple[Callable[[Site], None], tuple[str, ...], int]] = {
+DISTURBANCES: dict[str, tuple[Callable[[LoadSite], None], tuple[str, ...], int]] = {
     "hup": (hup, (), 20),
     "usr2-spawn": (usr2_spawn, ("--upgrade-mode", "spawn"), 20),
     "usr2-exec": (usr2_exec, ("--upgrade-mode", "exec"), 20),

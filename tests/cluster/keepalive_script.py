@@ -1,4 +1,4 @@
-"""A script that keeps its connections, unless asked to close: ``python keeping.py KIND PORT``.
+"""A script that keeps its connections, unless asked to close: ``keepalive_script.py KIND PORT``.
 
 GET /            the number of its process, at once
     /block?s=N   after N seconds in which its thread does nothing else

@@ -2,7 +2,7 @@
 
 code = Code(tmp_path)
 with Server(code.app("sync"), *options, directory=tmp_path, env=code.env) as server:
-    with Running(server, seconds=60, seed="1") as load:
+    with LoadProcess(server, seconds=60, seed="1") as load:
         code.write("2")
         server.signal(signal.SIGHUP)
     assert load.report.losses == {}
@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from tests.harness.server import PATIENCE, ROOT, Server, environment
 from tests.load.outcomes import Report
-from tests.server import PATIENCE, ROOT, Server, environment
 
 # Kinds of worker: what to serve, and with which options.
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -45,7 +45,7 @@ class Code:
         fresh.replace(self._path)
 
 
-class Running:
+class LoadProcess:
     """The client while it runs; when the block is left it ends, and ``report`` is there."""
 
     def __init__(self, url: str, **options: object) -> None:
@@ -55,7 +55,7 @@ class Running:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
         self.report: Report
 
-    def __enter__(self) -> "Running":
+    def __enter__(self) -> "LoadProcess":
         self._process = subprocess.Popen(
             self._command,
             cwd=ROOT,

@@ -24,7 +24,7 @@ import psutil
 
 T = TypeVar("T")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PATIENCE = 15.0  # seconds that anything may take on a busy machine
 
 _START = re.compile(r"pyfork \S+ \(pid \d+\) is starting .* on (.+) with (\d+) worker")

@@ -1,0 +1,1 @@
+"""What tests start and ask: servers, scripts, sites, clients."""
