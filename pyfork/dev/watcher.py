@@ -52,7 +52,8 @@ def main(
         since: wall clock; what is younger has changed unseen.
     """
     ignore_arbiter_signals()
-    signal.signal(signal.SIGQUIT, signal.SIG_IGN)  # a terminal sends it to all
+    for number in (signal.SIGQUIT, signal.SIGTERM):  # sent to the group, they mean the arbiter
+        signal.signal(number, signal.SIG_IGN)
     try:
         drop_privileges(config)
     except BootError as error:

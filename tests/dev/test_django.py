@@ -59,7 +59,10 @@ def start_project(project: Project, *, debug: bool = True) -> None:
     project.write("assets/shop.css", "body { color: red }")
 
 
-@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+SOAK = pytest.mark.soak
+
+
+@pytest.mark.parametrize("kind", ["wsgi", pytest.param("asgi", marks=SOAK)])
 def test_static_files_are_served_as_runserver_does(project: Project, kind: str) -> None:
     start_project(project)
     with Development(project, f"site_.{kind}:application", "-w", "2") as server:
@@ -76,7 +79,14 @@ def test_static_files_are_served_as_runserver_does(project: Project, kind: str) 
         assert server.log.count(told) == 1
 
 
-@pytest.mark.parametrize("why", ["DEBUG is off", "--no-static", "no --reload"])
+@pytest.mark.parametrize(
+    "why",
+    [
+        "DEBUG is off",
+        pytest.param("--no-static", marks=SOAK),
+        pytest.param("no --reload", marks=SOAK),
+    ],
+)
 def test_static_files_are_not_served_otherwise(project: Project, why: str) -> None:
     start_project(project, debug=why != "DEBUG is off")
     options = ("--no-static",) if why == "--no-static" else ()
@@ -119,6 +129,7 @@ def test_manage_py_pyfork(project: Project, tmp_path: Path) -> None:
         server.until(lambda: server.get("/").body == b"two", "the new code")
 
 
+@SOAK
 def test_manage_py_pyfork_with_the_other_arguments(project: Project, tmp_path: Path) -> None:
     start_project(project)
     words = ("0:0", "--asgi", "--noreload", "--nostatic", "--skip-checks")

@@ -44,6 +44,17 @@ def test_it_ends_with_the_arbiter(project: Project) -> None:
         server.until(lambda: not psutil.pid_exists(watcher.pid), "it has ended", PATIENCE)
 
 
+def test_a_stop_of_the_whole_process_group_is_quiet(project: Project) -> None:
+    """As the stop button of an IDE and timeout(1) send it."""
+    with Development(project, "shop:app") as server:
+        server.until(server.watcher, "it watches")
+        project.price("two")
+        server.answers("two")  # it has set up its signals
+        os.killpg(server.pid, signal.SIGTERM)
+        assert server.wait() == 0
+        assert "died" not in server.log
+
+
 def test_it_holds_no_socket_of_the_server(project: Project) -> None:
     with Development(project, "shop:app", "-w", "2") as server:
         watcher = server.until(server.watcher, "it watches")

@@ -145,7 +145,12 @@ class WatcherProcess(Component):
 
 def _same(one: Config, other: Config) -> bool:
     """Whether both have the same files watched."""
-    names = ("chdir", "pythonpath", *(name for name in vars(one) if name.startswith("reload_")))
+    names = (
+        "chdir",
+        "pythonpath",
+        "env_file",
+        *(name for name in vars(one) if name.startswith("reload_")),
+    )
     return all(getattr(one, name) == getattr(other, name) for name in names)
 
 
