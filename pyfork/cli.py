@@ -314,7 +314,7 @@ def _previous(config: Config, *, takeover: bool) -> "Previous":
         case ("spawn", fd):
             os.set_inheritable(fd, False)
             channel = Channel(socket.socket(fileno=fd))
-            return saved_state.OldArbiter.meet(channel, _PATIENCE)
+            return saved_state.OldArbiter.receive_listeners(channel, _PATIENCE)
     if not takeover:
         return None
     client = importlib.import_module(_CLIENT)
@@ -323,7 +323,7 @@ def _previous(config: Config, *, takeover: bool) -> "Previous":
         return None
     channel = Channel(running.request_takeover())
     running.close()
-    return saved_state.OldArbiter.meet(channel, _PATIENCE)
+    return saved_state.OldArbiter.receive_listeners(channel, _PATIENCE)
 
 
 def _check(config: Config) -> int:

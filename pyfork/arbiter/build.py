@@ -75,7 +75,7 @@ def build(
     poller, signals, listeners = Poller(), SignalPipe(), ListenerTable()
     components = Components(poller)
     supervisor = supervisor_for(config, previous)
-    hooks = OperatorHooks(config, lambda: supervisor.serving.size, renewed=executed is not None)
+    hooks = OperatorHooks(config, lambda: supervisor.serving.size, after_exec=executed is not None)
     generations = Generations(
         config,
         hooks.with_on_reload(reread),

@@ -4,6 +4,7 @@ The loop ticks every component once per iteration, in one order, and waits no lo
 earliest deadline. A child that the arbiter forks first closes what belongs to the arbiter alone.
 """
 
+import contextlib
 from collections.abc import Collection
 
 from pyfork.clock import earliest
@@ -56,4 +57,5 @@ class Components:
         self._poller.close()
         for component in self._ordered:
             if component not in keep:
-                component.close_in_child()
+                with contextlib.suppress(OSError):  # the others are closed all the same
+                    component.close_in_child()

@@ -1,7 +1,7 @@
-"""What each generation is made of, and how the last reloads ended.
+"""The configuration, certificates and listeners of each generation, and the reload results.
 
-A generation is a configuration, and the certificates and listeners that it names. All are there
-before the supervisor hears of it: what cannot be had changes nothing.
+They are loaded and bound before the supervisor knows the generation. If one of them fails, nothing
+has changed.
 """
 
 from collections import deque
@@ -17,34 +17,34 @@ from pyfork.record import record
 from pyfork.supervisor.actions import Discard
 from pyfork.supervisor.events import Policy, Reload
 
-# Seconds. Workers that boot at once compete for the processors, and the first answer comes when all
-# are nearly there; a small application is there within this. See docs/performance.md.
+# Seconds. Workers that boot at the same time compete for the CPUs, and delay the first answer. A
+# small application boots within this time. See docs/performance.md.
 FIRST_WORKER_LEAD = 0.01
 
-# Seconds that an outcome is remembered at least. Who waits for one asks in every turn of the loop,
-# and as many may come in one turn as there are signals to read.
-_REMEMBERED = 60.0
+# Minimum time to keep a reload result, in seconds. Waiters poll once per loop iteration, and one
+# iteration may produce several results.
+_KEEP_SECONDS = 60.0
 
 
 @record
 class ReloadResult:
     """How a reload ended."""
 
-    generation: int | None  # None: it was refused before it got a number
+    generation: int | None  # None: it was refused before it had a number
     at: float
-    error: str = ""  # why it failed; empty: its generation serves
+    error: str = ""  # empty: its generation serves
     detail: str = ""  # the application's traceback
-    error_page: bool = False  # in development: its generation serves, and says that
+    error_page: bool = False  # its generation serves the error page of --reload
 
 
 class Generations:
-    """The generations that count: the one that serves, and any that may come after it.
+    """The serving generation, and those that a reload has prepared.
 
     Args:
         config: of the first generation, whose listeners are bound by the caller.
         reread: returns the configuration anew; raises ConfigError.
         start: where pyfork was started.
-        directory: of the first generation, if that began in another program.
+        directory: of the first generation, if the program before an exec started it.
     """
 
     def __init__(
@@ -62,18 +62,18 @@ class Generations:
         self._directories = {first: directory or start.enter(config.chdir)}
         self.certificates = Certificates()
         self._configs = {first: config}
-        self._newest = first  # the last one asked for
+        self._newest = first  # the last one that was prepared
         self._reread = reread
         self._listeners = listeners
         self._outcomes: deque[ReloadResult] = deque()
-        self._broken: dict[int, ErrorPageShown] = {}  # generations that will be the error page
-        self._code: dict[int, list[float]] = {}  # what the first worker of each has imported
-        self.mixed: set[int] = set()  # generations of whose workers one has imported other code
-        self.error_page: ErrorPageShown | None = None  # what the one that serves is, if it is that
+        self._broken: dict[int, ErrorPageShown] = {}  # generations that will serve the error page
+        self._code: dict[int, list[float]] = {}  # that the first worker of each has imported
+        self.mixed: set[int] = set()  # generations whose workers have imported different code
+        self.error_page: ErrorPageShown | None = None  # that the serving generation shows
 
     @property
     def newest(self) -> int:
-        """The number of the last generation that was asked for."""
+        """The number of the last generation that was prepared."""
         return self._newest
 
     @property
@@ -82,32 +82,32 @@ class Generations:
         return self._outcomes[-1] if self._outcomes else None
 
     def outcomes_after(self, known: ReloadResult | None) -> list[ReloadResult]:
-        """How the reloads ended that are younger than ``known``, oldest first."""
+        """The results of the reloads after ``known``, oldest first."""
         outcomes = list(self._outcomes)
         at = next((index for index, each in enumerate(outcomes) if each is known), -1)
         return outcomes[at + 1 :]
 
     def outcome(self, generation: int) -> ReloadResult | None:
-        """How the reload ended that was to bring this generation; None: it is under way."""
+        """The result of the reload to this generation; None: it is under way."""
         return next((each for each in self._outcomes if each.generation == generation), None)
 
     def config(self, generation: int) -> Config:
-        """The configuration of a generation that counts."""
+        """The configuration of a generation."""
         return self._configs[generation]
 
     def directory(self, generation: int) -> Directory:
-        """What it works in."""
+        """The working directory of a generation."""
         return self._directories[generation]
 
     def scheme(self, generation: int) -> str:
-        """What its listeners speak, as in a URL."""
+        """The URL scheme of a generation's listeners."""
         return "https" if self.certificates.for_generation(generation) else "http"
 
     def prepare_reload(self, now: float) -> Reload:
         """Read the configuration and bind what is new.
 
         Raises:
-            PyforkError: all stays as it was.
+            PyforkError: a part of it failed, and nothing has changed.
         """
         generation = self._newest + 1
         try:
@@ -131,11 +131,11 @@ class Generations:
         return True
 
     def record_boot_error(self, generation: int, why: ErrorPageShown) -> None:
-        """A generation will serve, but nothing except the reason why it does not load."""
+        """Record that a generation serves the error page, since it does not load."""
         self._broken.setdefault(generation, why)
 
     def activate(self, generation: int, now: float) -> Config:
-        """A generation serves: what only lower ones used goes. Returns its configuration."""
+        """Release what only lower generations used. Returns the configuration of ``generation``."""
         self._configs = {each: kept for each, kept in self._configs.items() if each >= generation}
         self._directories = {n: kept for n, kept in self._directories.items() if n >= generation}
         self.certificates.release_below(generation)
@@ -153,22 +153,22 @@ class Generations:
         return self._configs[generation]
 
     def _note(self, outcome: ReloadResult) -> None:
-        while self._outcomes and self._outcomes[0].at < outcome.at - _REMEMBERED:
+        while self._outcomes and self._outcomes[0].at < outcome.at - _KEEP_SECONDS:
             self._outcomes.popleft()
         self._outcomes.append(outcome)
 
-    def discard(self, order: Discard, now: float) -> None:
-        """A generation will not be: what only it used goes."""
-        self._configs.pop(order.generation, None)
-        self._directories.pop(order.generation, None)
-        self._broken.pop(order.generation, None)
-        self.certificates.release(order.generation)
-        self._listeners.release(order.generation)
-        self._note(ReloadResult(order.generation, now, order.reason, order.detail))
+    def discard(self, action: Discard, now: float) -> None:
+        """Release what only a failed generation used."""
+        self._configs.pop(action.generation, None)
+        self._directories.pop(action.generation, None)
+        self._broken.pop(action.generation, None)
+        self.certificates.release(action.generation)
+        self._listeners.release(action.generation)
+        self._note(ReloadResult(action.generation, now, action.reason, action.detail))
 
 
 def policy(config: Config) -> Policy:
-    """What the supervisor needs of a configuration."""
+    """The supervisor's policy for a configuration."""
     parallel = config.boot_parallel
     if not parallel and config.workers > 1:
         from pyfork.system.cpus import usable  # it imports pathlib

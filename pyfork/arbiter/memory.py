@@ -1,7 +1,7 @@
-"""Whether the kernel has killed a process of this control group for want of memory.
+"""Out-of-memory kills by the kernel in the control group of this process.
 
-Control groups count that as ``oom_kill``: version 2 in ``memory.events``, also for the groups
-below, version 1 in ``memory.oom_control``. Linux only; elsewhere nothing is known.
+The counter ``oom_kill`` is in ``memory.events`` (version 2, including the groups below) or in
+``memory.oom_control`` (version 1). Linux only; elsewhere nothing is known.
 """
 
 import os
@@ -14,24 +14,24 @@ class OomKills:
     """The counter of one control group.
 
     Args:
-        groups: file that says which group this process is in, see cgroups(7).
+        groups: file that names the groups of this process, see cgroups(7).
         mount: where control groups are mounted.
     """
 
     def __init__(self, groups: str = "/proc/self/cgroup", mount: str = "/sys/fs/cgroup") -> None:
         self._counters = [path for path in _counters(groups, mount) if _count(path) is not None]
-        self._told = self._read()
+        self._reported = self._read()
 
     @property
     def known(self) -> bool:
-        """Whether somebody counts."""
+        """Whether there is a counter."""
         return bool(self._counters)
 
     def happened(self) -> bool:
-        """Whether there is one that was not told yet; it is told now."""
-        if self._read() <= self._told:
+        """Whether there was a kill that no earlier call has reported."""
+        if self._read() <= self._reported:
             return False
-        self._told += 1
+        self._reported += 1
         return True
 
     def _read(self) -> int:
@@ -39,8 +39,10 @@ class OomKills:
 
 
 def _counters(groups: str, mount: str) -> Iterator[str]:
-    """Files that may have the counter. In a container the group's own directory is often the
-    mount itself."""
+    """Files that may have the counter.
+
+    In a container, the directory of the group is often the mount point itself.
+    """
     try:
         with open(groups) as file:
             lines = file.read().splitlines()

@@ -1,8 +1,7 @@
-"""What an arbiter holds: listeners, certificates, pid file, watcher, control socket.
+"""The resources of an arbiter: listeners, certificates, pid file, watcher, control socket.
 
-They are made anew, or come from the arbiter before this one; at the end, what another arbiter
-goes on with is left to it. What there can be only one of is held by the one in charge: in an
-upgrade it changes hands.
+They are opened at the start, or inherited from the old arbiter or program. Pid file, watcher and
+control socket belong to the active arbiter: a handover moves them to the new one.
 """
 
 import logging
@@ -30,7 +29,7 @@ log = logging.getLogger("pyfork.error")
 
 
 class Resources:
-    """Opened once, closed once."""
+    """Opens, inherits and closes the resources."""
 
     def __init__(
         self,
@@ -50,7 +49,7 @@ class Resources:
         self._pidfile: PidFile | None = None
 
     def open(self, config: Config, previous: Previous) -> None:
-        """Have everything. Raises PyforkError, with nothing left behind, where that cannot be."""
+        """Open or inherit everything. Raises PyforkError, and then nothing stays open."""
         _allow_many_files()
         first = self._generations.first
         self._generations.certificates.open(first, config)
@@ -58,8 +57,8 @@ class Resources:
             case ExecState():
                 self._inherit(previous)
                 self.write_pid(config)
-                self._status.apply_config(config)  # the one of before may not have ended yet
-            case OldArbiter():  # its file stays its own until this arbiter is in charge
+                self._status.apply_config(config)  # the previous one may still run
+            case OldArbiter():  # its pid file stays until this arbiter is active
                 self._listeners.inherit(previous.listeners, first - 1, own_files=False)
                 self._listeners.open(first, config)
             case None:
@@ -73,7 +72,7 @@ class Resources:
                 self._status.open(config)
 
     def open_for_dry_run(self, config: Config, saved_state: ExecState) -> None:
-        """Have as much as can be had with nobody noticing it. Raises PyforkError."""
+        """Open what no other process can notice. Raises PyforkError."""
         self._generations.certificates.open(self._generations.first, config)
         self._inherit(saved_state)
 
@@ -84,7 +83,7 @@ class Resources:
         self._listeners.resume(first, [name.address for name in bound if not name.number])
 
     def activate(self) -> None:
-        """What there is only one of is this arbiter's, whoever's it was."""
+        """Take over the socket files, the pid file, the watcher and the control socket."""
         config = self._serving()
         serving = self._supervisor.serving.number
         self._listeners.own_files()
@@ -95,8 +94,8 @@ class Resources:
             self._control.open(config.control)
 
     def release_control_socket(self) -> None:
-        """Another arbiter wants the same addresses: that of the status server, and that of the
-        control socket if it has a place of its own."""
+        """Close the status server, and the control socket if its path is set: the new arbiter
+        binds the same addresses."""
         self._status.close()
         if self._serving().control != "auto":
             self._control.unlisten()
@@ -105,7 +104,7 @@ class Resources:
         return self._generations.config(self._supervisor.serving.number)
 
     def write_pid(self, config: Config) -> None:
-        """Put our process id in the place of another arbiter's."""
+        """Write the process id of this arbiter into the pid file."""
         if config.pid:
             try:
                 self._pidfile = PidFile.take(config.pid)
@@ -113,26 +112,26 @@ class Resources:
                 log.error("%s", error)
 
     def close(self) -> None:
-        """Leave nothing of ours."""
+        """Close the listeners, and remove the pid file."""
         self._listeners.close()
         if self._pidfile:
             self._pidfile.release()
 
 
 def _allow_many_files() -> None:
-    """Every connection is a file: raise the soft limit as far as it goes."""
+    """Raise the soft limit of open files to the hard limit, since each connection is a file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        except (OSError, ValueError) as error:  # macOS has a lower limit that it does not tell
+        except (OSError, ValueError) as error:  # macOS has a lower limit, which it does not report
             log.debug("the limit of open files stays at %d: %s", soft, error)
 
 
 def _log_systemd_sockets(
     passed: Mapping[str, str], listeners: Mapping[FdName, socket.socket], scheme: str
 ) -> None:
-    """Log which of the ``passed`` sockets serve; close the others, or their clients would wait."""
+    """Log which of the ``passed`` sockets are used; close the others: clients would wait there."""
     for text, name in passed.items():
         if listener := listeners.get(FdName(FdKind.LISTENER, text)):
             url = bound_address(listener).url(scheme)

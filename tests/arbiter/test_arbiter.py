@@ -225,7 +225,7 @@ def test_a_worn_worker_leaves_after_its_successor_is_ready(start: Start) -> None
     worn = server.ask(b"worn")
     server.wait_for(rf"pid {worn.pid}\) left")
     log = server.log
-    assert log.index("is to be replaced: it has served enough") < log.rindex("is ready")
+    assert log.index("will be replaced: it has served enough") < log.rindex("is ready")
     assert log.rindex("is ready") < log.index(") left")
 
 

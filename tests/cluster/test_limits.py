@@ -37,7 +37,7 @@ def test_one_that_has_accepted_enough_is_replaced(tmp_path: Path) -> None:
         (first,) = running.pids()
         for _ in range(5):
             ask(port)
-        running.wait_log("is to be replaced: it has accepted 5 connections")
+        running.wait_log("will be replaced: it has accepted 5 connections")
         running.wait_left(1)
         assert ask(port) in running.pids() - {first}
 

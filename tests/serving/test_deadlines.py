@@ -199,7 +199,7 @@ def test_max_requests_loses_none(tmp_path: Path, interface: str) -> None:
         Server(f"tests.apps.plain:{interface}", *options, directory=tmp_path) as server,
         Clients(server, "/pid", kept=3, fresh=3) as clients,
     ):
-        server.wait_log("is to be replaced: it has answered", 4)
+        server.wait_log("will be replaced: it has answered", 4)
         seen = clients.count
         server.until(lambda: clients.count > seen + 50, "it goes on")
     assert not clients.lost

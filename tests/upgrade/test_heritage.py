@@ -18,5 +18,5 @@ def test_a_dismissal_right_behind_the_bequest_is_heard() -> None:
     theirs.send(UpgradeRejected("the server is stopping"))
     theirs.close()
     with pytest.raises(TakeoverError, match="refuses: the server is stopping"):
-        OldArbiter.meet(ours, 5.0)
+        OldArbiter.receive_listeners(ours, 5.0)
     ours.close()

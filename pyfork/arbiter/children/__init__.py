@@ -1,1 +1,1 @@
-"""Children of the arbiter that are no workers."""
+"""Child processes of the arbiter other than workers."""

@@ -1,8 +1,8 @@
 """The process that calls the operator's logging handlers for the arbiter.
 
-They may block (a syslog server that is down) or raise, and the arbiter has neither a thread for
-them nor time to wait. It ends after the arbiter: when nothing more can come, and what came is
-handled or a second is over.
+A handler may block (on a syslog server that is down) or raise, and the arbiter has no thread for it
+and must not wait. The process exits after the arbiter, when all records are handled or a second has
+passed.
 """
 
 import os
@@ -22,22 +22,22 @@ from pyfork.log.deferred import REOPEN, Deferred
 from pyfork.log.sink import Sink
 from pyfork.record import entity
 
-LAST_LIMIT = 1.0  # seconds in which the last records are handled
-_SHORTEST_LIFE = 1.0  # seconds from its birth until it is replaced, at least
+LAST_LIMIT = 1.0  # seconds for the last records
+_MIN_LIFETIME = 1.0  # seconds from its start until it is replaced, at least
 _RETRY = 0.1  # seconds until waiting log lines are written again
-_LOOK = 50  # ms between two looks whether the arbiter still lives
+_POLL_MS = 50  # between two checks whether the arbiter is alive
 
 
 @entity
 class LogProcess(Component):
-    """The one of this arbiter, where the operator configures logging.
+    """The log process of this arbiter, if the operator configures logging.
 
     Also writes log lines that wait because the reader of a log has stopped reading.
     """
 
     poller: Poller
     components: Components
-    _deferred: Deferred | None = None  # what it works for
+    _deferred: Deferred | None = None  # the queue whose records it handles
     _forward: Sink | None = None
     _pid: int = 0
     _born: float = 0.0  # monotonic seconds
@@ -53,7 +53,7 @@ class LogProcess(Component):
         """Follow the configuration of logging, which a reload may have changed."""
         deferred = setup.current_identity().deferred
         if deferred is not self._deferred:
-            self._let_go()
+            self._detach()
             self._deferred = deferred
             self._start_at = None if deferred is None else now
         if self._start_at is not None and now >= self._start_at:
@@ -61,20 +61,20 @@ class LogProcess(Component):
         self._retry_at = None if setup.flush() else now + _RETRY
 
     def fileno(self) -> int:
-        """What has an error as soon as the process has ended."""
+        """The fd that has an error once the process has exited."""
         return self._forward.fd if self._forward is not None else -1
 
     def close_in_child(self) -> None:
-        """In a child: it has no way to the process."""
+        """Close the pipe to the process."""
         if self._forward is not None:
             self._forward.close()
 
     def close(self) -> None:
-        """The arbiter ends. Its last words are waited for, but not for ever."""
+        """The arbiter exits: wait until its last records are handled, up to a limit."""
         pid, until = self._pid, time.monotonic() + LAST_LIMIT
         if self._forward is not None:
             self._forward.flush(LAST_LIMIT)
-        self._let_go()
+        self._detach()
         while pid and time.monotonic() < until:
             try:
                 if os.waitpid(pid, os.WNOHANG)[0]:
@@ -88,15 +88,15 @@ class LogProcess(Component):
         self._start_at = None
         try:
             self._forward = self._fork(self._deferred, now)
-        except OSError:  # no process or descriptor to be had
-            self._start_at = now + _SHORTEST_LIFE
+        except OSError:  # no process or descriptor is available
+            self._start_at = now + _MIN_LIFETIME
             return
         self._forward.wait_for_room(0.0)
         self._deferred.attach(self._forward)
         self.poller.watch(self, self._ended)
 
     def _fork(self, deferred: Deferred, now: float) -> Sink:
-        """Start the process. Returns the way to it; raises OSError."""
+        """Start the process. Returns the sink to it. Raises OSError."""
         reader, writer = os.pipe()
         try:
             pid = fork.fork(
@@ -111,12 +111,12 @@ class LogProcess(Component):
             os.close(writer)
 
     def _ended(self, mask: int) -> None:
-        """It should not have: there will be another."""
-        self._let_go()
-        self._start_at = self._born + _SHORTEST_LIFE
+        """The process has exited before the arbiter: start another one later."""
+        self._detach()
+        self._start_at = self._born + _MIN_LIFETIME
 
-    def _let_go(self) -> None:
-        """The process ends when it has handled what it was given."""
+    def _detach(self) -> None:
+        """Close the pipe: the process exits when it has handled its records."""
         if self._forward is not None:
             self.poller.unwatch(self)
             self._forward.close()
@@ -126,15 +126,15 @@ class LogProcess(Component):
 
 
 def _write(reader: int, deferred: Deferred) -> int:
-    """The process's life: handle what comes, until the arbiter has gone."""
-    for meaning in SIGNALS:  # what stops the arbiter is not for its last words
+    """Run the process: handle records until the arbiter has exited."""
+    for meaning in SIGNALS:  # a signal to the group must not end it before the last records
         signal.signal(meaning.number, signal.SIG_IGN)
     titles.set_title(titles.log_title())
     with open(reader, encoding="ascii", closefd=False) as lines:
         for line in lines:
             if line.rstrip() == REOPEN:
                 setup.reopen()
-            elif _awaits(lambda: not deferred.is_full, reader):
+            elif _wait_until(lambda: not deferred.is_full, reader):
                 deferred.receive(line)
             else:
                 break
@@ -142,12 +142,12 @@ def _write(reader: int, deferred: Deferred) -> int:
     return 0
 
 
-def _awaits(done: Callable[[], bool], reader: int) -> bool:
-    """Wait until ``done()``; False: the arbiter has gone first."""
+def _wait_until(done: Callable[[], bool], reader: int) -> bool:
+    """Wait until ``done()``. Returns False if the arbiter exits first."""
     hung_up = select.poll()
     hung_up.register(reader, 0)
     while not done():
-        if any(mask & select.POLLHUP for _, mask in hung_up.poll(_LOOK)):
+        if any(mask & select.POLLHUP for _, mask in hung_up.poll(_POLL_MS)):
             return False
-        time.sleep(_LOOK / 1000)
+        time.sleep(_POLL_MS / 1000)
     return True

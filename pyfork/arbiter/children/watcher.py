@@ -1,6 +1,6 @@
-"""The watcher's process: begun where a configuration wants it, begun again if it dies.
+"""The watcher process: starts it if a configuration has --reload, and again if it dies.
 
-Rules: watches nothing itself; what a change means is the business of whoever is told.
+Rules: watches no file itself, and does not interpret changes.
 """
 
 import logging
@@ -27,41 +27,41 @@ from pyfork.system import systemd_env
 log = logging.getLogger("pyfork.error")
 
 WatcherMain = Callable[[Config, Directory, Channel, tuple[str, ...], float], int]
-"""What runs in the child: see pyfork.dev.watcher."""
+"""The main function of the watcher: see pyfork.dev.watcher."""
 
 
 @record
 class WatcherSpec:
-    """What the door says of it."""
+    """How the watcher runs."""
 
     main: str  # dotted name of a WatcherMain; resolved in the child
-    files: tuple[str, ...] = ()  # that the configuration comes from
+    files: tuple[str, ...] = ()  # of the configuration
 
 
 @entity
 class WatcherProcess(Component):
-    """The one watcher that there may be."""
+    """The one watcher of this arbiter."""
 
     poller: Poller
     components: Components
     watched: WatcherSpec | None
-    config: Config | None = None  # by which it watches; None: it does not
-    directory: Directory | None = None  # that it watches from
-    since: float = field(default_factory=time.time)  # wall clock; what is younger was not told yet
+    config: Config | None = None  # None: nothing is watched
+    directory: Directory | None = None  # relative to which it watches
+    since: float = field(default_factory=time.time)  # wall clock: changes after it are new
     _changes: list[FilesChanged] = field(default_factory=list)  # not taken yet
     _channel: Channel | None = None
     _pid: int | None = None
     _born: float = 0.0  # monotonic seconds, as all below
-    _begin_at: float | None = None
+    _start_at: float | None = None
     _backoff: Backoff = field(default_factory=Backoff)
 
     @property
     def deadline(self) -> float | None:
-        """When to `act` if nothing happens before."""
-        return self._begin_at
+        """When to start the watcher again."""
+        return self._start_at
 
     def apply_config(self, config: Config, directory: Directory) -> None:
-        """Watch as ``config`` says, from now on; ``directory`` is the generation's."""
+        """Watch the files of ``config``, in the ``directory`` of its generation."""
         same = directory == self.directory
         if self.config and config.reload and same and _same(self.config, config):
             return
@@ -69,7 +69,7 @@ class WatcherProcess(Component):
         self.directory = directory
         self.config = config if config.reload and self.watched else None
         if self.config:
-            self._begin()
+            self._start()
 
     def take(self) -> list[FilesChanged]:
         """The changes since the last call."""
@@ -78,56 +78,58 @@ class WatcherProcess(Component):
 
     def tick(self, now: float) -> None:
         """Start the watcher again if the time has come."""
-        if self._begin_at is not None and now >= self._begin_at:
-            self._begin()
+        if self._start_at is not None and now >= self._start_at:
+            self._start()
 
     def exited(self, pid: int, how: str) -> bool:
-        """A child ended; whether it was the watcher."""
+        """A child exited. Returns whether it was the watcher."""
         if pid != self._pid:
             return False
         self._pid = None
         self._drop_channel()
         now = time.monotonic()
         self._backoff.record_exit(now, now - self._born)
-        self._begin_at = self._backoff.retry_at
+        self._start_at = self._backoff.retry_at
         log.warning("the watcher died (%s): it is started again", how)
         return True
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._drop_channel()
-        self._begin_at = None
+        self._start_at = None
         if self._pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
             self._pid = None
 
     def close_in_child(self) -> None:
-        """Close what a forked child has of it."""
+        """Close the channel to the watcher."""
         if self._channel:
             self._channel.close()
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         assert self.config
         assert self.watched
         assert self.directory
-        self._begin_at = None
+        self._start_at = None
         ours, theirs = pair()
         try:
             self._pid = fork.fork(
-                partial(_live, self.watched, self.config, self.directory, theirs, self.since),
+                partial(
+                    _run_watcher, self.watched, self.config, self.directory, theirs, self.since
+                ),
                 self.components.close_in_child,
                 ours.close,
             )
         except OSError as error:
             log.error("cannot fork the watcher: %s", error)
             ours.close()
-            self._begin_at = time.monotonic() + 1.0
+            self._start_at = time.monotonic() + 1.0
             return
         finally:
             theirs.close()
         self._channel, self._born = ours, time.monotonic()
-        self.poller.connect(ours, self._on_message, lambda why: None)  # its end is told by waitpid
+        self.poller.connect(ours, self._on_message, lambda why: None)  # waitpid reports its exit
 
     def _on_message(self, message: Message, fds: Sequence[int]) -> None:
         if isinstance(message, FilesChanged):
@@ -144,7 +146,7 @@ class WatcherProcess(Component):
 
 
 def _same(one: Config, other: Config) -> bool:
-    """Whether both have the same files watched."""
+    """Whether two configurations watch the same files."""
     names = (
         "chdir",
         "pythonpath",
@@ -154,10 +156,10 @@ def _same(one: Config, other: Config) -> bool:
     return all(getattr(one, name) == getattr(other, name) for name in names)
 
 
-def _live(
+def _run_watcher(
     watched: WatcherSpec, config: Config, directory: Directory, channel: Channel, since: float
 ) -> int:
-    """The child's life."""
+    """Run the watcher in the child. Returns its exit status."""
     systemd_env.remove(os.environ)
     setup.identify("watcher")
     titles.set_title(titles.watcher_title(config.name))

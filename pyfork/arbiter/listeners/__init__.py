@@ -1,1 +1,1 @@
-"""Listening sockets: which there are, who accepts from them, what TLS they speak."""
+"""Listening sockets, the distribution of their connections, and certificates."""

@@ -1,9 +1,10 @@
-"""The certificates of each generation, as they are on the disk.
+"""The certificates of each generation, reloaded when their files change.
 
-They are read when a generation begins: what cannot be used refuses it. Once a second the files are
-looked at, and when they have changed and stayed so for a look, they are read again: a certificate
-and its key are seldom replaced at once. What can be used goes to the workers; what cannot is told
-once, and changes nothing, not even for a worker that is forked later.
+They are loaded when a generation is prepared; an unusable file refuses the reload. Once a second
+the files are checked. They are read again when they have changed and then stayed the same for one
+check, since a certificate and its key are seldom replaced at the same time. Usable ones are sent to
+the workers. An unusable one is logged once, and changes nothing, also for workers that are forked
+later.
 """
 
 import logging
@@ -20,75 +21,75 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyfork.error")
 
-POLL_SECONDS = 1.0  # seconds between two looks at the files
+POLL_SECONDS = 1.0  # between two checks of the files
 
 
 @entity
 class _Loaded:
-    """What one generation has."""
+    """The certificates of one generation."""
 
     config: Config
     tls: "TlsContexts"
-    read: FileState  # the state of the files that was read last, and taken or not
-    seen: FileState  # their state at the last look
+    read: FileState  # the state of the files when they were last read
+    seen: FileState  # their state at the last check
 
 
 class Certificates:
-    """Those of all generations that count."""
+    """The certificates of all generations."""
 
     def __init__(self) -> None:
-        self._held: dict[int, _Loaded] = {}
+        self._loaded: dict[int, _Loaded] = {}
         self._next_poll = 0.0
 
     def open(self, generation: int, config: Config) -> None:
-        """Read what ``config`` names, if it does. Raises ConfigError: it cannot be used."""
+        """Load the certificates of ``config``. Raises ConfigError if they cannot be used."""
         if not config.bind or not (config.certfile or config.keyfile or config.ca_certs):
-            return  # a script speaks for itself
-        from pyfork.net.tls import context  # who speaks no TLS does not pay for it
+            return  # a script has its own TLS
+        from pyfork.net.tls import context  # not imported without TLS
 
         seen = stat_files(config)
         if loaded := context.load(config):
-            self._held[generation] = _Loaded(config, loaded, seen, seen)
+            self._loaded[generation] = _Loaded(config, loaded, seen, seen)
 
     def for_generation(self, generation: int) -> "TlsContexts | None":
-        """What the workers of a generation speak TLS with."""
-        held = self._held.get(generation)
-        return held.tls if held else None
+        """The TLS contexts of a generation; None: it has no TLS."""
+        loaded = self._loaded.get(generation)
+        return loaded.tls if loaded else None
 
     def release(self, generation: int) -> None:
-        """A generation will not be."""
-        self._held.pop(generation, None)
+        """Forget the certificates of a generation."""
+        self._loaded.pop(generation, None)
 
     def release_below(self, generation: int) -> None:
-        """Only this generation and later ones count."""
-        self._held = {each: held for each, held in self._held.items() if each >= generation}
+        """Forget the certificates of all lower generations."""
+        self._loaded = {n: loaded for n, loaded in self._loaded.items() if n >= generation}
 
     @property
     def deadline(self) -> float | None:
-        """When to `act` at the latest."""
-        return self._next_poll if self._held else None
+        """When the files are checked next."""
+        return self._next_poll if self._loaded else None
 
     def tick(self, now: float) -> Iterator[tuple[int, PemFiles]]:
-        """Look at the files, if it is time to: which generation gets what."""
-        if not self._held or now < self._next_poll:
+        """Check the files, if it is time to. Yields new certificates, with their generation."""
+        if not self._loaded or now < self._next_poll:
             return
         self._next_poll = now + POLL_SECONDS
-        for generation, held in self._held.items():
-            before, held.seen = held.seen, stat_files(held.config)
-            if held.seen == before and held.seen != held.read:
-                held.read = held.seen
-                if credentials := _renew(held):
+        for generation, loaded in self._loaded.items():
+            before, loaded.seen = loaded.seen, stat_files(loaded.config)
+            if loaded.seen == before and loaded.seen != loaded.read:
+                loaded.read = loaded.seen
+                if credentials := _renew(loaded):
                     yield generation, credentials
 
 
-def _renew(held: _Loaded) -> PemFiles | None:
+def _renew(loaded: _Loaded) -> PemFiles | None:
     try:
-        credentials = read(held.config)
-        held.tls.renew(credentials)
+        credentials = read(loaded.config)
+        loaded.tls.renew(credentials)
     except ConfigError as error:
         log.error(
             "cannot use the certificates on the disk, the previous ones stay in use: %s", error
         )
         return None
-    log.info("new certificates, for %s", ", ".join(held.tls.names) or "no name")
+    log.info("new certificates, for %s", ", ".join(loaded.tls.names) or "no name")
     return credentials

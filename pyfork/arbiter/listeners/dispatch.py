@@ -1,10 +1,10 @@
-"""Dispatch: what the arbiter itself has to do for who gets a new connection.
+"""The arbiter's part in the distribution of new connections.
 
-With ``least`` and ``shared`` that is nothing: the workers hold the listeners. With ``round-robin``
-the arbiter does, and `RoundRobin` gives what it accepts to the workers that may have it. With
-``reuseport`` a worker accepts on what `ReuseportAssigner` gives it. Which it is was settled when a
-worker was born, or for a script when it listened: a reload may bring another policy, and for a
-while there are workers of both.
+With ``least`` and ``shared`` it has none: the workers accept on the listeners. With ``round-robin``
+the arbiter accepts, and `RoundRobin` queues each connection for a worker. With ``reuseport`` a
+worker accepts on the sockets that `ReuseportAssigner` assigns to it. The policy of a worker is set
+when it is forked, or for a script when it listens. So after a reload with another policy, workers
+of both are there for a while.
 """
 
 import socket
@@ -48,21 +48,21 @@ class Dispatch(Component):
 
     @property
     def has_undelivered(self) -> bool:
-        """Whether connections are in the arbiter's hand alone."""
+        """Whether the arbiter has accepted connections that no worker has."""
         return self._round_robin.holding or self._rounds.holding
 
     @property
     def deadline(self) -> float | None:
-        """When to `act` if nothing happens before."""
+        """When a queued connection has to be given to another worker."""
         return earliest(self._round_robin.deadline, self._rounds.deadline)
 
     def close_in_child(self) -> None:
-        """Close what a forked child has of it."""
+        """Close the connections that wait for a worker."""
         self._round_robin.close_in_child()
         self._rounds.close_in_child()
 
     def add_worker(self, worker: WorkerProcess) -> None:
-        """A worker is there."""
+        """A worker was forked, or restored after an exec."""
         if BIND_KEY in worker.fd_queues:
             self._round_robin.add_worker(worker)
         self._rounds.add_worker(worker)
@@ -75,7 +75,7 @@ class Dispatch(Component):
         self._queues.remove_worker(worker)
 
     def add_acceptor(self, worker: WorkerProcess, key: str, policy: str) -> None:
-        """A script listens, and is to have its connections by ``policy``."""
+        """A script listens; ``policy`` is its --dispatch."""
         match policy:
             case "round-robin":
                 self._rounds.add_acceptor(worker, key)
@@ -83,12 +83,12 @@ class Dispatch(Component):
                 worker.listens_to.add(key)
 
     def remove_acceptor(self, worker: WorkerProcess, key: str) -> None:
-        """It does not any more."""
+        """A script has closed its listener."""
         self._rounds.remove_acceptor(worker, key)
         worker.listens_to.discard(key)
 
     def tick(self, now: float) -> None:
-        """Once a turn."""
+        """Accept, queue and assign."""
         self._round_robin.tick(now)
         self._rounds.tick(now)
         if not self._finished:
@@ -97,7 +97,7 @@ class Dispatch(Component):
             self._queues.tick(serving.number, slots=serving.size, backlog=backlog)
 
     def finish(self) -> None:
-        """This is the end of the port: the workers empty the kernel's queues."""
+        """The server ends: stop accepting, and let the workers empty the kernel's queues."""
         if self._finished:
             return
         listeners = self.listeners.sockets(self.supervisor.serving.number)

@@ -1,8 +1,7 @@
-"""Handoffs under way: which worker offered which connection, and who was asked to take it.
+"""Handoffs under way: the worker that offered each connection, and the one that may take it.
 
-The arbiter passes fds and answers on and looks into neither. A giver always gets one answer to
-an offer: Release once somebody serves the connection, Keep if nobody does, also when the taker
-dies before it answers.
+The arbiter forwards fds and answers. The source of an offer always gets one answer: HandoffDone if
+a target serves the connection, HandoffFailed if none does, also when the target dies first.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,14 +15,14 @@ Send = Callable[[Channel, Message, Sequence[int]], None]
 
 
 class HandoffSource(Protocol):
-    """Whoever offers connections: a worker, or an arbiter that leaves."""
+    """A process that offers connections: a worker, or the old arbiter."""
 
     @property
     def channel(self) -> Channel: ...
 
 
 class HandoffTarget(HandoffSource, Protocol):
-    """Whoever may be asked to take them: a worker, or an arbiter that follows us."""
+    """A process that may take connections: a worker, or the new arbiter."""
 
     @property
     def generation(self) -> int: ...
@@ -31,7 +30,7 @@ class HandoffTarget(HandoffSource, Protocol):
     def is_serving(self) -> bool: ...
     @property
     def is_staying(self) -> bool:
-        """Whether it is on duty or will be."""
+        """Whether it serves or boots."""
 
     @property
     def load(self) -> tuple[int, int]: ...
@@ -40,13 +39,13 @@ class HandoffTarget(HandoffSource, Protocol):
 
 @record
 class _Handoff:
-    giver: HandoffSource
-    connection: int  # the giver's number for it
-    taker: HandoffTarget
+    source: HandoffSource
+    connection: int  # the source's number for it
+    target: HandoffTarget
 
 
 class HandoffBroker:
-    """Every offer that has no answer yet."""
+    """All offers without an answer yet."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -55,50 +54,53 @@ class HandoffBroker:
 
     def offer(
         self,
-        giver: HandoffSource,
+        source: HandoffSource,
         connection: int,
         fds: Sequence[int],
         others: Iterable[HandoffTarget],
     ) -> None:
         """Ask the least busy of ``others`` to take a connection. The caller closes ``fds``."""
-        others = [worker for worker in others if worker is not giver]
-        takers = [worker for worker in others if worker.is_serving]
-        if not takers or not fds:
-            hope = any(worker.is_staying for worker in others)
-            self._send(giver.channel, HandoffFailed(connection, final=not hope), ())
+        others = [worker for worker in others if worker is not source]
+        targets = [worker for worker in others if worker.is_serving]
+        if not targets or not fds:
+            later = any(worker.is_staying for worker in others)
+            self._send(source.channel, HandoffFailed(connection, final=not later), ())
             return
-        newest = max(worker.generation for worker in takers)
-        taker = min((each for each in takers if each.generation == newest), key=self._load)
+        newest = max(worker.generation for worker in targets)
+        newest_targets = [target for target in targets if target.generation == newest]
+        target = min(newest_targets, key=self._load)
         self._ticket += 1
         try:
-            self._send(taker.channel, taker.request(self._ticket), fds)
-        except OSError:  # no fd left to hold it meanwhile: that passes
-            self._send(giver.channel, HandoffFailed(connection, final=False), ())
+            self._send(target.channel, target.request(self._ticket), fds)
+        except OSError:  # no descriptor is left to queue it: this passes
+            self._send(source.channel, HandoffFailed(connection, final=False), ())
         else:
-            self._pending[self._ticket] = _Handoff(giver, connection, taker)
+            self._pending[self._ticket] = _Handoff(source, connection, target)
 
     def complete(self, ticket: int, *, taken: bool) -> None:
-        """A taker has answered."""
+        """A target has answered."""
         handoff = self._pending.pop(ticket, None)
         if handoff is not None:
             number = handoff.connection
             answer = HandoffDone(number) if taken else HandoffFailed(number, final=False)
-            self._send(handoff.giver.channel, answer, ())
+            self._send(handoff.source.channel, answer, ())
 
     @property
     def pending(self) -> bool:
-        """Whether an answer is missing."""
+        """Whether an answer is outstanding."""
         return bool(self._pending)
 
     def drop_worker(self, worker: HandoffSource) -> None:
-        """A worker is dead: what it was asked to take stays where it is."""
+        """A process is gone: connections that were offered to it stay with their sources."""
         for ticket, handoff in list(self._pending.items()):
-            if handoff.giver is worker:
+            if handoff.source is worker:
                 del self._pending[ticket]
-            elif handoff.taker is worker:
+            elif handoff.target is worker:
                 self.complete(ticket, taken=False)
 
-    def _load(self, taker: HandoffTarget) -> tuple[int, int]:
-        """Its load, with the connections that are on their way."""
-        busy, connections = taker.load
-        return busy, connections + sum(each.taker is taker for each in self._pending.values())
+    def _load(self, target: HandoffTarget) -> tuple[int, int]:
+        """The load of a target, with the connections that it was offered."""
+        busy, connections = target.load
+        return busy, connections + sum(
+            handoff.target is target for handoff in self._pending.values()
+        )

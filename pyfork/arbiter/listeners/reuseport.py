@@ -1,11 +1,10 @@
-"""``reuseport``: a queue for each slot, which the arbiter owns and the slot's worker minds.
+"""``reuseport``: one socket for each slot. The arbiter owns it, the slot's worker accepts on it.
 
-A queue outlives its worker: it is minded by whoever follows in the slot, and until then, or for
-good if there is no such slot any more, by another that serves. So nothing that the kernel has put
-there is ever reset.
+A reuseport socket outlives its worker. The replacement in the same slot accepts on it; until it is
+ready, or if the slot no longer exists, another worker does. So no queued connection is ever reset.
 
-Every turn compares who minds what with who should, and tells the difference. That is done for the
-listeners of --bind, and for each handle of a script among those of its workers that listen there.
+Each tick compares the present assignment with the desired one, and sends the difference. It does so
+for the listeners of --bind, and for each handle of a script.
 """
 
 import logging
@@ -21,59 +20,62 @@ log = logging.getLogger("pyfork.error")
 
 
 class ReuseportAssigner:
-    """Who minds which queue.
+    """Assigns sockets to workers.
 
     Args:
-        takers: workers that serve.
+        candidates: returns the workers that serve.
     """
 
     def __init__(
-        self, poller: Poller, listeners: ListenerTable, takers: Callable[[], list[WorkerProcess]]
+        self,
+        poller: Poller,
+        listeners: ListenerTable,
+        candidates: Callable[[], list[WorkerProcess]],
     ) -> None:
         self._poller = poller
         self._listeners = listeners
-        self._takers = takers
-        self._minded: dict[int, set[FdName]] = {}  # by serial: the names of what it was given
-        # By key, `BIND_KEY` or a handle's: generation and slots, when that was done.
-        self._spread: dict[str, tuple[int, int]] = {}
+        self._candidates = candidates
+        self._assigned: dict[int, set[FdName]] = {}  # by serial
+        # Generation and slots for which sockets were bound, by `BIND_KEY` or the key of a handle.
+        self._bound: dict[str, tuple[int, int]] = {}
 
     def tick(self, generation: int, *, slots: int, backlog: int) -> None:
-        """Once a turn."""
-        takers = [each for each in self._takers() if each.listens_to]
-        self._minded = {each.serial: self._minded.get(each.serial, set()) for each in takers}
-        shares: dict[int, set[FdName]] = {each.serial: set() for each in takers}
-        for key in {key for each in takers for key in each.listens_to}:
-            minders = [each for each in takers if key in each.listens_to]
-            if self._spread.get(key) != (generation, slots):
-                self._spread[key] = generation, slots
-                self._make(key, generation, slots, backlog)
-            for queues in self._queues(key, generation):
-                _assign(queues, minders, shares)
-        for worker in takers:
-            self._tell(worker, shares[worker.serial])
+        """Bind missing sockets, and assign all."""
+        workers = [worker for worker in self._candidates() if worker.listens_to]
+        self._assigned = {w.serial: self._assigned.get(w.serial, set()) for w in workers}
+        shares: dict[int, set[FdName]] = {worker.serial: set() for worker in workers}
+        for key in {key for worker in workers for key in worker.listens_to}:
+            acceptors = [worker for worker in workers if key in worker.listens_to]
+            if self._bound.get(key) != (generation, slots):
+                self._bound[key] = generation, slots
+                self._bind(key, generation, slots, backlog)
+            for sockets in self._sockets(key, generation):
+                _assign(sockets, acceptors, shares)
+        for worker in workers:
+            self._send_changes(worker, shares[worker.serial])
 
     def remove_worker(self, worker: WorkerProcess) -> None:
-        """A worker is dead."""
-        self._minded.pop(worker.serial, None)
+        """A worker has exited."""
+        self._assigned.pop(worker.serial, None)
 
-    def _make(self, key: str, generation: int, slots: int, backlog: int) -> None:
+    def _bind(self, key: str, generation: int, slots: int, backlog: int) -> None:
         try:
             if key == BIND_KEY:
                 self._listeners.add_reuseport_sockets(generation, slots, backlog)
             else:
                 self._listeners.handles.spread(key, slots)
         except OSError as error:
-            log.warning("not every worker can have a queue of its own: %s", error)
+            log.warning("some workers share a socket, since no more can be bound: %s", error)
 
-    def _queues(self, key: str, generation: int) -> list[list[FdName]]:
-        """The names of the queues, address by address."""
+    def _sockets(self, key: str, generation: int) -> list[list[FdName]]:
+        """The names of the sockets, address by address."""
         if key == BIND_KEY:
             return self._listeners.queues(generation)
         return [self._listeners.handles.queues(key)]
 
-    def _tell(self, worker: WorkerProcess, names: set[FdName]) -> None:
-        minded = self._minded[worker.serial]
-        more, less = sorted(names - minded), sorted(minded - names)
+    def _send_changes(self, worker: WorkerProcess, names: set[FdName]) -> None:
+        assigned = self._assigned[worker.serial]
+        more, less = sorted(names - assigned), sorted(assigned - names)
         if more:
             sockets = self._listeners.all_sockets()
             self._poller.send(
@@ -81,17 +83,17 @@ class ReuseportAssigner:
             )
         if less:
             self._poller.send(worker.channel, RemoveListeners(less))
-        self._minded[worker.serial] = names
+        self._assigned[worker.serial] = names
 
 
 def _assign(
-    queues: list[FdName], minders: list[WorkerProcess], shares: dict[int, set[FdName]]
+    sockets: list[FdName], acceptors: list[WorkerProcess], shares: dict[int, set[FdName]]
 ) -> None:
-    """Add to what each should mind: its slot's queue, and some that are nobody's."""
-    by_slot = {each.slot: each for each in sorted(minders, key=lambda each: each.serial)}
+    """Add to each worker's share the socket of its slot, and some of slots without a worker."""
+    by_slot = {each.slot: each for each in sorted(acceptors, key=lambda each: each.serial)}
     workers = [by_slot[slot] for slot in sorted(by_slot)]
-    for slot, name in enumerate(queues):
+    for slot, name in enumerate(sockets):
         shares[by_slot.get(slot, workers[slot % len(workers)]).serial].add(name)
-    for worker in workers:  # more workers than queues
-        if worker.slot >= len(queues):
-            shares[worker.serial].add(queues[worker.slot % len(queues)])
+    for worker in workers:  # more workers than sockets
+        if worker.slot >= len(sockets):
+            shares[worker.serial].add(sockets[worker.slot % len(sockets)])

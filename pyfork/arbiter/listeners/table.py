@@ -1,9 +1,9 @@
-"""The listeners, and which generations use them.
+"""The listeners, and the generations that use them.
 
-A listener is bound before the generation that asks for it is born, shared by all that name the
-same address, and closed when the last of those is gone. An address may have more sockets than one,
-with a queue each (``--dispatch reuseport``); all of them live as long, since what is queued on one
-would be lost with it.
+A listener is bound before the generation that needs it starts, is shared by all generations with
+the same address, and is closed after the last of them. With ``--dispatch reuseport`` an address has
+several sockets, each with a queue. All of them are kept as long as the listener, since closing one
+would reset the connections in its queue.
 """
 
 import socket
@@ -17,18 +17,18 @@ from pyfork.ipc.fd_name import FdKind, FdName
 from pyfork.net.bind import Listener, bind, bind_reuseport, from_fd
 from pyfork.net.closing import refuse_new
 
-MOST = 32  # queues in all: an upgrade passes them on in one message
+MAX_REUSEPORT_SOCKETS = 32  # in total: an upgrade sends all sockets in one message
 
 
 class ListenerTable(Component):
-    """Every listener of the arbiter."""
+    """All listeners of the arbiter."""
 
     def __init__(self) -> None:
         self._listeners: dict[str, Listener] = {}  # by the address asked for
-        self._beside: dict[str, list[socket.socket]] = {}  # more sockets, by the same
-        self.handles = Handles()  # what scripts have bound
-        self._uses: dict[int, tuple[str, ...]] = {}  # generation -> addresses, in their order
-        self._lent: set[str] = set()  # another arbiter serves there too, and has the socket files
+        self._extra: dict[str, list[socket.socket]] = {}  # more sockets of the same address
+        self.handles = Handles()  # bound by scripts
+        self._uses: dict[int, tuple[str, ...]] = {}  # addresses of each generation, in their order
+        self._lent: set[str] = set()  # addresses whose socket files another arbiter owns
 
     def inherit(
         self, sockets: Mapping[FdName, socket.socket], generation: int, *, own_files: bool
@@ -44,28 +44,28 @@ class ListenerTable(Component):
             if kind != FdKind.LISTENER:
                 continue
             if index:
-                self._beside.setdefault(text, []).append(each)
+                self._extra.setdefault(text, []).append(each)
                 continue
-            passed = isinstance(parse(text), InheritedFd)  # then its file is its owner's, too
+            passed = isinstance(parse(text), InheritedFd)  # then its file is not ours to remove
             self._listeners[text] = from_fd(each, with_file=not passed)
         if not own_files:
             self.release_files()
 
     def release_files(self) -> None:
-        """Another arbiter has everything that is open now, and removes the socket files."""
+        """Another arbiter owns the socket files of all present listeners."""
         self._lent = set(self._listeners)
         self.handles.release_files()
 
     def own_files(self) -> None:
-        """The socket files are ours, whoever's they were."""
+        """This arbiter owns all socket files."""
         self._lent.clear()
         self.handles.own_files()
 
     def open(self, generation: int, config: Config) -> None:
-        """Bind what ``generation`` needs and nobody has bound.
+        """Bind the addresses of ``generation`` that are not bound yet.
 
         Raises:
-            BindError, ConfigError: it cannot have everything, so it has got nothing.
+            BindError, ConfigError: one of them failed, and none is kept.
         """
         addresses = {str(address): address for address in map(parse, config.bind)}
         self._uses[generation] = tuple(addresses)
@@ -83,7 +83,7 @@ class ListenerTable(Component):
             raise
 
     def resume(self, generation: int, addresses: Iterable[str]) -> None:
-        """``generation`` used these already, in the image of this process before."""
+        """``generation`` used these addresses in the program before an exec."""
         self._uses[generation] = tuple(text for text in addresses if text in self._listeners)
 
     def all_sockets(self) -> dict[FdName, socket.socket]:
@@ -103,37 +103,37 @@ class ListenerTable(Component):
         return [list(self._sockets([text])) for text in self._uses[generation]]
 
     def add_reuseport_sockets(self, generation: int, queues: int, backlog: int) -> None:
-        """Give each TCP address of a generation so many queues, if it has not more already.
+        """Bind sockets until each TCP address of a generation has ``queues`` of them.
 
         Raises:
-            OSError: the system does not give them.
+            OSError: the system has no more sockets.
         """
         tcp = [text for text in self._uses[generation] if self._is_tcp(text)]
         for text in tcp:
-            beside = self._beside.setdefault(text, [])
-            while len(beside) + 1 < min(queues, MOST // len(tcp)):
-                beside.append(bind_reuseport(self._listeners[text].socket, backlog=backlog))
+            extra = self._extra.setdefault(text, [])
+            while len(extra) + 1 < min(queues, MAX_REUSEPORT_SOCKETS // len(tcp)):
+                extra.append(bind_reuseport(self._listeners[text].socket, backlog=backlog))
 
     def addresses(self, generation: int) -> list[str]:
-        """What they are bound to, as text, paths absolute; nothing when they are closed."""
+        """The bound addresses of a generation, as text, with absolute paths."""
         listeners = [self._listeners[text] for text in self._uses.get(generation, ())]
         bound = [f"unix:{each.file.path}" if each.file else str(each.address) for each in listeners]
         return bound + self.handles.addresses()
 
     def not_of_generation(self, generation: int) -> list[socket.socket]:
-        """The sockets that a worker of this generation must not hold."""
+        """The sockets that a worker of this generation must close."""
         own = self._uses[generation]
         others = self._sockets(text for text in self._listeners if text not in own).values()
         return [*others, *self.handles.sockets().values()]
 
     def release(self, generation: int) -> None:
-        """``generation`` is no more: close what nobody else uses."""
+        """``generation`` is gone: close the listeners that no other one uses."""
         self._uses.pop(generation, None)
         self.handles.release(generation)
         self._close_unless(lambda text: any(text in uses for uses in self._uses.values()))
 
     def release_below(self, generation: int) -> None:
-        """All lower generations are no more."""
+        """All lower generations are gone: close the listeners that no other one uses."""
         self._uses = {each: uses for each, uses in self._uses.items() if each >= generation}
         self.handles.release_below(generation)
         self._close_unless(lambda text: any(text in uses for uses in self._uses.values()))
@@ -153,10 +153,10 @@ class ListenerTable(Component):
             listener.close()
 
     def close(self) -> None:
-        """Close all: this is the end of the port, where nobody else has the sockets."""
+        """Close all listeners. If no other process has them, no connection is reset."""
         for text, listener in self._listeners.items():
             if text not in self._lent and not isinstance(parse(text), InheritedFd):
-                for each in (listener.socket, *self._beside.get(text, ())):
+                for each in (listener.socket, *self._extra.get(text, ())):
                     refuse_new(each)
         self._uses.clear()
         self.handles.close()
@@ -169,15 +169,13 @@ class ListenerTable(Component):
         return {
             FdName(FdKind.LISTENER, text, index): each
             for text in texts
-            for index, each in enumerate(
-                (self._listeners[text].socket, *self._beside.get(text, ()))
-            )
+            for index, each in enumerate((self._listeners[text].socket, *self._extra.get(text, ())))
         }
 
     def _close_unless(self, used: Callable[[str], bool]) -> None:
         for text in [text for text in self._listeners if not used(text)]:
-            for beside in self._beside.pop(text, ()):
-                beside.close()
+            for extra in self._extra.pop(text, ()):
+                extra.close()
             listener = self._listeners.pop(text)
             if text in self._lent:
                 listener.socket.close()

@@ -1,6 +1,6 @@
-"""The program that follows this one: its command line, and what becomes a process of it.
+"""The command line of the new program, and its execution in a child or in this process.
 
-Rules: runs in a child, or as the last thing that this process does; decides nothing.
+Rules: decides nothing.
 """
 
 import logging
@@ -17,16 +17,16 @@ from pyfork.system.memfd import anonymous_file
 
 log = logging.getLogger("pyfork.error")
 
-_TOLD = 16 << 10  # bytes of a failed check's last words that are kept
+_MAX_STDERR = 16 << 10  # bytes at its end that are kept
 
 
 def command_line() -> list[str]:
-    """The command line that this process was started with."""
+    """The command line of this process."""
     return [sys.executable, *sys.orig_argv[1:]]
 
 
 def check_command(command: list[str]) -> list[str]:
-    """The same, only to check the configuration. What stands behind -- is a script's."""
+    """The same with --check-config. Arguments after -- are those of a script."""
     end = command.index("--") if "--" in command else len(command)
     return [*command[:end], "--check-config", *command[end:]]
 
@@ -34,11 +34,11 @@ def check_command(command: list[str]) -> list[str]:
 def exec_command(
     command: list[str], environ: dict[str, str], start: Start, *, keep: Iterable[int] = ()
 ) -> None:
-    """Execute ``command`` in this process, with the fds of ``keep``, in the directory ``start``.
+    """Execute ``command`` in this process, in the directory ``start``, with the fds ``keep``.
 
     Raises:
-        ConfigError: that directory is not there.
-        OSError: it cannot be executed.
+        ConfigError: the directory does not exist.
+        OSError: the command cannot be executed.
     """
     start.check()
     for fd in keep:
@@ -53,13 +53,13 @@ def exec_or_report(
     start: Start,
     *,
     keep: Iterable[int] = (),
-    words: IO[bytes] | None = None,
+    stderr: IO[bytes] | None = None,
     before: Callable[[], None] | None = None,
 ) -> int:
-    """In a child: become ``command``, or say why that cannot be, and return the exit status.
+    """In a child: execute ``command``; or write the error, and return the exit status.
 
-    ``words``: where its stderr goes; its stdout is of no interest then. ``before`` is called
-    first, and may raise HookError.
+    ``stderr``: a file for its stderr; its stdout is discarded then. ``before`` is called first, and
+    may raise HookError.
     """
     try:
         if before is not None:
@@ -67,9 +67,9 @@ def exec_or_report(
     except HookError as error:
         log.error("%s\n%s", error, error.detail)
         return 1
-    if words is not None:
+    if stderr is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os.dup2(words.fileno(), 2)
+        os.dup2(stderr.fileno(), 2)
     try:
         exec_command(
             command, systemd_env.retarget_pid(environ, os.getppid(), os.getpid()), start, keep=keep
@@ -82,14 +82,14 @@ def exec_or_report(
 
 
 class StderrCapture:
-    """A nameless file for what a child writes to stderr."""
+    """An anonymous file for the stderr of a child."""
 
     def __init__(self) -> None:
-        self.file = anonymous_file("pyfork-words")
+        self.file = anonymous_file("pyfork-stderr")
 
     def take(self) -> str:
-        """What was written; the file is gone then."""
+        """The text that was written, up to a limit; closes the file."""
         with self.file as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TOLD))
+            file.seek(max(0, size - _MAX_STDERR))
             return file.read().decode(errors="replace").strip()

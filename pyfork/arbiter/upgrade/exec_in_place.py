@@ -1,4 +1,4 @@
-"""An upgrade in place: this process becomes the new program, and keeps all that it has.
+"""An upgrade in place: this process executes the new program, and keeps workers and listeners.
 
 A child executes it first, as a dry run: it gets the same state, and goes as far as its loop.
 
@@ -133,4 +133,4 @@ def _run_dry(start: Start, state: ExecState, saved: int, stderr: IO[bytes]) -> i
     for fd in state.peer_fds():
         os.dup2(dummy.fileno(), fd)
     environ = dict(os.environ) | {UPGRADE: f"dry-run:{saved}"}
-    return exec_or_report(command_line(), environ, start, keep=(saved, *state.fds()), words=stderr)
+    return exec_or_report(command_line(), environ, start, keep=(saved, *state.fds()), stderr=stderr)

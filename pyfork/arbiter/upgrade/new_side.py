@@ -1,8 +1,8 @@
-"""One upgrade, from the side of the arbiter that follows.
+"""The upgrade, from the side of the new arbiter.
 
-Its first workers boot on the listeners that the running server gave it, and hold. When all are
-ready it says so; when it hears that the other one yields, or that one is gone, it is in charge, and
-takes the idle connections that the other one offers while it drains.
+Its first workers boot on the listeners of the old arbiter, and do not accept yet. When all are
+ready, it reports that. It becomes active when the old arbiter grants the handover, or is gone. Then
+it takes the idle connections that the draining old arbiter offers.
 """
 
 import logging
@@ -51,11 +51,11 @@ class Takeover(Component):
         self._old = old  # None also when it has gone
         self._ready = False  # all workers are
         self._stop_sent = False  # the old arbiter knows that this one stops
-        self._activated = False  # `just_activated` has not told yet
+        self._activated = False  # `just_activated` has not reported it yet
         self.active = old is None  # this arbiter serves
         self.rejection = ""  # why it never will
         if old:
-            poller.connect(old.channel, self._on_message, self._closed)
+            poller.connect(old.channel, self._on_message, self._on_closed)
 
     @property
     def finished(self) -> bool:
@@ -63,7 +63,7 @@ class Takeover(Component):
         return self.active and self._old is None
 
     def close_in_child(self) -> None:
-        """Close what a forked child has of it."""
+        """Close the channel to the old arbiter."""
         if self._old:
             self._old.channel.close()
 
@@ -112,7 +112,7 @@ class Takeover(Component):
             case _:
                 log.error("unexpected message from the old arbiter: %s", message)
 
-    def _closed(self, why: str) -> None:
+    def _on_closed(self, why: str) -> None:
         assert self._old
         self._handoffs.drop_worker(self._old)
         self._old.channel.close()

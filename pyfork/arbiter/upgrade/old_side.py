@@ -295,7 +295,7 @@ class Upgrade(Component):
 
     def _fork_check(self, stderr: IO[bytes]) -> int:
         command, start = check_command(command_line()), self.generations.start
-        run = partial(exec_or_report, command, dict(os.environ), start, words=stderr)
+        run = partial(exec_or_report, command, dict(os.environ), start, stderr=stderr)
         return fork(run, self.components.close_in_child)
 
     def _spawn(self) -> None:

@@ -1,8 +1,8 @@
-"""What an arbiter leaves to the one that follows it.
+"""The state that a new arbiter gets from the previous one.
 
-An exec keeps the process: its children, their channels, the scoreboard and the listeners are all
-still there, and an `ExecState` says which is which. Another process gets the listeners by a
-channel: to it, the arbiter that is still serving is the `OldArbiter`.
+After an exec in place, the children, their channels, the scoreboard and the listeners are still
+open; an `ExecState` names them. Another process gets the listeners over a channel, from the
+`OldArbiter` that still serves.
 """
 
 import json
@@ -30,13 +30,11 @@ from pyfork.system.memfd import anonymous_file
 
 T = TypeVar("T")
 
-SCOREBOARD_ROWS = (
-    4096  # on the scoreboard: more workers than any machine runs; unused ones cost nothing
-)
+SCOREBOARD_ROWS = 4096  # more workers than any machine runs; unused rows cost no memory
 
 
 class TakeoverError(PyforkError):
-    """The running server did not give its listeners away."""
+    """The new arbiter did not get the state of the previous one."""
 
 
 @record(kw_only=True)
@@ -55,8 +53,8 @@ class ExecState:
     drained: tuple[int, ...] = ()  # slots
     history: tuple[dict[str, Any], ...] = ()
     counts: dict[str, dict[str, int]] = field(default_factory=dict)  # of the history
-    served: int = 0  # requests of workers that have ended
-    deaths: int = 0  # workers that have ended and were not told to
+    served: int = 0  # requests of exited workers
+    deaths: int = 0  # workers that exited without being told to
 
     def save(self) -> int:
         """Write the state. Returns the fd of an anonymous file for `load`; it survives an exec."""
@@ -75,7 +73,7 @@ class ExecState:
     def load(cls, fd: int) -> "ExecState":
         """Read what `save` wrote. Raises TakeoverError for anything else."""
         try:
-            with os.fdopen(fd, closefd=False) as file:  # it may have to be read again
+            with os.fdopen(fd, closefd=False) as file:  # a failed start reads it again
                 file.seek(0)
                 saved = json.load(file)
             saved["policy"] = _known(Policy, saved["policy"])
@@ -101,7 +99,7 @@ class ExecState:
         return {name: socket.socket(fileno=fd) for name, fd in self.listeners}
 
     def fds(self) -> Iterator[int]:
-        """Every fd that the state names."""
+        """All descriptors of the state."""
         yield self.scoreboard
         yield from self.queue
         yield from (fd for _, fd in self.listeners)
@@ -116,20 +114,20 @@ class ExecState:
 
 @entity
 class OldArbiter:
-    """The arbiter that serves until this one is ready; then it gives its connections."""
+    """The arbiter that serves until this one is ready."""
 
     channel: Channel
-    generation: int  # the first that is ours
+    generation: int  # the first one of this arbiter
     listeners: dict[FdName, socket.socket]
 
     @classmethod
-    def meet(cls, channel: Channel, patience: float) -> "OldArbiter":
-        """Receive the bequest, waiting at most ``patience`` seconds.
+    def receive_listeners(cls, channel: Channel, timeout: float) -> "OldArbiter":
+        """Wait for the listeners, for at most ``timeout`` seconds.
 
         Raises:
-            SuccessionError: there was none, or it was refused.
+            TakeoverError: none arrived, or the old arbiter refused.
         """
-        received = _first(channel, patience)
+        received = _first(channel, timeout)
         match received.message:
             case ListenerFds(generation=generation, listeners=names):
                 sockets = [socket.socket(fileno=fd) for fd in received.fds]
@@ -138,15 +136,15 @@ class OldArbiter:
                 return cls(channel, generation, dict(zip(names, sockets, strict=True)))
             case UpgradeRejected(reason=reason):
                 raise TakeoverError(f"the running server refuses: {reason}")
-        raise TakeoverError(f"the running server said {received.message}")
+        raise TakeoverError(f"unexpected message from the running server: {received.message}")
 
 
 Previous = ExecState | OldArbiter | None
-"""What an arbiter follows: its own process before an exec, another arbiter, or nobody."""
+"""What an arbiter replaces: the program before an exec, another arbiter, or nothing."""
 
 
 def supervisor_for(config: Config, previous: Previous) -> Supervisor:
-    """The supervisor of an arbiter that follows ``previous``."""
+    """The supervisor of an arbiter that replaces ``previous``."""
     if isinstance(previous, ExecState):
         return Supervisor.resume(
             previous.policy,
@@ -161,37 +159,38 @@ def supervisor_for(config: Config, previous: Previous) -> Supervisor:
 
 
 def scoreboard_for(previous: Previous) -> Scoreboard:
-    """A scoreboard, or the one that the survivors of an exec write on."""
+    """A new scoreboard; after an exec, the one that the workers have."""
     return Scoreboard(
         SCOREBOARD_ROWS, previous.scoreboard if isinstance(previous, ExecState) else None
     )
 
 
 def queue_for(previous: Previous) -> ConnectionQueue:
-    """A connection queue, or the one that the survivors of an exec have."""
+    """A new connection queue; after an exec, the one that the workers have."""
     if isinstance(previous, ExecState) and previous.queue:
         return ConnectionQueue.from_fds(previous.queue)
     return ConnectionQueue.make()
 
 
 def _known(kind: type[T], given: dict[str, Any]) -> T:
-    """A ``kind`` of what it knows of the fields ``given``: a later release may have written them.
+    """A ``kind`` from saved fields. Unknown fields, of a later release, are ignored.
 
-    Raises TypeError: one is missing.
+    Raises:
+        TypeError: a field is missing.
     """
     return kind(**{name: given[name] for name in fields(kind) if name in given})
 
 
-def _first(channel: Channel, patience: float) -> Received:
-    """The first thing said on a channel. This arbiter has no loop yet, and nothing else to do."""
-    deadline = time.monotonic() + patience
+def _first(channel: Channel, timeout: float) -> Received:
+    """Wait for the first message of a channel. This arbiter has no loop yet."""
+    deadline = time.monotonic() + timeout
     while (left := deadline - time.monotonic()) > 0:
         select.select([channel], [], [], left)
         try:
             if received := channel.receive():
-                # Nobody else reads what came with it: that it was dismissed meanwhile.
+                # A rejection may have arrived behind it.
                 last = received[-1]
                 return last if isinstance(last.message, UpgradeRejected) else received[0]
         except ChannelClosed:
             raise TakeoverError("the running server has gone away") from None
-    raise TakeoverError(f"the running server said nothing for {patience:g} s")
+    raise TakeoverError(f"the running server did not answer within {timeout:g} s")

@@ -1,8 +1,8 @@
-"""What an interpreter does at its end, for a process that leaves by `os._exit`.
+"""The finalization of an interpreter, for a process that exits by `os._exit`.
 
-A forked child cannot let Python end as usual: that would unwind the frames of its parent. So it
-does the same steps in the same order (Py_FinalizeEx): threads are joined and executors finish, exit
-functions run, files are flushed. Modules are not torn down.
+A forked child cannot return from main: that would unwind the frames of its parent. So this module
+repeats the steps of Py_FinalizeEx in their order: join threads, run exit functions, flush files.
+Modules are not cleared.
 """
 
 import atexit
@@ -15,21 +15,21 @@ from contextlib import suppress
 
 
 def finalize() -> None:
-    """Do them. What one of them raises is told on stderr, as Python does, and ends no other."""
+    """Run all steps. An exception of one is written to stderr, as Python does."""
     for step in (_join_threads, _save_coverage, atexit._run_exitfuncs, _close_files):
         try:
             step()
-        except BaseException as error:  # noqa: BLE001 the next one has a right to be done
+        except BaseException as error:  # noqa: BLE001 the next step runs all the same
             sys.excepthook(type(error), error, error.__traceback__)
 
 
 def _join_threads() -> None:
-    """Have executors finish what they have accepted, and wait for threads that are no daemons."""
+    """Let executors finish their work, and wait for threads that are no daemons."""
     threading._shutdown()  # type: ignore[attr-defined]
 
 
 def _save_coverage() -> None:
-    """``coverage run`` saves when its own frames end, which those of a forked child never do."""
+    """Save coverage data: ``coverage run`` does so when its frames end, which no child reaches."""
     module = sys.modules.get("coverage")
     if module is None:
         return
@@ -40,10 +40,10 @@ def _save_coverage() -> None:
 
 
 def _close_files() -> None:
-    """Files that are still open are closed by Python when it clears their module.
+    """Flush and close open files, as Python does when it clears modules.
 
-    Text first, then what compresses, then what both write to. Files that were open before the
-    process was forked are the parent's: `gc.freeze` hides them.
+    Text files first, then compressed ones, then the files that both write to. Files that were open
+    before the fork belong to the parent: `gc.freeze` hides them.
     """
     files = list(_writable())
     for file in files:
@@ -63,9 +63,9 @@ def _flush(file: io.IOBase) -> None:
 
 
 def _writable() -> Iterator[io.IOBase]:
-    """Open files with something to lose, but for the standard streams, which may wait for a reader.
+    """Open files that may have buffered data, without the standard streams, which may block.
 
-    An object's own ``__class__`` may run code of its own, so its type is what counts.
+    Uses type(), since an object's ``__class__`` may run code of the application.
     """
     standard = {id(stream) for stream in (sys.stdout, sys.stderr)}
     standard |= {id(getattr(stream, "buffer", None)) for stream in (sys.stdout, sys.stderr)}

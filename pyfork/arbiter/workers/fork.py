@@ -1,10 +1,9 @@
-"""The one place where this program forks, and what a child must undo before it is itself.
+"""The fork: the only module that forks, and the clean-up that a child needs before it runs.
 
-A signal that arrives between fork and the child's first own handler would run the arbiter's
-handler in the child, and be lost; so those that have one are blocked across the fork. A descriptor
-that the child keeps by accident has consequences elsewhere: a sibling's channel end hides the
-arbiter's death from that sibling, a dropped listener keeps its port. So the child closes whatever
-the caller lists, and the caller lists everything.
+A signal between the fork and the child's own handlers would run the arbiter's handler in the child,
+and be lost. So handled signals are blocked during the fork. A descriptor that a child inherits by
+accident has effects elsewhere: the channel of another worker hides the arbiter's death from that
+worker, and a listener keeps its port bound. So the child closes all that the caller lists.
 """
 
 import contextlib
@@ -30,7 +29,7 @@ def fork(run: Callable[[], int], *closers: Callable[[], object]) -> int:
     """Fork a child that calls ``run`` and ends with the status that it returns.
 
     Args:
-        run: all that the child does. What it raises is logged, and ends it with status 1.
+        run: runs in the child. An exception is logged, and ends the child with status 1.
         closers: called in the child first: they close what belongs to the arbiter alone.
 
     Returns:
@@ -39,7 +38,7 @@ def fork(run: Callable[[], int], *closers: Callable[[], object]) -> int:
     Raises:
         OSError: the system has no process to give.
     """
-    for stream in (sys.stdout, sys.stderr):  # or what is buffered is written by both
+    for stream in (sys.stdout, sys.stderr):  # otherwise both processes would write what is buffered
         _flush(stream)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
     try:
@@ -92,7 +91,7 @@ def _fork_between(
 
 
 def _run_child(run: Callable[[], int], closers: Iterable[Callable[[], object]]) -> NoReturn:
-    """The child, from its first line to its last."""
+    """Run the child, and exit."""
     status = 1
     try:
         status = _exit_status_of(lambda: _reset_and_run(run, closers))
@@ -118,27 +117,27 @@ def _reset_and_run(run: Callable[[], int], closers: Iterable[Callable[[], object
 
 
 def _exit_status_of(run: Callable[[], int]) -> int:
-    """The exit status that ``run`` comes to, whichever way it ends."""
+    """The exit status of ``run``, also if it raises."""
     try:
         return run()
-    except SystemExit as leaving:
-        if leaving.code is None or isinstance(leaving.code, int):
-            return leaving.code or 0
-        log.error("%s", leaving.code)
-    except BaseException:  # the last frame of this process: there is no one else to tell
+    except SystemExit as exit_:
+        if exit_.code is None or isinstance(exit_.code, int):
+            return exit_.code or 0
+        log.error("%s", exit_.code)
+    except BaseException:  # the last frame of this process
         log.critical("unexpected error: this process ends", exc_info=True)
     return 1
 
 
 def _flush(stream: object) -> None:
     flush = getattr(stream, "flush", None)
-    with contextlib.suppress(OSError, ValueError):  # a closed or full stdout is no reason to fail
+    with contextlib.suppress(OSError, ValueError):  # a closed or full stdout must not stop a fork
         if flush is not None:
             flush()
 
 
 def import_name(dotted: str) -> Any:
-    """What ``module:name`` names. (`pkgutil.resolve_name` compiles a grammar, in each child.)"""
+    """Import ``module:name``. (`pkgutil.resolve_name` compiles a pattern in each child.)"""
     module, _, name = dotted.partition(":")
     return getattr(importlib.import_module(module), name)
 

@@ -1,8 +1,8 @@
-"""The hooks that run in the arbiter, and those at the birth and the end of a worker.
+"""The hooks that run in the arbiter, and those at the start and the exit of a worker.
 
-They are the operator's code, in the one process that has to stay up: what fails here stops what it
-belongs to (a start, a reload, one fork, an upgrade), never the server. Without a Python
-configuration file there are none, and nothing is imported.
+They are the operator's code. A hook that fails stops what it belongs to: a start, a reload, one
+fork or an upgrade, but never a running server. Without a Python configuration file there are no
+hooks, and nothing is imported.
 """
 
 import os
@@ -29,55 +29,57 @@ def any_configured(config: Config) -> bool:
 
 
 class OperatorHooks(Component):
-    """Calls them, in the arbiter.
+    """Calls the hooks of the arbiter.
 
     Args:
         config: of the first generation.
-        count: how many workers there should be.
-        renewed: this program follows itself by an exec; the reload that begins it is none that
-            somebody asked for.
+        count: returns the desired number of workers.
+        after_exec: this program was executed by an upgrade, and begins with a reload that no
+            operator asked for.
     """
 
-    def __init__(self, config: Config, count: Callable[[], int], *, renewed: bool = False) -> None:
-        self.config = config  # that serves
+    def __init__(
+        self, config: Config, count: Callable[[], int], *, after_exec: bool = False
+    ) -> None:
+        self.config = config  # of the serving generation
         self._count = count
         self._counted: int | None = None
-        self._renewed = renewed
+        self._after_exec = after_exec
         self._started = False
         self._server: HookServer | None = None
 
-    # From the start to the end.
+    # The server.
 
     def start(self) -> None:
-        """Before anything is opened. Raises HookError."""
+        """Call on_starting, before anything is opened. Raises HookError."""
         if not any_configured(self.config):
             self._counted = self._count()
             return
         from pyfork.hooks.call import call, warn_of_threads
 
         self.check_worker_count()
-        call(self.config, "on_starting", self._face(self.config))
+        call(self.config, "on_starting", self._hook_server(self.config))
         warn_of_threads()
         self._started = True
 
     def ready(self) -> None:
-        """It listens, and has no workers yet. Raises HookError."""
+        """Call when_ready, before the first worker is forked. Raises HookError."""
         if self.config.when_ready:
             from pyfork.hooks.call import call, warn_of_threads
 
-            call(self.config, "when_ready", self._face(self.config))
+            call(self.config, "when_ready", self._hook_server(self.config))
             warn_of_threads()
 
     def with_on_reload(self, reread: Callable[[], Config]) -> Callable[[], Config]:
-        """``reread``, and then on_reload of what it has read: HookError refuses the reload."""
+        """``reread`` with a call of on_reload after it, whose HookError refuses the reload."""
 
         def read() -> Config:
             config = reread()
-            if config.on_reload and not self._renewed:
+            if config.on_reload and not self._after_exec:
                 from pyfork.hooks.call import call
 
-                call(config, "on_reload", self._face(config))
-            self._renewed = False
+                call(config, "on_reload", self._hook_server(config))
+            self._after_exec = False
             return config
 
         return read
@@ -96,28 +98,28 @@ class OperatorHooks(Component):
             from pyfork.hooks.call import call, call_and_log
 
             do = call if old is None else call_and_log
-            do(self.config, "nworkers_changed", self._face(self.config), new, old)
+            do(self.config, "nworkers_changed", self._hook_server(self.config), new, old)
 
     def before_exec(self) -> None:
-        """The program of an upgrade is about to be executed. Raises HookError."""
+        """Call pre_exec. Raises HookError."""
         if self.config.pre_exec:
             from pyfork.hooks.call import call
 
-            call(self.config, "pre_exec", self._face(self.config))
+            call(self.config, "pre_exec", self._hook_server(self.config))
 
     def end(self) -> None:
-        """Nothing is left to do."""
+        """Call on_exit."""
         if self._started and self.config.on_exit:
             from pyfork.hooks.call import call_and_log
 
-            call_and_log(self.config, "on_exit", self._face(self.config))
+            call_and_log(self.config, "on_exit", self._hook_server(self.config))
 
-    # One worker.
+    # Workers.
 
     def before_fork(
         self, config: Config, *, age: int, slot: int, generation: int, line: Row
     ) -> "HookWorker | None":
-        """A worker is about to be forked. Raises HookError."""
+        """Call pre_fork. Returns the worker as hooks see it. Raises HookError."""
         if not any_configured(config):
             return None
         from pyfork.hooks.call import call
@@ -130,7 +132,7 @@ class OperatorHooks(Component):
             generation=generation,
             answered=lambda: line.requests,
         )
-        server = self._face(config)
+        server = self._hook_server(config)
         server.worker_age = max(server.worker_age, age)
         worker.server = server
         call(config, "pre_fork", server, worker)
@@ -139,7 +141,7 @@ class OperatorHooks(Component):
     def in_forked(
         self, config: Config, *, age: int, slot: int, generation: int, line: Row
     ) -> "HookWorker | None":
-        """What hooks see of a worker that a fork server has forked: pre_fork ran elsewhere."""
+        """The worker as hooks see it, in a fork server: the arbiter has called pre_fork."""
         if not any_configured(config):
             return None
         from pyfork.hooks.objects import HookWorker
@@ -151,26 +153,26 @@ class OperatorHooks(Component):
             generation=generation,
             answered=lambda: line.requests,
         )
-        worker.server = self._face(config)
+        worker.server = self._hook_server(config)
         return worker
 
     def after_fork(self, worker: "HookWorker | None", pid: int) -> None:
-        """It is forked."""
+        """Add a forked worker to the WORKERS that hooks see."""
         if worker is not None:
             worker.pid = pid
             worker.server.WORKERS[pid] = worker
 
     def after_exit(self, worker: "HookWorker | None") -> None:
-        """It has ended."""
+        """Remove a worker from WORKERS, and call child_exit."""
         if worker is None or worker.pid is None:
             return
         from pyfork.hooks.call import call_and_log
         from pyfork.hooks.objects import config_of
 
         worker.server.WORKERS.pop(worker.pid, None)
-        call_and_log(config_of(worker), "child_exit", self._face(self.config), worker)
+        call_and_log(config_of(worker), "child_exit", self._hook_server(self.config), worker)
 
-    def _face(self, config: Config) -> "HookServer":
+    def _hook_server(self, config: Config) -> "HookServer":
         """The server as hooks see it, with the settings ``config``."""
         from pyfork.hooks.objects import HookConfig, HookServer
 
@@ -180,19 +182,19 @@ class OperatorHooks(Component):
         return self._server
 
 
-def run_with_hooks(main: WorkerMain, birth: WorkerArgs) -> int:
-    """A worker's whole life, between its first hook and its last; returns its exit status."""
+def run_with_hooks(main: WorkerMain, args: WorkerArgs) -> int:
+    """Run a worker between post_fork and worker_exit. Returns its exit status."""
     from pyfork.hooks.call import call, call_and_log
 
-    worker = birth.hook_worker
+    worker = args.hook_worker
     assert worker is not None
     worker.pid = os.getpid()
     try:
-        call(birth.config, "post_fork", worker.server, worker)
-        return main(birth)
+        call(args.config, "post_fork", worker.server, worker)
+        return main(args)
     except HookError as error:
-        birth.channel.send(Failed(str(error), error.detail))
+        args.channel.send(Failed(str(error), error.detail))
         return ExitStatus.BOOT
     finally:
         worker.alive = False
-        call_and_log(birth.config, "worker_exit", worker.server, worker)
+        call_and_log(args.config, "worker_exit", worker.server, worker)

@@ -1,4 +1,4 @@
-"""The arbiter and its workers: what they say and how they end becomes facts.
+"""Turns the messages and exits of workers into events for the supervisor.
 
 Rules: decides nothing, waits for nothing.
 """
@@ -44,7 +44,7 @@ _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; see getrusage(2
 
 @entity
 class WorkerMessages(Component):
-    """Receives every worker's messages, sends to all, and reaps the dead."""
+    """Receives the messages of all workers, sends to them, and reaps children."""
 
     poller: Poller
     supervisor: Supervisor
@@ -60,16 +60,16 @@ class WorkerMessages(Component):
     history: History
     oom_kills: OomKills = field(default_factory=OomKills)
     terminal: TerminalModes = field(default_factory=TerminalModes)
-    _unforked: dict[int, float] = field(default_factory=dict)  # serials of those that are silent
-    _early: dict[int, str] = field(default_factory=dict)  # ends of children not known yet, by pid
-    _told: set[tuple[int, str]] = field(default_factory=set)  # tracebacks that the log has already
+    _unforked: dict[int, float] = field(default_factory=dict)  # deadlines, by serial
+    _early: dict[int, str] = field(default_factory=dict)  # exits of unknown children, by pid
+    _logged: set[tuple[int, str]] = field(default_factory=set)  # by generation and text
 
-    # What they say.
+    # Received.
 
     def connect(self, worker: WorkerProcess) -> None:
-        """Listen to a worker."""
+        """Receive the messages of a worker."""
         self.poller.connect(
-            worker.channel, partial(self._handle, worker), partial(self._silent, worker)
+            worker.channel, partial(self._handle, worker), partial(self._on_closed, worker)
         )
         self.dispatch.add_worker(worker)
 
@@ -81,11 +81,11 @@ class WorkerMessages(Component):
 
     @property
     def deadline(self) -> float | None:
-        """When the certificate files, or workers without a process, are to be looked at again."""
+        """When the certificate files, or workers without a process, are checked next."""
         return earliest(self.generations.certificates.deadline, *self._unforked.values())
 
     def tick(self, now: float) -> None:
-        """Send workers the certificates that have changed; remove those that were not forked."""
+        """Send workers changed certificates; remove workers that were not forked in time."""
         for serial in [each for each, limit in self._unforked.items() if limit <= now]:
             self._record_unforked(serial, "its fork server could not fork it")
         for generation, files in self.generations.certificates.tick(now):
@@ -96,7 +96,7 @@ class WorkerMessages(Component):
     def _handle(
         self, worker: WorkerProcess, message: messages.Message, fds: Sequence[int] = ()
     ) -> None:
-        """Turn a worker's message into a fact, or pass it on."""
+        """Feed a worker's message to the supervisor, or pass it on."""
         match message:
             case messages.WorkerReady(interface=interface, links=links, code=code):
                 worker.ready_at, worker.interface = time.monotonic(), interface
@@ -115,8 +115,8 @@ class WorkerMessages(Component):
                     )
                 self._feed(events.Ready(worker.serial))
                 serving = self.supervisor.serving
-                admitted = serving.active and self.takeover.active
-                if admitted and serving.number == worker.generation:
+                accepting = serving.active and self.takeover.active
+                if accepting and serving.number == worker.generation:
                     self._admit(worker)
             case messages.WorkerStarted(pid=pid):
                 self.pool.started(worker, pid)
@@ -139,13 +139,13 @@ class WorkerMessages(Component):
                 self.handoffs.complete(ticket, taken=False)
             case _:
                 if not self._handle_script(worker, message, fds):
-                    who = log_lines.name_of(worker)
-                    log.error("unexpected message from %s: %s", who, message)
+                    name = log_lines.name_of(worker)
+                    log.error("unexpected message from %s: %s", name, message)
 
     def _handle_script(
         self, worker: WorkerProcess, message: messages.Message, fds: Sequence[int]
     ) -> bool:
-        """What a script has its worker say; whether it is that."""
+        """Handle a message of a script's worker. Returns False for any other message."""
         handles = self.listeners.handles
         match message:
             case messages.QueryServer() if fds:
@@ -172,13 +172,13 @@ class WorkerMessages(Component):
         self._log_boot_failure(worker, error.reason, error.detail)
 
     def preload_failed(self, failure: PreloadFailure) -> None:
-        """A fork server could not import the application: no worker that waits for it can boot."""
+        """A fork server could not import the application: its waiting workers cannot boot."""
         for worker in self.pool:
             if worker.generation == failure.generation and not worker.pid:
                 self._failed(worker, messages.Failed(failure.reason, failure.detail))
 
     def _log_boot_failure(self, worker: WorkerProcess, reason: str, detail: str) -> None:
-        """Workers of one generation fail alike: the log gets the traceback once.
+        """Log why a worker could not boot, with each traceback of a generation once.
 
         A failure that ends a reload, or the server, is logged with that end.
         """
@@ -186,29 +186,29 @@ class WorkerMessages(Component):
         for generation in (supervisor.candidate, supervisor.serving):
             if generation and generation.number == worker.generation and generation.failure:
                 return
-        if (worker.generation, detail) in self._told:
+        if (worker.generation, detail) in self._logged:
             detail = ""
-        self._told.add((worker.generation, detail))
+        self._logged.add((worker.generation, detail))
         log.error(
             log_lines.with_detail(f"{log_lines.name_of(worker)} could not boot: {reason}", detail)
         )
 
     def _log_once(self, worker: WorkerProcess, text: str, detail: str) -> None:
-        """All workers of a generation say the same: it is not said for each of them."""
-        if (worker.generation, text + detail) not in self._told:
-            self._told.add((worker.generation, text + detail))
+        """Log a message that all workers of a generation send, once."""
+        if (worker.generation, text + detail) not in self._logged:
+            self._logged.add((worker.generation, text + detail))
             log.error(log_lines.with_detail(text, detail))
 
     def recycle(self, worker: WorkerProcess, reason: str) -> None:
-        """A worker is to be replaced; it serves until its replacement does."""
-        log.info("%s is to be replaced: %s", log_lines.name_of(worker), reason)
+        """Replace a worker; it serves until its replacement does."""
+        log.info("%s will be replaced: %s", log_lines.name_of(worker), reason)
         worker.recycle_reason = worker.recycle_reason or reason
         self._feed(events.RecycleRequested(worker.serial, reason))
 
-    # How they end.
+    # Exits.
 
     def reap(self) -> None:
-        """Wait for every child that ended. As PID 1 there are strangers among them."""
+        """Wait for every child that has exited. If this is PID 1, others are among them."""
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -238,8 +238,8 @@ class WorkerMessages(Component):
         else:
             self._early.clear()
 
-    def _silent(self, worker: WorkerProcess, why: str) -> None:
-        """Nothing more will come on its channel."""
+    def _on_closed(self, worker: WorkerProcess, why: str) -> None:
+        """The channel of a worker has closed."""
         log.debug("%s closed its channel: %s", log_lines.name_of(worker), why)
         if worker.pid:
             return
@@ -260,13 +260,13 @@ class WorkerMessages(Component):
             self._record_exit(worker, how)
 
     def _record_exit(self, worker: WorkerProcess, how: str, memory: int = 0) -> None:
-        self.terminal.restore()  # it may have ended at the prompt of a debugger
+        self.terminal.restore()  # it may have died at the prompt of a debugger
         for received in worker.unread_messages():
             deliver(partial(self._handle, worker), received.message, received.fds)
         now = time.monotonic()
-        # A signal that was sent to all may end a worker before its arbiter tells it to leave.
-        leaves = worker.retiring or self.supervisor.stop_requested
-        if leaves and how == "exit status 0":
+        # A signal to the whole process group may end a worker before its arbiter tells it to stop.
+        expected = worker.retiring or self.supervisor.stop_requested
+        if expected and how == "exit status 0":
             log.info(log_lines.exit_line(worker, now))
             reason = why_left(worker, self.supervisor)
             self.history.add_end(worker, reason, now, ok=True, memory=memory)
@@ -290,8 +290,8 @@ class WorkerMessages(Component):
         self._feed(events.Exited(worker.serial, how))
 
     def _log_level(self, worker: WorkerProcess) -> int:
-        """How much a person cares about a death: why a boot failed is in the log already, and in
-        development an old worker is cut without delay."""
+        """The level for an exit: a boot error is logged already, and with --reload an old worker
+        is killed without delay."""
         if worker.boot_error or (worker.kill_reason in EXPECTED_KILLS and worker.ready_at is None):
             return logging.DEBUG
         cut = (
@@ -301,10 +301,10 @@ class WorkerMessages(Component):
         return logging.INFO if cut or worker.kill_reason in EXPECTED_KILLS else logging.ERROR
 
     def _out_of_memory(self) -> bool | None:
-        """Whether the kernel killed somebody for that; None: nobody counts."""
+        """Whether the kernel killed a process for lack of memory; None: unknown."""
         return self.oom_kills.happened() if self.oom_kills.known else None
 
-    # What they are told.
+    # Sent.
 
     def broadcast(self, message: messages.Message, generation: int | None = None) -> None:
         """Send a message to all workers, or to those of one generation."""
@@ -313,7 +313,7 @@ class WorkerMessages(Component):
                 self.poller.send(worker.channel, message)
 
     def start_accepting(self, generation: int) -> None:
-        """A generation serves from now on."""
+        """Tell the workers of a generation to accept."""
         for worker in self.pool:
             if worker.generation == generation:
                 self._admit(worker)
@@ -323,8 +323,8 @@ class WorkerMessages(Component):
             worker.hold_accept = False
             self.poller.send(worker.channel, messages.StartAccepting())
 
-    def _feed(self, fact: events.Event) -> None:
-        self.supervisor.feed(fact, time.monotonic())
+    def _feed(self, event: events.Event) -> None:
+        self.supervisor.feed(event, time.monotonic())
 
 
 def _exists(pid: int) -> bool:

@@ -1,6 +1,6 @@
-"""The worker processes: what each needs to be born, and what is left of it at the end.
+"""The worker processes: forks them, and releases what they leave.
 
-Here serials become pids, orders become messages and signals. Nothing here decides or waits.
+Rules: decides nothing, waits for nothing.
 """
 
 import logging
@@ -38,7 +38,7 @@ log = logging.getLogger("pyfork.error")
 
 @entity
 class WorkerPool(Component):
-    """Every worker process there is."""
+    """All worker processes."""
 
     worker_main: str  # dotted name of a WorkerMain; resolved in the child
     components: Components
@@ -47,9 +47,9 @@ class WorkerPool(Component):
     queue: ConnectionQueue
     hooks: OperatorHooks
     fork_servers: ForkServers
-    lost: int = 0  # log lines that workers could not write which have ended
-    served: int = 0  # requests that workers have answered which have ended
-    deaths: int = 0  # workers that have ended and were not told to
+    lost: int = 0  # log lines that exited workers could not write
+    served: int = 0  # requests that exited workers have answered
+    deaths: int = 0  # workers that exited without being told to
     _workers: dict[int, WorkerProcess] = field(default_factory=dict)  # by serial
 
     def __iter__(self) -> Iterator[WorkerProcess]:
@@ -60,15 +60,15 @@ class WorkerPool(Component):
         return self._workers.get(serial)
 
     def with_pid(self, pid: int) -> WorkerProcess | None:
-        """The worker with this process id; None for a stranger."""
+        """The worker with this process id, if there is one."""
         return next((worker for worker in self if worker.pid == pid), None)
 
     def save(self, records: Iterable[WorkerRecord]) -> Iterator[SavedWorker]:
-        """The workers that live through an exec, with what the supervisor knows of each."""
+        """The workers for the saved state; ``records`` are the supervisor's."""
         known = {record.serial: record for record in records}
         for worker in self:
             record = known.get(worker.serial)
-            if record is not None:  # else it was killed, and given up
+            if record is not None:  # None: it was killed, and given up
                 yield worker.save(record)
 
     def restore(self, workers: Iterable[SavedWorker]) -> None:
@@ -79,7 +79,7 @@ class WorkerPool(Component):
 
     def spawn(
         self,
-        order: Spawn,
+        action: Spawn,
         config: Config,
         directory: Directory,
         now: float,
@@ -90,19 +90,19 @@ class WorkerPool(Component):
     ) -> WorkerProcess:
         """Fork a worker.
 
-        ``own_log``: its log is not the arbiter's, but what ``config`` says. ``hold_accept``: once
-        ready, it waits to be told to accept.
+        ``own_log``: it configures its own log from ``config``, instead of using the arbiter's.
+        ``hold_accept``: once ready, it waits for StartAccepting.
 
         Raises:
-            OSError: the system does not give what it takes.
+            OSError: the system has no process or descriptor to give.
             HookError: pre_fork failed.
         """
-        worker, theirs = self._prepare(order, config, now, hold_accept=hold_accept)
+        worker, theirs = self._prepare(action, config, now, hold_accept=hold_accept)
         try:
             worker.hook_worker = self._call_pre_fork(worker, config)
             if config.preload:
                 self.fork_servers.fork_worker(worker, theirs, own_log=own_log)
-                self._workers[order.worker] = worker
+                self._workers[action.worker] = worker
                 return worker
             args = self._worker_args(worker, theirs, config, directory, tls)
             worker.pid = fork.fork(
@@ -114,7 +114,7 @@ class WorkerPool(Component):
             raise
         finally:
             theirs.close()
-        self._workers[order.worker] = worker
+        self._workers[action.worker] = worker
         self.hooks.after_fork(worker.hook_worker, worker.pid)
         return worker
 
@@ -124,24 +124,24 @@ class WorkerPool(Component):
         self.hooks.after_fork(worker.hook_worker, pid)
 
     def _prepare(
-        self, order: Spawn, config: Config, now: float, *, hold_accept: bool
+        self, action: Spawn, config: Config, now: float, *, hold_accept: bool
     ) -> tuple[WorkerProcess, Channel]:
-        """A worker that has no process yet, and the worker's end of its channel.
+        """A worker without a process, and the worker's end of its channel.
 
         Raises:
-            OSError: there is no room for another one.
+            OSError: the scoreboard is full, or there are no more descriptors.
         """
-        index = self._free_line()
-        bound = (BIND_KEY,) if config.bind else ()  # a script says later where it listens
+        index = self._free_row()
+        bound = (BIND_KEY,) if config.bind else ()  # a script reports later where it listens
         fd_queues = {key: FdQueue.make() for key in bound if config.dispatch == "round-robin"}
         ours, theirs = pair()
         self.scoreboard.mark_used(index)
         line = self.scoreboard.line(index)
         line.clear()
         worker = WorkerProcess(
-            serial=order.worker,
-            slot=order.slot,
-            generation=order.generation,
+            serial=action.worker,
+            slot=action.slot,
+            generation=action.generation,
             pid=0,
             channel=ours,
             line=line,
@@ -153,16 +153,16 @@ class WorkerPool(Component):
         )
         return worker, theirs
 
-    def _free_line(self) -> int:
-        """The index of the first line on the scoreboard that nobody has. Raises OSError."""
+    def _free_row(self) -> int:
+        """The index of the first free row on the scoreboard. Raises OSError."""
         taken = {worker.index for worker in self}
         for index in range(len(self.scoreboard)):
             if index not in taken:
                 return index
-        raise OSError(f"{len(taken)} workers are more than the scoreboard has lines for")
+        raise OSError(f"{len(taken)} workers are more than the scoreboard has rows")
 
     def _call_pre_fork(self, worker: WorkerProcess, config: Config) -> "HookWorker | None":
-        """What hooks see of it. Raises HookError."""
+        """Call pre_fork. Returns the worker as hooks see it. Raises HookError."""
         return self.hooks.before_fork(
             config,
             age=worker.serial,
@@ -179,7 +179,7 @@ class WorkerPool(Component):
         directory: Directory,
         tls: "TlsContexts | None",
     ) -> WorkerArgs:
-        """What the process of ``worker`` starts with."""
+        """The arguments for the process of ``worker``."""
         bound = self.listeners.sockets(worker.generation).values()
         return WorkerArgs(
             config=config,
@@ -199,7 +199,7 @@ class WorkerPool(Component):
         )
 
     def _accept_sources(self, worker: WorkerProcess) -> tuple[socket.socket | FdQueueReader, ...]:
-        """Where a worker accepts from its start on."""
+        """Where a worker accepts from the start."""
         if worker.listens_to:
             return ()
         if worker.fd_queues:
@@ -207,14 +207,14 @@ class WorkerPool(Component):
         return tuple(self.listeners.sockets(worker.generation).values())
 
     def _close_in_worker(self, worker: WorkerProcess, *, keep_queue: bool) -> None:
-        """In the process of ``worker``: close what it has inherited and does not use."""
+        """In the process of ``worker``: close what it inherits and does not use."""
         self.components.close_in_child(keep=(self, self.listeners))
         if worker.fd_queues or worker.listens_to:
             self.listeners.close_in_child()
         else:
             for listener in self.listeners.not_of_generation(worker.generation):
                 listener.close()
-        self._close_members()
+        self._close_workers()
         if not keep_queue:
             self.queue.close()
         worker.channel.close()
@@ -222,18 +222,18 @@ class WorkerPool(Component):
             queue.ours.close()
 
     def close_in_child(self) -> None:
-        """Close what a forked child has of the workers that are in the pool."""
-        self._close_members()
+        """Close the channels and queues of all workers, and the scoreboard's file."""
+        self._close_workers()
         self.queue.close()
 
-    def _close_members(self) -> None:
+    def _close_workers(self) -> None:
         for worker in self:
             for channel in worker.channels():
                 channel.close()
         self.scoreboard.close_file()
 
     def remove(self, worker: WorkerProcess) -> None:
-        """It was waited for: give its things back."""
+        """The worker was waited for: close its channel and queues, and free its row."""
         del self._workers[worker.serial]
         self.lost += worker.line.lost
         self.served += worker.line.requests
@@ -248,7 +248,7 @@ class WorkerPool(Component):
 
 
 def _run_child(worker_main: str, args: WorkerArgs, *, own_log: bool) -> int:
-    """The child's life."""
+    """Run a worker in the child. Returns its exit status."""
     setup.identify("worker", args.slot, args.generation)
     try:
         set_up_process(args.config, args.directory, own_log=own_log)

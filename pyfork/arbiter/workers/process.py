@@ -1,4 +1,4 @@
-"""One worker process, as the arbiter knows it from fork to waitpid."""
+"""The arbiter's record of a worker process, from fork to waitpid."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from pyfork.supervisor.state import SavedWorker, WorkerRecord
 if TYPE_CHECKING:
     from pyfork.hooks.objects import HookWorker
 
-BIND_KEY = ""  # in the place of a handle's key: the listeners of --bind
+BIND_KEY = ""  # stands for the listeners of --bind, beside the keys of handles
 
 
 @entity(kw_only=True)
@@ -30,45 +30,43 @@ class WorkerProcess:
     pid: int  # zero until a fork server has forked it
     channel: Channel  # the arbiter's end
     line: Row
-    index: int  # of the line
+    index: int  # of the row
     born: float
-    # Where its connections come from, if not from the listeners: for `BIND_KEY`, those of --bind,
-    # or for a handle of a script, by its key.
-    fd_queues: dict[str, FdQueue] = field(default_factory=dict)  # the arbiter accepts
-    listens_to: set[str] = field(default_factory=set)  # it accepts on what it is given
+    # Where it accepts, if not on the listeners themselves; by `BIND_KEY` or the key of a handle.
+    fd_queues: dict[str, FdQueue] = field(default_factory=dict)  # the arbiter accepts for it
+    listens_to: set[str] = field(default_factory=set)  # on sockets that the arbiter assigns
     fork_server: int = 0  # process id of the one that was asked to fork it
-    hold_accept: bool = False  # once ready, it waits until it is told to accept
+    hold_accept: bool = False  # once ready, it waits for StartAccepting
     ready_at: float | None = None
-    interface: str = ""  # that the app speaks, once it is ready
+    interface: str = ""  # of its application, once it is ready
     links: str = ""  # pages of its framework, a line each, "docs /docs"; in development
     retiring: bool = False
-    boot_error: Failed | None = None  # it said why it cannot boot
-    recycle_reason: str = ""  # why it asked, or an operator did, for a replacement
-    kill_reason: str = ""  # why it was sent a deadly signal, if it was
-    hook_worker: "HookWorker | None" = None  # what hooks see of it, if there are any
+    boot_error: Failed | None = None  # that it has sent
+    recycle_reason: str = ""  # why it is to be replaced
+    kill_reason: str = ""  # of the deadly signal that was sent to it
+    hook_worker: "HookWorker | None" = None  # the worker as hooks see it
 
     @property
     def is_serving(self) -> bool:
-        """Whether it serves and will go on to."""
+        """Whether it serves, and is not told to stop."""
         return self.ready_at is not None and self.is_staying
 
     @property
     def is_staying(self) -> bool:
-        """Whether it serves or is about to."""
+        """Whether it serves or boots, and is not told to stop."""
         return not (self.retiring or self.kill_reason or self.boot_error)
 
     @property
     def load(self) -> tuple[int, int]:
-        """How busy it is: who is in the middle of a request may answer late; then it is
-        connections that count."""
+        """How busy it is: requests first, since a busy worker answers late; then connections."""
         return self.line.in_flight, self.line.connections
 
     def request(self, ticket: int) -> Message:
-        """What asks it to take a connection."""
+        """The message that offers it a connection."""
         return HandoffTake(ticket)
 
     def signal(self, number: signal.Signals, reason: str = "") -> None:
-        """Send a signal; a deadly one has a ``reason``. The pid stays ours until waitpid."""
+        """Send a signal; a deadly one has a ``reason``. The pid is not reused before waitpid."""
         self.kill_reason = self.kill_reason or reason
         if not self.pid:  # a fork server has yet to fork it; `started` sends the signal
             return
@@ -76,25 +74,25 @@ class WorkerProcess:
             os.kill(self.pid, number)
 
     def started(self, pid: int) -> None:
-        """A fork server has forked it. It ends at once if it is not wanted any more."""
+        """A fork server has forked it. If it is no longer needed, kill it."""
         self.pid = pid
         if self.kill_reason:
             self.signal(signal.SIGKILL)
 
     def channels(self) -> list[Channel | FdQueue]:
-        """What is open for it."""
+        """The channel and the queues of the worker."""
         return [self.channel, *self.fd_queues.values()]
 
     def unread_messages(self) -> Iterator[Received]:
-        """What a dead worker had said before it died."""
+        """The messages that a dead worker sent before it died."""
         with contextlib.suppress(ChannelClosed):
-            while said := self.channel.receive():
-                yield from said
+            while received := self.channel.receive():
+                yield from received
 
     # Through an exec.
 
     def save(self, record: WorkerRecord) -> SavedWorker:
-        """What the next program has to know; ``record`` is the supervisor's."""
+        """The worker for the saved state; ``record`` is the supervisor's."""
         return SavedWorker(
             serial=self.serial,
             slot=self.slot,
