@@ -8,6 +8,7 @@ from typing import Any
 
 from pyfork.arbiter.commands import Commands
 from pyfork.arbiter.signals import SIGNALS, page
+from pyfork.record import fields
 from tests.harness.server import ROOT, environment
 
 
@@ -22,7 +23,8 @@ def test_no_signal_has_two_rows() -> None:
 
 def test_each_signal_runs_a_command_with_options_that_it_has() -> None:
     nothing: Any = None  # the table needs none of it
-    commands = Commands(nothing, nothing, nothing, nothing, nothing, nothing, nothing)
+    given = [name for name in fields(Commands) if name != "table" and not name.startswith("_")]
+    commands = Commands(**dict.fromkeys(given, nothing))
     for spec in SIGNALS:
         inspect.signature(commands.table[spec.command].run).bind("SIGNAL", **spec.options)
 

@@ -93,7 +93,7 @@ def test_what_cannot_be_used_is_told_once_and_changes_nothing(tmp_path: Path) ->
             worker.kill()
         server.wait_log("is ready after", 4)
         assert shown(server, client) == before
-        assert server.log.count("cannot be used") == 1
+        assert server.log.count("cannot use the certificates") == 1
         authority.issue("127.0.0.1")
         server.until(lambda: shown(server, client) != before, "the new certificate is shown")
 
