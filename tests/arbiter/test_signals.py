@@ -8,6 +8,7 @@ from typing import Any
 
 from pyfork.arbiter.commands import Commands
 from pyfork.arbiter.signals import SIGNALS, page
+from pyfork.arbiter.slots import SlotCommands
 from pyfork.record import fields
 from tests.harness.server import ROOT, environment
 
@@ -23,8 +24,9 @@ def test_no_signal_has_two_rows() -> None:
 
 def test_each_signal_runs_a_command_with_options_that_it_has() -> None:
     nothing: Any = None  # the table needs none of it
+    slots = SlotCommands(**dict.fromkeys(fields(SlotCommands), nothing))
     given = [name for name in fields(Commands) if name != "table" and not name.startswith("_")]
-    commands = Commands(**dict.fromkeys(given, nothing))
+    commands = Commands(**dict.fromkeys(given, nothing) | {"slots": slots})
     for spec in SIGNALS:
         inspect.signature(commands.table[spec.command].run).bind("SIGNAL", **spec.options)
 
