@@ -4,7 +4,7 @@ A socket pair of the whole server, made before the first fork. Every worker has 
 connections in at one, and takes them out at the other. The kernel gives each message to exactly
 one reader, and keeps it when the process that wrote it ends.
 
-Rules: nobody waits; no decisions; not a byte of a client is read.
+Rules: nobody waits; no decisions; no byte is read of a client.
 """
 
 import errno
@@ -25,6 +25,8 @@ _FULL = frozenset(
 
 KEPT, TLS = 1, 2  # flags of a connection
 
+MAX_DATA = 16 * 1024  # bytes that were read of it and travel with it, at most
+
 
 @record
 class Given:
@@ -33,6 +35,7 @@ class Given:
     fd: int
     kept: bool  # requests were answered on it before
     tls: bool  # its listener speaks TLS, and nothing was read of it yet
+    data: bytes  # that were read of its next request
 
 
 class ConnectionQueue:
@@ -67,11 +70,14 @@ class ConnectionQueue:
         """What is readable while a connection is there; -1 after `close`."""
         return self._out.fileno()
 
-    def put(self, fd: int, *, kept: bool, tls: bool) -> bool:
-        """Put a connection there; whether there was room. The caller keeps its own copy."""
+    def put(self, fd: int, *, kept: bool, tls: bool, data: bytes = b"") -> bool:
+        """Put a connection there; whether there was room. The caller keeps its own copy.
+
+        ``data``: MAX_DATA bytes at most, which were read of its next request.
+        """
         flags = (KEPT if kept else 0) | (TLS if tls else 0)
         try:
-            socket.send_fds(self._into, [bytes((flags,))], [fd])
+            socket.send_fds(self._into, [bytes((flags,)), data], [fd])
         except OSError as error:
             if error.errno in _FULL:
                 return False
@@ -87,13 +93,13 @@ class ConnectionQueue:
         # A descriptor that finds no place would be lost with its message: is there one?
         os.close(os.dup(self._out.fileno()))
         try:
-            data, fds, _, _ = socket.recv_fds(self._out, 1, 1, _CLOEXEC)
+            data, fds, _, _ = socket.recv_fds(self._out, 1 + MAX_DATA, 1, _CLOEXEC)
         except (BlockingIOError, ConnectionError):
             return None
         if not data or not fds:
             return None
         os.set_inheritable(fds[0], False)
-        return Given(fds[0], bool(data[0] & KEPT), bool(data[0] & TLS))
+        return Given(fds[0], bool(data[0] & KEPT), bool(data[0] & TLS), data[1:])
 
     def close(self) -> None:
         """Close both ends."""

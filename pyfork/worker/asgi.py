@@ -3,7 +3,8 @@
 import logging
 from typing import Any
 
-from pyfork.http.asgi.gateway import AsgiGateway
+from pyfork.http.asgi.gateway import EAGER, AsgiGateway
+from pyfork.http.connection.application_section import ApplicationSection
 from pyfork.http.websocket.gateway import WebSockets
 from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.loader.load import App
@@ -32,6 +33,11 @@ class AsgiWorker(EngineWorker):
             self.gateway, upgrade=self.websockets.take if self.config.ws != "none" else None
         )
 
+        if EAGER and self.config.workers > 1 and self.receiver is not None:
+            section = ApplicationSection()
+            self.gateway.watch(section)
+            self.watch(section)
+
     def _gateway_class(self) -> type[AsgiGateway]:
         if self.birth.tls is None:
             return AsgiGateway
@@ -50,6 +56,7 @@ class AsgiWorker(EngineWorker):
 
     async def stop(self) -> None:
         """Run the lifespan's shutdown."""
+        await super().stop()
         if self._lifespan is not None:
             await self._lifespan.shutdown()
 

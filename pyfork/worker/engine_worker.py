@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from pyfork.dispatch.least import LeastConnections
 from pyfork.http.asgi.gateway import AsgiGateway
+from pyfork.http.connection.application_section import ApplicationSection
 from pyfork.http.connection.connection import Connection
 from pyfork.http.connection.deadlines import Timeouts
 from pyfork.http.connection.engine import Engine, Upgrade
 from pyfork.http.connection.metered import MeteredEngine
 from pyfork.http.connection.sweep import sweep
 from pyfork.http.wsgi.gateway import WsgiGateway
-from pyfork.ipc.connection_queue import Given
+from pyfork.ipc.connection_queue import MAX_DATA, Given
 from pyfork.ipc.messages import (
     AddListeners,
     HandoffDone,
@@ -37,7 +38,7 @@ from pyfork.worker.offload.receiver import QueueReceiver
 if TYPE_CHECKING:
     from pyfork.http.tls.handshakes import Handshakes
     from pyfork.http.tls.transport import TlsTransport
-    from pyfork.worker.offload.offloader import Movable
+    from pyfork.worker.offload.offloader import Movable, Offloader
 
 log = logging.getLogger("pyfork.error")
 
@@ -50,6 +51,7 @@ class EngineWorker(BaseWorker):
     """A worker that serves with pyfork's own engine."""
 
     dispatches = ("least", "shared", "round-robin", "reuseport")
+    connection_class = Connection
     engine: Engine
     acceptor: Acceptor
 
@@ -99,6 +101,8 @@ class EngineWorker(BaseWorker):
         )
         self._limits = Timeouts.from_config(config)
         self.receiver = self._new_receiver()
+        self.engine.overflow = self._overflow
+        self._offloader: Offloader | None = None
         self._evening = self._new_evening() if self.receiver is not None else None
         self._giver = HandoffSender(self.loop, self.send, self.engine.drain)
         self._taker = HandoffReceiver(self.loop, self.send, self._take_over)
@@ -152,14 +156,54 @@ class EngineWorker(BaseWorker):
     def _begin_given(self, given: Given) -> None:
         """Serve a connection that a busy worker gave away."""
         client = ClientSocket.adopt(given.fd)
-        if given.kept:  # the engine counts it when it begins
-            connection = self._take_over(client)
-            if self._evening is not None:
-                self._evening.arrived(connection)
-            self.acceptor.begin(client, connection, counted=False)
-        else:
+        connection = self._take_over(client) if given.kept else self.new_connection(client)
+        if not given.kept:  # else the engine counts it when it begins
             self.engine.count(1)
-            self.acceptor.begin(client, self.new_connection(client))
+        elif self._evening is not None:
+            self._evening.arrived(connection)
+        self.acceptor.begin(client, connection, counted=not given.kept)
+        if given.data:  # behind the call that makes the connection, and before anything is read
+            self.loop.call_soon(connection.data_received, given.data)
+
+    def watch(self, section: ApplicationSection) -> None:
+        """Have a helper thread give connections away while application code holds the loop."""
+        receiver, queue = self.receiver, self.birth.queue
+        if receiver is None or queue is None:
+            return
+        from pyfork.worker.offload.offloader import Offloader
+
+        self._offloader = Offloader(
+            section,
+            queue,
+            busy_after=self.config.busy_after,
+            idle=self.movable,
+            served=lambda: self.engine.served,
+            cells=self.line.cells,
+            has_takers=receiver.has_others,
+            given=receiver.settle,
+            tls=self._handshakes is not None,
+        )
+
+    def set_overflow(self, overflows: bool, /) -> None:
+        """Whether a request that came now would have to wait for a thread."""
+        if self.receiver is None:
+            return
+        self.engine.overflows = overflows and self._handshakes is None
+        if overflows:
+            self.receiver.pause()
+        else:
+            self.receiver.resume()
+
+    def _overflow(self, connection: Connection, data: bytes) -> bool:
+        """Give a connection to a worker that is free, with ``data``, which was read of its next
+        request; whether that was possible."""
+        receiver, queue = self.receiver, self.birth.queue
+        if receiver is None or queue is None or len(data) > MAX_DATA or not receiver.others_free():
+            return False
+        if not queue.put(connection.fileno(), kept=connection.kept, tls=False, data=data):
+            return False
+        connection.release()
+        return True
 
     def movable(self) -> Iterable["Movable"]:
         """What another worker could serve on, if it idles. Called in any thread."""
@@ -172,7 +216,7 @@ class EngineWorker(BaseWorker):
         """Return the protocol for a connection that was just accepted."""
         if self._handshakes is not None:
             return self._handshakes.new_transport()
-        return Connection(self.engine, client)
+        return self.connection_class(self.engine, client)
 
     def _is_full(self) -> bool:
         """Whether the number of connections has reached its limit."""
@@ -180,7 +224,7 @@ class EngineWorker(BaseWorker):
 
     def _take_over(self, client: Client) -> Connection:
         """Return the protocol for a connection that another worker handed off."""
-        return Connection(self.engine, client, kept=True)
+        return self.connection_class(self.engine, client, kept=True)
 
     def handle_message(self, message: Message, fds: Sequence[int]) -> None:
         match message:
@@ -217,9 +261,15 @@ class EngineWorker(BaseWorker):
 
     def tick(self, now: float) -> None:
         self.engine.tick(time.time())
+        if self._offloader is not None:
+            self._offloader.check()
         sweep(self.engine, self._limits, now)
         if self._handshakes is not None:
             self._handshakes.sweep(now)
+
+    async def stop(self) -> None:
+        if self._offloader is not None:
+            self._offloader.stop()
 
     async def drain(self) -> None:
         if self.receiver is not None:

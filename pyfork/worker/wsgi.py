@@ -18,7 +18,6 @@ from pyfork.worker.engine_worker import EngineWorker
 
 if TYPE_CHECKING:
     from pyfork.http.connection.connection import Connection
-    from pyfork.worker.offload.offloader import Offloader
     from pyfork.worker.threads import ThreadRunner
 
 
@@ -48,29 +47,13 @@ class WsgiWorker(EngineWorker):
         )
         if threaded and birth.tls is None:
             from pyfork.http.wsgi.takeover import SocketExchange
+            from pyfork.worker.offload.overflow import OverflowConnection
 
+            self.connection_class = OverflowConnection
             gateway.exchange = SocketExchange
         self.set_up(gateway)
-        self._offloader = None if threaded else self._new_offloader()
-
-    def _new_offloader(self) -> "Offloader | None":
-        """What gives connections away while the application holds the loop's thread."""
-        receiver, queue = self.receiver, self.birth.queue
-        if receiver is None or queue is None:
-            return None
-        from pyfork.worker.offload.offloader import Offloader
-
-        return Offloader(
-            self._inline,
-            queue,
-            busy_after=self.config.busy_after,
-            idle=self.movable,
-            served=lambda: self.engine.served,
-            cells=self.line.cells,
-            has_takers=receiver.has_others,
-            given=receiver.settle,
-            tls=self.birth.tls is not None,
-        )
+        if not threaded:
+            self.watch(self._inline)
 
     def _new_pool(self) -> "ThreadRunner":
         from pyfork.worker.threads import ThreadRunner  # most workers have one thread
@@ -110,14 +93,7 @@ class WsgiWorker(EngineWorker):
 
     def tick(self, now: float) -> None:
         self._inline.restore_wakeup()
-        if self._offloader is not None:
-            self._offloader.check()
         super().tick(now)
-
-    async def stop(self) -> None:
-        if self._offloader is not None:
-            self._offloader.stop()
-        await super().stop()
 
     def empty(self) -> bool:
         """Whether no connection is left, and no application code runs for a client that is gone."""
@@ -134,7 +110,9 @@ class WsgiWorker(EngineWorker):
         assert self._pool is not None
         if self._pool.full:
             self.acceptor.saturate(self.config.threads)
+            self.set_overflow(True)
         else:
+            self.set_overflow(False)
             self.acceptor.desaturate()
 
 

@@ -17,7 +17,9 @@ from tests.harness.server import Server
 from tests.tls.authority import Authority
 
 # Under ``least`` idle connections would move by themselves.
-SYNC = (*KINDS["sync"], "-w", "2", "--dispatch", "shared")
+EAGER = pytest.mark.skipif(sys.version_info < (3, 12), reason="the first step is the loop's")
+SHARED = ("-w", "2", "--dispatch", "shared")
+SYNC = (*KINDS["sync"], *SHARED)
 BLOCK = 1.0  # seconds
 PROMPT = 0.6 * BLOCK
 
@@ -49,11 +51,20 @@ def ask(client: socket.socket) -> tuple[int, float]:
 
 
 @pytest.mark.parametrize(
-    ("loop", "how"), [("uvloop", f"/block?s={BLOCK}"), ("asyncio", f"/spin?spin={BLOCK}")]
+    ("kind", "loop", "how"),
+    [
+        ("sync", "uvloop", f"/block?s={BLOCK}"),
+        ("sync", "asyncio", f"/spin?spin={BLOCK}"),
+        pytest.param("asgi", "uvloop", f"/block?s={BLOCK}", marks=EAGER),
+        pytest.param("asgi", "asyncio", f"/block?s={BLOCK}", marks=EAGER),
+    ],
 )
-def test_another_worker_answers_on_kept_connections(tmp_path: Path, loop: str, how: str) -> None:
+def test_another_worker_answers_on_kept_connections(
+    tmp_path: Path, kind: str, loop: str, how: str
+) -> None:
+    options = (*KINDS[kind], *SHARED, "--loop", loop)
     with (
-        Server(*SYNC, "--loop", loop, directory=tmp_path) as server,
+        Server(*options, directory=tmp_path) as server,
         kept(server, 12) as clients,
     ):
         pid, mine = max(clients.items(), key=lambda each: len(each[1]))
@@ -66,6 +77,21 @@ def test_another_worker_answers_on_kept_connections(tmp_path: Path, loop: str, h
         assert answer(slow) == pid
         again = Counter(ask(client)[0] for client in others)  # which are open, and stay there
         assert again == {who: len(others) for who, _ in told}
+        server.until(lambda: connections(server) == 12, "no copy of a connection is left")
+
+
+def test_another_worker_answers_where_all_threads_are_busy(tmp_path: Path) -> None:
+    options = ("-k", "thread", "--threads", "2", *SHARED)
+    with (
+        Server(KINDS["thread"][0], *options, directory=tmp_path) as server,
+        kept(server, 12) as clients,
+    ):
+        pid, (one, two, *others) = max(clients.items(), key=lambda each: len(each[1]))
+        assert [block(server, each, b"/block?s=%g" % BLOCK) for each in (one, two)] == [pid, pid]
+        told = [ask(client) for client in others]
+        assert pid not in [who for who, _ in told]
+        assert max(took for _, took in told) < PROMPT
+        assert [answer(each) for each in (one, two)] == [pid, pid]
         server.until(lambda: connections(server) == 12, "no copy of a connection is left")
 
 

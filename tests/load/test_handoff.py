@@ -113,8 +113,8 @@ def test_a_giver_that_dies_leaves_to_others_what_they_took(tmp_path: Path, kind:
     with serve(code, kind, 2, tmp_path) as server, SlowClients(server.port, 300) as crowd:
         assert answers(crowd.sockets, SMALL, 10) == 300
         victim, other = server.workers()
+        victim.suspend()  # from now on none moves to it by itself
         others = connections(other)
-        victim.suspend()
         reload(server, code, 2)
         wait_gone(server, [other])
         victim.resume()

@@ -15,6 +15,7 @@ import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyfork.http.asgi.burst import Burst
@@ -25,6 +26,7 @@ from pyfork.http.request.head_reader import FieldMapper
 from pyfork.http.wsgi.body import keep
 
 if TYPE_CHECKING:
+    from pyfork.http.connection.application_section import ApplicationSection
     from pyfork.http.connection.connection import Connection
     from pyfork.http.response.head import Response
 
@@ -88,12 +90,30 @@ class AsgiGateway:
         self.scopes = self.scopes_class(root_path=root_path, state=state)
         self.context = contextvars.copy_context()  # copied for each request
         self.entry: FieldMapper | None = None
+        self.start: Callable[[AsgiExchange], asyncio.Task[None] | None] = self.spawn
         # The loop itself keeps no strong reference.
         self.tasks: dict[asyncio.Task[None], Running] = {}
         # Makes the exchange of each request.
         self.exchange: Callable[[Connection, RequestHead], Exchange] = type(
             "AsgiExchange", (AsgiExchange,), {"gateway": self}
         )
+
+    def watch(self, section: "ApplicationSection") -> None:
+        """The first step of each task is a section of application code."""
+        self.start = partial(self._start_in_section, section)
+
+    def _start_in_section(
+        self, section: "ApplicationSection", exchange: "AsgiExchange"
+    ) -> "asyncio.Task[None] | None":
+        section.running = exchange
+        if section.asleep:
+            section.wake()
+        try:
+            return self.spawn(exchange)
+        finally:
+            section.running = None
+            if section.watched:
+                section.settle()
 
     def spawn(self, exchange: Running) -> "asyncio.Task[None] | None":
         """Run the application for ``exchange``, eagerly where Python can. Returns None if it
@@ -162,7 +182,7 @@ class AsgiExchange(Exchange):
         connection, gateway = self.connection, self.gateway
         connection.engine.begin(self)
         self.scope = gateway.scopes.make(connection, self.head)
-        self.task = gateway.spawn(self)
+        self.task = gateway.start(self)
 
     def body_received(self, data: bytes) -> None:
         if self.pieces is None:

@@ -89,6 +89,9 @@ class Engine:
         self.draining = False
         # called with idle connections in a drain
         self.on_idle: Callable[[Connection], None] | None = None
+        self.overflows = False  # a request that came now would wait: see `overflow`
+        # Gives a connection away, with the bytes that were read of its next request, if it can.
+        self.overflow: Callable[[Connection, bytes], bool] = lambda connection, data: False
         self.served = 0  # requests answered by this worker
         self.running = 0  # requests that the application works on
         self.busy_since = 0.0  # monotonic seconds; since when ``running`` is not 0

@@ -46,7 +46,7 @@ class Evening:
         self._scoreboard = scoreboard
         self._line = line
         self._connections = connections
-        self._arrived: dict[Connection, float] = {}  # from other workers, and when, monotonic
+        self._arrived: dict[object, float] = {}  # from other workers, and when, monotonic
         self._stopped = False
 
     def start(self) -> None:
@@ -57,7 +57,7 @@ class Evening:
         """Give nothing away any more."""
         self._stopped = True
 
-    def arrived(self, connection: Connection) -> None:
+    def arrived(self, connection: object) -> None:
         """A connection came from another worker."""
         self._arrived[connection] = self._loop.time()
 

@@ -269,6 +269,7 @@ class Offloader:
 
     def _idle_sockets(self, running: "Exchange") -> Iterator[tuple[int, Movable]]:
         """Those of connections that another worker could serve on."""
+        own = running.connection  # its application may be changing it
         with self._step(running) as held:
             everything = iter(list(self._idle()) if held else ())
         while True:
@@ -278,7 +279,7 @@ class Offloader:
                 found = [
                     (each.fileno(), each)
                     for each in chunk
-                    if each.can_hand_off and each.fileno() not in given
+                    if each is not own and each.can_hand_off and each.fileno() not in given
                 ]
             yield from found
             if not chunk:

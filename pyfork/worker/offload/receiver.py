@@ -11,10 +11,21 @@ from collections.abc import Callable
 
 from pyfork.dispatch.least import DEFER_SECONDS, LeastConnections
 from pyfork.ipc.connection_queue import ConnectionQueue, Given
-from pyfork.ipc.scoreboard import ACCEPTED, RECEIVING, Receiving, Row, Scoreboard
+from pyfork.ipc.scoreboard import (
+    ACCEPTED,
+    ACCEPTING,
+    HELD,
+    PID,
+    RECEIVING,
+    Accepting,
+    Receiving,
+    Row,
+    Scoreboard,
+)
 
 log = logging.getLogger("pyfork.error")
 
+_FRESH = 0.001  # seconds for which it counts that another worker was free
 _REST = 0.05  # seconds until a worker that cannot take a connection looks again
 
 
@@ -47,6 +58,8 @@ class QueueReceiver:
         self._gate = gate
         self._stopped = False
         self._watching = False
+        self._paused = False  # a request would have to wait here
+        self._free, self._looked = False, 0.0  # another worker was free, and when that was seen
 
     def start(self) -> None:
         """Take connections from now on."""
@@ -57,9 +70,7 @@ class QueueReceiver:
         """Take what is there, which may have been put there for this worker, and no more."""
         self._stopped = True
         self._cells[RECEIVING] = Receiving.NOTHING
-        if self._watching:
-            self._watching = False
-            self._loop.remove_reader(self._queue.fileno())
+        self._unwatch()
         self.drain()
 
     def drain(self) -> None:
@@ -72,15 +83,44 @@ class QueueReceiver:
         if self._stopped:
             self.drain()
 
+    def pause(self) -> None:
+        """Take nothing: a request would have to wait here."""
+        self._paused = True
+        self._unwatch()
+
+    def resume(self) -> None:
+        """Take connections again."""
+        self._paused = False
+        if self._cells[RECEIVING]:
+            self._watch()
+
+    def others_free(self) -> bool:
+        """Whether another worker would serve at once what this one gives."""
+        now = self._loop.time()
+        if now - self._looked > _FRESH:
+            self._looked = now
+            columns = map(self._scoreboard.column, (RECEIVING, ACCEPTING, HELD, PID))
+            own = self._cells[PID]
+            self._free = any(
+                kind == self._kind and state == Accepting.FREELY and not held and pid != own
+                for kind, state, held, pid in zip(*columns, strict=True)
+            )
+        return self._free
+
     def has_others(self) -> bool:
         """Whether another worker takes what this one could give. Callable in any thread."""
         count = self._scoreboard.column(RECEIVING).count(self._kind)
         return count > (self._cells[RECEIVING] == self._kind)
 
     def _watch(self) -> None:
-        if not (self._watching or self._stopped):
+        if not (self._watching or self._stopped or self._paused):
             self._watching = True
             self._loop.add_reader(self._queue.fileno(), self._readable)
+
+    def _unwatch(self) -> None:
+        if self._watching:
+            self._watching = False
+            self._loop.remove_reader(self._queue.fileno())
 
     def _readable(self) -> None:
         """One in a turn of the loop: others may be free, and this worker may not be for long."""
@@ -94,8 +134,7 @@ class QueueReceiver:
     def _leave(self, seconds: float) -> None:
         """Leave what is there to others for so long."""
         if self._watching:
-            self._watching = False
-            self._loop.remove_reader(self._queue.fileno())
+            self._unwatch()
             self._loop.call_later(seconds, self._look_again, self._loop.time() + seconds)
 
     def _look_again(self, due: float) -> None:
@@ -122,6 +161,6 @@ class QueueReceiver:
         return True
 
     def _return(self, given: Given) -> None:
-        if not self._queue.put(given.fd, kept=given.kept, tls=given.tls):
+        if not self._queue.put(given.fd, kept=given.kept, tls=given.tls, data=given.data):
             log.warning("closed a connection that no worker could serve on")
         os.close(given.fd)
