@@ -170,7 +170,8 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
         name: partial(operate, name)
         for name in (
             *("list", "ls", "ps", "status", "describe", "sockets", "logs", "history"),
-            *("reload", "restart", "drain", "resume", "scale", "upgrade", "stop", "unit"),
+            *("reload", "rollback", "restart", "drain", "resume", "scale", "upgrade"),
+            *("stop", "unit"),
         )
     },
 }

@@ -77,6 +77,7 @@ class Commands:
         yield ArbiterCommand("status", self._status)
         yield ArbiterCommand("sockets", self._sockets)
         yield ArbiterCommand("reload", self._reload, can_wait=True)
+        yield ArbiterCommand("rollback", self._rollback, can_wait=True)
         yield ArbiterCommand("stop", self._stop, {"quick": bool})
         yield ArbiterCommand("scale", self._scale, {"to": int, "by": int})
         yield ArbiterCommand("restart", self.slots.restart, {"worker": int}, can_wait=True)
@@ -150,6 +151,14 @@ class Commands:
         log.info("reload: generation %d boots, asked for by %s", reload.generation, caller)
         self._feed(reload)
         return {"generation": reload.generation}
+
+    def _rollback(self, caller: str) -> Answer:
+        if self.supervisor.stop_requested:
+            raise PyforkError(HANDED_OVER if self.upgrade.new_arbiter else STOPPING)
+        rollback = self.generations.prepare_rollback(time.monotonic())
+        log.info("rollback: generation %d boots, asked for by %s", rollback.generation, caller)
+        self._feed(rollback)
+        return {"generation": rollback.generation}
 
     def _stop(self, caller: str, *, quick: bool = False, escalate: bool = False) -> Answer:
         """``escalate``: a second one stops faster. Asked for over the socket, none does."""

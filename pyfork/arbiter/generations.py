@@ -37,6 +37,15 @@ class ReloadResult:
     error_page: bool = False  # its generation serves the error page of --reload
 
 
+@record
+class PreviousGeneration:
+    """The generation before the one that serves, whose fork server was kept."""
+
+    fork_server: int  # the generation that it was started for
+    config: Config
+    directory: Directory
+
+
 class Generations:
     """The serving generation, and those that a reload has prepared.
 
@@ -67,6 +76,8 @@ class Generations:
         self._listeners = listeners
         self._outcomes: deque[ReloadResult] = deque()
         self._broken: dict[int, ErrorPageShown] = {}  # generations that will serve the error page
+        self.previous: PreviousGeneration | None = None  # for a rollback
+        self._fork_servers: dict[int, int] = {}  # of generations that a rollback made
         self._code: dict[int, list[float]] = {}  # that the first worker of each has imported
         self.mixed: set[int] = set()  # generations whose workers have imported different code
         self.error_page: ErrorPageShown | None = None  # that the serving generation shows
@@ -109,9 +120,38 @@ class Generations:
         Raises:
             PyforkError: a part of it failed, and nothing has changed.
         """
+        generation = self._open(self._reread, now)
+        config = self._configs[generation]
+        self._directories[generation] = self.start.enter(config.chdir)
+        return Reload(generation, policy(config))
+
+    def prepare_rollback(self, now: float) -> Reload:
+        """Make a generation of the configuration and the fork server that were kept.
+
+        Raises:
+            PyforkError: nothing was kept; all stays as it was.
+        """
+        previous = self.previous
+        if previous is None:
+            raise PyforkError(
+                "no former generation is kept: it needs --preload, --keep-previous and a reload "
+                "that left the addresses as they were"
+            )
+        config = previous.config
+        generation = self._open(lambda: config, now)
+        self._directories[generation] = previous.directory
+        self._fork_servers[generation] = previous.fork_server
+        return Reload(generation, policy(config, reload_parallel=config.workers))
+
+    def fork_server(self, generation: int) -> int:
+        """The generation that the fork server of ``generation`` was started for."""
+        return self._fork_servers.get(generation, generation)
+
+    def _open(self, read: Callable[[], Config], now: float) -> int:
+        """Bind what a new generation needs. Raises PyforkError: all stays as it was."""
         generation = self._newest + 1
         try:
-            config = self._reread()
+            config = read()
             self.certificates.open(generation, config)
             self._listeners.open(generation, config)
         except PyforkError as error:
@@ -120,8 +160,24 @@ class Generations:
             raise
         self._newest = generation
         self._configs[generation] = config
-        self._directories[generation] = self.start.enter(config.chdir)
-        return Reload(generation, policy(config))
+        return generation
+
+    def _keep_previous(self, generation: int) -> None:
+        """``generation`` is about to serve: keep what the one before it needs to come back.
+
+        Its fork server holds the listeners, so these must be the same: nobody would accept from
+        one that only a fork server has.
+        """
+        config = self._configs[generation]
+        before = max((each for each in self._configs if each < generation), default=None)
+        self.previous = None
+        if before is None:
+            return
+        old = self._configs[before]
+        if config.keep_previous and old.preload and old.bind == config.bind:
+            self.previous = PreviousGeneration(
+                self.fork_server(before), old, self._directories[before]
+            )
 
     def record_code(self, generation: int, code: list[float]) -> bool:
         """Record what a worker has imported. Returns whether another one is the first to differ."""
@@ -136,6 +192,7 @@ class Generations:
 
     def activate(self, generation: int, now: float) -> Config:
         """Release what only lower generations used. Returns the configuration of ``generation``."""
+        self._keep_previous(generation)
         self._configs = {each: kept for each, kept in self._configs.items() if each >= generation}
         self._directories = {n: kept for n, kept in self._directories.items() if n >= generation}
         self.certificates.release_below(generation)
@@ -161,14 +218,15 @@ class Generations:
         """Release what only a failed generation used."""
         self._configs.pop(action.generation, None)
         self._directories.pop(action.generation, None)
+        self._fork_servers.pop(action.generation, None)
         self._broken.pop(action.generation, None)
         self.certificates.release(action.generation)
         self._listeners.release(action.generation)
         self._note(ReloadResult(action.generation, now, action.reason, action.detail))
 
 
-def policy(config: Config) -> Policy:
-    """The supervisor's policy for a configuration."""
+def policy(config: Config, *, reload_parallel: int | None = None) -> Policy:
+    """The supervisor's policy for a configuration; ``reload_parallel`` replaces its own."""
     parallel = config.boot_parallel
     if not parallel and config.workers > 1:
         from pyfork.system.cpus import usable  # it imports pathlib
@@ -182,7 +240,7 @@ def policy(config: Config) -> Policy:
         drain_delay=config.drain_delay,
         head_start=FIRST_WORKER_LEAD,
         boot_parallel=parallel,
-        reload_parallel=config.reload_parallel,
+        reload_parallel=reload_parallel or config.reload_parallel,
         margin=0.5 if config.reload else 2.0,
         persistent=config.reload,
     )

@@ -20,7 +20,7 @@ _MEANINGLESS = {
     **dict.fromkeys(("bind", "backlog", "unix_mode", "unix_owner"), _BINDS),
     **dict.fromkeys(
         (
-            *("preload", "preload_unsafe", "warmup"),
+            *("preload", "preload_unsafe", "warmup", "keep_previous"),
             *("factory", "interface", "lifespan", "root_path", "worker_class", "threads"),
             *("worker_connections", "loop", "access_logfile", "access_logformat"),
             *("keep_alive", "header_timeout", "body_timeout", "body_min_rate"),

@@ -77,15 +77,23 @@ def _sockets(asked: CommandContext) -> ExitStatus:
 
 
 def _reload(asked: CommandContext) -> ExitStatus:
+    return _new_generation(asked, "reload", "the old code serves on")
+
+
+def _rollback(asked: CommandContext) -> ExitStatus:
+    return _new_generation(asked, "rollback", "nothing has changed")
+
+
+def _new_generation(asked: CommandContext, request: str, unchanged: str) -> ExitStatus:
     wait = asked.options["wait"]
-    for answer in asked.server.ask("reload", wait=wait):
+    for answer in asked.server.ask(request, wait=wait):
         if progress := answer.get("progress"):
             ready = f"{progress['ready']} of {progress['of'] or '?'} workers are ready"
             asked.tell(answer, f"generation {progress['generation']}: {ready}")
         elif not answer["ok"]:
             page = "generation" in answer  # it serves the reason, in development
-            then = "and clients are told why" if page else "the old code serves on"
-            return asked.refuse(f"reload failed, {then}", answer)
+            then = "and clients are told why" if page else unchanged
+            return asked.refuse(f"{request} failed, {then}", answer)
         else:
             does = "serves" if wait else "boots"
             asked.tell(answer, f"{asked.who}: generation {answer['generation']} {does}")
@@ -173,6 +181,11 @@ COMMANDS: dict[str, ControlCommand] = {
         "Reload configuration and application; what fails changes nothing.",
         _reload,
         {"--wait": "Until the new workers serve. If they fail, show why, with exit status 1."},
+    ),
+    "rollback": ControlCommand(
+        "Bring the former generation back, from memory (--preload --keep-previous).",
+        _rollback,
+        {"--wait": "Until its workers serve. If they fail, show why, with exit status 1."},
     ),
     "upgrade": ControlCommand(
         "Replace pyfork itself, and the interpreter, by what is installed now.",

@@ -39,6 +39,7 @@ class ForkWorker:
 
     worker: int  # serial
     slot: int
+    generation: int  # that of the fork server, or one that brings that one back
     row: int  # of the scoreboard
     hold_accept: bool
     adds_listeners: bool  # `AddListeners` brings what it accepts on

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -321,3 +323,58 @@ def test_a_module_can_be_excused(project: Project, kind: str) -> None:
     (project.directory / "shop.py").write_text("import unsafe\n" + APP.format(version="1"))
     with project.serve("--preload-unsafe", "unsafe") as server:
         assert versions(server) == {"1"}
+
+
+def test_a_rollback_needs_no_disk(project: Project) -> None:
+    """The former generation comes back from memory; another rollback brings the newer one."""
+    with project.serve("-w", "2", "--keep-previous", "-n", "rolled") as server:
+        project.write("2")
+        server.signal(signal.SIGHUP)
+        server.wait_log("generation 2 serves")
+        project.spoil()
+        for generation, version in ((3, "1"), (4, "2"), (5, "1")):
+            done = command(server, "rollback", "--wait")
+            assert done.returncode == 0, done.stderr
+            assert f"generation {generation} serves" in done.stdout
+            server.until(lambda: len(workers(server)) == 2, "the others have left")
+            assert versions(server) == {version}
+        victim = workers(server)[0]
+        victim.kill()
+        server.until(
+            lambda: len(workers(server)) == 2 and victim not in workers(server),
+            "the worker is replaced",
+        )
+        assert versions(server) == {"1"}
+        assert project.imports == ["1", "2"]
+
+
+@pytest.mark.parametrize("options", [(), ("--keep-previous",)])
+def test_nothing_to_roll_back_to(project: Project, options: tuple[str, ...]) -> None:
+    with project.serve(*options) as server:
+        done = command(server, "rollback", "--wait")
+        assert done.returncode == 1
+        assert "no former generation is kept" in done.stderr
+        assert versions(server) == {"1"}
+
+
+def test_a_kept_fork_server_that_dies_is_not_started_again(project: Project) -> None:
+    with project.serve("-w", "1", "--keep-previous") as server:
+        project.write("2")
+        kept = fork_server(server)
+        server.signal(signal.SIGHUP)
+        server.wait_log("generation 2 serves")
+        kept.kill()
+        server.wait_log("the fork server of generation 1 died")
+        assert command(server, "rollback").returncode == 1
+        assert versions(server) == {"2"}
+        assert fork_server(server) != kept
+
+
+def command(server: Server, *words: str) -> subprocess.CompletedProcess[str]:
+    """``pyfork WORDS PID``."""
+    return subprocess.run(
+        [sys.executable, "-m", "pyfork", *words, str(server.pid)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )

@@ -115,7 +115,7 @@ def _fork_worker(
 def _run_worker(
     args: ForkServerArgs, main: WorkerMain, order: messages.ForkWorker, ends: list[socket.socket]
 ) -> int:
-    setup.identify("worker", order.slot, args.generation)
+    setup.identify("worker", order.slot, order.generation)
     channel = Channel(ends[0])
     channel.send(messages.WorkerStarted(os.getpid()))
     line = args.scoreboard.line(order.row)
@@ -129,7 +129,7 @@ def _run_worker(
         WorkerArgs(
             config=args.config,
             slot=order.slot,
-            generation=args.generation,
+            generation=order.generation,
             listeners=queues or (() if order.adds_listeners else args.listeners),
             channel=channel,
             line=line,
@@ -141,7 +141,7 @@ def _run_worker(
                 args.config,
                 age=order.worker,
                 slot=order.slot,
-                generation=args.generation,
+                generation=order.generation,
                 line=line,
             ),
             queue=args.queue,

@@ -38,7 +38,7 @@ log = logging.getLogger("pyfork.error")
 class PreloadFailure:
     """The application of a generation could not be imported."""
 
-    generation: int
+    fork_server: int  # its process id
     reason: str
     detail: str  # the application's traceback
 
@@ -85,13 +85,15 @@ class ForkServers(Component):
         Raises:
             OSError: the system has no process or descriptor to give.
         """
-        server = self._servers.get(worker.generation)
+        origin = self.generations.fork_server(worker.generation)
+        server = self._servers.get(origin)
         if server is None:
             inherited = [theirs, *worker.channels()]  # the pool does not know them yet
             server = self._start(worker.generation, own_log, *(each.close for each in inherited))
         request = ForkWorker(
             worker=worker.serial,
             slot=worker.slot,
+            generation=worker.generation,
             row=worker.index,
             hold_accept=worker.hold_accept,
             adds_listeners=bool(worker.listens_to),
@@ -102,15 +104,16 @@ class ForkServers(Component):
 
     def abort(self, generation: int) -> None:
         """Its workers were not ready in time: if the import hangs, end it, with its stacks."""
-        server = self._servers.get(generation)
+        server = self._servers.get(self.generations.fork_server(generation))
         if server is not None and not server.is_ready:
             with suppress(ProcessLookupError):
                 os.kill(server.pid, signal.SIGABRT)
 
     def send(self, message: Message, generation: int | None = None) -> None:
         """Send a message to the fork servers, or to that of one generation."""
+        origin = None if generation is None else self.generations.fork_server(generation)
         for server in self:
-            if generation in (None, server.generation):
+            if origin in (None, server.generation) or server.generation == self._previous():
                 self.poller.send(server.channel, message)
 
     # Their lives.
@@ -118,22 +121,22 @@ class ForkServers(Component):
     @property
     def deadline(self) -> float | None:
         """When one is started again."""
-        return earliest(*(self._backoffs[each].retry_at for each in self._missing()))
+        return earliest(*(self._retry_at(each) for each in self._missing()))
 
     def tick(self, now: float) -> None:
         """End those whose generation is over, and start those again that have died."""
-        wanted = self._wanted()
+        counted = {self.generations.fork_server(each) for each in self._counted()}
         for server in self:
-            if server.generation not in wanted:
+            if server.generation not in counted | {self._previous()} or not counted:
                 self._end(server)
-        self._backoffs = {each: kept for each, kept in self._backoffs.items() if each in wanted}
+        self._backoffs = {each: kept for each, kept in self._backoffs.items() if each in counted}
         for generation in self._missing():
-            if self._backoffs[generation].retry_at <= now:
+            if self._retry_at(generation) <= now:
                 try:
                     self._start(generation, generation != self.supervisor.serving.number)
                 except OSError as error:
                     log.error("cannot fork the fork server: %s", error)
-                    self._backoffs[generation].record_exit(now, 0.0)
+                    self._backoffs[self.generations.fork_server(generation)].record_exit(now, 0.0)
 
     def take(self) -> list[PreloadFailure]:
         """The failures since the last call."""
@@ -148,12 +151,12 @@ class ForkServers(Component):
         server = next((each for each in self if each.pid == pid), None)
         if server is None:
             return False
-        log.error(
-            "the fork server of generation %d died (%s): its workers keep serving, and it is "
-            "started again",
-            server.generation,
-            how,
-        )
+        if server.generation == self._previous():
+            then = "there is nothing to roll back to"
+        else:
+            then = "its workers keep serving, and it is started again"
+        text = "the fork server of generation %d died (%s): %s"
+        log.error(text, server.generation, how, then)
         self._forget(server)
         return True
 
@@ -167,16 +170,29 @@ class ForkServers(Component):
         for server in self:
             server.channel.close()
 
-    def _wanted(self) -> set[int]:
+    def _counted(self) -> list[int]:
         """The generations whose workers may have to be replaced."""
         supervisor = self.supervisor
         if supervisor.stop_started:
-            return set()
-        return {each.number for each in (supervisor.serving, supervisor.candidate) if each}
+            return []
+        return [each.number for each in (supervisor.serving, supervisor.candidate) if each]
+
+    def _previous(self) -> int | None:
+        """The generation whose fork server is kept for a rollback."""
+        previous = self.generations.previous
+        return previous.fork_server if previous else None
 
     def _missing(self) -> list[int]:
         """The generations whose fork server has died or failed."""
-        return [each for each in self._backoffs if each not in self._servers]
+        origins = {each: self.generations.fork_server(each) for each in self._counted()}
+        return [
+            generation
+            for generation, origin in origins.items()
+            if origin in self._backoffs and origin not in self._servers
+        ]
+
+    def _retry_at(self, generation: int) -> float:
+        return self._backoffs[self.generations.fork_server(generation)].retry_at
 
     def _start(self, generation: int, own_log: bool, *closers: Callable[[], object]) -> ForkServer:
         """Fork the fork server of a generation, where ``closers`` are called. Raises OSError."""
@@ -207,8 +223,9 @@ class ForkServers(Component):
         finally:
             theirs.close()
             queue.close()
-        server = ForkServer(generation, pid, ours, time.monotonic())
-        self._servers[generation] = server
+        origin = self.generations.fork_server(generation)
+        server = ForkServer(origin, pid, ours, time.monotonic())
+        self._servers[origin] = server
         self.poller.connect(ours, partial(self._on_message, server), lambda why: None)
         return server
 
@@ -231,7 +248,7 @@ class ForkServers(Component):
                     server.pid,
                 )
             case Failed(reason=reason, detail=detail):
-                self._failures.append(PreloadFailure(server.generation, reason, detail))
+                self._failures.append(PreloadFailure(server.pid, reason, detail))
                 self._end(server)
                 self._note_loss(server)
             case _:
@@ -245,6 +262,8 @@ class ForkServers(Component):
 
     def _forget(self, server: ForkServer) -> None:
         self._disconnect(server)
+        if server.generation == self._previous():
+            self.generations.previous = None  # what it had imported is gone
         self._note_loss(server)
 
     def _note_loss(self, server: ForkServer) -> None:

@@ -63,6 +63,7 @@ def describe(
         "log_lines_lost": setup.lost() + pool.lost + sum(worker.line.lost for worker in pool),
         "requests": requests(config, pool),
         "restarts": pool.deaths,
+        "previous": generations.previous.fork_server if generations.previous else None,
         "fork_servers": [
             {
                 "generation": server.generation,

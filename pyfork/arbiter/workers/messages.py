@@ -174,7 +174,7 @@ class WorkerMessages(Component):
     def preload_failed(self, failure: PreloadFailure) -> None:
         """A fork server could not import the application: its waiting workers cannot boot."""
         for worker in self.pool:
-            if worker.generation == failure.generation and not worker.pid:
+            if worker.fork_server == failure.fork_server and not worker.pid:
                 self._failed(worker, messages.Failed(failure.reason, failure.detail))
 
     def _log_boot_failure(self, worker: WorkerProcess, reason: str, detail: str) -> None:

@@ -92,6 +92,12 @@ class WorkersSettings:
         help="With --preload: a module that may start threads or connect while it is imported; "
         "native for threads of extension modules. May be repeated.",
     )
+    keep_previous: bool = setting(
+        False,
+        BOOLEAN,
+        flags="--keep-previous",
+        help="With --preload: keep the fork server of the generation before, for pyfork rollback.",
+    )
     warmup: tuple[str, ...] = setting(
         (),
         PATHS,
