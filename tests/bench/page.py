@@ -14,8 +14,8 @@ WHOLE, SHORT = "benchmarks", "benchmarks in short"
 BELOW = "&nbsp; "  # before the name of a figure that is not its case's first
 
 # Cases of which every server has a row, and those of the short table.
-OF_ALL = ("bare", "browser")
-IN_SHORT = ("bare", "browser", "post", "varied", "fresh")
+OF_ALL = ("varied", "bare", "browser")
+IN_SHORT = ("varied", "bare", "browser", "post", "fresh")
 SHORT_PEERS = {
     "pyfork-wsgi": "pyfork WSGI",
     "granian-wsgi": "granian WSGI",

@@ -43,7 +43,8 @@ class Burst:
         if count <= AT_ONCE and not held:
             self._connection.write(data)
             return
-        self.hold(data)
+        held.append(data)
+        self._size += len(data)
         if count == 1 or self._size >= HELD:
             self.flush()
         elif len(held) == 1:

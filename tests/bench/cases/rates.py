@@ -73,9 +73,9 @@ def _framework(name: str, title: str, interface: str, app: str) -> Case:
 
 
 CASES = (
+    Case("varied", "GET that was never seen before", FIGURES, asking("hello", ELSEWHERE), peers=()),
     Case("bare", "bare GET", FIGURES, asking("hello", BARE), peers=()),
     Case("browser", "GET with a browser's 12 fields", FIGURES, asking("hello", BROWSED), peers=()),
-    Case("varied", "the same, another path each time", FIGURES, asking("hello", ELSEWHERE)),
     Case(
         "json",
         "JSON",
