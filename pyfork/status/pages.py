@@ -6,6 +6,7 @@ Rules: reads; changes nothing.
 import hmac
 import ipaddress
 import json
+import os
 import time
 from collections.abc import Awaitable, Callable
 
@@ -18,6 +19,15 @@ from pyfork.status.http_server import Request, StatusResponse
 PATIENCE = 2.0  # seconds for the arbiter to answer
 
 _TEXT = "text/plain; charset=utf-8"
+
+_PAGE_HEADERS = (
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+        "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    ),
+    ("referrer-policy", "no-referrer"),
+)
 
 Page = Callable[[Request], Awaitable[StatusResponse]]
 
@@ -35,14 +45,20 @@ class Pages:
         self._board = board
         self._token = token
         self._local = local
-        self._open: dict[str, Page] = {"/livez": self._livez, "/readyz": self._readyz}
+        self._open: dict[str, Page] = {
+            "/": self._page,
+            "/livez": self._livez,
+            "/readyz": self._readyz,
+        }
+        with open(os.path.join(os.path.dirname(__file__), "page.html"), "rb") as file:
+            self._html = file.read()
         self._closed: dict[str, Page] = {"/status": self._status, "/metrics": self._metrics}
 
     async def answer(self, request: Request) -> StatusResponse:
         """The response to a request."""
         page = self._open.get(request.path) or self._closed.get(request.path)
         if page is None:
-            return _text(404, "there are /metrics, /status, /livez and /readyz")
+            return _text(404, "there are /, /metrics, /status, /livez and /readyz")
         if request.method not in ("GET", "HEAD"):
             refusal = _text(405, "GET or HEAD")
             return StatusResponse(405, _TEXT, refusal.content, (("allow", "GET, HEAD"),))
@@ -65,6 +81,10 @@ class Pages:
         if self._local and not _is_local_name(request.headers.get("host", "")):
             return _text(403, "by this name a --status-token is needed")
         return None
+
+    async def _page(self, request: Request) -> StatusResponse:
+        """The live page: it has no data, and asks /status for them."""
+        return StatusResponse(200, "text/html; charset=utf-8", self._html, _PAGE_HEADERS)
 
     async def _livez(self, request: Request) -> StatusResponse:
         await self._arbiter.status(PATIENCE)

@@ -1,23 +1,22 @@
 """``pyfork logs`` and ``pyfork unit``, over real servers."""
 
 import json
-import shutil
 import signal
 import subprocess
 import threading
 from pathlib import Path
 
-import pytest
-
 from pyfork.ctl import log_reader
 from pyfork.ctl.log_reader import LogRecord
-from tests.control.conftest import Site
-from tests.server import PATIENCE
+from tests import programs
+from tests.harness.server import PATIENCE
+from tests.harness.site import Site
 
 
 def test_logs_of_a_file_and_after_its_rotation(site: Site) -> None:
     path = site.directory / "error.log"
     server = site.serve("-w", "2", "-n", "blue", "--error-logfile", str(path), log=path)
+    server.wait_log("is serving")
     shown = site.command("logs", "blue")
     assert shown.stdout == path.read_text()
     one = site.command("logs", "blue", "--json", "--worker", "1", "--lines", "5")
@@ -73,8 +72,8 @@ def test_a_log_that_is_truncated_is_read_on(tmp_path: Path) -> None:
     assert [each.text for each in seen] == ["three", "last"]
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
 def test_unit_is_one_that_systemd_understands(site: Site) -> None:
+    program = programs.need("systemd-analyze")
     server = site.serve("-w", "2", "-n", "blue", "--graceful-timeout", "50")
     port = f"ListenStream=127.0.0.1:{server.port}\n"
     assert port in site.command("unit", "blue", "--socket").stdout
@@ -86,7 +85,7 @@ def test_unit_is_one_that_systemd_understands(site: Site) -> None:
         unit = site.directory / f"{name}.service"
         unit.write_text(done.stdout)
         checked = subprocess.run(
-            ["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False
+            [program, "verify", str(unit)], capture_output=True, text=True, check=False
         )
         about = [line for line in checked.stderr.splitlines() if unit.name in line]
         assert (checked.returncode, about) == (0, [])

@@ -165,7 +165,7 @@ def test_probes_and_pages(site: Path) -> None:
         assert status.get("/readyz").body == b"ready\n"
         page = json.loads(status.get("/status").body)
         assert (page["name"], page["pid"]) == ("probed", server.pid)
-        assert status.get("/").status == 404
+        assert status.get("/nothing").status == 404
         assert status.get("/status", "POST").status == 405
         assert status.get("/status", "HEAD").body == b""
         assert status.get("/status", Host="evil.example").status == 403
