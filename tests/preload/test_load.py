@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.load.running import Code, Running, reload, serve, wait_version
+from tests.harness.load import Code, LoadProcess, reload, serve, wait_version
 
 QUICK = {"clients": 60, "think": 0.3, "pause": 0.2, "slowest": 0.3, "slow": 0.02, "stream": 0.02}
 
@@ -17,7 +17,7 @@ def test_no_client_notices(tmp_path: Path, kind: str) -> None:
     code = Code(tmp_path)
     options = ("--preload", "--keep-previous", "-n", f"rolled-{kind}")
     with serve(code, kind, 2, tmp_path, *options) as server:
-        with Running(server.urls[0], seconds=30, **QUICK) as load:
+        with LoadProcess(server.urls[0], seconds=30, **QUICK) as load:
             load.wait_answers()
             reload(server, code, 2)
             wait_version(server, "2")
