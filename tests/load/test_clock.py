@@ -16,6 +16,9 @@ SHOWN = {
     "pyfork/http/connection/engine.py": "the Date field, at the beginning",
     "pyfork/worker/engine_worker.py": "the Date field, every second",
     "pyfork/dev/error_servers.py": "the same, of the error page",
+    "pyfork/arbiter/reporting/history.py": "the time of day of an event in `pyfork history`",
+    "pyfork/ctl/history.py": "the same, as text",
+    "pyfork/status/pages.py": "the time of a scrape, in the metrics",
     # Files and certificates tell the time of day. What is decided by them is whether to look again
     # (development), whether to keep bytecode, and what a warning says.
     "pyfork/arbiter/children/watcher.py": "what was saved since a worker began to load it",
