@@ -77,8 +77,8 @@ class WsgiLiveScript:
         self.app = app
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer a request."""
-        if environ["REQUEST_METHOD"] == "HEAD":
+        """Answer a request. One that takes the socket over, for a WebSocket, goes through."""
+        if environ["REQUEST_METHOD"] == "HEAD" or "HTTP_UPGRADE" in environ:
             return self.app(environ, start_response)
         added: list[bool] = []
 

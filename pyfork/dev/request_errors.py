@@ -86,7 +86,9 @@ class WsgiErrorPages:
         self._pages = pages
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer a request."""
+        """Answer a request. One that takes the socket over, for a WebSocket, goes through."""
+        if "HTTP_UPGRADE" in environ:
+            return self._app(environ, start_response)
         seen: list[BaseException] = []
         token = _raised.set(seen)
         held: list[Any] = []

@@ -119,6 +119,13 @@ def test_an_exception_in_django(project: Project) -> None:
         check(server)
 
 
+def test_a_request_that_may_take_the_socket_goes_through(project: Project) -> None:
+    project.write("web.py", WSGI)
+    with Development(project, "web:app", "--live") as server:
+        answer = server.get("/", Connection="Upgrade", Upgrade="websocket", **BROWSER)
+        assert (answer.status, answer.body) == (500, b"Internal Server Error\n")
+
+
 def test_without_reload_clients_see_nothing_of_it(project: Project) -> None:
     project.write("web.py", FLASK)
     server = Development(project, "web:app")

@@ -73,7 +73,7 @@ def test_a_script_is_edited_broken_and_healed(project: Project, stall: Stall) ->
 def test_a_script_whose_first_start_is_broken(project: Project) -> None:
     project.write("goods/prices.py", "TEXT = missing\n")
     with Stall(project) as stall:
-        stall.wait_log("the application does not load")
+        stall.wait_log("NameError: name 'missing' is not defined")
         stall.wait_log("is ready after", 2)
         assert stall.ask() == (0, "")  # nobody knows yet where it listens
         project.price("healed")

@@ -152,8 +152,10 @@ class ManagedScript(ScriptWorker):
             if not self._is_booting:
                 sys.excepthook(type(error), error, error.__traceback__)
                 return ExitStatus.FAILED
+            place = tracebacks.place(error)
+            where = f"{place}: " if place else f"{self.config.app} raised "
             raise BootError(
-                f"{self.config.app} raised {tracebacks.one_line(error)}{self._bind_failure()}",
+                f"{where}{tracebacks.one_line(error)}{self._bind_failure()}",
                 tracebacks.app_traceback(error, also="<frozen runpy>"),
             ) from error
         if self._is_booting:
