@@ -25,7 +25,7 @@ from pyfork.ipc.scoreboard import Row
 log = logging.getLogger("pyfork.error")
 
 INTERFACE = "error page"  # what it speaks, as the arbiter says it
-BEAT = 1.0  # seconds between two looks at deadlines and the clock
+TICK_SECONDS = 1.0  # seconds between two looks at deadlines and the clock
 
 
 def serve(
@@ -52,7 +52,7 @@ def serve(
     def beat() -> None:
         engine.tick(time.time())
         sweep(engine, limits, time.monotonic())
-        loop.call_later(BEAT, beat)
+        loop.call_later(TICK_SECONDS, beat)
 
     asyncio.set_event_loop(loop)
     for text in addresses:

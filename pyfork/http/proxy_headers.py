@@ -63,14 +63,14 @@ class TrustedProxies:
             return False
         return any(_unmapped(address) in network for network in self._networks)
 
-    def origin(self, said: Mapping[bytes, bytes]) -> Origin:
+    def origin(self, fields: Mapping[bytes, bytes]) -> Origin:
         """Return the client and the scheme that trusted proxies report, or None for each.
 
-        ``said`` has fields by lower-case names; repeated fields are joined by commas.
+        ``fields`` has fields by lower-case names; repeated fields are joined by commas.
         """
-        chain, proto = said.get(b"x-forwarded-for"), said.get(b"x-forwarded-proto")
+        chain, proto = fields.get(b"x-forwarded-for"), fields.get(b"x-forwarded-proto")
         if chain is None and proto is None:
-            field = said.get(b"forwarded")
+            field = fields.get(b"forwarded")
             return (None, None) if field is None else self.forwarded(field.decode("latin-1"))
         client = None if chain is None else self.client(chain.decode("latin-1"))
         return client, None if proto is None else scheme(proto.decode("latin-1"))

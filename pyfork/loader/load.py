@@ -14,7 +14,7 @@ from pyfork.config.directory import Directory
 from pyfork.errors import BootError, ConfigError
 from pyfork.loader import detection, offers, tracebacks
 from pyfork.loader.spec import AppSpec, parse
-from pyfork.log.setup import reclaim
+from pyfork.log.setup import enable_loggers
 from pyfork.record import record
 
 DEFAULT_NAMES = ("application", "app")
@@ -70,7 +70,7 @@ def load(spec: str, *, factory: bool = False, interface: str = "auto") -> App:
         if factory or parsed.call is not None:
             found = _call(found, parsed)
     finally:
-        reclaim()
+        enable_loggers()
     return _accept(found, parsed, interface)
 
 

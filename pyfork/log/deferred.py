@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from pyfork.log.formatter import indented
-from pyfork.log.sink import Sink, say
+from pyfork.log.sink import Sink, write_to_stderr
 
 LIMIT = 1000  # queued records
 REOPEN = "reopen"  # a line that is not a record: reopen the log files
@@ -37,7 +37,7 @@ class Deferred:
         self._pid = 0  # of the process that the thread belongs to
         self._queue: SimpleQueue[_Waiting] = SimpleQueue()
         self._handled = self._taken = 0
-        self._untold = 0  # lost records that the log does not report yet
+        self._unreported = 0  # lost records that the log does not report yet
         self._failing = False
 
     def divert(self, logger: logging.Logger) -> None:
@@ -69,7 +69,7 @@ class Deferred:
 
     def begin(self) -> None:
         """Reset the counts in a forked process."""
-        self.lost = self._untold = 0
+        self.lost = self._unreported = 0
 
     # In a process with a thread.
 
@@ -101,11 +101,11 @@ class Deferred:
                 start_new_thread(self._run, (self._queue,))
             except RuntimeError as error:  # at exit, or at a limit: the next record tries again
                 self._pid = 0
-                say(f"{error}: {record.msg}")
+                write_to_stderr(f"{error}: {record.msg}")
                 return
         if self._queue.qsize() >= LIMIT:
             self.lost += 1
-            self._untold += 1
+            self._unreported += 1
         else:
             self._taken += 1
             self._queue.put((logger, record))
@@ -117,13 +117,15 @@ class Deferred:
                 logging.Logger.callHandlers(logger, record)
             except BaseException as error:  # noqa: BLE001 - any exception; the next record may work
                 if not self._failing:
-                    say(f"a logging handler raised {type(error).__name__}: {indented(str(error))}")
+                    write_to_stderr(
+                        f"a logging handler raised {type(error).__name__}: {indented(str(error))}"
+                    )
                 self._failing = True
             else:
                 self._failing = False
             self._handled += 1
-            if self._untold and queue.empty():
-                count, self._untold = self._untold, 0
+            if self._unreported and queue.empty():
+                count, self._unreported = self._unreported, 0
                 what = "1 line was lost" if count == 1 else f"{count} lines were lost"
                 logging.getLogger("pyfork.error").warning(
                     "%s: a logging handler took no more", what

@@ -45,7 +45,7 @@ class Identity(logging.Filter):
     lost: int = 0  # lines that sinks, closed by now, could not write
     deferred: Deferred | None = None  # under --log-config
 
-    def become(self, role: str, slot: int | None, generation: int | None) -> None:
+    def set_role(self, role: str, slot: int | None, generation: int | None) -> None:
         """Set the role of this process."""
         self.role, self.slot, self.generation = role, slot, generation
         words = [role]
@@ -67,11 +67,11 @@ class Identity(logging.Filter):
             self.lost += self.deferred.lost
         self.deferred = deferred
         if deferred is not None:
-            self.settle()
+            self.mark_arbiter()
             for name in _OURS:
                 deferred.divert(logging.getLogger(name))
 
-    def settle(self) -> None:
+    def mark_arbiter(self) -> None:
         """Mark the arbiter as the process without a thread."""
         if self.deferred is not None and self.role == "arbiter":
             self.deferred.arbiter = os.getpid()
@@ -94,7 +94,7 @@ def configure(config: Config) -> None:
         level: int = logging.getLevelName(config.log_level.upper())
         handler = _attach("pyfork", error, LineFormatter(), identity, level)
         if on_terminal(config):
-            _make_pleasant(handler, config)
+            _format_for_terminal(handler, config)
         handler = _attach("uvicorn", error, LineFormatter(), identity, level)
         handler.addFilter(Applications())
         _attach("gunicorn.error", error, LineFormatter(), identity, level)
@@ -106,7 +106,7 @@ def configure(config: Config) -> None:
     elif not _is_external(config):
         logging.getLogger(ACCESS).setLevel(_NEVER)
     identity.defer(Deferred() if _is_external(config) else None)
-    reclaim()
+    enable_loggers()
     _limit_waits()
     for saved in before:
         identity.lost += saved.close()
@@ -115,9 +115,9 @@ def configure(config: Config) -> None:
 def identify(role: str, slot: int | None = None, generation: int | None = None) -> None:
     """Name this process; every line of the error log has the name from now on."""
     identity = current_identity()
-    identity.become(role, slot, generation)
+    identity.set_role(role, slot, generation)
     identity.lost = 0
-    identity.settle()
+    identity.mark_arbiter()
     if identity.deferred is not None:
         identity.deferred.begin()
     for sink in sinks():
@@ -175,7 +175,7 @@ def current_identity() -> Identity:
     return identity
 
 
-def reclaim() -> None:
+def enable_loggers() -> None:
     """Enable pyfork's loggers again: an application's configuration disables loggers that it
     does not name."""
     for name in _OURS + _OTHERS:
@@ -276,7 +276,7 @@ def on_terminal(config: Config) -> bool:
     return config.error_logfile == "-" and not config.log_config and os.isatty(2)
 
 
-def _make_pleasant(handler: logging.Handler, config: Config) -> None:
+def _format_for_terminal(handler: logging.Handler, config: Config) -> None:
     """On a terminal, and there in development: for who works at it."""
     from pyfork.log.terminal import ConsoleFormatter, HideOnTerminal
 

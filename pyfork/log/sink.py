@@ -76,7 +76,7 @@ class Sink:
         self._torn = False  # and the rest of that line is lost
         self._error: OSError | None = None  # of the last write
         self.lost = 0  # lines
-        self._untold = 0  # of those, not reported yet
+        self._unreported = 0  # of those, not reported yet
 
     @property
     def is_waiting(self) -> bool:
@@ -109,8 +109,8 @@ class Sink:
                 self._keep(data)
             elif rest := self._send(data):
                 self._append(rest)
-            elif self._untold and not self._error:
-                self._tell_lost()
+            elif self._unreported and not self._error:
+                self._log_lost()
             self._settle()
 
     def flush(self, patience: float = 0.0) -> None:
@@ -158,7 +158,7 @@ class Sink:
     # Called with the lock held.
 
     def _settle(self) -> None:
-        wrong = self._waiting or self._untold or self._torn or self._error
+        wrong = self._waiting or self._unreported or self._torn or self._error
         self._direct = 0 if wrong else self._output.direct
 
     def _send(self, data: bytes) -> bytes:
@@ -188,19 +188,19 @@ class Sink:
             data = data[1:]
         self._torn = self._cut
         if self._error is None and self.path is not None:
-            say(f"cannot write to {self.path}: {error.strerror}")
+            write_to_stderr(f"cannot write to {self.path}: {error.strerror}")
         self._error = error
         self._lose(data)
 
     def _lose(self, data: bytes) -> None:
         lines = data.count(b"\n")
         self.lost += lines
-        self._untold += lines
+        self._unreported += lines
 
     def _keep(self, data: bytes) -> None:
         """Buffer ``data``, or lose it: once a line finds no room, all are lost until the
         buffer is empty."""
-        while self._untold or self._size + len(data) > LIMIT:
+        while self._unreported or self._size + len(data) > LIMIT:
             began = time.monotonic()
             roomy = self._has_room(self._patience_left)
             self._patience_left -= time.monotonic() - began
@@ -228,8 +228,8 @@ class Sink:
                 self._size += len(rest)
                 return
         self._patience_left = self._patience
-        if self._untold and not self._error:
-            self._tell_lost()
+        if self._unreported and not self._error:
+            self._log_lost()
 
     def _has_room(self, patience: float) -> bool:
         """Wait ``patience`` seconds at most for room."""
@@ -242,19 +242,19 @@ class Sink:
         time.sleep(0.0005)  # room for some bytes may not suffice for a line
         return True
 
-    def _tell_lost(self) -> None:
+    def _log_lost(self) -> None:
         """Log how many lines are missing, perhaps through this sink."""
-        lost, count, self._untold = self.lost, self._untold, 0
+        lost, count, self._unreported = self.lost, self._unreported, 0
         what = "1 line was lost" if count == 1 else f"{count} lines were lost"
         logging.getLogger("pyfork.error").warning("%s: %s took no more", what, self._name)
         if self._error is not None:  # the report failed; it is not counted as a lost line
-            self.lost, self._untold = lost, count
+            self.lost, self._unreported = lost, count
 
     def begin(self) -> None:
         """Forget in a forked child: waiting lines and counts are the parent's."""
         self._pid = os.getpid()
         self._waiting.clear()
-        self._size = self.lost = self._untold = 0
+        self._size = self.lost = self._unreported = 0
 
 
 class SinkHandler(logging.Handler):
@@ -283,7 +283,7 @@ class SinkHandler(logging.Handler):
         self.sink.flush(PATIENCE)
 
 
-def say(text: str) -> None:
+def write_to_stderr(text: str) -> None:
     """Write ``text`` to stderr if that has room now."""
     try:
         output = LogOutput.of_stream(2)

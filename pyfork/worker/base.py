@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyfork.error")
 
-BEAT = 1.0  # seconds between two checks of deadlines, memory and the clock
-RETRY = 0.1  # seconds until a write to a full log is tried again
+TICK_SECONDS = 1.0  # seconds between two checks of deadlines, memory and the clock
+LOG_RETRY_SECONDS = 0.1  # seconds until a write to a full log is tried again
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:
@@ -160,13 +160,13 @@ class BaseWorker:
     def _handle_signals(self) -> None:
         """Handle the signals that an operator may send to one worker."""
         grace = self.config.graceful_timeout
-        leave = partial(self._signalled, signal.SIGTERM, grace)
+        leave = partial(self._on_signal, signal.SIGTERM, grace)
         self._termination = Termination(self.loop, leave)
         for number in (signal.SIGINT, signal.SIGQUIT):
-            self.loop.add_signal_handler(number, self._signalled, number, 0.0)
+            self.loop.add_signal_handler(number, self._on_signal, number, 0.0)
         self.loop.add_signal_handler(signal.SIGUSR1, logs.reopen)
 
-    def _signalled(self, number: signal.Signals, grace: float) -> None:
+    def _on_signal(self, number: signal.Signals, grace: float) -> None:
         if not self.draining.is_set():
             log.info("%s: this worker leaves", number.name)
         self.retire(grace)
@@ -185,14 +185,14 @@ class BaseWorker:
             self.drain_deadline = leave_by
         if grace == 0.0 and self.birth.hook_worker is not None:
             hooks.on_interrupt(self.birth.hook_worker)
-        self._termination.tell()
+        self._termination.call_application_handler()
         self.draining.set()
         self.changed.set()
 
     def _end(self, status: int) -> None:
         """End the loop as `asyncio.run` does; the rest of the grace is for the interpreter."""
-        ending.limit(self.drain_deadline - time.monotonic(), status)
-        run(self.loop, _cancel_tasks(ending.LEAST))
+        ending.limit_exit(self.drain_deadline - time.monotonic(), status)
+        run(self.loop, _cancel_tasks(ending.MIN_EXIT_SECONDS))
         run(self.loop, self.loop.shutdown_asyncgens())
         self._close_loop()
 
@@ -214,12 +214,12 @@ class BaseWorker:
         # StartAccepting and StartDrain came together: this worker must still serve queued clients.
         if self.may_accept.done() or not self.draining.is_set():
             self.accept()
-            self._become(RowState.SERVING)
+            self._set_state(RowState.SERVING)
         self._beat()
         if not self.birth.hold_accept:
             self._report_ready()
         await self.draining.wait()
-        self._become(RowState.DRAINING)
+        self._set_state(RowState.DRAINING)
         await self.drain()
         await self._stop()
         self.tick(time.monotonic())  # the last requests are counted
@@ -261,16 +261,16 @@ class BaseWorker:
         timeout = self.config.timeout
         # The last tick may be TICK_SECONDS ago when the loop is taken: the app gets its whole
         # timeout.
-        self.line.deadline = now + timeout + BEAT if timeout else 0.0
+        self.line.deadline = now + timeout + TICK_SECONDS if timeout else 0.0
         self.tick(now)
         self._retry_logs()
         self._check_memory()
-        self.loop.call_later(BEAT, self._beat)
+        self.loop.call_later(TICK_SECONDS, self._beat)
 
     def _retry_logs(self) -> None:
         """Write log lines that wait for room; schedule a retry if some remain."""
         if not logs.flush():
-            self.loop.call_later(RETRY, self._retry_logs)
+            self.loop.call_later(LOG_RETRY_SECONDS, self._retry_logs)
         self.line.lost = logs.lost()
 
     def _check_memory(self) -> None:
@@ -284,7 +284,7 @@ class BaseWorker:
                 f"it uses {size >> 20} MiB of memory, --max-memory is {limit >> 20} MiB"
             )
 
-    def _become(self, state: RowState) -> None:
+    def _set_state(self, state: RowState) -> None:
         self.line.state = state
         slot, generation = self.birth.slot, self.birth.generation
         set_title(worker_title(self.config.name, slot, generation, state.name.lower()))

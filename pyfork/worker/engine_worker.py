@@ -104,8 +104,8 @@ class EngineWorker(BaseWorker):
         self.engine.overflow = self._overflow
         self._offloader: Offloader | None = None
         self._evening = self._new_evening() if self.receiver is not None else None
-        self._giver = HandoffSender(self.loop, self.send, self.engine.drain)
-        self._taker = HandoffReceiver(self.loop, self.send, self._take_over)
+        self._handoff_sender = HandoffSender(self.loop, self.send, self.engine.drain)
+        self._handoff_receiver = HandoffReceiver(self.loop, self.send, self._take_over)
 
     def _begin_tls(self) -> "Handshakes | None":
         """Make the table of TLS handshakes, if TLS is configured."""
@@ -230,7 +230,7 @@ class EngineWorker(BaseWorker):
         match message:
             case HandoffTake(ticket):
                 unfit = self._is_full() or self.draining.is_set() or self._handshakes is not None
-                self._taker.take(ticket, fds, willing=not unfit)
+                self._handoff_receiver.take(ticket, fds, willing=not unfit)
             case AddListeners(listeners):
                 for name, fd in zip(listeners, fds, strict=False):
                     self.acceptor.add_listeners(name, socket.socket(fileno=fd))
@@ -238,14 +238,14 @@ class EngineWorker(BaseWorker):
                 for name in listeners:
                     self.acceptor.remove_listeners(name)
             case HandoffDone(connection):
-                self._giver.release(connection)
+                self._handoff_sender.release(connection)
             case HandoffFailed(connection, final):
-                self._giver.keep(connection, final=final)
+                self._handoff_sender.keep(connection, final=final)
             case _:
                 super().handle_message(message, fds)
 
     def on_arbiter_lost(self) -> None:
-        self._giver.on_arbiter_lost()
+        self._handoff_sender.on_arbiter_lost()
         super().on_arbiter_lost()
 
     def connections_changed(self) -> None:
@@ -278,7 +278,7 @@ class EngineWorker(BaseWorker):
                 self._evening.stop()
         if self.handoff:
             self.acceptor.stop()  # queued clients are for the others; received connections are not
-            self.engine.drain(self._giver.offer)
+            self.engine.drain(self._handoff_sender.offer)
             left = self.drain_deadline - time.monotonic()
             self.loop.call_later(max(left - CLOSE_IDLE_BEFORE_END, left / 2), self._close_idle)
         else:

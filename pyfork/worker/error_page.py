@@ -23,7 +23,7 @@ class ErrorPageWorker(AsgiWorker):
 
 def serve_error_page(birth: WorkerArgs, error: BootError) -> int:
     """Serve ``error`` with any worker class. Returns the exit status."""
-    setup.reclaim()
+    setup.enable_loggers()
     birth.channel.send(broken(error))
     app = ErrorApp(ErrorReport.of(str(birth.config.app), error), birth.config.reload_host)
     return ErrorPageWorker(birth, App(app, INTERFACE)).run()

@@ -16,18 +16,18 @@ from pyfork.net.accepted import ClientSocket
 log = logging.getLogger("pyfork.error")
 
 # Simultaneous offers: nothing reads from such a client until its offer is answered.
-WINDOW = 16
+MAX_OFFERS = 16
 
-REST = 0.05  # seconds without an offer after a refusal
+OFFER_RETRY = 0.05  # seconds without an offer after a refusal
 
-Say = Callable[[Message, Sequence[int]], None]
+Send = Callable[[Message, Sequence[int]], None]
 
 
 class HandoffSender:
     """The draining worker's side. A connection is served here until it is offered."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, say: Say, alone: Callable[[], None]
+        self, loop: asyncio.AbstractEventLoop, say: Send, alone: Callable[[], None]
     ) -> None:
         """``alone`` is called when there is no other worker, and there will be none."""
         self._loop = loop
@@ -45,17 +45,17 @@ class HandoffSender:
             self._alone()
         else:
             self._queue[connection] = None
-            self._pump()
+            self._offer_queued()
 
     def release(self, number: int) -> None:
         """Release a connection that was taken."""
-        self._offered.pop(number).release()
-        self._pump()
+        self._offered.pop(number).finish_handoff()
+        self._offer_queued()
 
     def keep(self, number: int, *, final: bool) -> None:
         """Keep a connection that was refused. ``final``: others will be, too."""
         connection = self._offered.pop(number)
-        connection.keep()
+        connection.cancel_handoff()
         if final:
             self._give_up()
         else:
@@ -65,25 +65,25 @@ class HandoffSender:
     def on_arbiter_lost(self) -> None:
         """Handle the loss of the arbiter: each offer has been taken, or never will be."""
         for number in list(self._offered):
-            self._offered.pop(number).release()
+            self._offered.pop(number).finish_handoff()
         self._give_up()
 
     def _rest(self) -> None:
         if not self._resting:
             self._resting = True
-            self._loop.call_later(REST, self._go_on)
+            self._loop.call_later(OFFER_RETRY, self._go_on)
 
     def _go_on(self) -> None:
         self._resting = False
-        self._pump()
+        self._offer_queued()
 
-    def _pump(self) -> None:
-        while self._queue and len(self._offered) < WINDOW and not self._resting:
+    def _offer_queued(self) -> None:
+        while self._queue and len(self._offered) < MAX_OFFERS and not self._resting:
             connection = next(iter(self._queue))
             del self._queue[connection]
             if not connection.can_hand_off:  # it is offered again when it can be handed off
                 continue
-            connection.hold()
+            connection.start_handoff()
             self._number += 1
             self._offered[self._number] = connection
             self._say(HandoffOffer(self._number), (connection.fileno(),))
@@ -100,7 +100,7 @@ class HandoffReceiver:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        say: Say,
+        say: Send,
         new_connection: Callable[[ClientSocket], Connection],
     ) -> None:
         self._loop = loop

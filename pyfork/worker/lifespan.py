@@ -44,7 +44,7 @@ class Lifespan:
         loop = asyncio.get_running_loop()
         self._answered = loop.create_future()
         self._task = loop.create_task(self._live())
-        await self._tell("startup")
+        await self._send_event("startup")
         if self._refusal is not None or (self._raised is not None and self._required):
             detail = self._refusal or (
                 tracebacks.app_traceback(self._raised) if self._raised else ""
@@ -55,9 +55,9 @@ class Lifespan:
     async def shutdown(self) -> None:
         """Send shutdown, if the application takes events. A failure is logged."""
         if not self._task.done():
-            await self._tell("shutdown")
+            await self._send_event("shutdown")
 
-    async def _tell(self, stage: str) -> None:
+    async def _send_event(self, stage: str) -> None:
         """Send an event; return when the application has answered or ended."""
         self._stage = stage
         self._answered = asyncio.get_running_loop().create_future()
@@ -74,13 +74,13 @@ class Lifespan:
             )
         except BaseException as error:  # noqa: BLE001 - the loop must not raise even SystemExit
             self._raised = error
-            if self._is_news(error):
+            if self._must_log(error):
                 log.error("the application's lifespan failed\n%s", tracebacks.app_traceback(error))
         finally:
             if not self._answered.done():
                 self._answered.set_result(None)
 
-    def _is_news(self, error: BaseException) -> bool:
+    def _must_log(self, error: BaseException) -> bool:
         """Whether ``error`` must be logged here: it does not just mean that there is no lifespan.
 
         An application without a lifespan raises an Exception at once.

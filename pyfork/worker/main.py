@@ -53,10 +53,10 @@ def main(birth: WorkerArgs, app: App | None = None) -> int:
         return serve_error_page(birth, wrong)
     except (BootError, HookError) as error:
         birth.channel.send(Failed(str(error), error.detail))
-        ending.limit(ending.FAILED, ExitStatus.BOOT)
+        ending.limit_exit(ending.FAILED_BOOT_SECONDS, ExitStatus.BOOT)
         return ExitStatus.BOOT
     except BaseException:
-        ending.limit(ending.FAILED, ExitStatus.FAILED)
+        ending.limit_exit(ending.FAILED_BOOT_SECONDS, ExitStatus.FAILED)
         raise
 
 
@@ -87,7 +87,7 @@ def _serve(birth: WorkerArgs, app: App | None) -> int:
 
         app = for_development(app, birth)
     worker = worker_class(birth.config, app)(birth, app)
-    logs.reclaim()
+    logs.enable_loggers()
     return worker.run()
 
 

@@ -22,12 +22,12 @@ def run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T
         try:
             loop.run_until_complete(task)
         except (SystemExit, KeyboardInterrupt) as error:
-            if not (task.done() or _leave_to_its_task(error)):
+            if not (task.done() or _is_held_by_task(error)):
                 log.error("a callback of the application failed", exc_info=error)
     return task.result()
 
 
-def _leave_to_its_task(error: BaseException) -> bool:
+def _is_held_by_task(error: BaseException) -> bool:
     """Whether a task holds ``error``: it is raised where that is awaited, or asyncio reports it.
 
     asyncio reports it when the task is freed, so the frames of the loop must not hold it.

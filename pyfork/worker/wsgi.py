@@ -13,7 +13,7 @@ from pyfork.http.wsgi.runners import InlineRunner
 from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.loader.load import App
 from pyfork.system.environment import script_name
-from pyfork.worker.base import BEAT
+from pyfork.worker.base import TICK_SECONDS
 from pyfork.worker.engine_worker import EngineWorker
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class WsgiWorker(EngineWorker):
             self._inline,
             pool=self._pool,
             new_output=self._queued_output if threaded else self._direct_output,
-            alive=_beat_by_itself if threaded else self._alive,
+            alive=_loop_keeps_deadline if threaded else self._alive,
             multithread=threaded and config.threads > 1,
             multiprocess=config.workers > 1,
             root_path=config.root_path or _script_name(),
@@ -85,8 +85,8 @@ class WsgiWorker(EngineWorker):
         self.acceptor.inline = self._pool is None
         if self._pool is None:  # the application's event loops run in the same thread as ours
             self._inline.learn_wakeup()
-            self._termination.pass_through(self._inline.heard)
-            signal.signal(signal.SIGQUIT, self._inline.heard)
+            self._termination.pass_through(self._inline.on_signal)
+            signal.signal(signal.SIGQUIT, self._inline.on_signal)
             for number in (signal.SIGTERM, signal.SIGQUIT):
                 signal.siginterrupt(number, False)  # as event loops do
         super().accept()
@@ -103,7 +103,7 @@ class WsgiWorker(EngineWorker):
         """Extend the deadline: the application has ``--timeout`` for its next piece."""
         timeout = self.config.timeout
         if timeout:
-            self.line.deadline = time.monotonic() + timeout + BEAT
+            self.line.deadline = time.monotonic() + timeout + TICK_SECONDS
 
     def _pool_changed(self) -> None:
         """Leave new connections to workers with a free thread, if there are any."""
@@ -124,5 +124,5 @@ def _script_name() -> str:
         raise BootError(str(error)) from error
 
 
-def _beat_by_itself() -> None:
+def _loop_keeps_deadline() -> None:
     """A substitute for `_alive` where the loop keeps the deadline: threads run the application."""

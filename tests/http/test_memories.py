@@ -80,7 +80,7 @@ class Worker:
         """A new connection."""
         outcome = Told(worker=self)
         outcome.link = SimpleNamespace(
-            made=None,
+            gateway_cache=None,
             scheme="http",
             sockname=("127.0.0.1", 80),
             peer_host="10.0.0.1",

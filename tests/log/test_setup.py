@@ -253,7 +253,7 @@ def test_full_disk_is_told_once_and_raises_nothing(capfd: pytest.CaptureFixture[
 def test_log_survives_the_set_up_of_an_application(tmp_path: Path) -> None:
     path = to_file(tmp_path)
     logging.config.dictConfig({"version": 1})
-    setup.reclaim()
+    setup.enable_loggers()
     error_log.info("heard")
     assert path.read_text().endswith("heard\n")
 

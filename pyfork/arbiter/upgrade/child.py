@@ -11,7 +11,7 @@ from typing import IO
 
 from pyfork.config.directory import Start, within
 from pyfork.errors import ConfigError, HookError
-from pyfork.log.sink import say
+from pyfork.log.sink import write_to_stderr
 from pyfork.system import systemd_env
 from pyfork.system.memfd import anonymous_file
 
@@ -75,9 +75,9 @@ def exec_or_report(
             command, systemd_env.retarget_pid(environ, os.getppid(), os.getpid()), start, keep=keep
         )
     except ConfigError as error:
-        say(f"error: {error}")
+        write_to_stderr(f"error: {error}")
     except OSError as error:
-        say(f"error: cannot execute {command[0]}: {error.strerror}")
+        write_to_stderr(f"error: cannot execute {command[0]}: {error.strerror}")
     return 1
 
 

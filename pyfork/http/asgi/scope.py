@@ -66,11 +66,11 @@ class ScopeBuilder:
 
     def _of_block(self, connection: "ClientTransport", block: FieldBlock) -> dict[str, Any]:
         """Return the parts that depend on the connection and the field block."""
-        if connection.made is None:
-            connection.made = self._of_connection(connection)
-        made: dict[str, Any] = connection.made
+        if connection.gateway_cache is None:
+            connection.gateway_cache = self._of_connection(connection)
+        made: dict[str, Any] = connection.gateway_cache
         if connection.trusted:
-            client, scheme = connection.engine.proxies.origin(block.said)
+            client, scheme = connection.engine.proxies.origin(block.server_fields)
             if client:
                 made = made | {"client": client}
             if scheme:

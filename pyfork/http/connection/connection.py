@@ -73,7 +73,7 @@ class Connection(Turns):
             self.transport.set_write_buffer_limits(0)
         self.engine.add(self)
         if self.handing_off:  # before the transport was made
-            self.release()
+            self.finish_handoff()
         elif self.engine.draining:  # it was accepted before the drain and is idle
             self.engine.loop.call_soon(self.drain)
 
@@ -272,7 +272,7 @@ class Connection(Turns):
     def forget(self) -> None:
         """Free caches for the next request."""
         self.parser.forget()
-        self.made = None
+        self.gateway_cache = None
 
     def reject(self, error: ProtocolError) -> None:
         """Respond with ``error.status`` after the exchanges before it, then close. Parse

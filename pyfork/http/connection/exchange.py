@@ -230,7 +230,7 @@ class Exchange:
         """The client's address as the application got it."""
         connection = self.connection
         if connection.trusted:
-            client, _ = connection.engine.proxies.origin(self.head.block.said)
+            client, _ = connection.engine.proxies.origin(self.head.block.server_fields)
             if client is not None:
                 return client[0]
         return connection.peer_host

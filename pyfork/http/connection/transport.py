@@ -31,10 +31,10 @@ class ClientTransport(asyncio.Protocol):
     __slots__ = (
         "_fd",
         "engine",
+        "gateway_cache",
         "handing_off",
         "lingering",
         "lost",
-        "made",
         "peer_host",
         "peer_port",
         "read_paused",
@@ -55,7 +55,7 @@ class ClientTransport(asyncio.Protocol):
         self.peer_host = ""
         self.peer_port = 0
         self.sockname: object = None
-        self.made: Any = None  # for a gateway: parts that all requests share
+        self.gateway_cache: Any = None  # for a gateway: parts that all requests share
         self._fd = -1
         if client is not None:
             self._fd = client.fileno()
@@ -198,18 +198,18 @@ class ClientTransport(asyncio.Protocol):
 
     # Handoff.
 
-    def hold(self) -> None:
+    def start_handoff(self) -> None:
         """Stop reading: a handoff begins."""
         self.handing_off = True
         self.transport.pause_reading()
 
-    def release(self) -> None:
+    def finish_handoff(self) -> None:
         """Close this copy of the socket; another worker has the connection."""
         self.handing_off = True
         if self.transport is not None:  # else when it is made
             self.transport.abort()
 
-    def keep(self) -> None:
+    def cancel_handoff(self) -> None:
         """Read on: no worker took the connection."""
         self.handing_off = False
         if not self.lost and not self.transport.is_closing():

@@ -84,7 +84,7 @@ class FieldTemplate:
             position = end + len(behind)
         if position != len(data):
             return None if changes else self._differing(data, at)
-        block = FieldBlock(base.said)
+        block = FieldBlock(base.server_fields)
         block.host, block.entries, block.text = base.host, entries, data[at:]
         block.template, block.changes = self, changes
         return block

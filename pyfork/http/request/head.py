@@ -129,7 +129,7 @@ class FieldBlock:
     keep_alive = True  # the connection may serve another request
 
     def __init__(self, said: dict[bytes, bytes], keep_alive: bool = True) -> None:
-        self.said = said  # fields of `SERVER_FIELDS`
+        self.server_fields = said  # fields of `SERVER_FIELDS`
         if not keep_alive:
             self.keep_alive = False
 
@@ -140,7 +140,7 @@ class FieldBlock:
     def with_fields(self, entries: list[Any], text: bytes) -> "FieldBlock":
         """Return a block with other fields of the same meaning. Not for a block that is
         `framed`."""
-        block = FieldBlock(self.said, self.keep_alive)
+        block = FieldBlock(self.server_fields, self.keep_alive)
         block.host, block.entries, block.text = self.host, entries, text
         if self.upgrade:
             block.upgrade = self.upgrade

@@ -26,7 +26,7 @@ class Events(Protocol):
         """The content of a head that was not ``whole`` is complete."""
 
 
-class _Nobody:
+class _NoEvents:
     """The receiver after `release`."""
 
     def head_received(self, head: RequestHead, *, whole: bool, content: bytes = b"") -> None:
@@ -135,7 +135,7 @@ class RequestParser:
 
     def release(self) -> None:
         """Stop calling the sink, which breaks a reference cycle."""
-        self._sink = _NOBODY
+        self._sink = _NO_EVENTS
         self.forget()
 
     def forget(self) -> None:
@@ -150,5 +150,5 @@ class RequestParser:
         raise NotImplementedError
 
 
-_NOBODY = _Nobody()
+_NO_EVENTS = _NoEvents()
 _BETWEEN, _HEAD, _BODY = ParserState.IDLE, ParserState.HEAD, ParserState.BODY

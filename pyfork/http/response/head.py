@@ -135,7 +135,7 @@ def build_response(
     """
     line = _status_line(status, reason)
     fields, names = validate_fields(headers)
-    said = _said_length(fields, names) if b"content-length" in names else None
+    given = _given_length(fields, names) if b"content-length" in names else None
     options: list[bytes] = []
     if not SERVER_FIELDS.isdisjoint(names):
         date = b"" if b"date" in names else date
@@ -144,11 +144,11 @@ def build_response(
         closing = closing or b"close" in options
     content = status not in NO_CONTENT and (request is None or request.method != "HEAD")
     if content:
-        framing, left, chunked = _framing(request, said, length)
+        framing, left, chunked = _framing(request, given, length)
         closing = closing or (left is None and not chunked)
     else:
-        framing, left, chunked = _no_content(status, said, length), 0, False
-        if said is not None and status in (204, 205):
+        framing, left, chunked = _no_content(status, given, length), 0, False
+        if given is not None and status in (204, 205):
             fields = [field for field in fields if field[0].lower() != b"content-length"]
     if request is not None:
         closing = closing or not request.block.keep_alive
@@ -204,7 +204,7 @@ def validate_fields(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Fields, lis
     return fields, names
 
 
-def _said_length(fields: Fields, names: list[bytes]) -> int:
+def _given_length(fields: Fields, names: list[bytes]) -> int:
     """Return the application's Content-Length (8.6)."""
     value = fields[names.index(b"content-length")][1]
     if names.count(b"content-length") > 1:
@@ -232,7 +232,7 @@ def _filter_hop_by_hop(fields: Fields, names: list[bytes]) -> tuple[Fields, list
     return kept, options
 
 
-def _no_content(status: int, said: int | None, length: int | None) -> bytes:
+def _no_content(status: int, given: int | None, length: int | None) -> bytes:
     """Return the framing line of HEAD, 204, 205 and 304, besides the application's own.
 
     204 has no length (8.6), 205 has length 0 (15.3.6), 304 has the given one, and HEAD has that of
@@ -240,20 +240,20 @@ def _no_content(status: int, said: int | None, length: int | None) -> bytes:
     """
     if status == 205:
         return b"Content-Length: 0\r\n"
-    if status in NO_CONTENT or said is not None or not length:
+    if status in NO_CONTENT or given is not None or not length:
         return b""
     return b"Content-Length: %d\r\n" % length
 
 
 def _framing(
-    request: RequestHead | None, said: int | None, length: int | None
+    request: RequestHead | None, given: int | None, length: int | None
 ) -> tuple[bytes, int | None, bool]:
     """Return the framing line unless the application set it, bytes owed, and whether chunked
     (9112 6)."""
-    if said is not None:
-        if length is not None and length < said:
-            raise ResponseError(f"content is {said - length} bytes short of the Content-Length")
-        return b"", said, False
+    if given is not None:
+        if length is not None and length < given:
+            raise ResponseError(f"content is {given - length} bytes short of the Content-Length")
+        return b"", given, False
     if length is not None:
         return b"Content-Length: %d\r\n" % length, length, False
     if request is not None and request.line.version == "1.0":

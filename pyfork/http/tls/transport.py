@@ -132,7 +132,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         """Whether another worker could begin the session."""
         return self.silent and not self._socket.is_closing()
 
-    def release(self) -> None:
+    def finish_handoff(self) -> None:
         """Close this copy of the socket; another worker has the connection."""
         if self._socket is not None:  # else when it is made
             self.abort()

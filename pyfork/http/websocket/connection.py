@@ -123,7 +123,7 @@ class WebSocketConnection(asyncio.Protocol):
     # Called by the transport.
 
     def data_received(self, data: bytes) -> None:
-        self._keepalive.heard()
+        self._keepalive.on_bytes()
         if not self._is_ended:
             self._unread = self._unread + data if self._unread else data
             self.read_on()
@@ -156,7 +156,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.write_paused = False
-        self._keepalive.heard()  # it has taken bytes
+        self._keepalive.on_bytes()  # it has taken bytes
         self.session.resume()
         self.read_on()
 
@@ -401,9 +401,9 @@ class WebSocketConnection(asyncio.Protocol):
         """Call ``then`` after ``seconds`` in which the client takes none of the output."""
         self._cancel_timer()
         left = self._count_untaken()
-        self._timer = self._loop.call_later(seconds, self._look, then, seconds, left)
+        self._timer = self._loop.call_later(seconds, self._check_progress, then, seconds, left)
 
-    def _look(self, then: Callable[[], None], seconds: float, before: int) -> None:
+    def _check_progress(self, then: Callable[[], None], seconds: float, before: int) -> None:
         if self._count_untaken() < before:
             self._await_progress(then, seconds)
         else:

@@ -54,7 +54,7 @@ class Keepalive:
             self._timer.cancel()
             self._timer = None
 
-    def heard(self) -> None:
+    def on_bytes(self) -> None:
         """Note received bytes: a client in the middle of a long message is alive, too."""
         self._since = inf
 

@@ -124,21 +124,21 @@ class EnvironBuilder:
 
     def _of_block(self, connection: "ClientTransport", block: FieldBlock) -> Environ:
         """Return the variables that depend on the connection and the field block."""
-        if connection.made is None:
-            connection.made = self._of_connection(connection)
-        environ: Environ = connection.made.copy()
+        if connection.gateway_cache is None:
+            connection.gateway_cache = self._of_connection(connection)
+        environ: Environ = connection.gateway_cache.copy()
         expected = len(environ) + len(block.entries)
         environ.update(block.entries)
         if len(environ) != expected or "" in environ:  # some fields are joined or hidden
             _join(environ, block.entries)
         if connection.trusted:  # its fields are passed on unchanged
-            client, scheme = connection.engine.proxies.origin(block.said)
+            client, scheme = connection.engine.proxies.origin(block.server_fields)
             if client:
                 host, port = client
                 environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = host, str(port or "")
             if scheme:
                 environ["wsgi.url_scheme"] = scheme
-            if field := block.said.get(b"script_name"):
+            if field := block.server_fields.get(b"script_name"):
                 name = script_name(field)
                 if name is not None:
                     environ["SCRIPT_NAME"] = name

@@ -68,7 +68,7 @@ class InlineRunner(ApplicationSection):
         self.disturbed = True
         return True
 
-    def heard(self, number: int, frame: FrameType | None) -> None:
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
         """A handler of signals that the loop handles: wake the loop, if another one was woken."""
         if self.restore_wakeup():
             os.write(self._wakeup, bytes([number]))

@@ -25,21 +25,21 @@ from pyfork.net.accepted import Client, ClientSocket, ListenSocket, RawClient
 log = logging.getLogger("pyfork.error")
 
 # The client, or its network, is gone (accept(2)); the next client may be there.
-_NEXT = frozenset(
+_CLIENT_GONE = frozenset(
     (
         *(errno.EPROTO, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EPERM, errno.ETIMEDOUT),
         *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH),
     )
 )
 # A limit on descriptors is reached; closing a connection frees one.
-_FILES = frozenset((errno.EMFILE, errno.ENFILE))
+_NO_DESCRIPTOR = frozenset((errno.EMFILE, errno.ENFILE))
 
-_REST = 1.0  # seconds without accepting, when there is nothing to be done
-_RETRY = 0.05  # seconds until another client may have disconnected
+_ACCEPT_BACKOFF = 1.0  # seconds without accepting, when there is nothing to be done
+_FULL_RETRY = 0.05  # seconds until another client may have disconnected
 
 _FULL = "as many connections as --worker-connections allows"
 
-BATCH = 16  # connections accepted per iteration, at most
+ACCEPT_BATCH = 16  # connections accepted per iteration, at most
 
 
 class Acceptor:
@@ -73,7 +73,7 @@ class Acceptor:
             each if isinstance(each, FdQueueReader) else ListenSocket(each, self._kind)
             for each in listeners
         ]
-        self._minded: dict[Hashable, ListenSocket] = {}  # added later, by name
+        self._added: dict[Hashable, ListenSocket] = {}  # added later, by name
         self._new_protocol = new_protocol
         self._cells = line.cells
         self._count = count
@@ -89,7 +89,7 @@ class Acceptor:
         self._credit = 0  # connections that may be accepted nevertheless
         self._most_credit = 0
         self._no_room = False  # the limit is reached, and no connection is idle
-        self._giving_way = False  # deferring: others have fewer connections
+        self._is_deferring = False  # deferring: others have fewer connections
         self._watching = False  # the loop watches the listeners
         # Accepted connections whose transport is made later: protocol and descriptor.
         self.opening: dict[asyncio.Protocol, int] = {}
@@ -119,19 +119,19 @@ class Acceptor:
 
     def add_listeners(self, name: Hashable, listener: socket.socket) -> None:
         """Accept on this listener too, unless it is known or the acceptor has stopped."""
-        if name in self._minded or self.stopped:
+        if name in self._added or self.stopped:
             listener.close()
             return
         self._watch(False)
-        minded = self._minded[name] = ListenSocket(listener, self._kind)
+        minded = self._added[name] = ListenSocket(listener, self._kind)
         self._listeners.append(minded)
         self._update()
 
     def remove_listeners(self, name: Hashable) -> None:
         """Stop accepting on a listener."""
-        if name in self._minded and not self.stopped:
+        if name in self._added and not self.stopped:
             self._watch(False)
-            minded = self._minded.pop(name)
+            minded = self._added.pop(name)
             self._listeners.remove(minded)
             minded.close()
             self._update()
@@ -202,7 +202,7 @@ class Acceptor:
             self._cells[ACCEPTING] = Accepting.NO
         else:
             self._cells[ACCEPTING] = Accepting.ON_CREDIT if self._saturated else Accepting.FREELY
-        self._watch(not self._holds_back and not self._giving_way and self._finished is None)
+        self._watch(not self._holds_back and not self._is_deferring and self._finished is None)
 
     def _watch(self, watching: bool, /) -> None:
         if watching == self._watching:
@@ -222,20 +222,19 @@ class Acceptor:
             self._full()
             return
         gate, ran = self._gate, self._ran()
-        share = BATCH if self._alone or self._saturated else max(1, ran)
+        share = ACCEPT_BATCH if self._alone or self._saturated else max(1, ran)
         for _ in range(share):
             if self._holds_back or self._is_full():
                 break
             if gate is not None and gate.should_defer(saturated=self._saturated, more=ran):
                 if not ran:  # else the next iteration comes soon enough
-                    self._give_way(DEFER_SECONDS)
+                    self._defer(DEFER_SECONDS)
                 break
             if not self._accept(listener):
                 break
 
     def _ran(self) -> int:
-        """Return how many requests ran since the last check while no worker could accept, BATCH at
-        most.
+        """Return how many requests ran since the last check, ACCEPT_BATCH at most.
 
         0 if they run in threads, or if another worker is free.
         """
@@ -245,32 +244,32 @@ class Acceptor:
             return 0
         if self._gate is not None and self._gate.others_are_free():
             return 0
-        return min(since, BATCH)
+        return min(since, ACCEPT_BATCH)
 
     def _full(self) -> None:
         """Handle a client without room: another worker has some, or an idle connection is
         closed."""
         if not (self._alone or self._left_to_others):
             self._left_to_others = True
-            self._give_way(DEFER_SECONDS)
+            self._defer(DEFER_SECONDS)
         elif self._make_room(_FULL):
-            self._give_way(0.0)
+            self._defer(0.0)
         else:
             self._no_room = True
-            self._give_way(_RETRY)
+            self._defer(_FULL_RETRY)
 
-    def _give_way(self, seconds: float) -> None:
+    def _defer(self, seconds: float) -> None:
         """Leave the client to others for ``seconds``."""
-        if not self._giving_way:
-            self._giving_way = True
+        if not self._is_deferring:
+            self._is_deferring = True
             self._update()
-            self._loop.call_later(seconds, self._look_again, self._loop.time() + seconds)
+            self._loop.call_later(seconds, self._recheck, self._loop.time() + seconds)
 
-    def _look_again(self, due: float) -> None:
+    def _recheck(self, due: float) -> None:
         """Accept again; clients that no worker took make a listener readable."""
         if self._gate is not None:
             self._gate.deferred(self._loop.time() - due)
-        self._giving_way = self._no_room = False
+        self._is_deferring = self._no_room = False
         self._update()
 
     def _empty_queues(self) -> None:
@@ -278,7 +277,7 @@ class Acceptor:
         if self._holds_back or self._finished is None:
             return
         if self._is_full():
-            wait = 0.0 if self._make_room(_FULL) else _RETRY
+            wait = 0.0 if self._make_room(_FULL) else _FULL_RETRY
             self._loop.call_later(wait, self._empty_queues)
             return
         accepted = [not self._holds_back and self._accept_owed(each) for each in self._listeners]
@@ -304,7 +303,7 @@ class Acceptor:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return False  # another worker was faster, or the client is gone
         except OSError as error:
-            if error.errno not in _NEXT:
+            if error.errno not in _CLIENT_GONE:
                 self._cannot_accept(error)
             return False
         self._left_to_others = False
@@ -319,10 +318,10 @@ class Acceptor:
 
     def _cannot_accept(self, error: OSError) -> None:
         """Retry when a descriptor is free, or after a pause."""
-        rest = _REST
-        if error.errno in _FILES and self._make_room(f"cannot accept: {error}"):
+        rest = _ACCEPT_BACKOFF
+        if error.errno in _NO_DESCRIPTOR and self._make_room(f"cannot accept: {error}"):
             rest = DEFER_SECONDS
-        elif error.errno not in _FILES:
+        elif error.errno not in _NO_DESCRIPTOR:
             log.error("cannot accept: %s; trying again in %.0f s", error, rest)
         self.pause("exhausted")
         self._loop.call_later(rest, self.resume, "exhausted")
@@ -339,7 +338,7 @@ class Acceptor:
             opening.send(None)
         except OSError as error:  # the client is gone
             client.close_unused()
-            self._never_began(error, counted=counted)
+            self._setup_failed(error, counted=counted)
         else:
             self.opening[protocol] = client.fileno()
             self._loop.call_soon(self._finish_transport, opening, protocol, counted)
@@ -357,9 +356,9 @@ class Acceptor:
         except StopIteration:
             pass
         except (OSError, RuntimeError) as error:  # uvloop's for a socket that was closed meanwhile
-            self._never_began(error, counted=counted)
+            self._setup_failed(error, counted=counted)
 
-    def _never_began(self, error: Exception, *, counted: bool) -> None:
+    def _setup_failed(self, error: Exception, *, counted: bool) -> None:
         if counted:
             self._count(-1)
         log.debug("a connection ended before it began: %s", error)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyfork.error")
 
-QUIET = 60.0  # seconds between two log lines
-SCAN = 0.25  # seconds between two scans of all connections, which may be thousands
+LOG_INTERVAL = 60.0  # seconds between two log lines
+SCAN_SECONDS = 0.25  # seconds between two scans of all connections, which may be thousands
 
 
 class Closable(Protocol):
@@ -67,10 +67,10 @@ class ConnectionRoom:
                 if one.idle_since == since and one.close_idle():
                     self._line.idle_closed += 1
                     self._closed += 1
-                    self._tell(why, now)
+                    self._log_closed(why, now)
                     return True
-            if now - self._scanned < SCAN:
-                self._tell(why, now)
+            if now - self._scanned < SCAN_SECONDS:
+                self._log_closed(why, now)
                 return False
             self._scanned = now
             self._idle.extend(sorted(self._at_rest(), key=lambda each: each[0]))
@@ -89,8 +89,8 @@ class ConnectionRoom:
                 if transport.silent:
                     yield transport.idle_since, transport
 
-    def _tell(self, why: str, now: float) -> None:
-        if now - self._told >= QUIET:
+    def _log_closed(self, why: str, now: float) -> None:
+        if now - self._told >= LOG_INTERVAL:
             self._told = now
             closed, self._closed = self._closed, 0
             some = "an idle connection" if closed == 1 else f"{closed} idle connections"

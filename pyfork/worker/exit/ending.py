@@ -25,19 +25,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyfork.error")
 
-LEAST = 0.5  # seconds for the exit at least, even if the drain used the whole grace
-FAILED = 1.0  # seconds for a worker that could not boot; the arbiter waits a little longer
-TERMINATION = 0.2  # seconds between SIGTERM and SIGKILL for children
+MIN_EXIT_SECONDS = 0.5  # seconds for the exit at least, even if the drain used the whole grace
+FAILED_BOOT_SECONDS = (
+    1.0  # seconds for a worker that could not boot; the arbiter waits a little longer
+)
+TERMINATE_SECONDS = 0.2  # seconds between SIGTERM and SIGKILL for children
 # seconds after which a main thread in C code, which runs no signal handler, is ended too
-STUCK = 1.0
+STUCK_SECONDS = 1.0
 
 
-def limit(seconds: float, status: int) -> None:
+def limit_exit(seconds: float, status: int) -> None:
     """End this process with ``status`` in ``seconds``, unless it has ended before."""
-    left = max(LEAST, seconds)
+    left = max(MIN_EXIT_SECONDS, seconds)
 
     def overdue(number: int, frame: FrameType | None) -> NoReturn:
-        _tell(left, frame)
+        _log_remaining(left, frame)
         _end_children()
         setup.flush(PATIENCE)
         os._exit(status)
@@ -46,10 +48,12 @@ def limit(seconds: float, status: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
     signal.setitimer(signal.ITIMER_REAL, left)
     with suppress(OSError, ValueError, RuntimeError):  # there may be no stderr
-        faulthandler.dump_traceback_later(left + STUCK, exit=True, file=LogOutput.of_stream(2).fd)
+        faulthandler.dump_traceback_later(
+            left + STUCK_SECONDS, exit=True, file=LogOutput.of_stream(2).fd
+        )
 
 
-def _tell(seconds: float, frame: FrameType | None) -> None:
+def _log_remaining(seconds: float, frame: FrameType | None) -> None:
     """Log what is left."""
     threads = [f"thread {name}" for name in _threads()]
     children = [f"child process {each.pid} ({_name(each)})" for each in _children()]
@@ -107,6 +111,6 @@ def _end_children() -> None:
         for each in children:
             with suppress(ProcessLookupError):
                 os.kill(each.pid, number)
-        until = monotonic() + TERMINATION
+        until = monotonic() + TERMINATE_SECONDS
         while _children() and monotonic() < until:
             sleep(0.01)

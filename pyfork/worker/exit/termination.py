@@ -37,19 +37,19 @@ class Termination:
     Args:
         loop: gets pyfork's handler; a handler that the application passes to its
             ``add_signal_handler`` is kept here.
-        leave: called in the loop after a SIGTERM.
+        drain: called in the loop after a SIGTERM.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, leave: Callable[[], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, drain: Callable[[], None]) -> None:
         self._loop = loop
-        self._leave = leave
+        self._leave = drain
         self._called = False
         self._theirs = _called_with_signal(signal.getsignal(_TERM))
         self._add, self._remove = loop.add_signal_handler, loop.remove_signal_handler
-        self._add(_TERM, self._received)
+        self._add(_TERM, self._on_sigterm)
         self._ours = signal.getsignal(_TERM)
-        loop.add_signal_handler = self._add_theirs  # type: ignore[method-assign, assignment]
-        loop.remove_signal_handler = self._remove_theirs  # type: ignore[method-assign, assignment]
+        loop.add_signal_handler = self._add_application_handler  # type: ignore[method-assign, assignment]
+        loop.remove_signal_handler = self._remove_application_handler  # type: ignore[method-assign, assignment]
 
     def pass_through(self, handler: Callable[[int, FrameType | None], None]) -> None:
         """Replace pyfork's handler by ``handler``, which passes the signal to the loop."""
@@ -57,7 +57,7 @@ class Termination:
             self._ours = handler
             signal.signal(_TERM, handler)
 
-    def tell(self) -> None:
+    def call_application_handler(self) -> None:
         """Call the application's handler, unless it was called before: a drain begins."""
         installed = signal.getsignal(_TERM)
         theirs = self._theirs if installed == self._ours else _called_with_signal(installed)
@@ -79,19 +79,21 @@ class Termination:
         """Whether the application has installed no handler."""
         return signal.getsignal(_TERM) in (self._ours, ignore)
 
-    def _received(self) -> None:
+    def _on_sigterm(self) -> None:
         """Handle SIGTERM in the loop. Python has called a handler that replaced ours."""
         if signal.getsignal(_TERM) != self._ours:
             self._called = True
         self._leave()
 
-    def _add_theirs(self, number: int, callback: Callable[..., object], *args: Any) -> None:
+    def _add_application_handler(
+        self, number: int, callback: Callable[..., object], *args: Any
+    ) -> None:
         if number == _TERM:
             self._theirs = partial(callback, *args)
         else:
             self._add(number, callback, *args)
 
-    def _remove_theirs(self, number: int) -> bool:
+    def _remove_application_handler(self, number: int) -> bool:
         if number != _TERM:
             return self._remove(number)
         had, self._theirs = self._theirs is not None, None

@@ -71,7 +71,7 @@ class Evening:
         for connection in islice(self._movable(), min(count, _FEW)):
             if not self._queue.put(connection.fileno(), kept=connection.kept, tls=False):
                 break
-            connection.release()
+            connection.finish_handoff()
         self._loop.call_later(_UNEVEN if count else _EVEN, self._look)
 
     def _surplus(self) -> int:

@@ -51,7 +51,7 @@ class Movable(Protocol):
     def kept(self) -> bool:
         """Whether requests were answered on it."""
 
-    def release(self) -> None:
+    def finish_handoff(self) -> None:
         """Close this copy of the socket, which the client does not see."""
 
 
@@ -124,7 +124,7 @@ class Offloader:
             self._cells[HELD] = 0
             given, self._given = self._given, []
         for connection in given:
-            connection.release()
+            connection.finish_handoff()
         self._notify()
         if given:
             self._on_given()

@@ -21,6 +21,6 @@ class Opening:
         """The descriptor of its socket."""
         return self._fd
 
-    def release(self) -> None:
+    def finish_handoff(self) -> None:
         """Another worker has it: it is closed when it is made."""
-        self._connection.release()
+        self._connection.finish_handoff()

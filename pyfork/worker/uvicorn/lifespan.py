@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _UVICORN = os.path.dirname(uvicorn.__file__) + os.sep
 
 
-class _Keeper(logging.LoggerAdapter[logging.Logger]):
+class _ErrorCapture(logging.LoggerAdapter[logging.Logger]):
     """Keeps uvicorn's errors as text; other lines become debug output."""
 
     def __init__(self, logger: logging.Logger) -> None:
@@ -41,7 +41,7 @@ class UvicornLifespan(LifespanOn):
     def __init__(self, config: "Config") -> None:
         super().__init__(config)
         self._said = ""
-        self._keeper = _Keeper(logging.getLogger("pyfork.error"))
+        self._keeper = _ErrorCapture(logging.getLogger("pyfork.error"))
         self.logger = self._keeper  # type: ignore[assignment]
 
     @property

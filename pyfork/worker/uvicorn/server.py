@@ -40,7 +40,7 @@ class EmbeddedServer(uvicorn.Server):
         yield
 
 
-def prepared(config: Config, app: App, context: "Context | None") -> uvicorn.Config:
+def uvicorn_config(config: Config, app: App, context: "Context | None") -> uvicorn.Config:
     """Return uvicorn's settings, made from ours and loaded."""
     settings = uvicorn.Config(
         app.callable,

@@ -12,11 +12,11 @@ from pyfork.errors import BootError
 from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.loader.load import App
 from pyfork.worker.base import BaseWorker
-from pyfork.worker.uvicorn.server import EmbeddedServer, prepared
+from pyfork.worker.uvicorn.server import EmbeddedServer, uvicorn_config
 
 # Seconds between the last accept and uvicorn's shutdown, which closes connections without a
 # request: that of a new connection may still arrive.
-SETTLE = 0.1
+ACCEPT_SETTLE_SECONDS = 0.1
 
 
 class UvicornWorker(BaseWorker):
@@ -24,7 +24,7 @@ class UvicornWorker(BaseWorker):
 
     def __init__(self, birth: WorkerArgs, app: App) -> None:
         super().__init__(birth, app)
-        self._server = EmbeddedServer(prepared(birth.config, app, self.tls_context()))
+        self._server = EmbeddedServer(uvicorn_config(birth.config, app, self.tls_context()))
         self._serving: asyncio.Task[None] | None = None
         jitter = random.randint(0, birth.config.max_requests_jitter)
         self._wear_after = birth.config.max_requests and birth.config.max_requests + jitter
@@ -64,7 +64,7 @@ class UvicornWorker(BaseWorker):
         server, serving = self._server, self._serving
         for accepting in server.servers:
             accepting.close()
-        await asyncio.sleep(SETTLE)
+        await asyncio.sleep(ACCEPT_SETTLE_SECONDS)
         left = max(1, round(self.drain_deadline - time.monotonic()))
         server.config.timeout_graceful_shutdown = left
         server.should_exit = True
