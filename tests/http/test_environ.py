@@ -13,7 +13,7 @@ from pyfork.http.wsgi.environ import EnvironBuilder, variable
 
 def link() -> Any:
     return SimpleNamespace(
-        made=None,
+        gateway_cache=None,
         scheme="http",
         sockname=("127.0.0.1", 80),
         peer_host="10.0.0.1",
