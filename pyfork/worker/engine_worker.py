@@ -202,7 +202,7 @@ class EngineWorker(BaseWorker):
             return False
         if not queue.put(connection.fileno(), kept=connection.kept, tls=False, data=data):
             return False
-        connection.release()
+        connection.finish_handoff()
         return True
 
     def movable(self) -> Iterable["Movable"]:
