@@ -48,8 +48,8 @@ def test_a_module_runs_as_with_python_m(tmp_path: Path) -> None:
     [
         ("", "server.py ended before it listened"),
         ("raise SystemExit(7)", "server.py ended with status 7 before it listened"),
-        ("1 / 0", "server.py:1: ZeroDivisionError: division by zero"),
-        ("1 +", "server.py:1: SyntaxError"),
+        ("1 / 0", "server.py:13: ZeroDivisionError: division by zero"),
+        ("1 +", "server.py:13: SyntaxError"),
     ],
 )
 def test_a_script_that_does_not_serve(text: str, said: str, tmp_path: Path) -> None:
