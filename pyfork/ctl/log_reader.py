@@ -49,26 +49,21 @@ class LogRecord:
         )
 
 
-def last(path: str, count: int, chosen: Callable[[LogRecord], bool]) -> tuple[list[LogRecord], int]:
-    """The last ``count`` chosen records of a file, and the offset behind them.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with open(path, "rb") as file:
-        end = file.seek(0, io.SEEK_END)
-        file.seek(max(0, end - HISTORY))
-        data = file.read(end - file.tell())
+def last(
+    file: io.BufferedReader, count: int, chosen: Callable[[LogRecord], bool]
+) -> list[LogRecord]:
+    """The last ``count`` chosen records of a file, which is then at the end of them."""
+    end = file.seek(0, io.SEEK_END)
+    start = file.seek(max(0, end - HISTORY))
+    data = file.read(end - start)
     complete = data[: data.rfind(b"\n") + 1]
+    file.seek(end - len(data) + len(complete))
     lines = complete.decode(errors="replace").split("\n")[:-1]
-    found = deque(filter(chosen, _records(lines)), count) if count else deque()
-    return list(found), end - len(data) + len(complete)
+    return list(deque(filter(chosen, _records(lines)), count)) if count else []
 
 
-def follow(path: str, offset: int) -> Iterator[LogRecord]:
-    """The records that come behind ``offset``, for ever."""
-    file = open(path, "rb")  # noqa: SIM115 it changes
-    file.seek(offset)
+def follow(path: str, file: io.BufferedReader) -> Iterator[LogRecord]:
+    """The records that are added to ``file``, or to what replaces it at ``path``, for ever."""
     rest = b""
     try:
         while True:

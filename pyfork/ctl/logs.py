@@ -63,10 +63,10 @@ def _records(
     if source.path is None:
         yield from filter(chosen, _journal(source.unit or "", count, follow=follow))
         return
-    found, offset = log_reader.last(source.path, count, chosen)
-    yield from found
-    if follow:
-        yield from filter(chosen, log_reader.follow(source.path, offset))
+    with open(source.path, "rb") as file:  # it may be rotated between the two
+        yield from log_reader.last(file, count, chosen)
+        if follow:
+            yield from filter(chosen, log_reader.follow(source.path, file))
 
 
 def _filter(asked: CommandContext) -> Callable[[LogRecord], bool]:
