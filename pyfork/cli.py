@@ -1,4 +1,4 @@
-"""The door: from argv to a Config and the arbiter, or to a server that runs.
+"""The command line: from argv to a Config and the arbiter, or to a running server.
 
 The only place that prints and that decides on the exit status.
 """
@@ -89,7 +89,7 @@ def run(argv: Sequence[str]) -> int:
     end = argv.index("--") if "--" in argv else len(argv)
     words, behind = list(argv[:end]), tuple(argv[end + 1 :])
     module = None
-    if "-m" in words[:-1]:  # python's -m; who means the umask writes --umask here
+    if "-m" in words[:-1]:  # as Python's -m; the umask is --umask here
         at = words.index("-m")
         _, module = words.pop(at), words.pop(at)
     said = parse(words)
@@ -275,7 +275,7 @@ def _run(
         watched=WatcherSpec(_WATCHER, files),
         notes=loaded.notes,
     )
-    match environment.claim_upgrade(os.environ):  # who fails before this is tried again
+    match environment.claim_upgrade(os.environ):  # if this is not reached, reexec retries
         case ("dry-run", _):
             arbiter.dry_run()
             return ExitStatus.OK
@@ -305,7 +305,7 @@ def _libraries(config: Config) -> list[str]:
 
 
 def _previous(config: Config, *, takeover: bool) -> "Previous":
-    """What this program follows: whoever upgrades to it, or whoever it is to take over from."""
+    """What this program replaces: the program or arbiter of an upgrade, or a running server."""
     from pyfork.arbiter.upgrade import saved_state
     from pyfork.ipc.channel import Channel
 
@@ -348,6 +348,6 @@ def _remark(kind: str, lines: Sequence[str]) -> None:
 def _show(text: str) -> int:
     try:
         print(text, flush=True)
-    except BrokenPipeError:  # who read has seen enough; nothing is left to flush at the exit
+    except BrokenPipeError:  # the reader has closed the pipe: nothing is left to flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ExitStatus.OK

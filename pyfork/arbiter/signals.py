@@ -74,11 +74,10 @@ SIGNALS = (
 
 
 class SignalPipe(Component):
-    """Where signals wait for the loop, from the moment this is made until `close`.
+    """The pipe in which signals wait for the loop, from construction to `close`.
 
-    The wakeup fd comes first, then the handlers: whatever was installed before answers a signal
-    until the very moment at which it would be kept here. After `close` the handlers stay, and
-    signals have no effect: the process is on its last lines.
+    The wakeup fd is set before the handlers, so that each signal runs the earlier handler or
+    arrives here. After `close` signals are ignored: the process is about to exit.
     """
 
     def __init__(self) -> None:
@@ -89,22 +88,22 @@ class SignalPipe(Component):
         for spec in SIGNALS:
             signal.signal(spec.number, _do_nothing)
         numbers = {spec.number for spec in SIGNALS}
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # whatever the starter had blocked
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # the parent may have blocked them
 
     def fileno(self) -> int:
-        """Readable when a signal waits."""
+        """The fd that is readable when a signal has arrived."""
         return self._ours.fileno()
 
     @property
     def pending(self) -> bool:
-        """Whether there is a signal to read."""
+        """Whether a signal has arrived that was not read."""
         try:
             return bool(self._ours.recv(1, socket.MSG_PEEK))
         except BlockingIOError:
             return False
 
     def read(self) -> list[SignalSpec]:
-        """The signals that came, in order; other handlers' signals are left out."""
+        """The signals of the table that have arrived, in order."""
         try:
             numbers = self._ours.recv(4096)
         except BlockingIOError:
@@ -113,25 +112,28 @@ class SignalPipe(Component):
         return [by_number[number] for number in numbers if number in by_number]
 
     def close(self) -> None:
-        """Stop listening, for good: the interpreter, on its way out, would take our handlers
-        away, and the next signal would end the process with another status."""
+        """Ignore signals from now on.
+
+        The interpreter removes handlers when it exits, and the next signal would change the exit
+        status of the process.
+        """
         for spec in SIGNALS:
             signal.signal(spec.number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
         self.close_in_child()
 
     def close_in_child(self) -> None:
-        """Close a forked copy; `process` has taken the handlers and the wakeup fd back."""
+        """Close both ends; `fork` has reset the handlers and the wakeup fd."""
         self._ours.close()
         self._wakeup.close()
 
 
 def _do_nothing(number: int, frame: FrameType | None) -> None:
-    """The wakeup fd has it already; but SIG_DFL or SIG_IGN would not write there."""
+    """The wakeup fd has the signal. SIG_DFL or SIG_IGN would not write it there."""
 
 
 def in_terminal() -> bool:
-    """Whether a terminal has this process in its foreground, and so sends it WINCH."""
+    """Whether this process is in the foreground of a terminal, which sends it SIGWINCH."""
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -160,9 +162,9 @@ def page() -> str:
             "|---|---|",
             *rows,
             "",
-            "A worker is told what to do by the arbiter, and takes signals too: `TERM` has it "
-            "leave gracefully, `INT` and `QUIT` quickly, and another one takes its place; `USR1` "
-            "has it reopen its log files. The others have no effect there.",
+            "The arbiter controls workers by messages, but a worker handles signals, too: `TERM` "
+            "drains it, `INT` and `QUIT` end it quickly, and another worker replaces it; `USR1` "
+            "reopens its log files. Other signals have no effect on a worker.",
             "",
         ]
     )

@@ -4,7 +4,7 @@ A socket pair of the whole server, made before the first fork. Every worker has 
 connections in at one, and takes them out at the other. The kernel gives each message to exactly
 one reader, and keeps it when the process that wrote it ends.
 
-Rules: nobody waits; no decisions; no byte is read of a client.
+Rules: never blocks; no decisions; reads no byte of a client.
 """
 
 import errno
@@ -18,7 +18,7 @@ from pyfork.record import record
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # or a program that starts now inherits it
 # Messages keep their bounds in both; Linux bounds datagrams by their number, to a few.
 _TYPE = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
-# The queue is full, by bytes or by files on their way; or nobody has its other end any more.
+# The queue is full, by bytes or by files in transit; or its other end is closed.
 _FULL = frozenset(
     (errno.EAGAIN, errno.ENOBUFS, errno.ETOOMANYREFS, errno.EMFILE, errno.EPIPE, errno.ECONNRESET)
 )

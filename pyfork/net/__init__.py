@@ -1,1 +1,1 @@
-"""Addresses, listeners and who owns a port."""
+"""Listening sockets and accepted clients."""

@@ -112,8 +112,8 @@ class ListenSocket:
         """
         if refuses_new(self._listener):
             return math.inf
-        told = queue(self._listener)
-        return math.inf if told is None else told[0]
+        found = queue(self._listener)
+        return math.inf if found is None else found[0]
 
     def close(self) -> None:
         """Close the listening socket."""

@@ -1,11 +1,11 @@
 """Directories that other users may write to, and the way to a file there.
 
-Root writes wherever a link leads, and may give what it has made to ``--user``: a user who can plant
-a link would have any file written to, and own it. So on the way to a file that is written, a link
-of another user in such a directory is followed only into a directory of that same user, who gains
-nothing by it (a deploy's ``current -> releases/42``); and none where everybody may write. Each
-directory is opened from the one before it, and a link is read from what was checked, so nothing
-can be exchanged between a check and the use.
+Root may write to any file, and may change its owner to ``--user``: a user who can place a link on
+the path could get any file written and owned. So a link of another user in such a directory is followed
+only into a directory of the same user, who gains nothing by it (a deploy's ``current ->
+releases/42``). In a directory that everybody may write to, no such link is followed. Each directory
+is opened relative to the one before it, and a link is read from the inode that was checked: nothing
+can be replaced between check and use.
 """
 
 import errno

@@ -40,7 +40,7 @@ def remove_secrets(environ: MutableMapping[str, str]) -> None:
 def runtime_directories() -> list[str]:
     """Directories for our sockets, best first; none of them need exist or be ours.
 
-    A service may run without XDG_RUNTIME_DIR and its operator with it: who looks for a socket
+    A service may run without XDG_RUNTIME_DIR, and its operator with it. So a search for a socket
     looks in all of them.
     """
     temporary = os.environ.get("TMPDIR") or "/tmp"
@@ -52,7 +52,7 @@ def runtime_directories() -> list[str]:
 
 
 def state_directory() -> str:
-    """Where what a user's servers leave behind is kept, such as their output."""
+    """The directory for files that outlive a server, such as its output."""
     if os.geteuid() == 0 and not os.environ.get("XDG_STATE_HOME"):
         return "/var/log/pyfork"
     state = os.environ.get("XDG_STATE_HOME", "")

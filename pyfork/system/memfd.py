@@ -11,6 +11,6 @@ def anonymous_file(purpose: str) -> IO[bytes]:
     """
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create(purpose), "w+b")
-    import tempfile  # its own imports are many, and nobody needs it where memory will do
+    import tempfile  # it has many imports of its own
 
     return tempfile.TemporaryFile(prefix=f"{purpose}-")

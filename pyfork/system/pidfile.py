@@ -1,8 +1,8 @@
 """The pid file: holds the process id of the arbiter.
 
-Other users may be able to write to its directory. So the file is written under a name that nobody
-can foresee, which must not exist, and then renamed; what has the file's name is never opened for
-writing, and only read where it is a regular file.
+Other users may be able to write to its directory. So the file is written under a new, unpredictable
+name, and then renamed. A file with the final name is never opened for writing, and read only if it
+is a regular file.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Finds the process that listens on an address: by /proc on Linux, by psutil elsewhere.
 
-Called once, when the kernel has refused a bind, to make an error that can be acted on. It only
-reads, takes what it may see, and never raises for what it may not.
+Called only after a bind has failed, for an error message that says what to do. It only reads what
+this user may see, and never raises for the rest.
 """
 
 import contextlib

@@ -43,8 +43,8 @@ def queues(sockets: Iterable[socket.socket]) -> Mapping[int, tuple[int, int]]:
     """For each inode: the number of connections that wait to be accepted, and its limit."""
     found = {}
     for each in sockets:
-        if (told := queue(each)) is not None:
-            found[os.fstat(each.fileno()).st_ino] = told
+        if (length := queue(each)) is not None:
+            found[os.fstat(each.fileno()).st_ino] = length
     return found
 
 

@@ -1,7 +1,7 @@
 """The environment variables that systemd sets for a service.
 
 sd_listen_fds(3), sd_notify(3) and sd_watchdog_enabled(3) define the variables. They are for the
-arbiter: it keeps them, for the program that follows it, and no worker sees them.
+arbiter, which keeps them for the program of an upgrade; workers do not get them.
 """
 
 from collections.abc import Mapping, MutableMapping
@@ -34,7 +34,7 @@ def passed_sockets(environ: Mapping[str, str], pid: int) -> dict[str, str]:
 def notify_socket(environ: Mapping[str, str]) -> str | None:
     """The address of the notification socket, as `socket.connect` takes it.
 
-    None where nobody wants to hear, or not on a unix socket.
+    None: there is none, or it is no unix socket.
     """
     place = environ.get("NOTIFY_SOCKET", "")
     if len(place) < 2 or place[0] not in "/@":

@@ -10,7 +10,7 @@ B, S, R, T, Y = (
     ServicePhase.SERVING,
     ServicePhase.RELOADING,
     ServicePhase.STOPPING,
-    ServicePhase.YIELDING,
+    ServicePhase.HANDED_OVER,
 )
 
 

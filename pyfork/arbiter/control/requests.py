@@ -59,7 +59,7 @@ class Requests(Component):
         self._reload_waiters: list[_ReloadWaiter] = []
 
     def on_request(self, client: Client, line: bytes) -> None:
-        """Answer one line; whatever is in it, the connection and the server go on."""
+        """Answer one line. An invalid one ends neither the connection nor the server."""
         try:
             name, options = _parse(line)
             if name == TAKEOVER and not options:
@@ -93,7 +93,7 @@ class Requests(Component):
             if outcome or wait.client.gone:
                 self._reload_waiters.remove(wait)
             if outcome:
-                wait.client.finish(_told(outcome))
+                wait.client.finish(_result(outcome))
             elif (ready := self._ready(wait.generation)) != wait.ready:
                 wait.ready = ready
                 wait.client.send({"progress": self._progress(wait)})
@@ -135,7 +135,7 @@ class Requests(Component):
         stage, last = self._upgrade.stage, self._upgrade.last
         if stage in (UpgradeStage.NONE, UpgradeStage.DRAINING) and last:
             for client in self._upgrade_waiters:
-                client.finish(_told(last))
+                client.finish(_result(last))
             self._upgrade_waiters.clear()
             self._upgrade.waiters.clear()
         elif stage is not self._stage:
@@ -143,7 +143,7 @@ class Requests(Component):
                 client.send({"progress": {"stage": stage.value}})
         self._stage = stage
 
-    # Reloads that somebody waits for.
+    # Clients that wait for a reload.
 
     def _ready(self, generation: int) -> int:
         return sum(
@@ -168,8 +168,8 @@ def _parse(line: bytes) -> tuple[str, dict[str, Any]]:
     return options.pop("request"), options
 
 
-def _told(outcome: ReloadResult) -> Answer:
+def _result(outcome: ReloadResult) -> Answer:
     if outcome.error:
-        told = {"ok": False, "error": outcome.error, "detail": outcome.detail}
-        return told | {"generation": outcome.generation} if outcome.error_page else told
+        failed = {"ok": False, "error": outcome.error, "detail": outcome.detail}
+        return failed | {"generation": outcome.generation} if outcome.error_page else failed
     return {"ok": True, "generation": outcome.generation}

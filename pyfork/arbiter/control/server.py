@@ -1,10 +1,10 @@
 """The arbiter's end of the control socket: lines in, lines out.
 
-Everything here is bounded, and nothing waits: what a client does not read or never says is kept
-up to a limit, and then the client is dropped. Whoever connects is of our uid or root: the socket
-file's mode says so, and the kernel, where it can be asked.
+All buffers are bounded, and nothing blocks: a client that exceeds a limit is dropped. Only
+processes of the same user or of root may connect: the mode of the socket file and, on Linux, the
+credentials of the peer ensure that.
 
-Rules: knows lines, not what they mean; waits only by the arbiter's `Poller`.
+Rules: knows lines, not their meaning; waits only by the arbiter's `Poller`.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ from pyfork.system.peercred import peer_credentials
 MAX_LINE = 64 << 10  # bytes of one request
 MAX_UNSENT = 4 << 20  # bytes of answers that a client has not read
 MAX_CLIENTS = 16
-LOOK = 1.0  # seconds between two looks whether the socket's file is there
-RETRY = 60.0  # seconds until it is made again, if it could not be
+CHECK_SECONDS = 1.0  # between two checks that the socket's file exists
+RETRY = 60.0  # seconds until a failed bind is repeated
 
 log = logging.getLogger("pyfork.error")
 
@@ -37,12 +37,12 @@ class ControlServer(Component):
         self._socket: socket.socket | None = None
         self._file: SocketFile | None = None
         self._setting = ""
-        self._look_at = 0.0  # when it is next seen to that the file is there
+        self._look_at = 0.0  # when the file is checked next
         self._clients: list[Client] = []  # the most recently active one comes last
         self._ready: list[Client] = []  # that may have a request
 
     def open(self, setting: str) -> None:
-        """Listen where ``--control`` says, if that can be had."""
+        """Listen at the path that ``--control`` sets, if possible."""
         self._setting = setting
         if place := control_socket.listen(setting):
             self._listen_at(place)
@@ -54,7 +54,7 @@ class ControlServer(Component):
 
     @property
     def deadline(self) -> float | None:
-        """When to look for the socket's file again."""
+        """When the socket's file is checked next."""
         return self._look_at if self._file else None
 
     def take(self) -> Iterator[tuple["Client", bytes]]:
@@ -65,10 +65,10 @@ class ControlServer(Component):
                 yield client, line
 
     def tick(self, now: float) -> None:
-        """Listen anew if the file was removed: cleaners of /tmp and of /run do that."""
+        """Listen again if the file was removed, as cleaners of /tmp and /run do."""
         if not self._file or now < self._look_at:
             return
-        self._look_at = now + LOOK
+        self._look_at = now + CHECK_SECONDS
         if os.path.lexists(self._file.path):
             return
         path = self._file.path
@@ -85,7 +85,7 @@ class ControlServer(Component):
         return self._socket is not None
 
     def resume(self, fd: int) -> "Client":
-        """A client of the program that this process was before, which waits for an answer."""
+        """A client of the program before an exec, which waits for an answer."""
         client = Client(socket.socket(fileno=fd), self, self._poller)
         client.waits = True
         self._clients.append(client)
@@ -98,7 +98,7 @@ class ControlServer(Component):
         self._clients.append(client)
 
     def unlisten(self) -> None:
-        """Take no more clients, and remove the file; those who are there stay."""
+        """Stop listening, and remove the file; connected clients stay."""
         self._unlisten()
         if self._file:
             with contextlib.suppress(OSError):
@@ -112,19 +112,19 @@ class ControlServer(Component):
             self._socket = None
 
     def close(self) -> None:
-        """End it all; each client sees EOF."""
+        """Close the socket and all clients."""
         self.unlisten()
         for client in self._clients.copy():
             client.drop()
 
     def close_in_child(self) -> None:
-        """Close a forked copy."""
+        """Close the descriptors in a forked child."""
         for end in (self._socket, *self._clients):
             if end:
                 end.close()
 
     def remove(self, client: "Client") -> None:
-        """A client is gone."""
+        """Forget a client that has disconnected."""
         self._clients.remove(client)
 
     def touch(self, client: "Client") -> None:
@@ -139,7 +139,7 @@ class ControlServer(Component):
             end, _ = self._socket.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
-        except OSError as error:  # no more files for this process: it would spin
+        except OSError as error:  # no more files for this process: the loop would spin
             log.error("the control socket is closed: %s", error)
             self.unlisten()
             return
@@ -151,18 +151,18 @@ class ControlServer(Component):
         self._clients.append(Client(end, self, self._poller))
 
     def _make_room(self) -> None:
-        """Drop who was silent for longest; rather one that waits for nothing."""
+        """Drop the client that was inactive for longest, and preferably waits for nothing."""
         others = [client for client in self._clients if not client.is_own]
         if len(others) >= MAX_CLIENTS:
             min(others, key=lambda client: client.waits).drop()
 
 
 class Client:
-    """One connection. What it asks is answered in order, one at a time."""
+    """One connection. Its requests are answered in order, one at a time."""
 
     def __init__(self, end: socket.socket, server: ControlServer, poller: Poller) -> None:
         end.setblocking(False)
-        self.waits = False  # its answer is to come later, by `finish`
+        self.waits = False  # `finish` will send its answer
         self.is_own = False  # a child of this arbiter
         self._socket = end
         self._server = server
@@ -214,7 +214,7 @@ class Client:
             self._socket.close()
 
     def close(self) -> None:
-        """Close a forked copy."""
+        """Close the descriptors in a forked child."""
         self._socket.close()
 
     def _leave(self) -> None:

@@ -1,1 +1,1 @@
-"""State of the server, as told to logs, status and systemd."""
+"""Reports the state of the server in logs, in status and to systemd."""

@@ -1,7 +1,6 @@
-"""What a server is at, as plain data: for whoever asks over the control socket.
+"""The answers to ``status`` and ``sockets``, as plain data.
 
-Times are durations in seconds, so that no clock need agree with another. Nothing is decided here
-but the words.
+Times are durations in seconds, so that no clock has to agree with another.
 """
 
 import os
@@ -35,7 +34,7 @@ def describe(
     uptime: float,
     now: float,
 ) -> dict[str, Any]:
-    """Everything that ``status`` answers. Reads /proc: for somebody who asks, not for each turn."""
+    """The answer to ``status``. Reads /proc, so it is called only for a request."""
     serving = supervisor.serving
     config = generations.config(serving.number)
     state = state_of(supervisor)

@@ -1,9 +1,8 @@
-"""What the service manager is told, by sd_notify(3).
+"""Notifies the service manager, by sd_notify(3).
 
-Once a turn `SystemdNotifier` looks at where the server is, compares that with what it told last,
-and tells the difference: so nothing is told twice, and what could not be told is told later.
-`notifications`, which decides, is pure. Nothing here waits, and a service manager that does not
-listen harms nobody.
+Each tick compares the status of the server with the last one that was sent, and sends the
+difference. So nothing is sent twice, and a message that could not be sent is sent later. The pure
+function `notifications` decides. Nothing here blocks, and errors are only logged.
 """
 
 import logging
@@ -22,38 +21,37 @@ from pyfork.supervisor.supervisor import Supervisor
 
 log = logging.getLogger("pyfork.error")
 
-RETRY = 0.1  # seconds until the next try to tell what there was no room for
-MARGIN = 5.0  # seconds that a stop may take beyond what its settings say
+RETRY = 0.1  # seconds until a message is sent again that found a full queue
+MARGIN = 5.0  # seconds that a stop may take beyond its settings
 
-# The news.
+# Messages.
 
 
 class ServicePhase(Enum):
-    """What a service manager tells apart."""
+    """The phases that a service manager distinguishes."""
 
     BOOTING = "booting"
     SERVING = "serving"
     RELOADING = "reloading"
     STOPPING = "stopping"
-    YIELDING = "yielding"  # another arbiter speaks for the service
+    HANDED_OVER = "handed over"  # the new arbiter notifies
 
 
 @record
 class ServiceStatus:
-    """Where the server is."""
+    """The status of the server, as the service manager sees it."""
 
     phase: ServicePhase
-    status: str  # one line, for people: another would be another message
-    main: int | None  # pid of the arbiter that speaks for the service, where it is known
+    status: str  # one line for people
+    main: int | None  # pid of the arbiter that notifies; None: unknown
     last_reload: ReloadResult | None = None
     stop_limit: float = 0.0  # seconds that a graceful stop may take
 
 
 def notifications(before: ServiceStatus | None, after: ServiceStatus, now: float) -> list[str]:
-    """The messages that lead from what was told to what is, in order.
+    """The messages that report the change from ``before`` to ``after``, in order.
 
-    ``now`` is CLOCK_MONOTONIC in seconds, by which a manager tells the reload that it asked for
-    from one before.
+    ``now`` is CLOCK_MONOTONIC in seconds: a manager compares it with the time of its own request.
     """
     was = before.phase if before else ServicePhase.BOOTING
     entered: tuple[ServicePhase, ...] = (after.phase,)
@@ -63,32 +61,32 @@ def notifications(before: ServiceStatus | None, after: ServiceStatus, now: float
             (ServicePhase.RELOADING, ServicePhase.SERVING) if ended else ()
         )  # it took less than a turn
     elif (
-        was in (ServicePhase.BOOTING, ServicePhase.YIELDING)
+        was in (ServicePhase.BOOTING, ServicePhase.HANDED_OVER)
         and after.phase is ServicePhase.RELOADING
     ):
         entered = (ServicePhase.SERVING, ServicePhase.RELOADING)
     if entered:
         return [text for phase in entered if (text := _announcement(phase, after, now))]
-    changed = after.phase is not ServicePhase.YIELDING and (
+    changed = after.phase is not ServicePhase.HANDED_OVER and (
         not before or before.status != after.status
     )
     return [f"STATUS={after.status}"] if changed else []
 
 
-def _announcement(phase: ServicePhase, situation: ServiceStatus, now: float) -> str:
-    """The message that says that ``phase`` has begun; empty if there is none."""
-    status = f"STATUS={situation.status}"
+def _announcement(phase: ServicePhase, service: ServiceStatus, now: float) -> str:
+    """The message at the begin of ``phase``; empty if there is none."""
+    status = f"STATUS={service.status}"
     match phase:
         case ServicePhase.SERVING:
-            return f"READY=1\nMAINPID={situation.main}\n{status}"
+            return f"READY=1\nMAINPID={service.main}\n{status}"
         case ServicePhase.RELOADING:
             return f"RELOADING=1\nMONOTONIC_USEC={_usec(now)}\n{status}"
         case ServicePhase.STOPPING:
-            return f"STOPPING=1\nEXTEND_TIMEOUT_USEC={_usec(situation.stop_limit)}\n{status}"
-        case ServicePhase.YIELDING if (
-            situation.main
-        ):  # only the old main process can say who is the new
-            return f"MAINPID={situation.main}"
+            return f"STOPPING=1\nEXTEND_TIMEOUT_USEC={_usec(service.stop_limit)}\n{status}"
+        case ServicePhase.HANDED_OVER if (
+            service.main
+        ):  # only the old main process may name the new one
+            return f"MAINPID={service.main}"
     return ""
 
 
@@ -99,15 +97,15 @@ def _usec(seconds: float) -> int:
 def current_status(
     supervisor: Supervisor, generations: Generations, upgrade: Upgrade
 ) -> ServiceStatus:
-    """Where the server is now."""
+    """The present status of the server."""
     policy = supervisor.serving.policy
-    heir = upgrade.new_arbiter
-    phase = _phase(supervisor) if heir is None else ServicePhase.YIELDING
+    new_arbiter = upgrade.new_arbiter
+    phase = _phase(supervisor) if new_arbiter is None else ServicePhase.HANDED_OVER
     last = generations.last
     return ServiceStatus(
         phase,
         _status(supervisor, phase, last),
-        os.getpid() if heir is None else heir.pid,
+        os.getpid() if new_arbiter is None else new_arbiter.pid,
         last,
         policy.drain_delay + policy.graceful_timeout + MARGIN,
     )
@@ -124,7 +122,7 @@ def _phase(supervisor: Supervisor) -> ServicePhase:
 def _status(supervisor: Supervisor, phase: ServicePhase, last: ReloadResult | None) -> str:
     """One line for `systemctl status`."""
     serving, candidate = supervisor.serving, supervisor.candidate
-    if phase in (ServicePhase.STOPPING, ServicePhase.YIELDING):
+    if phase in (ServicePhase.STOPPING, ServicePhase.HANDED_OVER):
         return f"stopping, {len(supervisor.workers)} workers left"
     text = f"generation {serving.number}: {_count(supervisor, serving.number, serving.size)}"
     if candidate:
@@ -143,16 +141,16 @@ def _count(supervisor: Supervisor, generation: int, size: int) -> str:
     return f"{ready} of {size} workers are ready"
 
 
-# Telling.
+# Sending.
 
 
 class SystemdNotifier(Component):
-    """Speaks for the service, to whoever listens at ``place``.
+    """Sends notifications to the service manager.
 
     Args:
-        place: address of the manager's socket; None: nobody listens.
-        interval: within how many seconds a sign of life has to come; None: none has to.
-        silent: another arbiter speaks until the first generation of this one serves.
+        place: address of the manager's socket; None: there is no manager.
+        interval: watchdog interval in seconds; None: there is no watchdog.
+        silent: the old arbiter notifies until the first generation of this one serves.
     """
 
     def __init__(
@@ -177,20 +175,20 @@ class SystemdNotifier(Component):
 
     @property
     def deadline(self) -> float | None:
-        """When to be called again at the latest."""
+        """When the next watchdog message, or a repeated one, is due."""
         beat = self._alive_at if self._half and not self._silent else None
         return earliest(beat, self._retry_at)
 
     def tick(self, now: float) -> None:
-        """Once a turn: tell what is new."""
+        """Send what has changed."""
         self._silent = self._silent and not self._supervisor.serving.active
         if self._place is None or self._silent:
             return
         self._retry_at = None
-        situation = current_status(self._supervisor, self._generations, self._upgrade)
-        if situation != self._last_sent:
-            if all(self._send(text) for text in notifications(self._last_sent, situation, now)):
-                self._last_sent = situation
+        status = current_status(self._supervisor, self._generations, self._upgrade)
+        if status != self._last_sent:
+            if all(self._send(text) for text in notifications(self._last_sent, status, now)):
+                self._last_sent = status
             else:
                 self._retry_at = now + RETRY
         if self._half is not None and now >= self._alive_at:
@@ -198,7 +196,7 @@ class SystemdNotifier(Component):
             self._alive_at = now + self._half
 
     def _send(self, text: str) -> bool:
-        """Whether there is no use in trying again."""
+        """Send a message. Returns False if it should be sent again later."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
             end.setblocking(False)
             try:
@@ -206,5 +204,5 @@ class SystemdNotifier(Component):
             except BlockingIOError:
                 return False
             except OSError as error:
-                log.debug("the service manager was not told %r: %s", text, error)
+                log.debug("cannot notify the service manager of %r: %s", text, error)
         return True

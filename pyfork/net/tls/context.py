@@ -1,13 +1,13 @@
-"""Who we say that we are: one context for the port, and one a certificate behind it.
+"""SSL contexts: one of the port, and one for each certificate.
 
-The port's own context never changes, so whoever serves with it may keep it. It has no certificate:
-at each handshake it hands over to the context of the certificate for the name that the client asks
-for, and `renew` puts others in their place. Connections that are open keep theirs.
+The context of the port never changes, so a server may keep it. It has no certificate: in each
+handshake it selects the context for the server name that the client sent. `renew` replaces those
+contexts; open connections keep theirs.
 
-Made before the fork, the port's context brings its session tickets' key into all workers: a
-client may resume at any of them.
+The context of the port is made before the fork, so that all workers share the key of its session
+tickets: a client may resume a session at any worker.
 
-The one place that makes an `ssl.SSLContext`. Nothing of pyfork imports this where no TLS is spoken.
+Only this module makes an `ssl.SSLContext`. Without TLS it is not imported.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ _KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _ENCRYPTED = re.compile(r"-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED", re.M)
 _NOT_A_PAIR = ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED", "KEY_TYPE_MISMATCH")
 
-# For TLS 1.2: forward secrecy and AEAD alone (RFC 9325 4.2); what TLS 1.3 has is all of that kind.
+# For TLS 1.2: only forward secrecy and AEAD (RFC 9325 4.2), as all of TLS 1.3 has.
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:!PSK"
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}

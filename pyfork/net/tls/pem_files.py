@@ -1,7 +1,7 @@
 """Reads the PEM files of TLS, once: the text that is checked is the text that is used.
 
-The arbiter reads them, as whoever started pyfork, and passes on what it has read: workers may
-have given up the right to read a private key. Nothing here knows what the text means.
+The arbiter reads them with the rights of the user that started pyfork, and passes the text on:
+workers may not be allowed to read a private key. Nothing here interprets the text.
 """
 
 import os
