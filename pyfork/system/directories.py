@@ -1,8 +1,8 @@
 """Directories that other users may write to, and the way to a file there.
 
 Root may write to any file, and may change its owner to ``--user``: a user who can place a link on
-the path could get any file written and owned. So a link of another user in such a directory is followed
-only into a directory of the same user, who gains nothing by it (a deploy's ``current ->
+the path could get any file written and owned. So a link of another user in such a directory is
+followed only into a directory of the same user, who gains nothing by it (a deploy's ``current ->
 releases/42``). In a directory that everybody may write to, no such link is followed. Each directory
 is opened relative to the one before it, and a link is read from the inode that was checked: nothing
 can be replaced between check and use.
