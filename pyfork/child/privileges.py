@@ -25,7 +25,7 @@ def drop_privileges(config: Config) -> None:
         os.setuid(uid)
     except PermissionError as error:
         raise BootError(
-            "--user and --group: only root can become somebody else; start pyfork as root, "
+            "--user and --group: only root can change its user; start pyfork as root, "
             "or leave them out"
         ) from error
 

@@ -67,7 +67,7 @@ class Emitter:
             coroutine.close()
             raise RuntimeError(
                 f"a handler of {event!r} is a coroutine function, and no event loop is running: "
-                "register it inside of the loop that it is to run in"
+                "register it inside the loop that runs it"
             ) from None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

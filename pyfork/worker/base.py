@@ -168,7 +168,7 @@ class BaseWorker:
 
     def _on_signal(self, number: signal.Signals, grace: float) -> None:
         if not self.draining.is_set():
-            log.info("%s: this worker leaves", number.name)
+            log.info("%s: this worker drains", number.name)
         self.retire(grace)
 
     def _keep_from_children(self) -> None:

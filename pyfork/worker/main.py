@@ -133,7 +133,7 @@ def worker_class(config: Config, app: App) -> type[BaseWorker]:
         )
     if config.dispatch not in found.dispatches:
         raise BootError(
-            f"worker class {kind!r} cannot be had with --dispatch {config.dispatch}: "
+            f"worker class {kind!r} does not support --dispatch {config.dispatch}: "
             f"it accepts connections by itself"
         )
     return found
@@ -142,5 +142,5 @@ def worker_class(config: Config, app: App) -> type[BaseWorker]:
 def _advice(found: object) -> str:
     """Tell how to replace a worker class that was made for gunicorn."""
     if hasattr(found, "CONFIG_KWARGS"):  # derived from uvicorn's
-        return "; what its CONFIG_KWARGS set, set here, and use -k asgi, or -k uvicorn"
+        return "; set here what its CONFIG_KWARGS set, and use -k asgi, or -k uvicorn"
     return "; leave -k out" if hasattr(found, "init_process") else ""

@@ -210,7 +210,7 @@ def test_a_signal_ends_one_worker(tmp_path: Path, number: signal.Signals) -> Non
     with serve(tmp_path, "-w", "2") as server:
         gone = server.workers()[0]
         gone.send_signal(number)
-        server.wait_log(f"{number.name}: this worker leaves")
+        server.wait_log(f"{number.name}: this worker drains")
         psutil.wait_procs([gone], timeout=5)
         server.wait_log(") is ready", 3)
         assert gone not in server.workers()

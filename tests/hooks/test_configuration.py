@@ -46,7 +46,7 @@ def test_a_worker_class_made_for_gunicorn_is_told_what_to_become(place: Place) -
     )
     server = place.serve("tests.apps.asgi:app", "-k", "own.Worker", ready=False, clean=False)
     assert server.wait() == ExitStatus.BOOT
-    assert "what its CONFIG_KWARGS set, set here, and use -k asgi" in server.log
+    assert "set here what its CONFIG_KWARGS set, and use -k asgi" in server.log
 
 
 def test_wsgi_in_uvicorn_has_what_is_before_a_request(place: Place) -> None:

@@ -101,7 +101,7 @@ def test_what_cannot_be_used_is_told_once_and_changes_nothing(tmp_path: Path) ->
 def test_the_rights_to_read_a_key_can_be_given_up(tmp_path: Path) -> None:
     """The key is the starter's alone, and the workers are not: what is new reaches them still."""
     if os.geteuid():
-        pytest.skip("only root can become somebody else")
+        pytest.skip("only root can change its user")
     authority = Authority(tmp_path)
     options = [*authority.options(), "--user", "nobody"]
     Path(tmp_path, "site.key").chmod(0o600)

@@ -292,8 +292,8 @@ class ManagedScript(ScriptWorker):
         if found and not self._warned_unshared:
             self._warned_unshared = True
             log.warning(
-                "%s listens on %s by a socket that was not made in Python: it cannot be shared, "
-                "and is this worker's own",
+                "%s listens on %s by a socket that was not made in Python: it cannot be shared "
+                "with other workers",
                 self.config.app,
                 ", ".join(found),
             )
@@ -314,7 +314,7 @@ class ManagedScript(ScriptWorker):
     def on_message(self, message: Message | None, fds: Sequence[int]) -> None:
         match message:
             case None:
-                log.warning("the arbiter is gone: leaving")
+                log.warning("the arbiter is gone: draining")
                 super().on_message(message, fds)
             case StartDrain():
                 super().on_message(message, fds)

@@ -41,7 +41,7 @@ def unsupported_reason(config: Config) -> str:
         return ""
     asked = f"--dispatch {config.dispatch}" if config.dispatch != "shared" else "a limit"
     return (
-        f"{asked} cannot be had for a script on this system, which has no epoll: "
+        f"{asked} is not available for a script on this system, which has no epoll: "
         "use --dispatch shared, without --timeout and --max-requests"
     )
 

@@ -18,10 +18,10 @@ _SECURE = {  # gunicorn's default; pyfork reads X-Forwarded-Proto and Forwarded
 _SWITCH: dict[str, Any] = {"takes": Takes.NOTHING, "harmless": (False,)}
 _DIRTY = "there are no dirty workers: pyfork run worker.py -w N keeps processes beside the server"
 _HTTP2 = "HTTP/2 is the proxy's to speak; it goes on in HTTP/1.1"
-_STATSD = "nothing is sent to statsd; pyfork status --json tells what goes on"
+_STATSD = "nothing is sent to statsd; see pyfork status --json"
 _SYSLOG = "log to stderr, which the service manager takes, or give a SysLogHandler by log_config"
 _ONLY_SYSLOG = "it is for syslog, which is not used"
-_STRICT = "what breaks RFC 9112 is refused, always: mend the client"
+_STRICT = "requests that violate RFC 9112 are always refused: fix the client"
 _PASTE = "write app = 'module:factory()' for a function that calls paste.deploy.loadapp"
 _CERTAIN = "the handshake is made by the loop, and a missing end is tolerated"
 
@@ -71,7 +71,7 @@ GUNICORN: dict[str, CompatRule] = {
     "asgi_loop": honoured("loop", flags="--asgi-loop"),
     "asgi_lifespan": honoured("lifespan", flags="--asgi-lifespan"),
     "asgi_disconnect_grace_period": idle(
-        "an application is told of a client that left, and its task is not cancelled for it",
+        "an application learns of a disconnect, and its task is not cancelled",
         flags="--asgi-disconnect-grace-period",
         harmless=(3,),
     ),
@@ -117,7 +117,7 @@ GUNICORN: dict[str, CompatRule] = {
     "group": honoured("group", read=_text),
     "umask": honoured("umask", read=octal),
     "initgroups": idle("it is always done", flags="--initgroups", **_SWITCH),
-    "tmp_upload_dir": idle("large bodies go where TMPDIR says"),
+    "tmp_upload_dir": idle("large bodies go to TMPDIR"),
     "secure_scheme_headers": refused(
         "have the proxy send X-Forwarded-Proto or Forwarded",
         harmless=(_SECURE, {"X-FORWARDED-PROTO": "https"}, {"X-Forwarded-Proto": "https"}),
@@ -190,7 +190,7 @@ GUNICORN: dict[str, CompatRule] = {
         harmless=("gunicorn.glogging.Logger", "simple"),
     ),
     "capture_output": idle(
-        "what the application prints goes to the server's own stdout and stderr",
+        "the application's output goes to the server's own stdout and stderr",
         flags="--capture-output",
         **_SWITCH,
     ),

@@ -76,7 +76,7 @@ UVICORN: dict[str, CompatRule] = {
     "root_path": honoured("root_path"),
     "limit_concurrency": honoured(
         "worker_connections",
-        "became --worker-connections: who comes after them waits, and is not answered 503",
+        "became --worker-connections: further clients wait, and are not answered 503",
         flags="--limit-concurrency",
     ),
     "backlog": honoured("backlog"),
@@ -107,7 +107,7 @@ UVICORN: dict[str, CompatRule] = {
         flags="--h11-max-incomplete-event-size",
     ),
     "reset_contextvars": idle(
-        "a request never sees what another one has set",
+        "a request never sees context variables of another one",
         flags="--reset-contextvars",
         takes=_SWITCH,
     ),

@@ -28,7 +28,7 @@ class HookSettings:
         _BOTH, "In the worker, first of all: it has the rights of the arbiter still."
     )
     post_worker_init: Hook = _hook(_WORKER, "In the worker, when it has loaded the application.")
-    worker_int: Hook = _hook(_WORKER, "In the worker, when it is to leave without grace.")
+    worker_int: Hook = _hook(_WORKER, "In the worker, when it stops without grace.")
     worker_abort: Hook = _hook(
         _WORKER, "In the worker, when it hangs past --timeout and is about to be killed."
     )

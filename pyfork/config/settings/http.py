@@ -25,8 +25,8 @@ class HTTPSettings:
         NETWORKS,
         flags="--forwarded-allow-ips",
         aliases={"FORWARDED_ALLOW_IPS": "{}"},
-        help="Proxies whose X-Forwarded-* and Forwarded fields are believed, separated by "
-        "commas; * believes everyone.",
+        help="Proxies whose X-Forwarded-* and Forwarded fields are trusted, separated by "
+        "commas; * trusts every peer.",
     )
     server_header: bool = setting(
         True,

@@ -27,16 +27,16 @@ class PortSettings:
         "least",
         choice("least", "shared", "round-robin", "reuseport"),
         flags="--dispatch",
-        help="Who gets a new connection: least, the worker with the fewest; shared, whom the "
-        "kernel wakes first; round-robin, each in turn, by way of the arbiter; reuseport, by the "
-        "kernel's hash, from a queue of each worker's own. For a script (pyfork run) the default "
-        "is shared.",
+        help="The worker that gets a new connection: least, the worker with the fewest; shared, "
+        "the one that the kernel wakes first; round-robin, each in turn, by way of the arbiter; "
+        "reuseport, by the kernel's hash, from a queue of each worker's own. For a script "
+        "(pyfork run) the default is shared.",
     )
     unix_mode: int = setting(
         0o666,
         MODE,
         flags="--unix-mode",
-        help="Permissions of unix sockets; by default what --umask leaves of 666.",
+        help="Permissions of unix sockets; by default 666 without the bits of --umask.",
     )
     unix_owner: str | None = setting(
         None,

@@ -12,14 +12,14 @@ class TimeoutsSettings:
         30.0,
         SECONDS,
         flags="-t --timeout",
-        help="Kill and replace a worker that hangs for longer; 0 never. A script (pyfork run) "
-        "hangs that does not come back to accept(); for it the default is 0.",
+        help="Kill and replace a worker that hangs for longer; 0: never. A script (pyfork run) "
+        "hangs if it does not return to accept(); its default is 0.",
     )
     graceful_timeout: float = setting(
         30.0,
         SECONDS,
         flags="--graceful-timeout",
-        help="How long a worker that leaves may finish its requests.",
+        help="How long a draining worker may take to complete its requests.",
     )
     drain_delay: float = setting(
         0.0,

@@ -40,8 +40,8 @@ class TLSSettings:
         PATHS,
         flags="--certfile --ssl-certfile",
         repeat=True,
-        help="Speak TLS, with the certificate in this PEM file: the server's own first, then what "
-        "leads to its authority. May be repeated: a client gets the one for the name that it asks "
+        help="Speak TLS, with the certificate in this PEM file: the server's own first, then the "
+        "chain to its authority. May be repeated: a client gets the one for the name that it asks "
         "for, else the first. Changed files are taken up within seconds, without a reload.",
     )
     keyfile: tuple[str, ...] = setting(
@@ -76,7 +76,7 @@ class TLSSettings:
         CERT_REQS,
         flags="--cert-reqs --ssl-cert-reqs",
         help="Whether clients need a certificate of --ca-certs: none asks for none, optional "
-        "accepts who has none, required does not.",
+        "accepts clients without one, required does not.",
     )
     ciphers: str | None = setting(
         None,
