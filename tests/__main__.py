@@ -58,6 +58,7 @@ def docs(python: str, arguments: Sequence[str]) -> int:
     for page, module in PAGES.items():
         text = subprocess.run([python, "-m", module], cwd=ROOT, check=True, stdout=subprocess.PIPE)
         (ROOT / page).write_bytes(text.stdout)
+    os.environ["NO_MKDOCS_2_WARNING"] = "1"  # about the theme, not about the site
     build = ("-m", "mkdocs", "build", "--strict", "-q", "-f", ".mkdocs/mkdocs.yml", *arguments)
     return _install(python, "docs") or _run(python, *build)
 
