@@ -82,14 +82,14 @@ def installed() -> bool:
     return shutil.which("wrk") is not None
 
 
-def wrk(port: int, ask: Ask, *, connections: int, seconds: int) -> Outcome:
+def wrk(port: int, ask: Ask, *, connections: int, seconds: int, scheme: str = "http") -> Outcome:
     """Ask over and over. Raises Unfit if answers are wrong, or more than one of 100 fails."""
     with tempfile.TemporaryDirectory() as directory:
         script = Path(directory) / "ask.lua"
         script.write_text(_script(ask, Path(directory) / "body"))
         words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script)]
         done = subprocess.run(
-            [*words, f"http://127.0.0.1:{port}/"],
+            [*words, f"{scheme}://127.0.0.1:{port}/"],
             capture_output=True,
             text=True,
             timeout=seconds + 30,

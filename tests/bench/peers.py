@@ -40,6 +40,13 @@ class Start:
     workers: int = 1
     access_log: Path | None = None
     idle: int = 0  # connections that it is to keep for KEPT_SECONDS; 0: as it does by default
+    tls: Path | None = None  # where cert.pem and key.pem are, if it is to speak TLS
+
+    def tls_words(self, certificate: str, key: str) -> Words:
+        """The options of these names, with the files."""
+        if self.tls is None:
+            return ()
+        return (certificate, str(self.tls / "cert.pem"), key, str(self.tls / "key.pem"))
 
     @property
     def most(self) -> str:
@@ -92,7 +99,8 @@ def _like_gunicorn(module: str, *options: str) -> Callable[[Start], Words]:
         log = ("--access-logfile", str(start.access_log)) if start.access_log else ()
         kept = ("--worker-connections", start.most, "--keep-alive", KEPT_SECONDS)
         bind = ("-b", f"127.0.0.1:{start.port}", "-w", str(start.workers))
-        return (module, *bind, *options, *log, *(kept if start.idle else ()), start.app)
+        tls = start.tls_words("--certfile", "--keyfile")
+        return (module, *bind, *options, *log, *tls, *(kept if start.idle else ()), start.app)
 
     return command
 
@@ -103,7 +111,8 @@ def _uvicorn(parser: str) -> Callable[[Start], Words]:
         kept = ("--timeout-keep-alive", KEPT_SECONDS) if start.idle else ()
         place = ("--port", str(start.port), "--workers", str(start.workers))
         own = ("--http", parser, "--loop", "uvloop")
-        return ("uvicorn", *place, *own, log, *kept, start.app)
+        tls = start.tls_words("--ssl-certfile", "--ssl-keyfile")
+        return ("uvicorn", *place, *own, log, *tls, *kept, start.app)
 
     return command
 
@@ -113,7 +122,9 @@ def _granian(interface: str, *options: str) -> Callable[[Start], Words]:
         log = ("--access-log",) if start.access_log else ()
         kept = ("--backpressure", start.most) if start.idle else ()
         place = ("--port", str(start.port), "--workers", str(start.workers))
-        return ("granian", "--interface", interface, *place, *options, *log, *kept, start.app)
+        tls = start.tls_words("--ssl-certificate", "--ssl-keyfile")
+        own = (*place, *options, *log, *tls, *kept)
+        return ("granian", "--interface", interface, *own, start.app)
 
     return command
 

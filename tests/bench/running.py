@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,7 @@ class Running:
     ) -> None:
         self.peer = peer
         self.port = start.port
+        self._tls = start.tls is not None
         self._command = [sys.executable, "-m", *peer.command(start)]
         self._cores = on
         self._env = os.environ | {"PYTHONPATH": str(ROOT)} | (env or {})
@@ -125,7 +127,7 @@ class Running:
     def wait_answers(self, pause: float = 0.02) -> None:
         """Wait until a request gets a 200, looked at every ``pause`` seconds. Raises Unfit."""
         deadline = time.monotonic() + PATIENCE
-        while not answers(self.port):
+        while not answers(self.port, tls=self._tls):
             if self._process.poll() is not None:
                 raise Unfit(f"it does not start: {_last_line(self.log())}")
             if time.monotonic() > deadline:
@@ -157,11 +159,22 @@ def undisturbed() -> Iterator[Collection[int]]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def answers(port: int) -> bool:
-    """Whether somebody there answers a request; any status is an answer."""
+def unverified() -> ssl.SSLContext:
+    """Of a client that takes any certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def answers(port: int, *, tls: bool = False) -> bool:
+    """Whether somebody there answers a request, or a record of TLS; any status is an answer."""
     request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     try:
         with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+            if tls:
+                with unverified().wrap_socket(client) as secured:
+                    return secured.version() is not None
             client.sendall(request)
             return client.recv(4096).startswith(b"HTTP/1.")
     except OSError:

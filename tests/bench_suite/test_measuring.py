@@ -109,7 +109,7 @@ def test_to_go_on_takes_a_file_of_the_same_load(tmp_path: Path) -> None:
 def test_what_there_is_not_is_said() -> None:
     done = bench("--cases", "bare,nothing")
     assert done.returncode == 2
-    assert "no nothing among bare, browser" in done.stderr
+    assert "no nothing among varied, bare, browser" in done.stderr
 
 
 def test_more_instructions_than_recorded_are_noticed(capsys: pytest.CaptureFixture[str]) -> None:

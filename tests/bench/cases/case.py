@@ -5,12 +5,12 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 
 from tests.bench.load import Ask
 from tests.bench.peers import LACKS, MAIN, Peer, Start
-from tests.bench.running import PATIENCE, Cores, Running, Unfit
+from tests.bench.running import PATIENCE, Cores, Running, Unfit, unverified
 from tests.harness.ports import free_port
 
 
@@ -52,17 +52,18 @@ class Bench:
         idle: int = 0,
         env: dict[str, str] | None = None,
         ready: bool = True,
+        tls: Path | None = None,
     ) -> Iterator[Running]:
         """A server; with ``ready`` it answers, and all its workers have booted.
 
         Without, how soon it does is measured, and it has every core. With ``idle`` it is told to
-        keep so many connections.
+        keep so many connections. With ``tls`` it speaks TLS, by the files in that directory.
         """
         several = self.cores.many if ready else self.cores.every
         on = self.cores.one if workers == 1 else several
         with tempfile.TemporaryDirectory() as directory:
             access = Path(directory) / "access.log" if log else None
-            start = Start(app, free_port(), workers, access, idle)
+            start = Start(app, free_port(), workers, access, idle, tls)
             with Running(peer, start, on, env) as server:
                 if ready:
                     server.wait_answers()
@@ -97,10 +98,12 @@ class Case:
         return ", ".join(LACKS[need] for need in self.needs if need not in peer.features)
 
 
-def check(port: int, ask: Ask) -> None:
+def check(port: int, ask: Ask, *, tls: bool = False) -> None:
     """Ask once. Raises Unfit if the answer is not what it must be."""
     ask = ask.first()
     connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    if tls:
+        connection = HTTPSConnection("127.0.0.1", port, timeout=PATIENCE, context=unverified())
     try:
         connection.request(ask.method, ask.path, ask.body or None, dict(ask.fields or ()))
         response = connection.getresponse()
