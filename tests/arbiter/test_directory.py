@@ -17,7 +17,7 @@ import pytest
 from pyfork.config.directory import Start, within
 from pyfork.errors import ConfigError
 from tests.harness.server import Server
-from tests.upgrade.conftest import successor
+from tests.upgrade.conftest import new_arbiter
 
 APP = """
 import os, settings
@@ -148,7 +148,7 @@ def test_an_upgrade_enters_what_the_link_names_then(releases: Releases, mode: st
         server.signal(signal.SIGUSR2)
         if mode == "spawn":
             server.wait_log("the old arbiter has exited")
-            server.follow(successor(server))
+            server.follow(new_arbiter(server))
         else:
             server.wait_log("generation 2 serves")
         server.until(lambda: server.get("/").body == b"2 2", "it serves")

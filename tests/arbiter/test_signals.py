@@ -1,4 +1,4 @@
-"""The table of signals, its page, and the inbox."""
+"""The table of signals, its page, and the pipe."""
 
 import inspect
 import signal
@@ -31,21 +31,21 @@ def test_each_signal_runs_a_command_with_options_that_it_has() -> None:
         inspect.signature(commands.table[spec.command].run).bind("SIGNAL", **spec.options)
 
 
-def test_the_inbox_keeps_signals_in_order_until_they_are_read() -> None:
+def test_the_pipe_keeps_signals_in_order_until_they_are_read() -> None:
     """In a process of its own: handlers are for the whole process."""
     program = """
 import os, select, signal
 from pyfork.arbiter.signals import SignalPipe
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-inbox = SignalPipe()
-assert inbox.read() == []
+pipe = SignalPipe()
+assert pipe.read() == []
 for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
     os.kill(os.getpid(), number)
-    select.select([inbox], [], [])
+    select.select([pipe], [], [])
 signal.signal(signal.SIGALRM, lambda *_: None)
 os.kill(os.getpid(), signal.SIGALRM)
-print(*[spec.number.name for spec in inbox.read()])
-inbox.close()
+print(*[spec.number.name for spec in pipe.read()])
+pipe.close()
 os.kill(os.getpid(), signal.SIGTERM)
 print("alive")
 """

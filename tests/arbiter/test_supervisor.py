@@ -428,7 +428,7 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             (12, [CommandReceived(Reload(3, ONE))], [Discard(3, STOPPING)]),
         ],
     ),
-    "a worn worker leaves after its successor is there, one at a time": (
+    "recycled workers retire after their replacement is ready, one at a time": (
         TWO,
         [
             *START_TWO,
@@ -442,7 +442,7 @@ HISTORIES: dict[str, tuple[Policy, list[Line]]] = {
             (13, [Ready(4)], [Retire(2, 30)]),
         ],
     ),
-    "a worn worker that dies early had its successor on the way": (
+    "a recycled worker that dies early has its replacement booting": (
         ONE,
         [
             *START_ONE,

@@ -119,15 +119,15 @@ class World(RuleBasedStateMachine):
         return next(worker for worker in self.workers if worker.serial == serial)
 
     def check_may_go(self, worker: Simulated) -> None:
-        """Nobody who serves is told to go before a successor serves in the same slot."""
-        successor = any(
+        """No serving worker is retired before its replacement serves in the same slot."""
+        replacement = any(
             other.serves
             and other.slot == worker.slot
             and (other.generation, other.serial) > (worker.generation, worker.serial)
             for other in self.workers
         )
         assert (
-            successor
+            replacement
             or self.supervisor.stop_started
             or worker.generation in self.abandoned
             or worker.slot >= self.size(worker.generation)  # scaled down, or all are retired
@@ -161,16 +161,16 @@ class World(RuleBasedStateMachine):
     def check_slots(self) -> None:
         """Each slot has one who serves, and beside it at most one slot has who boots for it."""
         generation = self.supervisor.serving
-        crew = [w for w in self.supervisor.workers if w.generation is generation]
-        serving = [worker.slot for worker in crew if worker.state is WorkerState.SERVING]
-        booting = [worker.slot for worker in crew if worker.state is WorkerState.BOOTING]
+        active = [w for w in self.supervisor.workers if w.generation is generation]
+        serving = [worker.slot for worker in active if worker.state is WorkerState.SERVING]
+        booting = [worker.slot for worker in active if worker.state is WorkerState.BOOTING]
         assert len(serving) == len(set(serving))
         assert len(booting) == len(set(booting))
         assert set(serving) | set(booting) <= set(range(generation.size))
-        assert len(set(serving) & set(booting)) <= 1, "worn workers are replaced one at a time"
+        assert len(set(serving) & set(booting)) <= 1, "recycled workers are replaced one at a time"
         delayers = [
             worker
-            for worker in crew
+            for worker in active
             if worker.state is WorkerState.BOOTING and worker.spawned_at + BOOT_SHARE > self.now
         ]
         full = 0 < generation.policy.boot_parallel <= len(delayers)

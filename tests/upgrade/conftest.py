@@ -61,11 +61,11 @@ class UpgradeSite(Site):
         over = server.log.count("the old arbiter has exited") + 1
         server.signal(signal.SIGUSR2)
         server.wait_log("the old arbiter has exited", over)
-        server.follow(successor(server))
+        server.follow(new_arbiter(server))
         return server
 
 
-def successor(server: Server) -> int:
+def new_arbiter(server: Server) -> int:
     """The pid of the arbiter that was started last."""
     return int(_SUCCESSOR.findall(server.log)[-1])
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.harness.server import ROOT, Server
-from tests.upgrade.conftest import UpgradeSite, successor
+from tests.upgrade.conftest import UpgradeSite, new_arbiter
 
 # Fails where only a booting worker runs: a check imports the application in its main process.
 IN_WORKERS = """
@@ -103,18 +103,18 @@ def test_a_worker_that_hangs(yard: UpgradeSite) -> None:
 
 
 def booting(yard: UpgradeSite, *options: str) -> Server:
-    """A server whose successor boots, and will for a while."""
+    """A server whose new arbiter is still booting."""
     server = yard.begin("spawn", *options)
     yard.write(IN_WORKERS.format(code="import time; time.sleep(60)"))
     server.signal(signal.SIGUSR2)
     server.wait_log("starts")
-    new = successor(server)
+    new = new_arbiter(server)
     server.until(lambda: psutil.Process(new).children(), "its workers boot")
     return server
 
 
 def test_what_is_asked_while_a_successor_boots(yard: UpgradeSite) -> None:
-    """A second upgrade is refused; all else is done at once; TERM to the successor ends it."""
+    """A second upgrade is refused; all else is done at once; TERM to the new arbiter ends it."""
     server = booting(yard)
     server.signal(signal.SIGUSR2)
     server.wait_log("upgrade refused: an upgrade is under way already")
@@ -125,7 +125,7 @@ def test_what_is_asked_while_a_successor_boots(yard: UpgradeSite) -> None:
     server.wait_log("reload: generation 2 serves")
     # An old worker may answer one more client before it hears that it is to leave.
     server.until(lambda: server.get("/").body == b"three", "new code answers")
-    os.kill(successor(server), signal.SIGTERM)
+    os.kill(new_arbiter(server), signal.SIGTERM)
     server.wait_log("upgrade failed")
     assert "it was told to stop" in last(yard, server)["error"]
     serves(server, b"three")
@@ -133,8 +133,8 @@ def test_what_is_asked_while_a_successor_boots(yard: UpgradeSite) -> None:
 
 def test_a_successor_that_is_killed(yard: UpgradeSite) -> None:
     server = booting(yard)
-    workers = psutil.Process(successor(server)).children()
-    os.kill(successor(server), signal.SIGKILL)
+    workers = psutil.Process(new_arbiter(server)).children()
+    os.kill(new_arbiter(server), signal.SIGKILL)
     server.wait_log("upgrade failed")
     psutil.wait_procs(workers, timeout=5)
     assert not any(worker.is_running() for worker in workers)  # though they are in an import
@@ -235,7 +235,7 @@ def test_a_successor_that_dies_in_charge(yard: UpgradeSite) -> None:
     with slow(server):
         server.signal(signal.SIGUSR2)
         server.wait_log("this arbiter is active")
-        os.kill(successor(server), signal.SIGKILL)
+        os.kill(new_arbiter(server), signal.SIGKILL)
         server.wait_log("this one resumes serving")
         server.until(lambda: len(server.workers()) >= 2, "it has workers")
         server.until(lambda: int(yard.pid_file.read_text()) == server.pid, "the pid file is its")
@@ -244,7 +244,7 @@ def test_a_successor_that_dies_in_charge(yard: UpgradeSite) -> None:
     with slow(server):
         server.signal(signal.SIGUSR2)
         server.wait_log("this arbiter is active", 2)
-        os.kill(successor(server), signal.SIGTERM)
+        os.kill(new_arbiter(server), signal.SIGTERM)
         server.wait_log("this one stops too")
     assert server.wait() == 0
     assert not yard.pid_file.exists()
@@ -258,11 +258,11 @@ def test_term_to_one_that_yields_cuts_nothing(yard: UpgradeSite) -> None:
         server.wait_log("this arbiter is active")
         server.signal(signal.SIGTERM)
         server.wait_log("SIGTERM")
-        os.kill(successor(server), signal.SIGUSR2)
+        os.kill(new_arbiter(server), signal.SIGUSR2)
         server.wait_log("upgrade refused: the last upgrade is not over")
     assert answer == [b"one"]
     assert server.wait() == 0
-    server.follow(successor(server))
+    server.follow(new_arbiter(server))
     assert server.get("/").body == b"one"
 
 

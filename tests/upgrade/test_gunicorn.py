@@ -14,7 +14,7 @@ import pytest
 
 from pyfork.system.environment import is_init_or_unit
 from tests.harness.server import Server
-from tests.upgrade.conftest import UpgradeSite, successor
+from tests.upgrade.conftest import UpgradeSite, new_arbiter
 
 # Boots once there is a file "go"; fails if that says so. A check imports it in its main process.
 WAITING = """
@@ -31,12 +31,12 @@ def app(environ, start_response):
 
 
 def booting(yard: UpgradeSite) -> tuple[Server, psutil.Process]:
-    """A server, and its successor, which boots until there is a file "go"."""
+    """A server, and its new arbiter, which boots until there is a file "go"."""
     server = yard.begin("spawn")
     yard.write(WAITING)
     server.signal(signal.SIGUSR2)
     server.wait_log("a new arbiter")
-    new = psutil.Process(successor(server))
+    new = psutil.Process(new_arbiter(server))
     server.until(lambda: len(list(yard.directory.glob("boots-*"))) == 2, "its workers boot")
     return server, new
 
@@ -73,7 +73,7 @@ def test_term_to_the_old_one_in_the_check(yard: UpgradeSite) -> None:
     server.wait_log("SIGTERM: the upgrade finishes first")
     go(yard)
     assert server.wait() == 0
-    server.follow(successor(server))
+    server.follow(new_arbiter(server))
     server.wait_log("the old arbiter has exited")
     assert server.get("/").body == b"two"
 

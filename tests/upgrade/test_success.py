@@ -11,7 +11,7 @@ import pytest
 
 from tests.harness.server import Server
 from tests.harness.slow_clients import SlowClients, answers
-from tests.upgrade.conftest import MODES, TELLING, UpgradeSite, files, successor
+from tests.upgrade.conftest import MODES, TELLING, UpgradeSite, files, new_arbiter
 
 SEEN = b"PYFORK_WORKER"
 KINDS = ("sync", "thread", "asgi")
@@ -183,7 +183,7 @@ def test_the_command_waits_for_the_end(yard: UpgradeSite) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "has been upgraded" in done.stdout
     assert server.get("/").body == b"two"
-    server.follow(successor(server))
+    server.follow(new_arbiter(server))
 
 
 def test_the_command_lives_through_an_exec(yard: UpgradeSite) -> None:

@@ -1,4 +1,4 @@
-"""The fork, in a process of its own: what a child is, and how it may end."""
+"""The fork, in a process of its own: the state of a child, and its exits."""
 
 import subprocess
 import sys
@@ -38,7 +38,7 @@ def output_of(program: str) -> tuple[list[str], str]:
     return [line for line in lines if line != "exit function of child"], done.stderr
 
 
-def test_a_signal_in_the_moment_of_birth_is_not_lost() -> None:
+def test_a_signal_during_the_fork_is_not_lost() -> None:
     lines, _ = output_of(
         """
 os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -49,7 +49,7 @@ print(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
     assert lines == ["killed by SIGTERM", "set()"]
 
 
-def test_what_the_child_is_before_it_runs() -> None:
+def test_the_state_of_a_child_before_it_runs() -> None:
     lines, _ = output_of(
         """
 def look():

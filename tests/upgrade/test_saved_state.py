@@ -1,4 +1,4 @@
-"""What a successor is told before it has a loop."""
+"""The listeners that a new arbiter receives before its loop runs."""
 
 import socket
 
@@ -10,7 +10,7 @@ from pyfork.ipc.fd_name import FdKind, FdName
 from pyfork.ipc.messages import ListenerFds, UpgradeRejected
 
 
-def test_a_dismissal_right_behind_the_bequest_is_heard() -> None:
+def test_a_rejection_right_behind_the_listeners_is_received() -> None:
     """The running server was told to stop while this program was still importing itself."""
     ours, theirs = pair()
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -1,4 +1,4 @@
-"""What a certificate says of itself; and that mangled ones end in one error, always."""
+"""The fields of a certificate; mangled ones always raise the same error."""
 
 import calendar
 import ssl

@@ -1,4 +1,4 @@
-"""Files to share with a process that follows: no name, so nothing can be planted at it."""
+"""Anonymous files: without a name, so that no other user can replace them."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""The crew's side of a worker, without a worker."""
+"""The messages of a worker that has died."""
 
 from pyfork.arbiter.workers.process import WorkerProcess
 from pyfork.ipc.channel import pair
@@ -6,9 +6,9 @@ from pyfork.ipc.messages import Failed, WorkerReady
 from pyfork.ipc.scoreboard import Scoreboard
 
 
-def test_what_a_worker_said_before_it_died_is_heard_after() -> None:
+def test_messages_that_were_sent_before_the_death_are_received() -> None:
     ours, theirs = pair()
-    member = WorkerProcess(
+    worker = WorkerProcess(
         serial=1,
         slot=0,
         generation=1,
@@ -18,9 +18,9 @@ def test_what_a_worker_said_before_it_died_is_heard_after() -> None:
         index=0,
         born=0,
     )
-    said = [WorkerReady("wsgi"), Failed("no module named shop", "Traceback")]
-    for message in said:
+    sent = [WorkerReady("wsgi"), Failed("no module named shop", "Traceback")]
+    for message in sent:
         theirs.send(message)
     theirs.close()
-    assert [received.message for received in member.unread_messages()] == said
+    assert [received.message for received in worker.unread_messages()] == sent
     ours.close()

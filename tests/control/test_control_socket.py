@@ -1,4 +1,4 @@
-"""Where the socket is, and that a server starts where there is none to be had."""
+"""The path of the control socket; a server starts without one, too."""
 
 import os
 import shutil
