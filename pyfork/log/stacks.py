@@ -3,9 +3,14 @@
 import faulthandler
 import logging
 from contextlib import suppress
+from traceback import format_stack
+from typing import TYPE_CHECKING, Any
 
 from pyfork.log.output import LogOutput
 from pyfork.system.memfd import anonymous_file
+
+if TYPE_CHECKING:
+    import asyncio
 
 log = logging.getLogger("pyfork.error")
 
@@ -27,3 +32,18 @@ def log_stacks(why: str) -> None:
         file.seek(0)
         stacks = file.read().decode(errors="backslashreplace").rstrip()
     log.warning("%s; the stacks of all threads:\n%s", why, stacks)
+
+
+def format_task(task: "asyncio.Task[Any]") -> list[str]:
+    """Where a task is suspended: from its coroutine down to what that waits for.
+
+    `asyncio.Task.get_stack` has the first of these only.
+    """
+    lines: list[str] = []
+    waits: Any = task.get_coro()
+    while (
+        frame := getattr(waits, "cr_frame", None) or getattr(waits, "gi_frame", None)
+    ) is not None:
+        lines += format_stack(frame, 1)
+        waits = getattr(waits, "cr_await", None) or getattr(waits, "gi_yieldfrom", None)
+    return lines

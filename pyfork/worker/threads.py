@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
+from threading import get_ident
 from typing import TypeVar
 
 from pyfork.http.wsgi.output import call_in_loop
@@ -62,6 +63,7 @@ class ThreadRunner:
         return result.result()
 
     def _work(self, job: Job) -> None:
+        job.thread = get_ident()
         try:
             job.context.run(job.serve)
         finally:

@@ -3,11 +3,12 @@
 import os
 import signal
 import time
+from math import inf
 from typing import TYPE_CHECKING
 
 from pyfork.errors import BootError, ConfigError
 from pyfork.http.connection.phase import ConnectionPhase
-from pyfork.http.wsgi.gateway import WsgiGateway
+from pyfork.http.wsgi.gateway import EXTEND_TIMEOUT, WsgiGateway
 from pyfork.http.wsgi.output import BufferSpace, DirectOutput, QueuedOutput, ResponseBuffer
 from pyfork.http.wsgi.runners import InlineRunner
 from pyfork.ipc.worker_args import WorkerArgs
@@ -54,6 +55,8 @@ class WsgiWorker(EngineWorker):
         self.set_up(gateway)
         if not threaded:
             self.watch(self._inline)
+            if config.timeout:
+                gateway.environs.add(EXTEND_TIMEOUT, self._extend_timeout)
 
     def _new_pool(self) -> "ThreadRunner":
         from pyfork.worker.threads import ThreadRunner  # most workers have one thread
@@ -104,6 +107,12 @@ class WsgiWorker(EngineWorker):
         timeout = self.config.timeout
         if timeout:
             self.line.deadline = time.monotonic() + timeout + TICK_SECONDS
+
+    def _extend_timeout(self, seconds: float) -> None:
+        """The application's: the request that runs may take so many seconds more, from now on."""
+        if not 0 <= seconds < inf:
+            raise ValueError(f"not a number of seconds: {seconds!r}")
+        self.line.deadline = max(self.line.deadline, time.monotonic() + seconds)
 
     def _pool_changed(self) -> None:
         """Leave new connections to workers with a free thread, if there are any."""

@@ -109,7 +109,8 @@ def test_what_was_taken_before_counts_no_more() -> None:
 
 
 def test_requests_that_wait_do_not_prolong_the_one_that_runs() -> None:
-    assert ends(lambda now: (APP, 1, 0)) == 30
+    assert ends(lambda now: (APP, 1, 0)) is None
+    assert ends(lambda now: (APP, 1, 0), "--request-timeout", "30") == 30
     assert ends(lambda now: (STREAM, 1, 0)) is None
 
 

@@ -16,6 +16,7 @@ from tests.harness.client import Truncated, Wire, request
 from tests.harness.server import Server, exchange
 
 WSGI, ASGI = "tests.apps.kinds:app", "tests.apps.asgi_kinds:app"
+REQUEST_TIMEOUT = ("--request-timeout", "0.3")
 SHORT = ("--header-timeout", "0.5", "--body-timeout", "0.5", "--keep-alive", "0.5")
 
 
@@ -154,27 +155,54 @@ def test_a_sync_app_that_hangs_is_shot_with_its_stacks_in_the_log(tmp_path: Path
 
 
 def test_a_thread_that_hangs_is_answered_for_and_replaced(tmp_path: Path) -> None:
-    """503 for its client, nothing for the others, and nobody waits for the thread."""
-    with Server(WSGI, "--threads", "3", "-t", "0.3", directory=tmp_path) as server:
+    """504 for its client, nothing for the others, and nobody waits for the thread."""
+    with Server(WSGI, "--threads", "3", *REQUEST_TIMEOUT, directory=tmp_path) as server:
         hung = server.workers()[0]
         with Clients(server, "/whole", kept=1, fresh=1) as others, Wire(server.port) as wire:
             answer = wire.get("/sleeps?3600")
-            assert answer.status == 503
+            assert answer.status == 504
             assert answer.headers["connection"] == "close"
             server.until(lambda: not hung.is_running(), "it left")
         assert not others.lost
         assert set(others.bodies) == {b"one two"}
-        assert "in sleeps" in server.log
+        assert "GET /sleeps?3600: no response in" in server.log
+        assert "in sleeps" in server.log.partition("its stack:")[2]
         assert "GET /sleeps has been running for" in server.log
 
 
 def test_an_asgi_app_that_hangs_is_cancelled(tmp_path: Path) -> None:
-    with Server(ASGI, "-t", "0.3", directory=tmp_path) as server, Wire(server.port) as wire:
+    with Server(ASGI, *REQUEST_TIMEOUT, directory=tmp_path) as server, Wire(server.port) as wire:
         before = server.workers()
-        assert wire.get("/holds").status == 503
+        assert wire.get("/holds").status == 504
         assert b'"holds": "cancelled"' in server.get("/notes").body
         assert server.workers() == before
         server.wait_log("GET /holds: no response in")
+        assert "in holds" in server.log.partition("its stack:")[2]
+
+
+@pytest.mark.parametrize("kind", ["thread", "asgi"])
+@pytest.mark.parametrize(
+    ("options", "target"), [(("-t", "0.3"), "/slow"), (REQUEST_TIMEOUT, "/slow?extended")]
+)
+def test_a_slow_request_is_answered(
+    tmp_path: Path, kind: str, options: tuple[str, ...], target: str
+) -> None:
+    """`--timeout` is for workers that give no sign of life, and a request may ask for more."""
+    app = f"tests.serving.slow:{'asgi' if kind == 'asgi' else 'wsgi'}"
+    with (
+        Server(app, "-k", kind, *options, directory=tmp_path) as server,
+        Wire(server.port) as wire,
+    ):
+        assert wire.get(target).body == b"slow"
+
+
+def test_a_sync_request_may_ask_for_more_than_timeout(tmp_path: Path) -> None:
+    app = "tests.serving.slow:wsgi"
+    with (
+        Server(app, "-k", "sync", "-t", "0.3", directory=tmp_path) as server,
+        Wire(server.port) as wire,
+    ):
+        assert wire.get("/slow?extended").body == b"slow"
 
 
 def test_a_blocked_loop_is_shot(tmp_path: Path) -> None:

@@ -15,6 +15,13 @@ class TimeoutsSettings:
         help="Kill and replace a worker that hangs for longer; 0: never. A script (pyfork run) "
         "hangs if it does not return to accept(); its default is 0.",
     )
+    request_timeout: float = setting(
+        0.0,
+        SECONDS,
+        flags="--request-timeout",
+        help="How long an application in a thread or asgi worker may take to begin a response: "
+        "then the client gets 504. 0 for ever. A sync worker has --timeout.",
+    )
     graceful_timeout: float = setting(
         30.0,
         SECONDS,

@@ -182,6 +182,8 @@ class AsgiExchange(Exchange):
         connection, gateway = self.connection, self.gateway
         connection.engine.begin(self)
         self.scope = gateway.scopes.make(connection, self.head)
+        if connection.engine.config.request_timeout:
+            self.scope["extensions"]["pyfork.extend_timeout"] = self.extend_timeout
         self.task = gateway.start(self)
 
     def body_received(self, data: bytes) -> None:
@@ -217,13 +219,10 @@ class AsgiExchange(Exchange):
             self.end_unattended()
 
     def on_timeout(self, seconds: float) -> None:
-        log.error(
-            "%s %s: no response in %.0f s; its task is cancelled",
-            self.head.method,
-            self.head.path.decode("latin-1"),
-            seconds,
-        )
-        self.fail(503, "no response in time")
+        from pyfork.log.stacks import format_task
+
+        self.log_timeout(seconds, format_task(self.task) if self.task is not None else [])
+        self.fail(504, "no response in time")
         self.cancel()
 
     def cancel(self) -> None:

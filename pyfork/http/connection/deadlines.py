@@ -21,7 +21,7 @@ SETTINGS = {
     ConnectionPhase.IDLE: "keep_alive",
     ConnectionPhase.HEAD: "header_timeout",
     ConnectionPhase.BODY: "body_timeout",
-    ConnectionPhase.APP: "timeout",
+    ConnectionPhase.APP: "request_timeout",
     ConnectionPhase.WRITE: "write_timeout",
 }
 # The setting for the minimum rate in bytes per second.

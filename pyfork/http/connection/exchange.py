@@ -6,6 +6,8 @@ no WSGI or ASGI. A gateway implements the hooks; the connection calls them in th
 
 import logging
 from collections.abc import Iterable
+from http import HTTPStatus
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +46,7 @@ class Exchange:
     length = 0  # bytes of content sent
     finished = False
     started = 0.0  # monotonic seconds; 0 before `start`
+    extended_until = 0.0  # monotonic seconds; before them --request-timeout does not count
     environ: Any = None  # of WSGI
 
     def __init__(self, connection: "Connection", head: RequestHead) -> None:
@@ -72,6 +75,22 @@ class Exchange:
 
     def disconnected(self) -> None:
         """The client disconnected, or its request can never be complete."""
+
+    def extend_timeout(self, seconds: float) -> None:
+        """The application's: let the response take so many seconds more, from now on.
+
+        Raises ValueError for what is no number of seconds.
+        """
+        if not 0 <= seconds < inf:
+            raise ValueError(f"not a number of seconds: {seconds!r}")
+        self.extended_until = max(self.extended_until, monotonic() + seconds)
+
+    def log_timeout(self, seconds: float, stack: list[str]) -> None:
+        """Log that no response began in so many seconds, and the stack of the application."""
+        line = f"{self.head.method} {self.target}"
+        log.error(
+            "%s: no response in %.0f s; its stack:\n%s", line, seconds, "".join(stack).rstrip()
+        )
 
     def on_timeout(self, seconds: float) -> None:
         """No response began within ``--timeout``."""
@@ -205,7 +224,7 @@ class Exchange:
             return
         if self.response is None and not self.connection.lost:
             self.connection.closing = True
-            text = b"Internal Server Error\n" if status == 500 else b"Service Unavailable\n"
+            text = f"{HTTPStatus(status).phrase}\n".encode()
             self.respond(status, None, [(b"content-type", b"text/plain")], text, length=len(text))
             self.finish()
             return

@@ -4,6 +4,7 @@ Requests set no timer; deadlines are accurate to a second.
 """
 
 from collections.abc import Callable
+from time import monotonic
 
 from pyfork.errors import ProtocolError
 from pyfork.http.connection.connection import Connection
@@ -77,9 +78,11 @@ def _reject(connection: Connection, age: float) -> None:
 
 
 def _time_out(connection: Connection, age: float) -> None:
-    """End the exchange: 503 and a new worker for a thread, cancellation for a task."""
-    if connection.current is not None:
-        connection.current.on_timeout(age)
+    """End the exchange, unless it may take longer: 504, and a new worker for a thread,
+    cancellation for a task."""
+    current = connection.current
+    if current is not None and monotonic() >= current.extended_until:
+        current.on_timeout(age)
 
 
 def _abort(connection: Connection, age: float) -> None:

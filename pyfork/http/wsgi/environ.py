@@ -69,6 +69,10 @@ class EnvironBuilder:
             "SCRIPT_NAME": self._root,
         }
 
+    def add(self, name: str, value: object) -> None:
+        """Have it in each environ that is made from now on."""
+        self._base[name] = value
+
     def make(
         self, connection: "ClientTransport", head: RequestHead, body: IO[bytes], length: int = 0
     ) -> Environ:

@@ -8,6 +8,8 @@ is the loop's, or one of a pool; the rest runs in the loop.
 """
 
 import os
+import sys
+import traceback
 from asyncio.events import _set_running_loop  # every event loop calls it
 from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
 _NO_START = "the application returned without calling start_response"
+EXTEND_TIMEOUT = "pyfork.extend_timeout"  # in the environ: a function of seconds
 _NEWS = 1.0  # seconds between two heartbeats while an application yields pieces
 
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -99,6 +102,7 @@ class WsgiExchange(Exchange):
     returned = False  # no more application code will run
     sender: FileSender | FileReader | None = None
 
+    thread = 0  # that runs it, where there is a pool
     context: Context
     headers: list[tuple[str, str]]
 
@@ -127,6 +131,8 @@ class WsgiExchange(Exchange):
         context = gateway.context.copy()
         connection.engine.begin(self)
         if gateway.pool is not None:
+            if connection.engine.config.request_timeout:
+                self.environ[EXTEND_TIMEOUT] = self.extend_timeout
             self.context = context
             gateway.pool.run(self)
             return
@@ -187,13 +193,12 @@ class WsgiExchange(Exchange):
             self.body.close()
 
     def on_timeout(self, seconds: float) -> None:
-        from pyfork.log.stacks import log_stacks
-
+        frame = sys._current_frames().get(self.thread)
+        self.log_timeout(seconds, traceback.format_stack(frame) if frame is not None else [])
         line = f"{self.head.method} {self.head.path.decode('latin-1')}"
-        log_stacks(f"{line} has been running for {seconds:.0f} s")
         self.connection.engine.on_timeout(f"{line} has been running for {seconds:.0f} s")
         self.detached = True
-        self.fail(503, "no response in time")
+        self.fail(504, "no response in time")
 
     @property
     def blocked(self) -> bool:

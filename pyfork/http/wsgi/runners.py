@@ -17,6 +17,7 @@ class Job(Protocol):
     """The application code of one request."""
 
     context: Context
+    thread: int  # the identifier of the thread that serves it
 
     def serve(self) -> None:
         """Run all of it, from the call to ``close``, in this thread and in ``context``."""
