@@ -228,7 +228,9 @@ class BaseWorker:
     def _report_ready(self) -> None:
         """Tell the arbiter, with the state of the code that was imported."""
         directories = (os.getcwd(), *self.config.pythonpath)
-        code = [] if self.config.reload else list(code_version(directories))
+        # A look at every module writes to its reference count, and to the pages that a fork shares.
+        shared = self.config.reload or self.config.preload
+        code = [] if shared else list(code_version(directories))
         self.send(WorkerReady(self.app.interface, self.app.links, code))
 
     async def _boot(self) -> bool:
