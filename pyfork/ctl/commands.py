@@ -68,6 +68,18 @@ def _list(asked: CommandContext) -> ExitStatus:
     return ExitStatus.OK
 
 
+def _top(asked: CommandContext) -> ExitStatus:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        from pyfork.ctl import top
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("rich"):
+            raise
+        raise PyforkError("pyfork top needs rich: pip install 'pyfork[top]'") from None
+    top.run(asked.options["target"])
+    return ExitStatus.OK
+
+
 def _sockets(asked: CommandContext) -> ExitStatus:
     (answer,) = asked.server.ask("sockets")
     if not answer["ok"]:
@@ -246,6 +258,12 @@ COMMANDS: dict[str, ControlCommand] = {
         },
         finds=False,
         behind=True,
+    ),
+    "top": ControlCommand(
+        "Show all servers and their workers, live. TARGET shows one server alone.",
+        _top,
+        {},
+        finds=False,
     ),
     "scale": ControlCommand(
         "Change how many workers there are, until the next reload: to N, or by +N or -N.",

@@ -6,10 +6,12 @@ Rates are measured between two looks: the first line is there after half a secon
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pyfork.ctl import client, processes, tables
 from pyfork.ctl.processes import Usage
+from pyfork.errors import PyforkError
 from pyfork.record import record
 
 INTERVAL = 0.5  # seconds between the two looks
@@ -64,6 +66,17 @@ def take_look() -> Look:
             others.append(_row(arbiter.pid, state))
     pids = [pid for status in statuses.values() for pid in _pids(status)]
     return Look(time.monotonic(), statuses, processes.usage(pids), tuple(others))
+
+
+def look_at(path: str) -> Look:
+    """Ask one server alone, by its control socket; nobody there is no server."""
+    statuses = {}
+    with suppress(OSError, PyforkError):
+        found = client.ControlClient(path).read_status(PATIENCE)
+        statuses[found.status["pid"]] = found.status
+        found.close()
+    pids = [pid for status in statuses.values() for pid in _pids(status)]
+    return Look(time.monotonic(), statuses, processes.usage(pids), ())
 
 
 def rows(before: Look, now: Look) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ What another user's processes do not show is None.
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import psutil
 
@@ -32,24 +33,31 @@ class ArbiterProcess:
 
 def arbiters() -> Iterator[ArbiterProcess]:
     """The arbiters of this user; root sees those of all users."""
-    for process in psutil.process_iter():
+    found: list[psutil.Process] = []
+    children: dict[int, list[int]] = {}
+    for process in psutil.process_iter():  # once: there may be thousands
         try:
-            if os.geteuid() not in (0, process.uids().effective) or not _is_arbiter(process):
-                continue
-            control = _control_socket(process)
-            # A worker has its parent's title until it has one of its own.
-            if control is None and (parent := process.parent()) and _is_arbiter(parent):
-                continue
+            children.setdefault(process.ppid(), []).append(process.pid)
+            if os.geteuid() in (0, process.uids().effective) and _is_arbiter(process):
+                found.append(process)
         except psutil.Error:  # it has ended, or shows nothing
             continue
-        yield ArbiterProcess(process.pid, control)
+    pids = {each.pid for each in found}
+    for process in found:
+        control = _control_socket(process.pid, children.get(process.pid, []))
+        with suppress(psutil.Error):
+            # A worker has its parent's title until it has one of its own.
+            if control is not None or process.ppid() not in pids:
+                yield ArbiterProcess(process.pid, control)
 
 
 def control_socket(pid: int) -> str | None:
     """The path of the control socket of an arbiter; None: it has none, or is no arbiter yet."""
     try:
         process = psutil.Process(pid)
-        return _control_socket(process) if _is_arbiter(process) else None
+        if not _is_arbiter(process):
+            return None
+        return _control_socket(pid, [child.pid for child in process.children()])
     except psutil.Error:
         return None
 
@@ -58,11 +66,10 @@ def _is_arbiter(process: psutil.Process) -> bool:
     return "".join(process.cmdline()[:1]).startswith(_TITLE)
 
 
-def _control_socket(arbiter: psutil.Process) -> str | None:
+def _control_socket(pid: int, children: Iterable[int]) -> str | None:
     """Unlike a listener, it is not shared with workers."""
-    family = [arbiter.pid, *(child.pid for child in arbiter.children())]
-    for each in listening_sockets(family):
-        if each.kind == "unix" and each.pids == [arbiter.pid]:
+    for each in listening_sockets([pid, *children]):
+        if each.kind == "unix" and each.pids == [pid]:
             return each.address.removeprefix("unix:")
     return None
 

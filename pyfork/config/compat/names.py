@@ -14,7 +14,7 @@ _UNIT = "systemd starts pyfork at boot: pyfork unit [TARGET] prints the service"
 _LOG = "to read the log of a running server, write pyfork logs [TARGET]"
 
 COMMANDS = {
-    **dict.fromkeys(("info", "show", "monit", "top"), _STATUS),
+    **dict.fromkeys(("info", "show", "monit"), _STATUS),
     **dict.fromkeys(("kill", "delete", "del", "down", "shutdown", "quit"), _STOP),
     **dict.fromkeys(("dev", "develop", "runserver", "watch"), _DEVELOP),
     **dict.fromkeys(("save", "startup", "install"), _UNIT),
