@@ -72,6 +72,7 @@ class Generations:
         self.certificates = Certificates()
         self._configs = {first: config}
         self._newest = first  # the last one that was prepared
+        self._serving = first  # the last one that was activated
         self._reread = reread
         self._listeners = listeners
         self._outcomes: deque[ReloadResult] = deque()
@@ -105,6 +106,11 @@ class Generations:
     def config(self, generation: int) -> Config:
         """The configuration of a generation."""
         return self._configs[generation]
+
+    @property
+    def serving_config(self) -> Config:
+        """The configuration of the generation that serves; at the start, of the first one."""
+        return self._configs[self._serving]
 
     def directory(self, generation: int) -> Directory:
         """The working directory of a generation."""
@@ -193,6 +199,7 @@ class Generations:
     def activate(self, generation: int, now: float) -> Config:
         """Release what only lower generations used. Returns the configuration of ``generation``."""
         self._keep_previous(generation)
+        self._serving = generation
         self._configs = {each: kept for each, kept in self._configs.items() if each >= generation}
         self._directories = {n: kept for n, kept in self._directories.items() if n >= generation}
         self.certificates.release_below(generation)

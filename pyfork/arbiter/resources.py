@@ -84,7 +84,7 @@ class Resources:
 
     def activate(self) -> None:
         """Take over the socket files, the pid file, the watcher and the control socket."""
-        config = self._serving()
+        config = self._generations.serving_config
         serving = self._supervisor.serving.number
         self._listeners.own_files()
         self.write_pid(config)
@@ -97,11 +97,8 @@ class Resources:
         """Close the status server, and the control socket if its path is set: the new arbiter
         binds the same addresses."""
         self._status.close()
-        if self._serving().control != "auto":
+        if self._generations.serving_config.control != "auto":
             self._control.unlisten()
-
-    def _serving(self) -> Config:
-        return self._generations.config(self._supervisor.serving.number)
 
     def write_pid(self, config: Config) -> None:
         """Write the process id of this arbiter into the pid file."""

@@ -93,7 +93,7 @@ class Dispatch(Component):
         self._rounds.tick(now)
         if not self._finished:
             serving = self.supervisor.serving
-            backlog = self.generations.config(serving.number).backlog
+            backlog = self.generations.serving_config.backlog
             self._queues.tick(serving.number, slots=serving.size, backlog=backlog)
 
     def finish(self) -> None:

@@ -36,7 +36,7 @@ def describe(
 ) -> dict[str, Any]:
     """The answer to ``status``. Reads /proc, so it is called only for a request."""
     serving = supervisor.serving
-    config = generations.config(serving.number)
+    config = generations.serving_config
     state = state_of(supervisor)
     known = {worker.serial: worker for worker in supervisor.workers}
     return {

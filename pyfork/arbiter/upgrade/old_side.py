@@ -176,7 +176,7 @@ class Upgrade(Component):
         return self.is_spawning and self._state.postpone_stop()
 
     def _uses_exec(self) -> bool:
-        mode = self.generations.config(self.supervisor.serving.number).upgrade_mode
+        mode = self.generations.serving_config.upgrade_mode
         return mode == "exec" or (mode == "auto" and is_init_or_unit())
 
     # Events.
