@@ -1,17 +1,16 @@
-"""The gate of a shared listener: a worker leaves the next connection to others.
+"""``least``: a worker leaves the next connection of a shared listener to others.
 
-Under ``least`` a worker that has more connections than another one leaves it to that. Under every
-policy a saturated worker leaves it to workers that could serve it at once.
+Under ``least`` a worker defers to workers with fewer connections. Under every policy a saturated
+worker defers to workers that could serve the connection at once.
 
-A worker that gives way looks again after a moment. One that was given way to and accepted nothing,
-some moments running, is asleep (blocked, stopped, dead and not removed yet): nobody waits for it
-until it accepts. Awake, it does so as soon as there is a connection, since all are told of each.
-Nobody waits for a worker whose loop one request holds (`HELD`). On a machine that has no core left
-a worker gives way for one moment only. What is uneven then is evened afterwards
-(`worker.offload.evening`).
+A worker that defers checks again a moment later. A worker that was deferred to several times and
+accepted nothing is treated as unresponsive; no worker defers to it until it accepts. A responsive
+worker accepts as soon as there is a connection, since all are woken for each. No worker defers to
+one whose loop is held by a request (`HELD`). On a machine without a free core a worker defers once
+only; `worker.offload.evening` corrects the balance later.
 
-Connections that come and go are no burden that lasts, and to wait for a balance that is another
-one a moment later leaves everybody waiting: as many as ended just now, a worker may have more.
+Short connections do not unbalance workers for long, and waiting to balance them only adds latency.
+A worker may therefore exceed the minimum by the number of connections it closed just now.
 
 Rules: reads the scoreboard and the clock, and decides; no timer, no socket.
 """
@@ -31,11 +30,11 @@ from pyfork.ipc.scoreboard import (
     Scoreboard,
 )
 
-DEFER_SECONDS = 0.001  # seconds: time enough for a worker that is free, on a machine that is
-MAX_DEFERRALS = 4  # moments; on a busy machine a free worker may need that long to have its turn
+DEFER_SECONDS = 0.001  # time enough for a free worker on a machine with a free core
+MAX_DEFERRALS = 4  # on a busy machine a free worker may need that long for its turn
 JUST_NOW = 0.01  # seconds
-LATE = 0.004  # seconds by which a moment was too long: the machine has no core left
-CROWDED = 0.05  # seconds for which one moment is enough then
+LATE = 0.004  # seconds; after a longer delay the machine has no free core
+CROWDED = 0.05  # seconds for which one deferral is enough then
 CROWDED_DEFERRALS = 1
 
 
@@ -50,14 +49,14 @@ class LeastConnections:
         *,
         fewest: bool = True,
     ) -> None:
-        """``clock`` tells monotonic seconds. ``fewest``: connections are compared, as ``least``
-        does."""
+        """``clock`` returns monotonic seconds. ``fewest``: connections are compared, as under
+        ``least``."""
         self._scoreboard = scoreboard
         self._fewest = fewest
         self._clock = clock
         self._own = line.cells
-        # By line: how many connections it had accepted when way was given to it, and how often
-        # that was since it had.
+        # By row: its accepted connections at the first deferral, and the number of deferrals
+        # since.
         self._given: dict[int, tuple[int, int]] = {}
         # Of this worker's connections: how many had ended at a time, and in JUST_NOW before it.
         self._ended = 0

@@ -60,7 +60,7 @@ class Candidate(Protocol):
 
 
 class InFlightFd:
-    """A connection on somebody's fd queue."""
+    """A connection in a worker's fd queue."""
 
     __slots__ = ("accepted", "client", "member", "since")
 
@@ -218,7 +218,7 @@ class RoundRobin:
                     self._reclaim(member)
 
     def _reclaim(self, member: Candidate) -> bool:
-        """Take back what is on a worker's fd queue; whether there was anything."""
+        """Take back the content of a worker's fd queue. Returns whether there was any."""
         back = self._queue_of(member).reclaim()
         for number, fd in back:
             entrusted = self._entrusted.pop(number, None)
@@ -232,7 +232,7 @@ class RoundRobin:
         return bool(back)
 
     def _give(self) -> None:
-        """Put what is in hand on fd queues, in turn."""
+        """Put undelivered connections into fd queues, in turn."""
         now = time.monotonic()
         while self._undelivered:
             for member in self._in_turn():

@@ -32,7 +32,7 @@ _IMPORTED, _FACTORY, _MADE = 1, 2, 3  # how good a find is
 class Found:
     """An application that a source seems to define."""
 
-    spec: str  # what to write behind pyfork
+    spec: str  # the argument of pyfork
     kind: str  # "Flask", or "" where only the name tells
     path: str  # of the source, from the directory
     rank: int = _MADE

@@ -34,11 +34,7 @@ def refuse_command(argv: Sequence[str], commands: Collection[str]) -> None:
 
 
 def refuse_missing(config: Config, directory: str, commands: Collection[str]) -> None:
-    """Refuse an application without a name behind it, such as ``shop``, that is no module.
-
-    Raises:
-        ConfigError: the word may be meant for a command.
-    """
+    """Refuse a name without an attribute, such as ``shop``, that is not a module."""
     name = str(config.app)
     ahead = [os.path.join(directory, each) for each in config.pythonpath]
     if PathFinder.find_spec(name, [*ahead, directory, *sys.path]) is None:

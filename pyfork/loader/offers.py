@@ -44,12 +44,13 @@ def _namespace(holder: object) -> dict[str, Any]:
 
 
 def _is(value: object, kind: type) -> bool:
-    """As `isinstance`, but for what the object says of itself."""
+    """As `isinstance`, without asking the object itself."""
     return issubclass(type(value), kind)
 
 
 def _is_application(value: object) -> bool:
-    """An instance of a class whose ``__call__`` is WSGI's or ASGI's: what frameworks make."""
+    """Whether the class of ``value`` has a WSGI or ASGI ``__call__``, as frameworks'
+    applications do."""
     call = inspect.getattr_static(type(value), "__call__", None)
     if not _is(call, FunctionType):
         return False

@@ -277,7 +277,7 @@ def on_terminal(config: Config) -> bool:
 
 
 def _format_for_terminal(handler: logging.Handler, config: Config) -> None:
-    """On a terminal, and there in development: for who works at it."""
+    """Use the format for a terminal, and a shorter one in development."""
     from pyfork.log.terminal import ConsoleFormatter, HideOnTerminal
 
     brief = config.reload and config.log_level != "debug"

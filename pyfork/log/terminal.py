@@ -1,6 +1,6 @@
-"""What a terminal shows: lines for a person, who works there, and colours.
+"""Lines for a person at a terminal, with colours.
 
-Nothing in here touches what is written to a file or a pipe.
+Lines for files and pipes are not affected.
 """
 
 import logging
@@ -27,7 +27,7 @@ _STYLES = {
 
 
 class HideOnTerminal(logging.Filter):
-    """Lets through what is told to a person, and what is wrong."""
+    """Passes lines for a person, and warnings and errors."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.levelno >= logging.WARNING or getattr(record, "told", False)

@@ -1,7 +1,8 @@
-"""The application in a fork server: imported, called once, and made ready to be shared by workers.
+"""The application in a fork server: imported, called once, and prepared for sharing between
+workers.
 
-Python writes to an object when it only looks at it, in the reference count. Pages in which that
-happens are copied by each worker, so the collector is kept away from everything that exists.
+Reading an object in Python writes its reference count, and each worker then copies the page. So
+the garbage collector never touches objects that exist before the fork.
 """
 
 import gc
@@ -21,15 +22,15 @@ from pyfork.worker import main
 
 
 def load(config: Config, directory: Directory, channel: int) -> WorkerMain:
-    """Import the application of ``config``, as the user that workers run as.
+    """Import the application of ``config``, as the user of the workers.
 
     Args:
         config: of the generation.
-        directory: in which it works.
-        channel: fd of the channel to the arbiter; this process ends when that closes.
+        directory: its working directory.
+        channel: descriptor of the channel to the arbiter; this process ends when that closes.
 
     Returns:
-        What each worker runs.
+        The function that each worker runs.
 
     Raises:
         BootError: there is no application, it fails, or it is not safe to fork.
@@ -38,7 +39,7 @@ def load(config: Config, directory: Directory, channel: int) -> WorkerMain:
     safety = ForkSafety(config.preload_unsafe)
     with exit_when_closed(channel), safety.observed():
         app = main.load_app(config)
-        main.worker_class(config, app)  # its modules are imported once, too
+        main.worker_class(config, app)  # imports its modules once, too
         for target in config.warmup:
             warm_up(app, target)
     safety.check()
@@ -49,7 +50,7 @@ def load(config: Config, directory: Directory, channel: int) -> WorkerMain:
 
 
 def _work(app: App, handler: Any, args: WorkerArgs) -> int:
-    """Run a worker. ``handler``: of SIGTERM, which the application may have installed."""
+    """Run a worker. ``handler``: of SIGTERM, perhaps installed by the application."""
     ignore_arbiter_signals()
     signal.signal(signal.SIGTERM, handler)
     return main.main(args, app)

@@ -56,7 +56,7 @@ class Burst:
         self._size += len(data)
 
     def flush(self) -> None:
-        """Send what is held."""
+        """Send the held content."""
         if self._held:
             data = b"".join(self._held)
             self._held.clear()

@@ -1,8 +1,4 @@
-"""The memory of a worker for WebSocket messages that have not come whole.
-
-Each may be as long as ``--ws-max-size``, and a client may send half of one and no more. So all of
-them together have a limit, ``--ws-memory``: above it the message that began first gives way.
-"""
+"""The memory of a worker for incomplete WebSocket messages."""
 
 import logging
 import time

@@ -58,12 +58,12 @@ class Acceptor:
         is_full: Callable[[], bool] = lambda: False,
         make_room: Callable[[str], bool] = lambda why: False,
     ) -> None:
-        """On ``line`` it says whether it accepts, and how often it did.
+        """``line`` is the scoreboard row of this worker.
 
-        ``new_protocol`` is called with the client. ``count`` is called with 1 for each
-        connection, at once since other workers look at their number, and with -1 for one that
-        comes to nothing. ``alone``: there is nobody to leave a connection to. ``is_full`` tells
-        whether one more is too many, and ``make_room`` closes one that idles, if it can.
+        ``new_protocol`` is called with the client. ``count`` is called with 1 for each connection
+        at accept, since other workers compare these numbers, and with -1 for one whose setup
+        fails. ``alone``: there is no other worker. ``is_full`` returns whether there is no room
+        for another connection; ``make_room`` closes an idle one, if it can.
         """
         self._loop = loop
         # A loop that is written in Python reads and writes by a socket's methods.
@@ -96,7 +96,7 @@ class Acceptor:
         self._finished: Callable[[], None] | None = None  # called when the queues are empty
         self._remaining: dict[
             ListenSocket | FdQueueReader, float
-        ] = {}  # what is to be accepted before, at most
+        ] = {}  # connections still to be accepted before the end, per listener
 
     def start(self) -> None:
         """Begin to accept."""
@@ -327,11 +327,11 @@ class Acceptor:
         self._loop.call_later(rest, self.resume, "exhausted")
 
     def begin(self, client: Client, protocol: asyncio.Protocol, *, counted: bool = True) -> None:
-        """Give a connection its transport and its protocol. ``counted``: it was, by ``count``.
+        """Give a connection its transport and its protocol. ``counted``: `count` was called.
 
-        The coroutine of the loop waits once, for `connection_made`, which it has scheduled when it
-        does. What is scheduled then comes behind that, and takes its second and last step: a task
-        would do the same for a tenth of what a short connection costs.
+        connect_accepted_socket() suspends exactly once, after scheduling connection_made(). We
+        drive it by hand: the second send() is scheduled right behind connection_made(). A task
+        would cost a tenth of a short connection.
         """
         opening = self._loop.connect_accepted_socket(lambda: protocol, cast(socket.socket, client))
         try:

@@ -1,1 +1,1 @@
-"""Connections that a busy worker gives to one that is free."""
+"""Handing connections of a busy worker to free ones."""

@@ -1,7 +1,7 @@
-"""Evening: a worker with more connections than others gives idle ones away, a few at a time.
+"""Evening: a worker with more connections than others hands idle ones off, a few at a time.
 
-They go through the connection queue, out of which the workers with the fewest connections take
-first. A connection moves at most once a second, and never with a request.
+They go through the connection queue; workers with the fewest connections take first. A connection
+moves at most once a second, and never with a request.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ from pyfork.ipc.scoreboard import (
     Scoreboard,
 )
 
-_EVEN, _UNEVEN = 0.25, 0.05  # seconds between two looks
+_EVEN, _UNEVEN = 0.25, 0.05  # seconds between two checks
 _FEW = 4  # connections at a time
 _AGE = 1.0  # seconds between two moves of a connection, at least
 
 
 class Evening:
-    """One worker's."""
+    """The evening of one worker."""
 
     def __init__(
         self,
@@ -46,7 +46,8 @@ class Evening:
         self._scoreboard = scoreboard
         self._line = line
         self._connections = connections
-        self._arrived: dict[object, float] = {}  # from other workers, and when, monotonic
+        # from other workers, with the monotonic time of arrival
+        self._arrived: dict[object, float] = {}
         self._stopped = False
 
     def start(self) -> None:
@@ -54,11 +55,11 @@ class Evening:
         self._loop.call_later(_EVEN, self._look)
 
     def stop(self) -> None:
-        """Give nothing away any more."""
+        """Stop handing connections off."""
         self._stopped = True
 
     def arrived(self, connection: object) -> None:
-        """A connection came from another worker."""
+        """Note that a connection came from another worker."""
         self._arrived[connection] = self._loop.time()
 
     def _look(self) -> None:
@@ -75,7 +76,7 @@ class Evening:
         self._loop.call_later(_UNEVEN if count else _EVEN, self._look)
 
     def _surplus(self) -> int:
-        """How many connections others should have."""
+        """Return how many connections other workers should have."""
         if self._line.connections < 2:
             return 0
         column = self._scoreboard.column
@@ -96,7 +97,7 @@ class Evening:
         return surplus(pids.index(own), list(counts.values())) if own in counts else 0
 
     def _movable(self) -> Iterator[Connection]:
-        """Connections that idle, and whose next request is not here yet."""
+        """Return idle connections whose next request has not arrived."""
         for each in list(self._connections):
             if each not in self._arrived and each.can_hand_off and not each.readable():
                 yield each

@@ -1,14 +1,14 @@
-"""The offloader: a thread that gives away the idle connections of a busy worker.
+"""The offloader: a thread that hands off the idle connections of a busy worker.
 
-When application code has held the loop's thread for ``--busy-after``, what becomes readable of the
-worker's idle connections goes to the connection queue, out of which the first worker that is free
-takes it. This worker takes part in that as soon as its loop goes on.
+When application code has held the loop's thread for ``--busy-after``, idle connections that become
+readable go to the connection queue. The first free worker takes them; this one does so too once
+its loop continues.
 
-The thread looks at the engine, and marks connections as given, only while one and the same request
-holds the loop's thread (`ApplicationSection`). The loop's thread waits for a step that is under
-way before it goes on, and parts with what was given before any callback of the loop runs.
+The thread inspects the engine, and marks connections as handed off, only while one and the same
+request holds the loop's thread (`ApplicationSection`). The loop's thread waits for a running step
+before it continues, and drops handed-off connections before any callback runs.
 
-Rules: the thread reads the engine and writes nothing there; no byte of a client is read.
+Rules: the thread reads the engine and writes nothing there; it reads no byte of a client.
 """
 
 import logging
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyfork.error")
 
-_CHUNK = 256  # connections looked at in one step, for which the loop may have to wait
+_CHUNK = 256  # connections per step, for which the loop may have to wait
 _RETRY = 0.005  # seconds until the queue may have room again
 _NOBODY = 0.1  # seconds until another worker may be there
-# Seconds between two looks at a worker whose requests were all quick, for so long.
+# Seconds between two checks of a worker whose requests were all quick.
 _QUICK, _ALERT = 0.01, 60.0
-# Seconds for which application code may keep the interpreter from this thread, in CPython's
-# measure: each system call of this thread may cost it once.
+# Seconds for which application code may keep the interpreter from this thread, as CPython's switch
+# interval; each system call of this thread may cost it once.
 _SWITCH = 0.001
 
 
 class Movable(Protocol):
-    """A connection, or one that is none yet."""
+    """A connection, or an accepted client without a connection yet."""
 
     def fileno(self) -> int: ...
     @property
@@ -52,11 +52,11 @@ class Movable(Protocol):
         """Whether requests were answered on it."""
 
     def finish_handoff(self) -> None:
-        """Close this copy of the socket, which the client does not see."""
+        """Close this copy of the socket; another worker has the connection."""
 
 
 class Offloader:
-    """One worker's."""
+    """The offloader of one worker."""
 
     def __init__(
         self,
@@ -74,12 +74,12 @@ class Offloader:
         """``busy_after`` is in seconds of one request.
 
         Args:
-            idle: the worker's connections; called in the thread.
-            served: how many requests it has answered.
-            cells: of its line on the scoreboard, which says that the loop is held.
-            has_takers: whether another worker takes connections out of the queue.
-            given: called in the loop's thread when connections were given away.
-            tls: the worker's connections are of a listener that speaks TLS.
+            idle: returns the worker's connections; called in the thread.
+            served: returns how many requests the worker has answered.
+            cells: of its scoreboard row, which shows that the loop is held.
+            has_takers: returns whether another worker takes connections out of the queue.
+            given: called in the loop's thread after connections were handed off.
+            tls: whether the worker's listeners speak TLS.
         """
         self._section = section
         self._queue = queue
@@ -90,12 +90,12 @@ class Offloader:
         self._has_takers = has_takers
         self._on_given = given
         self._tls = tls
-        self._lock = threading.Lock()  # a step of the thread is under way
+        self._lock = threading.Lock()  # held during a step of the thread
         self._given: list[Movable] = []  # this worker's copies are still open
         self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()  # the thread is started or ended
-        self._wanted = False  # there is to be a thread
-        self._forks = 0  # under way
+        self._starting = threading.Lock()  # held while the thread is started or ended
+        self._wanted = False  # a thread should run
+        self._forks = 0  # running forks
         self._begun = False
         self._stopping = False
         self._wake_in, self._wake_out = -1, -1
@@ -106,19 +106,20 @@ class Offloader:
     # In the loop's thread, or in one that forks.
 
     def stop(self) -> None:
-        """End the thread, and wait for its end; nothing starts it again."""
+        """End the thread and wait for its end; it is not started again."""
         self._begun = True
         with self._starting:
             self._wanted = False
             self._end_thread()
 
     def check(self) -> None:
-        """Once a second: if there is no thread yet, the next request asks whether it is time."""
+        """If there is no thread yet, let the next request decide about one. Called once a
+        second."""
         if not self._begun:
             self._section.asleep = True
 
     def _settle(self) -> None:
-        """Behind a request, before the loop goes on: the thread may have been at work."""
+        """After a request, wait for a running step and drop connections that were handed off."""
         with self._lock:
             self._section.watched = False
             self._cells[HELD] = 0
@@ -130,7 +131,7 @@ class Offloader:
             self._on_given()
 
     def _begin(self) -> None:
-        """The first request that begins while there is another worker."""
+        """Start the thread at the first request while there is another worker."""
         self._begun = True
         self._wake_out, self._wake_in = os.pipe()
         for fd in (self._wake_out, self._wake_in):
@@ -145,7 +146,7 @@ class Offloader:
             self._start_thread()
 
     def _wake(self) -> None:
-        """A request begins while the thread sleeps, or there is none yet."""
+        """Wake the thread, or start it, at the beginning of a request."""
         self._section.asleep = False
         if self._begun:
             self._notify()
@@ -153,7 +154,7 @@ class Offloader:
             self._begin()
 
     def _notify(self) -> None:
-        with suppress(BlockingIOError):  # it has been told often enough
+        with suppress(BlockingIOError):  # it has enough wake-ups
             os.write(self._wake_in, b".")
 
     def _start_thread(self) -> None:
@@ -161,7 +162,7 @@ class Offloader:
         thread = threading.Thread(target=self._run, name="pyfork_offload", daemon=True)
         try:
             thread.start()
-        except RuntimeError as error:  # the system has no thread: all is as it was without one
+        except RuntimeError as error:  # no thread is available: continue without one
             log.debug("no thread to offload connections: %s", error)
         else:
             self._thread = thread
@@ -174,7 +175,7 @@ class Offloader:
             thread.join()
             _wait_for_end(thread.native_id)
 
-    # A process that the application forks is not born of one with this thread.
+    # A process must not be forked while this thread runs.
 
     def _before_fork(self) -> None:
         with self._starting:
@@ -188,7 +189,7 @@ class Offloader:
                 self._start_thread()
 
     def _in_child(self) -> None:
-        """It is no worker."""
+        """Reset in a forked child, which is no worker."""
         self._section.settle = self._section.wake = lambda: None
         self._starting = threading.Lock()
         self._wanted = False
@@ -229,7 +230,7 @@ class Offloader:
             del running
 
     def _sleep(self, poll: "select.poll", seconds: float | None) -> None:
-        """Until it is told to wake, or for so long."""
+        """Wait for a wake-up, for ``seconds`` at most."""
         if poll.poll(None if seconds is None else seconds * 1000):
             self._clear()
 
@@ -238,13 +239,13 @@ class Offloader:
             os.read(self._wake_out, 4096)
 
     def _offload(self, running: "Exchange") -> None:
-        """Give away what becomes readable, while ``running`` holds the loop's thread."""
+        """Hand off connections that become readable while ``running`` holds the loop's thread."""
         usual = sys.getswitchinterval()
         sys.setswitchinterval(min(usual, _SWITCH))
         try:
             self._offload_readable(running)
         finally:
-            if sys.getswitchinterval() == min(usual, _SWITCH):  # else it is the application's
+            if sys.getswitchinterval() == min(usual, _SWITCH):  # else it is the application's own
                 sys.setswitchinterval(usual)
 
     def _offload_readable(self, running: "Exchange") -> None:
@@ -268,7 +269,7 @@ class Offloader:
                 self._sleep(only_wake, _RETRY)
 
     def _idle_sockets(self, running: "Exchange") -> Iterator[tuple[int, Movable]]:
-        """Those of connections that another worker could serve on."""
+        """Return the sockets of idle connections that another worker could serve."""
         own = running.connection  # its application may be changing it
         with self._step(running) as held:
             everything = iter(list(self._idle()) if held else ())
@@ -292,7 +293,7 @@ class Offloader:
         watched: dict[int, Movable],
         poll: "select.poll",
     ) -> bool:
-        """Put them in the queue; whether it had room for all."""
+        """Put them into the queue. Returns whether it had room for all."""
         for fd in ready:
             with self._step(running) as held:
                 if not held:
@@ -310,7 +311,8 @@ class Offloader:
 
 
 class _Step:
-    """While it is entered, and gives true, the loop's thread does not go on behind ``running``."""
+    """A context manager; while its value is true, the loop's thread cannot continue after
+    ``running``."""
 
     def __init__(
         self, lock: threading.Lock, section: ApplicationSection, running: "Exchange"
@@ -329,7 +331,7 @@ class _Step:
 
 
 def _wait_for_end(thread: int | None) -> None:
-    """Until the system has forgotten the thread, which Python may do before."""
+    """Wait until the kernel has ended the thread; Python may report that earlier."""
     path = f"/proc/self/task/{thread}"
     until = monotonic() + 0.1
     while os.path.exists(path) and monotonic() < until:

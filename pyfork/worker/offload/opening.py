@@ -1,4 +1,4 @@
-"""A connection that was accepted, and is not made yet: the loop comes to it behind a request."""
+"""A connection that was accepted and has no transport yet, because a request holds the loop."""
 
 import asyncio
 from typing import cast
@@ -7,7 +7,7 @@ from pyfork.http.connection.connection import Connection
 
 
 class Opening:
-    """One, as `offloader.Movable`."""
+    """An accepted client, as `offloader.Movable`."""
 
     can_hand_off = True  # nothing was read of it
 
@@ -18,9 +18,9 @@ class Opening:
         self.kept = self._connection.kept
 
     def fileno(self) -> int:
-        """The descriptor of its socket."""
+        """Return the descriptor of its socket."""
         return self._fd
 
     def finish_handoff(self) -> None:
-        """Another worker has it: it is closed when it is made."""
+        """Another worker has it: it is closed when its transport is made."""
         self._connection.finish_handoff()

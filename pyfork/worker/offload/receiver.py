@@ -1,7 +1,7 @@
 """The receiver: takes connections out of the connection queue while this worker is free.
 
-It is free when its loop comes to look. The worker that gave a connection away may take it back
-that way, so nobody's request is later than it would have been without the queue.
+A worker is free when its loop checks the queue. The worker that handed a connection off may take
+it back, so no request is served later than without the queue.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ from pyfork.ipc.scoreboard import (
 log = logging.getLogger("pyfork.error")
 
 _FRESH = 0.001  # seconds for which it counts that another worker was free
-_REST = 0.05  # seconds until a worker that cannot take a connection looks again
+_REST = 0.05  # seconds until a worker that cannot take a connection checks again
 
 
 class QueueReceiver:
-    """One worker's."""
+    """The receiver of one worker."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class QueueReceiver:
         is_full: Callable[[], bool],
         gate: LeastConnections | None,
     ) -> None:
-        """``begin`` serves a connection on; its descriptor is owned by that then.
+        """``begin`` serves a connection, and owns its descriptor then.
 
         ``gate``: workers with fewer connections take first.
         """
@@ -67,19 +67,19 @@ class QueueReceiver:
         self._watch()
 
     def stop(self) -> None:
-        """Take what is there, which may have been put there for this worker, and no more."""
+        """Take what is in the queue, perhaps for this worker alone, and stop."""
         self._stopped = True
         self._cells[RECEIVING] = Receiving.NOTHING
         self._unwatch()
         self.drain()
 
     def drain(self) -> None:
-        """Take all that is there."""
+        """Take everything in the queue."""
         while self._take():
             pass
 
     def settle(self) -> None:
-        """This worker has given connections away: if it is leaving, who else would take them?"""
+        """After this worker handed connections off: take them back if no other worker would."""
         if self._stopped:
             self.drain()
 
@@ -108,7 +108,7 @@ class QueueReceiver:
         return self._free
 
     def has_others(self) -> bool:
-        """Whether another worker takes what this one could give. Callable in any thread."""
+        """Whether another worker takes connections of this one. Called in any thread."""
         count = self._scoreboard.column(RECEIVING).count(self._kind)
         return count > (self._cells[RECEIVING] == self._kind)
 
@@ -123,7 +123,8 @@ class QueueReceiver:
             self._loop.remove_reader(self._queue.fileno())
 
     def _readable(self) -> None:
-        """One in a turn of the loop: others may be free, and this worker may not be for long."""
+        """Take one connection per loop iteration: others may be free, and this worker may get
+        busy."""
         if self._is_full():
             self._leave(_REST)
         elif self._gate is not None and self._gate.should_defer(lasting=True):
@@ -132,7 +133,7 @@ class QueueReceiver:
             self._take()
 
     def _leave(self, seconds: float) -> None:
-        """Leave what is there to others for so long."""
+        """Leave the queue to others for ``seconds``."""
         if self._watching:
             self._unwatch()
             self._loop.call_later(seconds, self._look_again, self._loop.time() + seconds)
@@ -143,16 +144,16 @@ class QueueReceiver:
         self._watch()
 
     def _take(self) -> bool:
-        """Take one; whether there was one that this worker can serve."""
+        """Take one connection. Returns whether there was one that this worker can serve."""
         try:
             given = self._queue.take()
-        except OSError as error:  # no files: others have some
+        except OSError as error:  # out of descriptors: others have some
             log.debug("cannot take a connection: %s", error)
             self._leave(_REST)
             return False
         if given is None:
             return False
-        if given.tls != (self._kind is Receiving.TLS):  # of before a reload, or behind it
+        if given.tls != (self._kind is Receiving.TLS):  # from before or after a reload
             self._return(given)
             self._leave(_REST)
             return False
