@@ -23,10 +23,10 @@ from pyfork.ipc.messages import QueryServer, ServerHandle
 from pyfork.net import unix
 from pyfork.net.bind import bind_reuseport, bound_address
 from pyfork.record import entity, field
-from pyfork.system.proc_sockets import queues as waiting
+from pyfork.system.proc_sockets import queues as queue_lengths
 
 KEEP_SECONDS = 5.0  # seconds
-MOST = 32  # queues of one address: an upgrade passes them on in one message
+MAX_REUSEPORT_SOCKETS = 32  # queues of one address: an upgrade passes them on in one message
 PREFIX = "script:"  # of the key of a handle, where it is named beside the listeners of --bind
 
 
@@ -35,7 +35,7 @@ class Handle:
     """A socket that a script has bound."""
 
     # more reuseport sockets on the same address
-    beside: list[socket.socket] = field(default_factory=list)
+    extra: list[socket.socket] = field(default_factory=list)
     socket: socket.socket
     file: unix.SocketFile | None = None  # removed at the end
     generations: set[int] = field(default_factory=set)  # that have used it
@@ -49,7 +49,7 @@ class Handles:
 
     def __init__(self) -> None:
         self._handles: dict[str, Handle] = {}
-        self._lent: set[str] = set()  # another arbiter has these too, and their files
+        self._released: set[str] = set()  # another arbiter has these too, and their files
 
     # Requests of workers.
 
@@ -113,10 +113,10 @@ class Handles:
         return {
             FdName(FdKind.HANDLE, key, index): each
             for key, handle in self._handles.items()
-            for index, each in enumerate((handle.socket, *handle.beside))
+            for index, each in enumerate((handle.socket, *handle.extra))
         }
 
-    def spread(self, key: str, queues: int) -> None:
+    def add_reuseport_sockets(self, key: str, queues: int) -> None:
         """Give a TCP address so many queues, if it has not more already.
 
         Raises:
@@ -124,13 +124,13 @@ class Handles:
         """
         handle = self._handles[key]
         if handle.socket.family in (socket.AF_INET, socket.AF_INET6):
-            ((_, limit),) = waiting((handle.socket,)).values()
-            while len(handle.beside) + 1 < min(queues, MOST):
-                handle.beside.append(bind_reuseport(handle.socket, backlog=limit))
+            ((_, limit),) = queue_lengths((handle.socket,)).values()
+            while len(handle.extra) + 1 < min(queues, MAX_REUSEPORT_SOCKETS):
+                handle.extra.append(bind_reuseport(handle.socket, backlog=limit))
 
     def queues(self, key: str) -> list[FdName]:
         """The names of all sockets of one handle."""
-        count = 1 + len(self._handles[key].beside)
+        count = 1 + len(self._handles[key].extra)
         return [FdName(FdKind.HANDLE, key, index) for index in range(count)]
 
     def addresses(self) -> list[str]:
@@ -141,7 +141,7 @@ class Handles:
         """Take over the sockets of another arbiter, or of this one before an exec."""
         for (_, key, index), each in sockets.items():
             if index:
-                self._handles[key].beside.append(each)
+                self._handles[key].extra.append(each)
                 continue
             path = each.getsockname() if each.family == socket.AF_UNIX else ""
             self._handles[key] = Handle(
@@ -153,11 +153,11 @@ class Handles:
 
     def release_files(self) -> None:
         """Leave the socket files to another arbiter, which has all open handles."""
-        self._lent = set(self._handles)
+        self._released = set(self._handles)
 
     def own_files(self) -> None:
         """Own the socket files from now on."""
-        self._lent.clear()
+        self._released.clear()
 
     def release(self, generation: int) -> None:
         """Release handles of ``generation``, which has ended."""
@@ -191,9 +191,9 @@ class Handles:
     def _close_if(self, unwanted: Callable[[Handle], bool]) -> None:
         for key in [key for key, handle in self._handles.items() if unwanted(handle)]:
             handle = self._handles.pop(key)
-            for each in (handle.socket, *handle.beside):
+            for each in (handle.socket, *handle.extra):
                 each.close()
-            if handle.file and key not in self._lent:
+            if handle.file and key not in self._released:
                 handle.file.remove()
 
 
@@ -201,7 +201,7 @@ def _bind(message: QueryServer, fd: int) -> Handle:
     """Bind a copy of ``fd``. Raises OSError as the script's own bind() would."""
     own = socket.socket(fileno=os.dup(fd))
     try:
-        _make_private_to_the_cluster(own)
+        _set_exclusive_nonblocking(own)
         if own.family != socket.AF_UNIX:
             own.bind(tuple(message.address))
             return Handle(socket=own)
@@ -214,7 +214,7 @@ def _bind(message: QueryServer, fd: int) -> Handle:
         raise
 
 
-def _make_private_to_the_cluster(own: socket.socket) -> None:
+def _set_exclusive_nonblocking(own: socket.socket) -> None:
     """Turn SO_REUSEPORT off, and O_NONBLOCK on.
 
     A server uses SO_REUSEPORT to share its port between its processes. Here one socket does that,

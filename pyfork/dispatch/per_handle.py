@@ -16,100 +16,102 @@ from pyfork.ipc.fd_queue import FdQueue
 from pyfork.ipc.messages import AddListeners
 from pyfork.ipc.poller import Poller
 
-NAP = 1.0  # seconds; only an accept shows that a stalled script is responsive again
+RETRY_STALLED_SECONDS = (
+    1.0  # seconds; only an accept shows that a stalled script is responsive again
+)
 
 
 class RoundRobinByHandle:
     """Round-robin for every handle.
 
     Args:
-        takers: returns the workers that serve.
+        candidates: returns the workers that serve.
     """
 
     def __init__(
-        self, wires: Poller, handles: Handles, takers: Callable[[], Iterable[Candidate]]
+        self, poller: Poller, handles: Handles, candidates: Callable[[], Iterable[Candidate]]
     ) -> None:
-        self._wires = wires
+        self._poller = poller
         self._handles = handles
-        self._takers = takers
-        self._rounds: dict[str, RoundRobin] = {}
+        self._candidates = candidates
+        self._by_key: dict[str, RoundRobin] = {}
         self._finished = False
 
     @property
-    def holding(self) -> bool:
+    def has_undelivered(self) -> bool:
         """Whether the arbiter holds connections that no worker has."""
-        return any(each.holding for each in self._rounds.values())
+        return any(each.has_undelivered for each in self._by_key.values())
 
     @property
     def deadline(self) -> float | None:
         """When to call `tick` next, in monotonic seconds; None: no limit."""
-        times = [each.deadline for each in self._rounds.values()]
+        times = [each.deadline for each in self._by_key.values()]
         return min((each for each in times if each is not None), default=None)
 
     def close_in_child(self) -> None:
         """Close copies in a forked child."""
-        for each in self._rounds.values():
+        for each in self._by_key.values():
             each.close_in_child()
 
-    def add_acceptor(self, member: Candidate, key: str) -> None:
+    def add_acceptor(self, worker: Candidate, key: str) -> None:
         """Give a worker that listens its queue and its turn."""
-        if key in member.fd_queues:
+        if key in worker.fd_queues:
             return
         for handle in self._listeners_of(key):  # the script may have changed it
             os.set_blocking(handle.fileno(), False)
-        member.fd_queues[key] = queue = FdQueue.make()
-        self._round(key).add_worker(member)
+        worker.fd_queues[key] = queue = FdQueue.make()
+        self._dispatcher(key).add_worker(worker)
         name = FdName(FdKind.QUEUE, key)
-        self._wires.send(member.channel, AddListeners([name]), [queue.theirs.fileno()])
+        self._poller.send(worker.channel, AddListeners([name]), [queue.theirs.fileno()])
 
-    def add_worker(self, member: Candidate) -> None:
+    def add_worker(self, worker: Candidate) -> None:
         """Add a worker that lived through an exec."""
-        for key in member.fd_queues:
+        for key in worker.fd_queues:
             if key.startswith(PREFIX):
-                self._round(key).add_worker(member)
+                self._dispatcher(key).add_worker(worker)
 
-    def remove_acceptor(self, member: Candidate, key: str) -> None:
+    def remove_acceptor(self, worker: Candidate, key: str) -> None:
         """Remove a worker that does not listen any more, or is dead."""
-        if key in member.fd_queues:
-            self._rounds[key].remove_worker(member)
-            member.fd_queues.pop(key).close()
+        if key in worker.fd_queues:
+            self._by_key[key].remove_worker(worker)
+            worker.fd_queues.pop(key).close()
 
-    def remove_worker(self, member: Candidate) -> None:
+    def remove_worker(self, worker: Candidate) -> None:
         """Remove a dead worker."""
-        for key in [key for key in member.fd_queues if key.startswith(PREFIX)]:
-            self.remove_acceptor(member, key)
+        for key in [key for key in worker.fd_queues if key.startswith(PREFIX)]:
+            self.remove_acceptor(worker, key)
 
     def tick(self, now: float) -> None:
         """Run what is due; called once per loop iteration."""
-        for each in self._rounds.values():
+        for each in self._by_key.values():
             each.tick(now)
 
     def finish(self) -> None:
         """Stop accepting: the workers accept on the handles themselves."""
         self._finished = True
-        for key, each in self._rounds.items():
+        for key, each in self._by_key.items():
             for handle in self._listeners_of(key):
-                for member in self._with_fd_queue(key):
-                    self._wires.send(
-                        member.channel,
+                for worker in self._with_fd_queue(key):
+                    self._poller.send(
+                        worker.channel,
                         AddListeners([FdName(FdKind.HANDLE, key)]),
                         [handle.fileno()],
                     )
             each.finish()
 
-    def _round(self, key: str) -> RoundRobin:
-        if key not in self._rounds:
-            self._rounds[key] = RoundRobin(
-                self._wires,
+    def _dispatcher(self, key: str) -> RoundRobin:
+        if key not in self._by_key:
+            self._by_key[key] = RoundRobin(
+                self._poller,
                 key=key,
-                takers=partial(self._with_fd_queue, key),
+                candidates=partial(self._with_fd_queue, key),
                 listeners=lambda: [] if self._finished else self._listeners_of(key),
-                nap=NAP,
+                retry_stalled_after=RETRY_STALLED_SECONDS,
             )
-        return self._rounds[key]
+        return self._by_key[key]
 
     def _with_fd_queue(self, key: str) -> list[Candidate]:
-        return [each for each in self._takers() if key in each.fd_queues]
+        return [each for each in self._candidates() if key in each.fd_queues]
 
     def _listeners_of(self, key: str) -> list[socket.socket]:
         found = self._handles.get(key)

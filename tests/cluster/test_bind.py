@@ -101,7 +101,7 @@ def test_the_holder_of_an_address_is_named(tmp_path: Path) -> None:
         script = write(tmp_path, f'start(socket.create_server(("127.0.0.1", {port})))')
         with Script(script, directory=tmp_path, ready=False) as running:
             assert running.wait() == 3
-            assert "raised OSError: [Errno 98] Address already in use" in running.log
+            assert "server.py:13: OSError: [Errno 98] Address already in use" in running.log
             assert f"127.0.0.1:{port}: the address is in use by pid" in running.log
             assert sys.executable.rpartition("/")[2] in running.log
 

@@ -41,7 +41,7 @@ class Dispatch(Component):
     def __post_init__(self) -> None:
         poller, listeners = self.poller, self.listeners
         self._round_robin = RoundRobin(
-            poller, key=BIND_KEY, takers=self._with_fd_queues, listeners=self._listeners
+            poller, key=BIND_KEY, candidates=self._with_fd_queues, listeners=self._listeners
         )
         self._rounds = RoundRobinByHandle(poller, listeners.handles, self._candidates)
         self._queues = ReuseportAssigner(poller, listeners, self._candidates)
@@ -49,7 +49,7 @@ class Dispatch(Component):
     @property
     def has_undelivered(self) -> bool:
         """Whether the arbiter has accepted connections that no worker has."""
-        return self._round_robin.holding or self._rounds.holding
+        return self._round_robin.has_undelivered or self._rounds.has_undelivered
 
     @property
     def deadline(self) -> float | None:

@@ -63,7 +63,7 @@ class ReuseportAssigner:
             if key == BIND_KEY:
                 self._listeners.add_reuseport_sockets(generation, slots, backlog)
             else:
-                self._listeners.handles.spread(key, slots)
+                self._listeners.handles.add_reuseport_sockets(key, slots)
         except OSError as error:
             log.warning("some workers share a socket, since no more can be bound: %s", error)
 
