@@ -74,6 +74,22 @@ def test_help_of_run(command: Command) -> None:
     assert "--bind" not in done.stdout
 
 
+def test_help_is_a_command_too(command: Command) -> None:
+    assert command("help").stdout == command("--help").stdout
+    assert command("help", "run").stdout == command("run", "--help").stdout
+    assert command("help", "reload").stdout == command("reload", "--help").stdout
+    done = command("help", "nothing")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "pyfork: error: nothing: no such command; pyfork help lists them\n",
+    )
+
+
+def test_verbose_is_a_log_level(command: Command) -> None:
+    lines = command("-v", "--print-config").stdout.splitlines()
+    assert ["log_level", "debug", "-v"] in [line.split() for line in lines]
+
+
 def test_who_reads_help_may_leave(tmp_path: Path, environ: dict[str, str]) -> None:
     line = f"{sys.executable} -m pyfork --help-all | true"
     done = subprocess.run(

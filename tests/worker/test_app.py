@@ -1,6 +1,7 @@
 """Loading applications from real modules: every form, every interface, every way to fail."""
 
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from pyfork.config.directory import Directory, Start
 from pyfork.errors import BootError
-from pyfork.loader import detection
+from pyfork.loader import detection, tracebacks
 from pyfork.loader.load import App, load, set_up_path
 from tests.harness.server import environment
 
@@ -353,6 +354,21 @@ def test_detail_keeps_the_chain_of_causes(write: Write) -> None:
     assert detail.index("inner.py") < detail.index("direct cause") < detail.index("no config")
     assert detail.count('File "') == 3
     assert "importlib" not in detail
+
+
+def test_the_own_part_of_a_traceback() -> None:
+    """Frames of libraries are counted; what a handler raises again in one place is said once."""
+    errors = []
+    for _ in range(2):
+        try:
+            json.loads("{")
+        except ValueError as error:
+            errors.append(error)
+    shown = tracebacks.own_traceback(errors[0])
+    assert shown.count('File "') == 1
+    assert shown.endswith("(3 frames of libraries left out; -v shows all)")
+    errors[1].__context__ = errors[0]
+    assert tracebacks.own_traceback(errors[1]) == shown
 
 
 def test_no_such_attribute(write: Write) -> None:
