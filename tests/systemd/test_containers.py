@@ -65,7 +65,8 @@ def unshare_refusal() -> str:
 @pytest.mark.skipif(bool(unshare_refusal()), reason=f"no namespace: {unshare_refusal()}")
 @pytest.mark.parametrize("writable", [False, True], ids=["nowhere", "tmp"])
 def test_a_file_system_that_is_read_only(tmp_path: Path, writable: bool) -> None:
-    with ReadOnly("--upgrade-mode", "exec", directory=tmp_path, writable=writable) as unit:
+    options = ("--upgrade-mode", "exec", "--body-memory", "0")
+    with ReadOnly(*options, directory=tmp_path, writable=writable) as unit:
         assert unit.get("/").status == 200
         # A body that memory should not keep needs a file.
         answer = unit.request("POST", "/", b"x" * MIB)
