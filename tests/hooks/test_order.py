@@ -8,7 +8,7 @@ import pytest
 from pyfork.config.config import SETTINGS
 from tests.harness.script import Script
 from tests.hooks.conftest import Call, Place
-from tests.upgrade.conftest import successor
+from tests.upgrade.conftest import new_arbiter
 
 
 def test_the_life_of_a_server(place: Place) -> None:
@@ -122,7 +122,7 @@ def test_before_another_program_is_executed(mode: str, place: Place) -> None:
         assert place.of("on_reload") == []  # nobody has asked for one
     else:
         server.wait_log("the old arbiter has exited")
-        new = successor(server)
+        new = new_arbiter(server)
         assert [each.pid for each in place.of("pre_exec")] == [new]
         assert [each.pid for each in place.of("on_exit")] == [first]
         server.follow(new)
