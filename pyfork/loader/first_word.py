@@ -6,7 +6,7 @@ Nothing has been bound or forked yet when this is asked. Nothing is imported to 
 import os
 import sys
 from collections.abc import Collection, Sequence
-from importlib.machinery import PathFinder
+from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec, PathFinder
 
 from pyfork.config.compat.names import command_advice
 from pyfork.config.config import Config
@@ -37,7 +37,7 @@ def refuse_missing(config: Config, directory: str, commands: Collection[str]) ->
     """Refuse a name without an attribute, such as ``shop``, that is not a module."""
     name = str(config.app)
     ahead = [os.path.join(directory, each) for each in config.pythonpath]
-    if PathFinder.find_spec(name, [*ahead, directory, *sys.path]) is None:
+    if _find(name, [*ahead, directory, *sys.path]) is None:
         near = suggestion(name, [*commands, *_modules(directory)], cutoff=0.75)
         raise ConfigError(f"{name}: no such command, and no such module in {directory}{near}")
 
@@ -63,8 +63,17 @@ def only_application(directory: str) -> Found:
 def _is_source(name: str) -> bool:
     """Whether there is a module ``name`` that is no directory, and not Python's own."""
     path = [os.getcwd(), *(() if name in sys.stdlib_module_names else sys.path)]
-    found = PathFinder.find_spec(name, path)
+    found = _find(name, path)
     return found is not None and found.origin is not None
+
+
+def _find(name: str, path: Sequence[str]) -> ModuleSpec | None:
+    """What an import of ``name`` would find: on ``path``, or by a finder of an editable install."""
+    if found := PathFinder.find_spec(name, path):
+        return found
+    others = [each for each in sys.meta_path if each not in (BuiltinImporter, FrozenImporter)]
+    found_by = (each.find_spec(name, None) for each in others if each is not PathFinder)
+    return next(filter(None, found_by), None)
 
 
 def _modules(directory: str) -> list[str]:
