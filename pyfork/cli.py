@@ -171,7 +171,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
         for name in (
             *("list", "ls", "ps", "status", "describe", "sockets", "logs", "history"),
             *("reload", "rollback", "restart", "drain", "resume", "scale", "upgrade"),
-            *("stop", "unit", "top"),
+            *("stop", "unit", "top", "doctor"),
         )
     },
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 from pyfork.config.command_line.getopt import CommandSpec, Option, ParsedOption, read
 from pyfork.config.command_line.help import help_text
-from pyfork.ctl import client, description, history, listing, logs, slots, tables, unit
+from pyfork.ctl import client, description, doctor, history, listing, logs, slots, tables, unit
 from pyfork.ctl.context import CommandContext, ControlCommand, Say
 from pyfork.errors import ConfigError, ExitStatus, PyforkError
 
@@ -258,6 +258,11 @@ COMMANDS: dict[str, ControlCommand] = {
         },
         finds=False,
         behind=True,
+    ),
+    "doctor": ControlCommand(
+        "Name what will hurt a server, with the fix. Exit status 1 if anything is serious.",
+        doctor.run,
+        {},
     ),
     "top": ControlCommand(
         "Show all servers and their workers, live. TARGET shows one server alone.",

@@ -36,7 +36,18 @@ STAND_INS = {
 # Of the commands of the pages, those that end by themselves.
 ASKING = (
     *("list", "ls", "ps", "status", "sockets", "reload", "upgrade", "stop", "scale", "completion"),
-    *("describe", "restart", "drain", "resume", "history", "unit", "start", "logs"),
+    *(
+        "describe",
+        "restart",
+        "drain",
+        "resume",
+        "history",
+        "unit",
+        "start",
+        "logs",
+        "doctor",
+        "top",
+    ),
 )
 ENDING = ("--check-config", "--print-config", "--help", "--help-all", "--version", "-h")
 

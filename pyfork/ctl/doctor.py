@@ -1,0 +1,276 @@
+"""``pyfork doctor``: what will hurt a server, with the fix and the page that explains it.
+
+`findings` is pure: it gets facts. What cannot be known is no finding.
+"""
+
+import json
+import os
+import ssl
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import Any
+
+from pyfork.address import Inet, parse
+from pyfork.ctl import processes, tables
+from pyfork.ctl.context import CommandContext
+from pyfork.errors import ExitStatus
+from pyfork.net.tls.certificate import parse as parse_certificate
+from pyfork.record import asdict, record
+from pyfork.system import cpus
+
+PROXY_KEEP_ALIVE = 60.0  # seconds that nginx, HAProxy's examples and load balancers of clouds keep
+EXPIRY = 30 * 86400.0  # seconds
+DOCKER_STOP, KUBERNETES_STOP = 10.0, 30.0  # seconds until KILL, by default
+SPARE_FILES = 64  # listeners, channels, logs, what the application opens
+
+
+@record
+class Finding:
+    """One thing that will hurt."""
+
+    serious: bool
+    problem: str
+    fix: str
+    page: str
+
+
+@record(kw_only=True)
+class Facts:
+    """What is known of a server and its machine."""
+
+    status: Mapping[str, Any]
+    settings: Mapping[str, str]
+    files: int | None  # that a process may open; None: unlimited
+    control: str  # path of the control socket
+    cpus: int
+    memory: int | None  # bytes that all processes have, shared ones counted once
+    memory_limit: int | None  # bytes, of the control group
+    somaxconn: int | None
+    control_is_open: bool  # users that need not be trusted may write where the socket is
+    expiry: Mapping[str, float]  # seconds until a certificate expires, by its file
+    place: str  # "", "docker" or "kubernetes"
+    has_uvloop: bool
+
+    def number(self, name: str) -> float:
+        """The value of a setting that is a number."""
+        return float(self.settings[name])
+
+    @property
+    def is_public(self) -> bool:
+        """Whether other machines may reach it."""
+        addresses = [parse(text) for text in self.status["addresses"]]
+        hosts = [each.host for each in addresses if isinstance(each, Inet)]
+        return any(not (host.startswith("127.") or host in ("::1", "localhost")) for host in hosts)
+
+
+def run(asked: CommandContext) -> ExitStatus:
+    """Say what is found. Exit status 1 if anything is serious."""
+    (answer,) = asked.server.ask("describe")
+    if not answer["ok"]:
+        return asked.refuse("no answer", answer)
+    found = list(findings(_facts(answer, asked.server.path)))
+    for each in found:
+        if asked.options["json"]:
+            asked.say(json.dumps(asdict(each)))
+        else:
+            kind = "serious" if each.serious else "advice"
+            asked.say(f"{kind}: {each.problem}\n    {each.fix} ({each.page})")
+    if not found and not asked.options["json"]:
+        asked.say(f"{asked.who}: nothing was found that will hurt")
+    return ExitStatus.FAILED if any(each.serious for each in found) else ExitStatus.OK
+
+
+def findings(facts: Facts) -> Iterator[Finding]:
+    """All of them, as `CHECKS` has them."""
+    for check in CHECKS:
+        yield from check(facts)
+
+
+def _workers(facts: Facts) -> Iterator[Finding]:
+    wanted = facts.status["workers_wanted"]
+    if wanted > 2 * facts.cpus + 1:
+        yield Finding(
+            False,
+            f"{wanted} workers share {facts.cpus} CPUs",
+            f"--workers {facts.cpus}, or auto; for requests that wait, --threads",
+            "docs/performance.md",
+        )
+
+
+def _memory(facts: Facts) -> Iterator[Finding]:
+    if facts.memory and facts.memory_limit and facts.memory > 0.9 * facts.memory_limit:
+        yield Finding(
+            True,
+            f"the server has {tables.size(facts.memory)} of the {tables.size(facts.memory_limit)} "
+            "that its control group may have: the kernel will kill workers",
+            "fewer --workers, or a higher limit",
+            "docs/operate.md",
+        )
+
+
+def _keep_alive(facts: Facts) -> Iterator[Finding]:
+    keep = facts.number("keep_alive")
+    if 0 < keep <= PROXY_KEEP_ALIVE:
+        yield Finding(
+            False,
+            f"idle connections are closed after {keep:g} s; proxies keep theirs for "
+            f"{PROXY_KEEP_ALIVE:g} s and may send a request into the close",
+            "--keep-alive 65",
+            "docs/deploy.md",
+        )
+
+
+def _backlog(facts: Facts) -> Iterator[Finding]:
+    backlog = facts.number("backlog")
+    if facts.somaxconn is not None and backlog > facts.somaxconn:
+        yield Finding(
+            False,
+            f"--backlog {backlog:g} is cut to {facts.somaxconn} by the kernel",
+            f"sysctl net.core.somaxconn={backlog:.0f}",
+            "docs/settings.md",
+        )
+
+
+def _files(facts: Facts) -> Iterator[Finding]:
+    connections = facts.number("worker_connections")
+    if facts.files is not None and facts.files < connections + SPARE_FILES:
+        yield Finding(
+            True,
+            f"a worker may have {connections:g} connections and open only {facts.files} files",
+            "LimitNOFILE= of systemd, ulimit -n, or a lower --worker-connections",
+            "docs/deploy.md",
+        )
+
+
+def _forwarded(facts: Facts) -> Iterator[Finding]:
+    if facts.settings["forwarded_allow_ips"] == "*" and facts.is_public:
+        yield Finding(
+            True,
+            "every client may say which address it has: --forwarded-allow-ips is * and the "
+            "address is public",
+            "--forwarded-allow-ips with the addresses of the proxies",
+            "docs/deploy.md",
+        )
+
+
+def _development(facts: Facts) -> Iterator[Finding]:
+    if facts.settings["reload"].lower() in ("true", "yes", "on", "1") and facts.is_public:
+        yield Finding(
+            True,
+            "--reload is for development, and the address is public",
+            "no --reload where others may come",
+            "docs/develop.md",
+        )
+
+
+def _grace(facts: Facts) -> Iterator[Finding]:
+    limit = {"docker": DOCKER_STOP, "kubernetes": KUBERNETES_STOP}.get(facts.place)
+    needs = facts.number("drain_delay") + facts.number("graceful_timeout")
+    if limit is not None and needs >= limit:
+        yield Finding(
+            True,
+            f"a stop may take {needs:g} s, and {facts.place} kills after {limit:g} s by default",
+            "stop_grace_period of Docker or terminationGracePeriodSeconds of Kubernetes above "
+            "that, if it is not set yet; or a lower --graceful-timeout",
+            "docs/deploy.md",
+        )
+
+
+def _certificates(facts: Facts) -> Iterator[Finding]:
+    for path, left in facts.expiry.items():
+        if left < EXPIRY:
+            when = "has expired" if left < 0 else f"expires in {tables.duration(left)}"
+            yield Finding(True, f"{path} {when}", "renew the certificate", "docs/tls.md")
+
+
+def _control(facts: Facts) -> Iterator[Finding]:
+    if facts.control_is_open:
+        yield Finding(
+            True,
+            f"others may put a socket of theirs in the place of {facts.control}",
+            "--control in a directory that only this user may write to",
+            "docs/control.md",
+        )
+
+
+def _uvloop(facts: Facts) -> Iterator[Finding]:
+    if not facts.has_uvloop and facts.settings["loop"] != "asyncio":
+        yield Finding(False, "uvloop is not installed", "pip install uvloop", "docs/performance.md")
+
+
+CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
+    *(_memory, _files, _forwarded, _development, _grace, _certificates, _control),
+    *(_workers, _keep_alive, _backlog, _uvloop),
+)
+
+
+def _facts(answer: Mapping[str, Any], control: str) -> Facts:
+    """Ask the system. It is the same machine that the server runs on."""
+    status, start = answer["status"], answer["start"]
+    pids = [status["pid"], *(worker["pid"] for worker in status["workers"])]
+    used = processes.usage(pids)
+    settings = {each["name"]: each["value"] for each in start["settings"]}
+    files = [path for path in settings["certfile"].split(", ") if path]
+    return Facts(
+        status=status,
+        settings=settings,
+        files=start["limits"]["open files"],
+        control=control,
+        cpus=cpus.usable(),
+        memory=sum(each.memory for each in used.values()) or None,
+        memory_limit=_memory_limit(status["pid"]),
+        somaxconn=_number_in("/proc/sys/net/core/somaxconn"),
+        control_is_open=_is_open(os.path.dirname(control)),
+        expiry=dict(_expiry(os.path.join(start["directory"], path) for path in files)),
+        place=_place(start["environment"]),
+        has_uvloop=find_spec("uvloop") is not None,
+    )
+
+
+def _memory_limit(pid: int) -> int | None:
+    """Of the control group of a process (version 2), or of the one above it that is lower."""
+    try:
+        with open(f"/proc/{pid}/cgroup") as file:
+            group = file.read().strip().rpartition("::")[2]
+    except OSError:
+        return None
+    limits = []
+    while group:
+        limits.append(_number_in(f"/sys/fs/cgroup{group.rstrip('/')}/memory.max"))
+        group = "" if group == "/" else os.path.dirname(group)
+    return min((each for each in limits if each is not None), default=None)
+
+
+def _number_in(path: str) -> int | None:
+    with suppress(OSError, ValueError), open(path) as file:
+        return int(file.read())
+    return None
+
+
+def _is_open(directory: str) -> bool:
+    try:
+        mode = os.stat(directory).st_mode
+    except OSError:
+        return False
+    return bool(mode & 0o022) and not mode & stat.S_ISVTX
+
+
+def _expiry(paths: Iterator[str]) -> Iterator[tuple[str, float]]:
+    """Of the server's own certificate, which is the first in each file."""
+    for path in paths:
+        with suppress(OSError, ValueError):
+            with open(path) as file:
+                first = file.read().partition(ssl.PEM_FOOTER)[0]
+            der = ssl.PEM_cert_to_DER_cert(
+                first[first.index(ssl.PEM_HEADER) :] + ssl.PEM_FOOTER + "\n"
+            )
+            yield path, parse_certificate(der).ends - time.time()
+
+
+def _place(environment: list[str]) -> str:
+    if "KUBERNETES_SERVICE_HOST" in environment:
+        return "kubernetes"
+    return "docker" if os.path.exists("/.dockerenv") else ""

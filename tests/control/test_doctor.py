@@ -1,0 +1,93 @@
+"""``pyfork doctor``: each check by its facts, and the command over a real server."""
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from pyfork.config.config import SETTINGS
+from pyfork.ctl.doctor import Facts, findings
+from tests.harness.site import Site
+
+DEFAULTS = {name: str(each.kind.show(each.default)) for name, each in SETTINGS.items()}
+PUBLIC = {"addresses": ["0.0.0.0:80"], "workers_wanted": 2}
+GOOD: dict[str, Any] = {
+    "status": {"addresses": ["127.0.0.1:80", "unix:/run/a"], "workers_wanted": 2},
+    "settings": DEFAULTS,
+    "files": 65536,
+    "control": "/run/pyfork/1.sock",
+    "cpus": 2,
+    "memory": 100 << 20,
+    "memory_limit": 200 << 20,
+    "somaxconn": 4096,
+    "control_is_open": False,
+    "expiry": {"a.pem": 90 * 86400.0},
+    "place": "",
+    "has_uvloop": True,
+}
+DAY = 86400.0
+
+
+@pytest.mark.parametrize(
+    ("changed", "settings", "serious", "problem"),
+    [
+        ({"status": PUBLIC | {"workers_wanted": 6}}, {}, False, "6 workers share 2 CPUs"),
+        ({"memory": 190 << 20}, {}, True, "the server has 190 MiB of the 200 MiB"),
+        ({}, {"keep_alive": "5"}, False, "idle connections are closed after 5 s"),
+        ({"somaxconn": 128}, {}, False, "--backlog 2048 is cut to 128 by the kernel"),
+        ({"files": 1024}, {}, True, "10000 connections and open only 1024 files"),
+        ({"status": PUBLIC}, {"forwarded_allow_ips": "*"}, True, "every client may say"),
+        ({"status": PUBLIC}, {"reload": "true"}, True, "--reload is for development"),
+        ({"place": "docker"}, {}, True, "a stop may take 30 s, and docker kills after 10 s"),
+        (
+            {"place": "kubernetes"},
+            {"graceful_timeout": "40"},
+            True,
+            "may take 40 s, and kubernetes",
+        ),
+        ({"expiry": {"a.pem": -1.0}}, {}, True, "a.pem has expired"),
+        ({"expiry": {"a.pem": 9 * DAY}}, {}, True, "a.pem expires in 9 d"),
+        ({"control_is_open": True}, {}, True, "others may put a socket of theirs"),
+        ({"has_uvloop": False}, {}, False, "uvloop is not installed"),
+    ],
+)
+def test_a_fault_is_found(
+    changed: dict[str, Any], settings: dict[str, str], serious: bool, problem: str
+) -> None:
+    (found,) = findings(Facts(**(GOOD | changed | {"settings": DEFAULTS | settings})))
+    assert (found.serious, problem in found.problem) == (serious, True)
+    assert found.fix
+    assert (Path(__file__).parents[2] / found.page).exists()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"memory": None, "memory_limit": None, "somaxconn": None, "files": None, "expiry": {}},
+        {"settings": DEFAULTS | {"forwarded_allow_ips": "*", "reload": "true"}},
+        {"settings": DEFAULTS | {"keep_alive": "0", "loop": "asyncio"}, "has_uvloop": False},
+    ],
+)
+def test_what_is_well_or_not_known_is_no_fault(changed: dict[str, Any]) -> None:
+    assert list(findings(Facts(**(GOOD | changed)))) == []
+
+
+def test_a_real_server(site: Site) -> None:
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=7)
+    issued = trustme.CA().issue_cert("localhost", not_after=soon)
+    issued.private_key_and_cert_chain_pem.write_to_path(str(site.directory / "cert.pem"))
+    server = site.serve("-n", "blue", "--certfile", "cert.pem", "--keep-alive", "5")
+    done = site.command("doctor", "--json", str(server.pid))
+    assert done.stderr == ""
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    problems = {each["problem"]: each["serious"] for each in found}
+    assert done.returncode == 1
+    assert any("cert.pem expires in 6 d" in each for each in problems if problems[each])
+    assert any("closed after 5 s" in each for each in problems)
+    text = site.command("doctor", str(server.pid)).stdout
+    assert "serious: " in text
+    assert "renew the certificate (docs/tls.md)" in text
