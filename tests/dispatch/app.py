@@ -5,7 +5,7 @@ GET /          at once
                on stdout when they begin
     /work?ms=  after ``ms`` milliseconds of the same, without a word
     /spin?spin= after so many seconds in which it keeps the interpreter; it says so as well
-    /fork?fork= after a process that it forked has counted its threads, and ``s`` seconds more
+    /fork?fork= forks and says how many threads it had then; and ``s`` seconds more
 """
 
 import os
@@ -46,20 +46,24 @@ def block(query: str) -> None:
             pass
     for seconds in asked.get("fork", ()):
         time.sleep(float(seconds))
-        print("threads", in_child(threads), flush=True)
+        print("threads", fork(), flush=True)
     for seconds in asked.get("s", ()):
         print("blocked", os.getpid(), flush=True)
         time.sleep(float(seconds))
 
 
-def threads() -> int:
-    """How many this process has."""
-    return len(os.listdir("/proc/self/task"))
-
-
-def in_child(call: Callable[[], int]) -> int:
-    """What ``call`` gives in a process of its own."""
+def fork() -> int:
+    """Fork a process that ends; how many threads this one had when it did."""
+    counts: list[int] = []
+    forking.append(lambda: counts.append(len(os.listdir("/proc/self/task"))))
     pid = os.fork()
     if not pid:
-        os._exit(call())
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        os._exit(0)
+    forking.clear()
+    assert os.waitpid(pid, 0)[1] == 0
+    return counts[0]
+
+
+# What is registered first is called last before a fork, so behind the server's own.
+forking: list[Callable[[], None]] = []
+os.register_at_fork(before=lambda: [call() for call in forking])

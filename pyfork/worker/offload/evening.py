@@ -24,7 +24,8 @@ from pyfork.ipc.scoreboard import (
     Scoreboard,
 )
 
-_EVEN, _UNEVEN = 0.25, 0.05  # seconds between two checks
+# Seconds between two checks: while shares differ, while they do not, and without other workers.
+_UNEVEN, _EVEN, _ALONE = 0.05, 0.25, 5.0
 _FEW = 4  # connections at a time
 _AGE = 1.0  # seconds between two moves of a connection, at least
 
@@ -73,7 +74,10 @@ class Evening:
             if not self._queue.put(connection.fileno(), kept=connection.kept, tls=False):
                 break
             connection.finish_handoff()
-        self._loop.call_later(_UNEVEN if count else _EVEN, self._look)
+        if self._scoreboard.rows_used == 1:
+            self._loop.call_later(_ALONE, self._look)
+        else:
+            self._loop.call_later(_UNEVEN if count else _EVEN, self._look)
 
     def _surplus(self) -> int:
         """Return how many connections other workers should have."""
