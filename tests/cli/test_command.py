@@ -129,17 +129,6 @@ def test_serve_may_be_said(command: Command) -> None:
         ),
         (("relod",), "relod: no such command; did you mean pyfork reload?"),
         (("statu",), "statu: no such command; did you mean pyfork status?"),
-        (("a:b", "--watch"), "--watch: no such option: here it is --reload"),
-        (
-            ("a:b", "--debug"),
-            "--debug: no such option: for errors and reloads, write --reload; for more in the log, "
-            "--log-level debug",
-        ),
-        (
-            ("a:b", "--static-path-mount", "x"),
-            "--static-path-mount: no such option: pyfork serves no static files; a proxy does, or "
-            "WhiteNoise (Flask, Django) or StaticFiles (Starlette, FastAPI) in the application",
-        ),
         (("a:b", "--workrs", "2"), "--workrs: no such option; did you mean --workers?"),
         (("a:b", "-w", "x"), "-w: 'x' is not a whole number of at least 1, or auto"),
         (("a:b", "-c", "none.toml"), "none.toml: cannot be read: No such file or directory"),

@@ -1,4 +1,4 @@
-"""What the first word of a command line means, before anything is bound."""
+"""Words of a command line that are not pyfork's, before anything is bound."""
 
 import sys
 from importlib.machinery import ModuleSpec
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pyfork.config.command_line.arguments import parse
 from pyfork.config.config import Config
 from pyfork.errors import ConfigError
 from pyfork.loader import first_word
@@ -30,3 +31,32 @@ def test_an_editable_install_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path:
     for word in ("shop", "relod"):
         first_word.refuse_missing(Config(app=word), str(tmp_path), ["reload"])
         first_word.refuse_command([word], ["reload"])
+
+
+@pytest.mark.parametrize(
+    ("flag", "advice"),
+    [
+        ("--watch", "here it is --reload"),
+        (
+            "--debug",
+            "for errors and reloads, write --reload; for more in the log, --log-level debug",
+        ),
+        (
+            "--static-path-mount",
+            "pyfork serves no static files; a proxy does, or WhiteNoise (Flask, Django) or "
+            "StaticFiles (Starlette, FastAPI) in the application",
+        ),
+    ],
+)
+def test_a_flag_of_another_server(flag: str, advice: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse(["shop:app", flag, "x"])
+    assert str(refused.value) == f"{flag}: no such option: {advice}"
+
+
+def test_the_name_of_a_standard_module_may_be_a_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="stat: no such command; did you mean pyfork status"):
+        first_word.refuse_command(["stat"], ["status"])

@@ -47,7 +47,7 @@ def test_in_development_there_is_no_timeout_unless_asked_for() -> None:
     assert load(parse([]), {}, ".").config.timeout == 30
 
 
-@pytest.mark.parametrize("goes_on", [True, False])
+@pytest.mark.parametrize("goes_on", [pytest.param(True, marks=pytest.mark.soak), False])
 def test_pdb_at_the_terminal(project: Project, goes_on: bool) -> None:
     project.write("shop.py", SHOP)
     options = ("--reload", "-b", "127.0.0.1:0", "shop:app")

@@ -81,6 +81,7 @@ def test_each_request_is_a_line(project: Project) -> None:
         terminal.wait(r"\n\^C\S+ pyfork has stopped\n\Z")
 
 
+@pytest.mark.soak
 def test_verbose_shows_whole_tracebacks(project: Project) -> None:
     project.write("api.py", FASTAPI)
     options = ("--reload", "-v", "-b", "127.0.0.1:0", "api:app")

@@ -88,7 +88,14 @@ def check(server: Server, target: str = "/") -> None:
     assert b"ZeroDivisionError" not in other.body
 
 
-@pytest.mark.parametrize("source", [WSGI, FLASK, FASTAPI], ids=["wsgi", "flask", "fastapi"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(WSGI, id="wsgi"),
+        pytest.param(FLASK, id="flask", marks=pytest.mark.soak),
+        pytest.param(FASTAPI, id="fastapi"),
+    ],
+)
 def test_an_exception_in_a_request(project: Project, source: str) -> None:
     project.write("web.py", source)
     with Development(project, "web:app") as server:
