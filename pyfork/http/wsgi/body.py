@@ -1,11 +1,13 @@
 """A request body, buffered before a WSGI application is called: in memory, then in a file."""
 
 import io
+import sys
 from collections import deque
 from typing import IO
 
 SMALL = 64 * 1024  # bytes that each body may have in memory, whatever the others have
 _STEP = 256 * 1024  # bytes that are reserved at a time beyond that
+_IN_FILE = sys.maxsize  # the limit of a body that is in a file
 _TINY = 2048  # bytes; smaller pieces are joined
 
 
@@ -46,6 +48,19 @@ class BodyMemory:
         self._returned.append(count)
 
 
+class _Reservation:
+    """Bytes of the memory, given back when this is freed: also of a request without a turn."""
+
+    __slots__ = ("memory", "size")
+
+    def __init__(self, memory: BodyMemory) -> None:
+        self.memory = memory
+        self.size = 0
+
+    def __del__(self) -> None:
+        self.memory.give_back(self.size)
+
+
 class SpooledBody:
     """Collects pieces; returns a file.
 
@@ -53,15 +68,15 @@ class SpooledBody:
     pages of memory for each request, which costs more than all the rest.
     """
 
-    __slots__ = ("_first", "_gathered", "_memory", "_reserved", "_size", "_spooled")
+    __slots__ = ("_first", "_gathered", "_limit", "_memory", "_reservation", "_size")
 
     def __init__(self, memory: BodyMemory) -> None:
         self._memory = memory
-        self._reserved = 0  # bytes of it
+        self._reservation: _Reservation | None = None
+        self._limit = SMALL  # bytes that it may have in memory
         self._size = 0
         self._first = b""  # which often is all
         self._gathered: IO[bytes] | None = None
-        self._spooled = False  # to a file
 
     def add(self, data: bytes) -> None:
         """Append ``data``. Raises OSError if the temporary directory is full."""
@@ -75,7 +90,7 @@ class SpooledBody:
             self._gathered.write(data)
             self._first = b""
         self._size += len(data)
-        if self._size > SMALL + self._reserved and not self._spooled:
+        if self._size > self._limit:
             self._reserve()
 
     def __len__(self) -> int:
@@ -90,28 +105,23 @@ class SpooledBody:
 
     def close(self) -> None:
         """Close the file, if there is one, and free what was reserved."""
-        if self._spooled and self._gathered is not None:
+        if self._limit == _IN_FILE and self._gathered is not None:
             self._gathered.close()
-        self._give_back()
-
-    def __del__(self) -> None:
-        self._give_back()  # of a request that never had its turn
+        self._reservation = None
 
     def _reserve(self) -> None:
         """Have memory for what there is, or go to a file."""
-        wanted = max(_STEP, self._size - SMALL - self._reserved)
+        wanted = max(_STEP, self._size - self._limit)
         if self._memory.take(wanted):
-            self._reserved += wanted
+            if self._reservation is None:
+                self._reservation = _Reservation(self._memory)
+            self._reservation.size += wanted
+            self._limit += wanted
             return
         import tempfile  # most workers never see a large body
 
         file = tempfile.TemporaryFile(prefix="pyfork-body-")  # noqa: SIM115
         with self.open() as gathered:
             file.write(gathered.read())
-        self._first, self._gathered, self._spooled = b"", file, True
-        self._give_back()
-
-    def _give_back(self) -> None:
-        reserved, self._reserved = self._reserved, 0
-        if reserved:
-            self._memory.give_back(reserved)
+        self._first, self._gathered, self._limit = b"", file, _IN_FILE
+        self._reservation = None
