@@ -72,6 +72,7 @@ def test_an_arbiter_that_hangs(site: Site) -> None:
         server.signal(signal.SIGCONT)
 
 
+@pytest.mark.soak
 def test_watch_shows_rates_and_goes_on_until_interrupted(site: Site) -> None:
     server = site.serve("-n", "watched")
     watching = site.start("list", "--watch", "--json")

@@ -4,7 +4,13 @@ import json
 import os
 import re
 import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from http.client import HTTPException
 from typing import Any
+
+import pytest
 
 from tests.harness.site import Site
 
@@ -66,6 +72,36 @@ def test_a_restart_that_fails_leaves_the_old_worker_and_says_why(site: Site) -> 
     assert "Traceback (most" in site.command("history", "--full", "blue").stdout
     site.deploy("two")
     server.until(lambda: server.get("/").body == b"two", "the fresh worker serves")
+
+
+@pytest.mark.soak
+def test_a_worker_that_hangs_is_seen_and_replaced(site: Site) -> None:
+    """Its request hangs in the one thread that there is."""
+    server = site.serve("-w", "2", "-n", "blue", "--timeout", "4", "--graceful-timeout", "1")
+    client = threading.Thread(target=lambda: _ignore(lambda: server.get("/?60")))
+    client.start()
+    try:
+
+        def busy() -> list[dict[str, Any]]:
+            return [each for each in site.status(server)["workers"] if each["in_flight"]]
+
+        server.until(busy, "the request runs")
+        (hung,) = busy()
+        done = site.command("restart", "--worker", str(hung["slot"]), "--wait", "blue")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert serving(site, server)[hung["slot"]] != hung["pid"]
+        server.until(lambda: history(site, server), "it has ended")
+        (entry,) = history(site, server)
+        assert entry["pid"] == hung["pid"]
+        assert "1 request in flight, last GET /" in entry["in_flight"] or entry["ok"]
+        assert site.command("list").returncode == 0
+    finally:
+        client.join()
+
+
+def _ignore(do: Callable[[], object]) -> None:
+    with suppress(OSError, HTTPException):
+        do()
 
 
 def test_drain_takes_a_slot_out_until_resume(site: Site) -> None:

@@ -64,6 +64,7 @@ def test_start_tells_why_the_server_does_not_serve(here: Site) -> None:
         assert message in wrong.stderr
 
 
+@pytest.mark.soak
 def test_start_runs_a_script(here: Site) -> None:
     (here.directory / "server.py").write_text(
         "from http.server import HTTPServer, BaseHTTPRequestHandler\n"
