@@ -144,7 +144,7 @@ class ActionExecutor(Component):
             return
         config = self.generations.activate(generation, now)
         self.worker_messages.start_accepting(generation)
-        self.reporter.adopted(generation)
+        self.reporter.activated(generation)
         if generation == self.generations.first:
             return
         directory = self.generations.directory(generation)
@@ -161,7 +161,7 @@ class ActionExecutor(Component):
 
     def _discard(self, action: actions.Discard, now: float) -> None:
         self.generations.discard(action, now)
-        self.reporter.abandoned(action, self.supervisor.serving.number)
+        self.reporter.discarded(action, self.supervisor.serving.number)
 
     # The whole server.
 

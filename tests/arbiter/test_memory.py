@@ -85,7 +85,7 @@ def test_a_worker_that_the_limit_kills_is_said_to_be_so(tmp_path: Path, group: P
         "eater:app", directory=tmp_path, cwd=tmp_path, command=command, env=environ
     ) as server:
         server.workers()[0].kill()
-        server.wait_log("killed by SIGKILL, not by the kernel for want of memory")
+        server.wait_log("killed by SIGKILL, not by the kernel for lack of memory")
         server.wait_log("is ready", 2)
         with pytest.raises((OSError, HTTPException)):
             server.get("/eat")

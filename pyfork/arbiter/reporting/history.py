@@ -1,4 +1,4 @@
-"""What has happened to a server: the last ends of workers, and the last reloads and upgrades.
+"""The history of a server: the last exits of workers, and the last reloads and upgrades.
 
 An entry is plain data, since it goes to clients and through an upgrade as it is. All are bounded,
 and so is the text in each.
@@ -14,7 +14,7 @@ from pyfork.arbiter.workers.process import WorkerProcess
 from pyfork.supervisor.supervisor import Supervisor
 
 ENTRIES = 200
-DETAIL_LIMIT = 4096  # characters of a traceback: its end says the most
+DETAIL_LIMIT = 4096  # characters at the end of a traceback
 
 Entry = dict[str, Any]
 
@@ -38,7 +38,7 @@ class History:
             "worker": dict.fromkeys(_ENDS, 0),
             "reload": dict.fromkeys(_OUTCOMES, 0),
             "upgrade": dict.fromkeys(_OUTCOMES, 0),
-        }  # of all that have happened
+        }  # of all entries ever made
         for kind, counted in counts.items():
             self.counts[kind].update(counted)
 
@@ -67,7 +67,7 @@ class History:
     def add_end(
         self, worker: WorkerProcess, reason: str, now: float, *, ok: bool, memory: int
     ) -> None:
-        """Add the end of a worker; ``ok``: it left when it was told to.
+        """Add the exit of a worker; ``ok``: it was told to.
 
         Args:
             memory: the most bytes that it had in RAM.
@@ -104,7 +104,7 @@ def _end(worker: WorkerProcess, reason: str, *, ok: bool) -> str:
 
 
 def why_left(worker: WorkerProcess, supervisor: Supervisor) -> str:
-    """Why a worker was told to leave."""
+    """Why a worker was told to exit."""
     if worker.recycle_reason:
         return f"replaced: {worker.recycle_reason}"
     if worker.generation != supervisor.serving.number:

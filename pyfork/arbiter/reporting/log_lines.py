@@ -1,4 +1,4 @@
-"""What the operator reads: one line for each thing that happens to a worker. Text, no I/O."""
+"""The log lines about single workers. Text only, no I/O."""
 
 from pyfork.arbiter.workers.process import WorkerProcess
 
@@ -9,7 +9,7 @@ def name_of(worker: WorkerProcess) -> str:
 
 
 def activity(worker: WorkerProcess, now: float) -> str:
-    """What it is, or at its death was, busy with: ``2 requests in flight, last GET /x (3.1 s)``."""
+    """The requests of a worker, or of a dead one: ``2 requests in flight, last GET /x (3.1 s)``."""
     line = worker.line
     if not line.in_flight:
         return "no request in flight"
@@ -22,21 +22,23 @@ def activity(worker: WorkerProcess, now: float) -> str:
 
 
 def hang_line(worker: WorkerProcess, reason: str, now: float) -> str:
-    """The record of a worker that will now write its stacks and die."""
+    """The line for a worker that hangs: it writes its stacks next, and dies."""
     busy = f"; {activity(worker, now)}" if _is_seen(worker) else ""
     return f"{name_of(worker)} {reason}{busy}; its stacks:"
 
 
 def exit_line(worker: WorkerProcess, now: float) -> str:
-    """The record of a worker that left when it was told to."""
+    """The line for a worker that exited when it was told to."""
     return f"{name_of(worker)} left after {_age(worker, now)}"
 
 
 def death_line(
     worker: WorkerProcess, how: str, now: float, *, out_of_memory: bool | None = None
 ) -> str:
-    """The record of any other end. ``out_of_memory``: the kernel killed a process for that; None:
-    nobody knows."""
+    """The line for any other exit.
+
+    ``out_of_memory``: whether the kernel killed a process for lack of memory; None: unknown.
+    """
     cause = death_cause(worker, how, out_of_memory=out_of_memory)
     if _is_seen(worker):
         cause += f"; {activity(worker, now)}"
@@ -44,7 +46,7 @@ def death_line(
 
 
 def death_cause(worker: WorkerProcess, how: str, *, out_of_memory: bool | None = None) -> str:
-    """Why it ended: ``killed by SIGKILL, by pyfork: did not drain in time``."""
+    """The cause of an exit: ``killed by SIGKILL, by pyfork: did not drain in time``."""
     if worker.kill_reason:
         return f"{how}, by pyfork: {worker.kill_reason}"
     return how + (_KILLERS[out_of_memory] if how == "killed by SIGKILL" else "")
@@ -52,18 +54,18 @@ def death_cause(worker: WorkerProcess, how: str, *, out_of_memory: bool | None =
 
 _KILLERS = {
     True: ", by the kernel: the control group of this server is out of memory",
-    False: ", not by the kernel for want of memory",
-    None: " (was it out of memory? the kernel's log would tell)",
+    False: ", not by the kernel for lack of memory",
+    None: " (out of memory? see the log of the kernel)",
 }
 
 
 def with_detail(text: str, detail: str) -> str:
-    """One record for what happened and the application's traceback."""
+    """One record of a text and a traceback, which may be empty."""
     return f"{text}\n{detail.rstrip()}" if detail else text
 
 
 def _is_seen(worker: WorkerProcess) -> bool:
-    """Whether its requests are: it served, and is no script."""
+    """Whether the requests of the worker are counted: it has served, and is no script."""
     return worker.ready_at is not None and worker.interface != "script"
 
 

@@ -1,4 +1,4 @@
-"""Adds to the history how reloads and upgrades end."""
+"""Adds the results of reloads and upgrades to the history."""
 
 from pyfork.arbiter.component import Component
 from pyfork.arbiter.generations import Generations, ReloadResult
@@ -8,7 +8,7 @@ from pyfork.arbiter.upgrade.state import UpgradeStage
 
 
 class Outcomes(Component):
-    """Compares, once a turn, the last results with those that it has added."""
+    """Compares, in each tick, the last results with those that it has added."""
 
     def __init__(self, history: History, generations: Generations, upgrade: Upgrade) -> None:
         self._history = history
@@ -21,7 +21,7 @@ class Outcomes(Component):
         self._upgrade_asked: float | None = None  # monotonic seconds
 
     def tick(self, now: float) -> None:
-        """Compare."""
+        """Add new results."""
         for number in range(self._newest + 1, self._generations.newest + 1):
             self._asked[number] = now
         self._newest = self._generations.newest
@@ -33,7 +33,7 @@ class Outcomes(Component):
         for result in self._generations.outcomes_after(self._reload):
             self._reload = result
             began = self._asked.pop(result.generation or 0, now)
-            if result is not self._upgraded:  # that of an exec is the upgrade
+            if result is not self._upgraded:  # the reload after an exec is the upgrade
                 self._add("reload", result, max(0.0, result.at - began))
         if self._upgrade.stage is UpgradeStage.NONE:
             self._upgrade_asked = None

@@ -1,7 +1,7 @@
-"""What the arbiter says of the whole server: what it serves where, and what a reload came to; and
-to the person who develops, where to click, and what a save has led to.
+"""Log lines about the whole server: its start, its reloads and its end; and for a terminal, the
+addresses to open and the effect of a save.
 
-Rules: words only; what they are about has happened.
+Rules: text only; decides nothing.
 """
 
 import logging
@@ -27,7 +27,7 @@ ERROR_PAGE = "error page"  # the interface of a worker whose application does no
 
 
 class Reporter:
-    """Speaks to every log, and more to a terminal."""
+    """Writes these lines."""
 
     def __init__(
         self, generations: Generations, pool: WorkerPool, listeners: ListenerTable
@@ -36,11 +36,11 @@ class Reporter:
         self._pool = pool
         self._listeners = listeners
         self._began = time.monotonic()
-        self._causes: dict[int, FilesChanged] = {}  # by the generation that they led to
-        self._warned = False  # that others can read source code
+        self._causes: dict[int, FilesChanged] = {}  # of reloads, by generation
+        self._warned = False  # that other machines can read source code
 
     def log_start(self, config: Config) -> None:
-        """The listeners are bound, and the first workers are about to boot."""
+        """Log that the listeners are bound, before the first workers boot."""
         urls = [
             each.address.url(self._scheme) for each in self._listeners.of_generation(self._first)
         ]
@@ -55,15 +55,15 @@ class Reporter:
             log.info("pyfork %s loads %s", __version__, config.app, extra=terminal_style())
 
     def changed(self, cause: FilesChanged) -> None:
-        """Files were saved."""
+        """Log that files were saved."""
         log.info("reload: %s", _what(cause))
 
     def remember_cause(self, generation: int, cause: FilesChanged) -> None:
-        """That has led to a new generation."""
+        """Remember the change that started a generation."""
         self._causes[generation] = cause
 
-    def adopted(self, generation: int) -> None:
-        """A generation serves."""
+    def activated(self, generation: int) -> None:
+        """Log that a generation serves."""
         cause = self._causes.get(generation)
         self._causes = {each: kept for each, kept in self._causes.items() if each > generation}
         interface = self._interface(generation)
@@ -81,24 +81,24 @@ class Reporter:
             log.info("reloaded in %.0f ms: %s", took, _what(cause), extra=terminal_style("good"))
 
     def stopped(self, generation: int) -> None:
-        """The server has come to its end, as it was asked to."""
+        """Log that the server has stopped."""
         config = self._generations.config(generation)
         shown = terminal_style() if config.reload and on_terminal(config) else {}
         log.info("pyfork has stopped", extra=shown)
 
-    def abandoned(self, order: Discard, serving: int) -> None:
-        """A generation will not be."""
-        if order.reason == SUPERSEDED:  # no failure: the newest is what everybody waits for
-            log.info("reload: generation %d is not needed any more", order.generation)
+    def discarded(self, action: Discard, serving: int) -> None:
+        """Log that a generation was discarded."""
+        if action.reason == SUPERSEDED:  # no failure: a newer reload replaces it
+            log.info("reload: generation %d is not needed any more", action.generation)
             return
         text = (
-            f"reload failed: generation {order.generation} is abandoned, "
-            f"generation {serving} serves on: {order.reason}"
+            f"reload failed: generation {action.generation} is abandoned, "
+            f"generation {serving} serves on: {action.reason}"
         )
-        log.error(log_lines.with_detail(text, order.detail))
+        log.error(log_lines.with_detail(text, action.detail))
 
     def _log_serving(self, generation: int, interface: str) -> None:
-        """The first generation serves: one line; below it, on a terminal, where to click."""
+        """Log that the first generation serves; on a terminal, with the addresses to open."""
         config = self._generations.config(generation)
         took = (time.monotonic() - self._began) * 1000
         rows = self._rows(config, interface) if on_terminal(config) else []
@@ -118,7 +118,7 @@ class Reporter:
         )
 
     def _greet(self, interface: str, took: float, rows: list[tuple[str, str]]) -> None:
-        """The same for a person who develops."""
+        """The same with --reload on a terminal."""
         if interface == ERROR_PAGE:
             log.warning(
                 "pyfork %s: the application does not load, and answers with the reason until a "
@@ -131,7 +131,7 @@ class Reporter:
         log.info("pyfork %s is ready after %.0f ms", __version__, took, extra=extra)
 
     def _rows(self, config: Config, interface: str) -> list[tuple[str, str]]:
-        """What stands below the line, label and text."""
+        """The rows below the line: label and text."""
         addresses = self._addresses()
         links = [each.link(self._scheme) for each in addresses]
         rows = [("open" if not number else "", link) for number, link in enumerate(links)]
@@ -162,7 +162,7 @@ class Reporter:
             )
 
     def _interface(self, generation: int) -> str:
-        """What its application speaks."""
+        """The interface of a generation's application."""
         spoken = (each.interface for each in self._pool if each.generation == generation)
         return next(filter(None, spoken), "")
 
@@ -173,7 +173,7 @@ class Reporter:
         return [(label, path) for label, _, path in (x.partition(" ") for x in text.splitlines())]
 
     def _addresses(self) -> list[Address]:
-        """What the server is bound to."""
+        """The bound addresses."""
         return [parse(text) for text in self._listeners.addresses(self._first)]
 
     @property

@@ -84,7 +84,7 @@ def describe(
 
 
 def requests(config: Config, pool: WorkerPool) -> int | None:
-    """Requests answered by all workers, also by those that have ended; None: a script's."""
+    """Requests answered by all workers, including exited ones; None: unknown, for a script."""
     if not config.bind:
         return None
     living: list[int] = [worker.line.requests for worker in pool]
@@ -92,7 +92,7 @@ def requests(config: Config, pool: WorkerPool) -> int | None:
 
 
 def _queues(listeners: ListenerTable, generation: int) -> list[dict[str, Any]]:
-    """How many connections wait in each listener, where the system tells."""
+    """The number of connections that wait in each listener, where the system tells."""
     found = []
     for name, listener in listeners.sockets(generation).items():
         if (waiting := queue(listener)) is not None:
@@ -105,7 +105,7 @@ def _queues(listeners: ListenerTable, generation: int) -> list[dict[str, Any]]:
 
 
 def describe_sockets(listeners: ListenerTable, pool: WorkerPool) -> dict[str, Any]:
-    """Everything that ``sockets`` answers. Reads /proc, as `describe` does."""
+    """The answer to ``sockets``. Reads /proc, as `describe` does."""
     names = {worker.pid: f"worker {worker.slot}" for worker in pool} | {os.getpid(): "arbiter"}
     own = queues(listeners.all_sockets().values())
     return {
@@ -148,7 +148,7 @@ def _outcome(outcome: ReloadResult | None, now: float) -> dict[str, Any] | None:
 def _worker(
     worker: WorkerProcess, known: WorkerRecord | None, config: Config, now: float
 ) -> dict[str, Any]:
-    """None for what is not known, as a script's requests."""
+    """The status of one worker. None for an unknown value, as the requests of a script."""
     line, is_script = worker.line, not config.bind
     state = known.state if known else WorkerState.KILLED
     return {
