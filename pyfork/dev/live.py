@@ -52,11 +52,17 @@ class LiveStreams:
         self._draining = draining
         self._open: set[_Stream] = set()
         self._task: asyncio.Task[None] | None = None
+        self._seen: dict[str, Signature] = {}
         watched = WatchFilter.of(birth.config, (), birth.directory.base)
         self._filter = WatchFilter(
             watched.directories, (), (*STYLES, *PAGES), (*NOISE_FILES, *birth.config.reload_exclude)
         )
         self.greeting = f"retry: 100\nevent: at\ndata: {os.getppid()}.{birth.generation}\n\n"
+
+    def prepare(self) -> None:
+        """A page is about to connect: what changes from now on is told."""
+        if self._task is None:
+            self._seen = self._filter.scan().files
 
     def add(self, stream: "_Stream") -> None:
         """A page has connected."""
@@ -73,14 +79,12 @@ class LiveStreams:
 
     async def _live(self) -> None:
         """Look at files while there are streams; end them when the worker leaves."""
-        before = await self._look()
         while self._open and not self._draining.is_set():
             try:
                 await asyncio.wait_for(self._draining.wait(), INTERVAL)
             except TimeoutError:
-                now = await self._look()
-                self._tell(before, now)
-                before = now
+                before, self._seen = self._seen, await self._look()
+                self._tell(before, self._seen)
         self._task = None
         for stream in list(self._open):
             stream.end()
@@ -133,6 +137,7 @@ class _Stream(_Own):
             self.respond(200, None, _STREAM)
             self.finish()
             return
+        self._streams.prepare()
         self.respond(200, None, _STREAM, self._streams.greeting.encode())
         self._streams.add(self)
 

@@ -125,11 +125,13 @@ def test_in_a_browser(project: Project, tmp_path: Path) -> None:
     ):
         browser.open(f"http://127.0.0.1:{server.port}/")
         browser.run("window.kept = true")
+        connected = "return typeof at !== 'undefined' && at !== null"
+        server.until(lambda: browser.run(connected), "its stream is open", PATIENCE)
         shown = "return getComputedStyle(document.getElementById('price')).color"
         server.until(lambda: browser.run(shown) == "rgb(1, 2, 3)", "the style is there", PATIENCE)
         project.write("shop.css", "p { color: rgb(4, 5, 6) }")
         server.until(lambda: browser.run(shown) == "rgb(4, 5, 6)", "the style is new", PATIENCE)
-        assert browser.run("return window.kept === true")
+        assert browser.run("return window.kept === true"), "it was not loaded again"
         project.write("web.py", WSGI.replace("one", "two"))
         price = "return document.getElementById('price')?.textContent"
         server.until(lambda: browser.run(price) == "two", "the page is new", PATIENCE)
