@@ -67,7 +67,7 @@ class LeastConnections:
     def deferred(self, late: float) -> None:
         """A moment of giving way is over, ``late`` seconds after its time.
 
-        Where the machine has no core left, the worker that way is given to cannot come.
+        On a machine without a free core, the other worker cannot run.
         """
         if late > LATE:
             self._crowded_until = self._clock() + CROWDED
@@ -97,7 +97,7 @@ class LeastConnections:
         held = board.column(HELD)
         waits = False
         for index, connections in enumerate(counts):
-            if held[index]:  # by a request, and nobody knows for how long
+            if held[index]:  # by a request, for an unknown time
                 continue
             fewer = self._fewest and connections < burden
             if accepting[index] == Accepting.FREELY:

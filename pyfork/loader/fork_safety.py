@@ -26,7 +26,7 @@ _ADVICE = (
 
 
 @record
-class Finding:
+class ForkHazard:
     """One thing that is not safe to fork."""
 
     what: str
@@ -91,14 +91,14 @@ class ForkSafety:
     def _is_excused(self, module: str) -> bool:
         return any(f"{module}.".startswith(f"{each}.") for each in self.excused)
 
-    def _findings(self) -> Iterator[Finding]:
+    def _findings(self) -> Iterator[ForkHazard]:
         threads = [each for each in threading.enumerate() if each is not threading.main_thread()]
         for thread in threads:
             module, place = self._threads.get(thread, ("", ""))
-            yield Finding(f"it starts the thread {thread.name!r}", module, place)
+            yield ForkHazard(f"it starts the thread {thread.name!r}", module, place)
         native = len(os.listdir("/proc/self/task")) - 1 - len(threads)
         if native > 0:
-            yield Finding(
+            yield ForkHazard(
                 f"it starts {native} native thread(s), of an extension module", NATIVE, ""
             )
         for fd, file in _files().items():
@@ -106,11 +106,11 @@ class ForkSafety:
                 continue
             module, place = self._sockets.get(fd, ("", ""))
             if file == "anon_inode:[eventpoll]":
-                yield Finding("it opens an epoll (an event loop)", module, place)
+                yield ForkHazard("it opens an epoll (an event loop)", module, place)
             elif file.startswith("socket:") and (peer := _peer(fd)) is not None:
-                yield Finding(f"it connects to {peer}", module, place)
+                yield ForkHazard(f"it connects to {peer}", module, place)
         for pid in _children():
-            yield Finding(f"it starts the process {pid}", "", "")
+            yield ForkHazard(f"it starts the process {pid}", "", "")
 
 
 def _files() -> dict[int, str]:

@@ -67,7 +67,7 @@ def wrap_asgi(
 
 
 class PostRequestLog:
-    """Stands in for the access log, which is told of each complete response."""
+    """Stands in for the access log, which gets each complete response."""
 
     def __init__(self, access: AccessLog | None, worker: HookWorker) -> None:
         self._access = access

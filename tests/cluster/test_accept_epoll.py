@@ -145,7 +145,7 @@ def test_a_closed_desk_is_a_closed_socket() -> None:
         site.epoll.accept(0)
 
 
-def test_the_ledger_sees_connections_end() -> None:
+def test_the_counter_sees_connections_end() -> None:
     line = Scoreboard(1).line(0)
     counter = ConnectionCounter(line)
     pairs = [socket.socketpair() for _ in range(3)]

@@ -114,14 +114,14 @@ def test_an_upgrade_loses_nothing(policy: str, mode: str, tmp_path: Path) -> Non
 
 
 def test_what_lies_with_one_that_dies_goes_to_another(tmp_path: Path) -> None:
-    """Both trays are full, so nothing was taken back before."""
+    """Both fd queues are full, so nothing was taken back before."""
     running, port = run("plain", "round-robin", tmp_path, workers=2)
     with running:
         killed, left = running.workers()
         for worker in (killed, left):
             suspend(running, worker)
         connections = [connect(port, b"/") for _ in range(2 * MAX_QUEUED + 12)]
-        running.until(lambda: queued(port) == 12, "both trays are full")
+        running.until(lambda: queued(port) == 12, "both fd queues are full")
         killed.kill()
         running.wait_log("killed by SIGKILL")
         left.resume()
@@ -137,7 +137,7 @@ def test_what_lies_with_one_that_leaves_goes_to_another(tmp_path: Path) -> None:
         for worker in running.workers():
             suspend(running, worker)
         connections = [connect(port, b"/") for _ in range(2 * MAX_QUEUED)]
-        running.until(lambda: queued(port) == 0, "both trays are full")
+        running.until(lambda: queued(port) == 0, "both fd queues are full")
         running.signal(signal.SIGTTOU)
         last = next(
             w for w in running.workers() if f"worker 1 (generation 1, pid {w.pid})" in running.log
@@ -158,7 +158,7 @@ def test_what_lies_with_one_that_is_blocked_waits_for_it(tmp_path: Path) -> None
         blocked = connect(port, b"/block?s=1.5")
         running.until(lambda: "blocked" in running.out, "the worker is blocked")
         connections = [connect(port, b"/") for _ in range(3)]
-        running.until(lambda: queued(port) == 0, "they are on its tray")
+        running.until(lambda: queued(port) == 0, "they are in its fd queue")
         running.signal(signal.SIGTERM)
         for each in (blocked, *connections):
             assert answer(each)
@@ -173,7 +173,7 @@ def test_what_waits_for_an_arbiter_that_dies_is_answered(tmp_path: Path) -> None
         (worker,) = running.workers()
         suspend(running, worker)
         connections = [connect(port, b"/") for _ in range(MAX_QUEUED + 12)]
-        running.until(lambda: queued(port) == 12, "the tray is full")
+        running.until(lambda: queued(port) == 12, "the fd queue is full")
         os.kill(running.pid, signal.SIGKILL)
         worker.resume()
         for each in connections:

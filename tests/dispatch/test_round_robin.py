@@ -22,13 +22,13 @@ def test_each_has_its_turn(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_is_killed_loses_none(tmp_path: Path) -> None:
-    """Both trays are full, so nothing is taken back; one worker is killed, the other goes on."""
+    """Both fd queues are full, so none is reclaimed. One worker is killed; the other goes on."""
     with Server(*KINDS["sync"], "-w", "2", *ROUND_ROBIN, directory=tmp_path) as server:
         killed, kept = server.workers()
         for worker in (killed, kept):
             suspend(server, worker)
         clients = [connect(server.port, b"/") for _ in range(2 * MAX_QUEUED + CLIENTS)]
-        server.until(lambda: queued(server.port) == CLIENTS, "both trays are full")
+        server.until(lambda: queued(server.port) == CLIENTS, "both fd queues are full")
         killed.kill()
         server.wait_log("killed by SIGKILL")
         kept.resume()
@@ -38,7 +38,7 @@ def test_a_worker_that_is_killed_loses_none(tmp_path: Path) -> None:
 
 
 def test_what_is_too_much_waits_in_the_kernel(tmp_path: Path) -> None:
-    """The arbiter accepts no more than it can lay on trays."""
+    """The arbiter accepts no more than fits into fd queues."""
     with Server(*KINDS["sync"], "-w", "1", *ROUND_ROBIN, directory=tmp_path) as server:
         (worker,) = server.workers()
         suspend(server, worker)
@@ -51,7 +51,7 @@ def test_what_is_too_much_waits_in_the_kernel(tmp_path: Path) -> None:
 
 
 def test_a_stop_leaves_none_behind(tmp_path: Path) -> None:
-    """On trays and in the kernel there are whole requests when TERM comes."""
+    """In fd queues and in the kernel there are whole requests when TERM comes."""
     with Server(*KINDS["sync"], "-w", "2", *ROUND_ROBIN, directory=tmp_path) as server:
         workers = server.workers()
         for worker in workers:

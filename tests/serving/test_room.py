@@ -204,11 +204,11 @@ def test_what_accept_may_say(errors: list[int], rooms: int, takes: float, loop: 
 
     async def accept() -> None:
         ours, theirs = socket.socketpair()
-        tray = FdQueue(ours, theirs)
+        fd_queue = FdQueue(ours, theirs)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             client = socket.create_connection(listener.getsockname())
             accepted, _ = listener.accept()
-        tray.put(1, accepted)
+        fd_queue.put(1, accepted)
         source = Says(socket.socket(fileno=theirs.detach()), list(errors))
         board = Scoreboard(1)
         board.mark_used(0)

@@ -1,6 +1,6 @@
 """A request that was rejected before it was read, for the access log."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyfork.errors import ProtocolError
 
@@ -8,16 +8,10 @@ if TYPE_CHECKING:
     from pyfork.http.request.head import Fields, RequestLine
 
 
-class _NoLineCache:
-    """Stands in for a request line or a block of fields."""
+class _NoCache:
+    """Stands in for a request line, a block of fields or a head."""
 
-    log_cache: list[object] | None = None
-
-
-class _NoBlockCache:
-    """Stands in for a head."""
-
-    log_cache: str | None = None
+    log_cache: Any = None
 
 
 class RejectedRequest:
@@ -41,6 +35,6 @@ class RejectedRequest:
         self.length = 0 if self.method == "HEAD" else len(str(error)) + 1  # bytes of content
         self.request_headers: Fields = []
         self.response_headers: Fields = []
-        self.line = _NoLineCache()
-        self.block = _NoLineCache()
-        self.head = _NoBlockCache()
+        self.line = _NoCache()
+        self.block = _NoCache()
+        self.head = _NoCache()

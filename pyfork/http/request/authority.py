@@ -11,7 +11,7 @@ _LITERAL = re.compile(rb"\[([0-9A-Fa-f:.]{2,45})\](?::([0-9]{0,5}))?")
 def is_authority(text: bytes) -> bool:
     """Whether ``text`` is a host with an optional port. An empty one is valid (RFC 9110 7.2).
 
-    User information and IPvFuture are rejected: nobody uses them for addresses.
+    User information and IPvFuture are rejected: no address uses them.
     """
     if _USUAL.fullmatch(text):
         return True
