@@ -50,3 +50,8 @@ def test_each_program_that_tests_look_for_has_its_package() -> None:
             assert "shutil.which(" not in text, f"{file}: use tests.programs"
         for words in re.findall(r"mark\.needs\(([^)]*)\)", text):
             assert set(re.findall(r'"([^"]+)"', words)) <= programs.PACKAGES.keys(), file
+
+
+def test_the_files_that_begin_first_exist() -> None:
+    for name in (TESTS / "longest_files.txt").read_text().split():
+        assert (TESTS / f"{name}.py").is_file(), name
