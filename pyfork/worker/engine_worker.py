@@ -180,6 +180,7 @@ class EngineWorker(BaseWorker):
             served=lambda: self.engine.served,
             cells=self.line.cells,
             has_takers=receiver.has_others,
+            others_idle=receiver.others_idle,
             given=receiver.settle,
             tls=self._handshakes is not None,
         )

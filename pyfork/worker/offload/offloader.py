@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("pyfork.error")
 
 _CHUNK = 256  # connections per step, for which the loop may have to wait
+# Seconds of one request before which nothing is put into the queue while no worker is idle, and
+# between two checks of that: where all work all the time, connections would go round for nothing.
+_PATIENCE, _SOON = 0.02, 0.002
 _RETRY = 0.005  # seconds until the queue may have room again
 _NOBODY = 0.1  # seconds until another worker may be there
 # Seconds between two checks of a worker whose requests were all quick.
@@ -68,6 +71,7 @@ class Offloader:
         served: Callable[[], int],
         cells: "memoryview[int]",
         has_takers: Callable[[], bool],
+        others_idle: Callable[[], bool],
         given: Callable[[], None],
         tls: bool,
     ) -> None:
@@ -78,6 +82,7 @@ class Offloader:
             served: returns how many requests the worker has answered.
             cells: of its scoreboard row, which shows that the loop is held.
             has_takers: returns whether another worker takes connections out of the queue.
+            others_idle: returns whether one of those has no request.
             given: called in the loop's thread after connections were handed off.
             tls: whether the worker's listeners speak TLS.
         """
@@ -88,6 +93,7 @@ class Offloader:
         self._served = served
         self._cells = cells
         self._has_takers = has_takers
+        self._others_idle = others_idle
         self._on_given = given
         self._tls = tls
         self._lock = threading.Lock()  # held during a step of the thread
@@ -265,6 +271,9 @@ class Offloader:
                 continue
             ready = [fd for fd, _ in poll.poll() if fd in watched]
             self._clear()
+            if monotonic() - running.started < _PATIENCE and not self._others_idle():
+                self._sleep(only_wake, _SOON)
+                continue
             if not self._give(running, ready, watched, poll):
                 self._sleep(only_wake, _RETRY)
 

@@ -14,9 +14,11 @@ from pyfork.ipc.connection_queue import ConnectionQueue, Given
 from pyfork.ipc.scoreboard import (
     ACCEPTED,
     ACCEPTING,
+    BEGUN,
     HELD,
     PID,
     RECEIVING,
+    REQUESTS,
     Accepting,
     Receiving,
     Row,
@@ -26,6 +28,7 @@ from pyfork.ipc.scoreboard import (
 log = logging.getLogger("pyfork.error")
 
 _FRESH = 0.001  # seconds for which it counts that another worker was free
+_BATCH = 16  # connections taken in one turn, at most
 _REST = 0.05  # seconds until a worker that cannot take a connection checks again
 
 
@@ -58,6 +61,8 @@ class QueueReceiver:
         self._gate = gate
         self._stopped = False
         self._watching = False
+        self._ended: list[int] = []  # requests that each worker had answered, at the last check
+        self._answered = 0  # requests of this worker, at the last look
         self._paused = False  # a request would have to wait here
         self._free, self._looked = False, 0.0  # another worker was free, and when that was seen
 
@@ -107,6 +112,23 @@ class QueueReceiver:
             )
         return self._free
 
+    def others_idle(self) -> bool:
+        """Return whether another worker that takes connections has no request, and has answered
+        none since the last call: else it is between two of them. Only the helper thread calls."""
+        columns = map(self._scoreboard.column, (RECEIVING, ACCEPTING, HELD, BEGUN, PID))
+        own = self._cells[PID]
+        ended, before = self._scoreboard.column(REQUESTS), self._ended
+        self._ended = ended
+        rows = zip(*columns, ended, before, strict=False)
+        return any(
+            kind == self._kind
+            and state == Accepting.FREELY
+            and not held
+            and begun <= now == then
+            and pid != own
+            for kind, state, held, begun, pid, now, then in rows
+        )
+
     def has_others(self) -> bool:
         """Whether another worker takes connections of this one. Called in any thread."""
         count = self._scoreboard.column(RECEIVING).count(self._kind)
@@ -123,14 +145,22 @@ class QueueReceiver:
             self._loop.remove_reader(self._queue.fileno())
 
     def _readable(self) -> None:
-        """Take one connection per loop iteration: others may be free, and this worker may get
-        busy."""
-        if self._is_full():
-            self._leave(_REST)
-        elif self._gate is not None and self._gate.should_defer(lasting=True):
-            self._leave(DEFER_SECONDS)
-        else:
-            self._take()
+        """Take one in a turn of the loop; where nobody is free, as many as requests ran in it.
+
+        Else those in the queue would wait for longer than connections that never left a worker.
+        """
+        answered = self._cells[REQUESTS]
+        ran, self._answered = answered - self._answered, answered
+        share = 1 if ran < 2 or self.others_free() else min(ran, _BATCH)
+        for _ in range(share):
+            if self._is_full():
+                self._leave(_REST)
+                return
+            if share == 1 and self._gate is not None and self._gate.should_defer(lasting=True):
+                self._leave(DEFER_SECONDS)
+                return
+            if not self._take():
+                return
 
     def _leave(self, seconds: float) -> None:
         """Leave the queue to others for ``seconds``."""
