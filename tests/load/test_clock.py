@@ -25,6 +25,7 @@ SHOWN = {
     "pyfork/dev/watcher.py": "whether a file was saved just now",
     "pyfork/dev/bytecode.py": "whether a file was saved just now",
     "pyfork/net/tls/context.py": "a certificate that has expired, in a warning",
+    "pyfork/ctl/doctor.py": "a certificate that is about to expire",
 }
 
 
