@@ -275,13 +275,13 @@ def _alive(process: psutil.Process) -> bool:
 def is_fork_server(process: psutil.Process) -> bool:
     """Whether its title says so."""
     with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-        return process.cmdline()[:1] != [] and "fork server" in process.cmdline()[0]
+        return "fork server" in " ".join(process.cmdline()[:1])
     return False
 
 
 def _is_worker(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-        return process.cmdline()[:1] != [] and process.cmdline()[0].startswith("pyfork: worker")
+        return "".join(process.cmdline()[:1]).startswith("pyfork: worker")
     return True
 
 

@@ -129,7 +129,7 @@ class Upgrade(Component):
 
     def start(self, now: float) -> None:
         """Begin an upgrade. Raises PyforkError if that is not possible now."""
-        if refusal := self._refusal():
+        if refusal := self._refusal(now):
             raise PyforkError(refusal)
         self._on(UpgradeEvent.UPGRADE_REQUESTED, now)
         if self.stage is UpgradeStage.NONE:
@@ -137,7 +137,7 @@ class Upgrade(Component):
 
     def start_takeover(self, channel: Channel, now: float) -> None:
         """Another arbiter asks to take over. It is told if that is refused."""
-        if refusal := self._refusal():
+        if refusal := self._refusal(now):
             log.warning("takeover refused: %s", refusal)
             self.poller.send(channel, UpgradeRejected(refusal))
             channel.close()
@@ -146,7 +146,9 @@ class Upgrade(Component):
         self._new = NewArbiter(channel, None)
         self._on(UpgradeEvent.TAKEOVER_REQUESTED, now)
 
-    def _refusal(self) -> str:
+    def _refusal(self, now: float) -> str:
+        if self.stage is UpgradeStage.RELOADING:  # the log may say already that it is over
+            self._check_reload(now)
         if self.stage is not UpgradeStage.NONE:
             return "an upgrade is under way already"
         if not self.takeover.finished:
