@@ -129,7 +129,8 @@ def test_answers_that_nobody_reads(site: Site, tmp_path: Path) -> None:
     with client(site, tmp_path, V12) as hostile:
         hostile.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         hostile.socket.sendall(hostile.record(request("POST", "/", "Content-Length: 999999")))
-        with pytest.raises(ConnectionError):
+        # It is cut; or, if the system keeps the answers, nothing more is read from it.
+        with pytest.raises((ConnectionError, TimeoutError)):
             ask_again_and_again(hostile)
     assert worker.memory_info().rss - before < 4 * MIB
 
