@@ -40,6 +40,7 @@ CONTROL = 4 * 1024  # bytes of pongs for a client that does not read
 
 # Seconds without progress in which a client may answer a close frame or read output.
 CLOSE_TIMEOUT = 5.0
+PROGRESS_STEPS = 20  # checks in the time that a client has to take output
 
 # A smaller window than zlib's default: 32 KiB per connection instead of 256 KiB.
 _DEFLATE = ServerPerMessageDeflateFactory(
@@ -400,12 +401,28 @@ class WebSocketConnection(asyncio.Protocol):
     def _await_progress(self, then: Callable[[], None], seconds: float) -> None:
         """Call ``then`` after ``seconds`` in which the client takes none of the output."""
         self._cancel_timer()
-        left = self._count_untaken()
-        self._timer = self._loop.call_later(seconds, self._check_progress, then, seconds, left)
+        self._wait_for_progress(then, seconds, self._loop.time() + seconds)
 
-    def _check_progress(self, then: Callable[[], None], seconds: float, before: int) -> None:
+    def _wait_for_progress(self, then: Callable[[], None], seconds: float, deadline: float) -> None:
+        # In short steps: what was sent just now is acknowledged a moment later, and must not
+        # count as progress at the end of the whole time.
+        self._timer = self._loop.call_later(
+            seconds / PROGRESS_STEPS,
+            self._check_progress,
+            then,
+            seconds,
+            deadline,
+            self._count_untaken(),
+        )
+
+    def _check_progress(
+        self, then: Callable[[], None], seconds: float, deadline: float, before: int
+    ) -> None:
+        now = self._loop.time()
         if self._count_untaken() < before:
-            self._await_progress(then, seconds)
+            deadline = now + seconds
+        if now < deadline:
+            self._wait_for_progress(then, seconds, deadline)
         else:
             then()
 
