@@ -26,7 +26,7 @@ from pyfork.errors import PyforkError
 from pyfork.ipc.messages import FilesChanged, ReopenLogs
 from pyfork.log import setup
 from pyfork.record import entity, field, record
-from pyfork.supervisor.events import CommandReceived, OperatorCommand, Scale
+from pyfork.supervisor.events import CommandReceived, OperatorCommand, Reload, Scale
 from pyfork.supervisor.state import StopMode
 from pyfork.supervisor.supervisor import STOPPING, Supervisor
 
@@ -144,21 +144,19 @@ class Commands:
         return {"history": list(self.history)}
 
     def _reload(self, caller: str) -> Answer:
-        if self.supervisor.stop_requested:
-            raise PyforkError(HANDED_OVER if self.upgrade.new_arbiter else STOPPING)
-        now = time.monotonic()
-        reload = self.generations.prepare_reload(now)
-        log.info("reload: generation %d boots, asked for by %s", reload.generation, caller)
-        self._feed(reload)
-        return {"generation": reload.generation}
+        return self._new_generation("reload", self.generations.prepare_reload, caller)
 
     def _rollback(self, caller: str) -> Answer:
+        return self._new_generation("rollback", self.generations.prepare_rollback, caller)
+
+    def _new_generation(self, name: str, prepare: Callable[[float], Reload], caller: str) -> Answer:
+        """Begin a reload to what ``prepare`` makes. Raises PyforkError: nothing has changed."""
         if self.supervisor.stop_requested:
             raise PyforkError(HANDED_OVER if self.upgrade.new_arbiter else STOPPING)
-        rollback = self.generations.prepare_rollback(time.monotonic())
-        log.info("rollback: generation %d boots, asked for by %s", rollback.generation, caller)
-        self._feed(rollback)
-        return {"generation": rollback.generation}
+        reload = prepare(time.monotonic())
+        log.info("%s: generation %d boots, asked for by %s", name, reload.generation, caller)
+        self._feed(reload)
+        return {"generation": reload.generation}
 
     def _stop(self, caller: str, *, quick: bool = False, escalate: bool = False) -> Answer:
         """``escalate``: a second one stops faster. Asked for over the socket, none does."""

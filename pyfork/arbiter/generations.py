@@ -208,6 +208,7 @@ class Generations:
         self._broken = {each: kept for each, kept in self._broken.items() if each > generation}
         self._code = {each: kept for each, kept in self._code.items() if each >= generation}
         self.mixed = {each for each in self.mixed if each >= generation}
+        self._fork_servers = {n: kept for n, kept in self._fork_servers.items() if n >= generation}
         self.error_page = why if why.reason else None
         if generation > self.first:
             outcome = ReloadResult(

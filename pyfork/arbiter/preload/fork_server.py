@@ -137,7 +137,7 @@ def _run_worker(
             directory=args.directory,
             addresses=addresses,
             hold_accept=order.hold_accept,
-            hook_worker=args.hooks.in_forked(
+            hook_worker=args.hooks.hook_worker_of(
                 args.config,
                 age=order.worker,
                 slot=order.slot,

@@ -120,28 +120,20 @@ class OperatorHooks(Component):
         self, config: Config, *, age: int, slot: int, generation: int, line: Row
     ) -> "HookWorker | None":
         """Call pre_fork. Returns the worker as hooks see it. Raises HookError."""
-        if not any_configured(config):
+        worker = self.hook_worker_of(config, age=age, slot=slot, generation=generation, line=line)
+        if worker is None:
             return None
         from pyfork.hooks.call import call
-        from pyfork.hooks.objects import HookWorker
 
-        worker = HookWorker(
-            config,
-            age=age,
-            slot=slot,
-            generation=generation,
-            answered=lambda: line.requests,
-        )
-        server = self._hook_server(config)
+        server = worker.server
         server.worker_age = max(server.worker_age, age)
-        worker.server = server
         call(config, "pre_fork", server, worker)
         return worker
 
-    def in_forked(
+    def hook_worker_of(
         self, config: Config, *, age: int, slot: int, generation: int, line: Row
     ) -> "HookWorker | None":
-        """The worker as hooks see it, in a fork server: the arbiter has called pre_fork."""
+        """The worker as hooks see it. In a fork server pre_fork is not called: the arbiter did."""
         if not any_configured(config):
             return None
         from pyfork.hooks.objects import HookWorker
