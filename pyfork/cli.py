@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _WORKER = "pyfork.worker.main"
 _SCRIPT = "pyfork.cluster.script.managed"
 _WATCHER = "pyfork.dev.watcher:main"
-_ENGINE = (_WORKER, "pyfork.worker.wsgi", "pyfork.worker.asgi")
+_ENGINE = (_WORKER, "pyfork.worker.wsgi.worker", "pyfork.worker.asgi.worker")
 _PATIENCE = 10.0  # seconds for a running server to answer
 _LOADING = "pyfork.loader.load"
 _FIRST_WORD = "pyfork.loader.first_word"

@@ -26,7 +26,7 @@ VENV = ROOT / ".venv"
 # Each page, and the module that prints it.
 PAGES = {
     "docs/settings.md": "pyfork.config.docs",
-    "docs/signals.md": "pyfork.arbiter.signals",
+    "docs/signals.md": "pyfork.arbiter.commands.signals",
     "docs/states.md": "tests.docs.states",
 }
 

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from pyfork.arbiter.children.log_process import LogProcess
 from pyfork.arbiter.children.status_process import StatusProcess
 from pyfork.arbiter.children.watcher import WatcherProcess
-from pyfork.arbiter.commands import Commands
+from pyfork.arbiter.commands.signals import SignalPipe
+from pyfork.arbiter.commands.table import Commands
 from pyfork.arbiter.component import Components
 from pyfork.arbiter.control.requests import Requests
 from pyfork.arbiter.control.server import ControlServer
@@ -25,7 +26,6 @@ from pyfork.arbiter.preload.fork_servers import ForkServers
 from pyfork.arbiter.reporting import log_lines
 from pyfork.arbiter.reporting.reporter import Reporter
 from pyfork.arbiter.resources import Resources
-from pyfork.arbiter.signals import SignalPipe
 from pyfork.arbiter.upgrade.new_side import Takeover
 from pyfork.arbiter.upgrade.old_side import Upgrade
 from pyfork.arbiter.upgrade.saved_state import ExecState, OldArbiter, Previous

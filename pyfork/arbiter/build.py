@@ -7,7 +7,9 @@ from pyfork.arbiter.arbiter import Arbiter
 from pyfork.arbiter.children.log_process import LogProcess
 from pyfork.arbiter.children.status_process import StatusProcess
 from pyfork.arbiter.children.watcher import WatcherProcess, WatcherSpec
-from pyfork.arbiter.commands import Commands
+from pyfork.arbiter.commands.signals import SignalPipe
+from pyfork.arbiter.commands.slots import SlotCommands
+from pyfork.arbiter.commands.table import Commands
 from pyfork.arbiter.component import Components
 from pyfork.arbiter.control.requests import Requests
 from pyfork.arbiter.control.server import ControlServer
@@ -23,8 +25,6 @@ from pyfork.arbiter.reporting.outcomes import Outcomes
 from pyfork.arbiter.reporting.reporter import Reporter
 from pyfork.arbiter.reporting.systemd_notify import SystemdNotifier
 from pyfork.arbiter.resources import Resources
-from pyfork.arbiter.signals import SignalPipe
-from pyfork.arbiter.slots import SlotCommands
 from pyfork.arbiter.upgrade.exec_in_place import ExecInPlace
 from pyfork.arbiter.upgrade.new_side import Takeover
 from pyfork.arbiter.upgrade.old_side import Upgrade

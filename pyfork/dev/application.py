@@ -3,10 +3,10 @@
 import os
 
 from pyfork.dev.django_project import import_urls, with_static_files
-from pyfork.dev.editor import template
+from pyfork.dev.errors.editor import template
+from pyfork.dev.errors.requests import with_error_pages
 from pyfork.dev.links import links
 from pyfork.dev.live_script import with_live_script
-from pyfork.dev.request_errors import with_error_pages
 from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.loader.load import App
 

@@ -39,8 +39,8 @@ from pyfork.record import asdict
 from pyfork.system.process import resident
 from pyfork.worker import hooks
 from pyfork.worker.exit import descendants, ending
+from pyfork.worker.exit.running import run
 from pyfork.worker.exit.termination import Termination, ignore
-from pyfork.worker.running import run
 
 if TYPE_CHECKING:
     from pyfork.net.tls.session import Context

@@ -30,8 +30,8 @@ from pyfork.worker import hooks
 from pyfork.worker.accept.acceptor import Acceptor
 from pyfork.worker.accept.room import ConnectionRoom
 from pyfork.worker.base import BaseWorker
-from pyfork.worker.handoff import HandoffReceiver, HandoffSender
 from pyfork.worker.offload.evening import Evening
+from pyfork.worker.offload.handoff import HandoffReceiver, HandoffSender
 from pyfork.worker.offload.opening import Opening
 from pyfork.worker.offload.receiver import QueueReceiver
 

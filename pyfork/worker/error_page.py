@@ -3,13 +3,13 @@
 So saving broken code changes the responses and nothing else.
 """
 
-from pyfork.dev.error_app import ErrorApp
-from pyfork.dev.error_report import ErrorReport, broken
+from pyfork.dev.errors.app import ErrorApp
+from pyfork.dev.errors.report import ErrorReport, broken
 from pyfork.errors import BootError
 from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.loader.load import App
 from pyfork.log import setup
-from pyfork.worker.asgi import AsgiWorker
+from pyfork.worker.asgi.worker import AsgiWorker
 
 INTERFACE = "error page"  # shown by the arbiter as the interface
 

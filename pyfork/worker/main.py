@@ -24,9 +24,9 @@ from pyfork.worker.exit import ending
 from pyfork.worker.exit.termination import end_while_loading
 
 CLASSES = {
-    "sync": "pyfork.worker.wsgi:WsgiWorker",
-    "thread": "pyfork.worker.wsgi:WsgiWorker",
-    "asgi": "pyfork.worker.asgi:AsgiWorker",
+    "sync": "pyfork.worker.wsgi.worker:WsgiWorker",
+    "thread": "pyfork.worker.wsgi.worker:WsgiWorker",
+    "asgi": "pyfork.worker.asgi.worker:AsgiWorker",
     "uvicorn": "pyfork.worker.uvicorn.worker:UvicornWorker",
 }
 
@@ -124,7 +124,8 @@ def worker_class(config: Config, app: App) -> type[BaseWorker]:
         raise BootError(f"worker class {kind!r} cannot be imported: {error}") from error
     if not (isinstance(found, type) and issubclass(found, BaseWorker)):
         raise BootError(
-            f"worker class {kind!r} is not a subclass of pyfork.worker.base.Worker{_advice(found)}"
+            f"worker class {kind!r} is not a subclass of "
+            f"pyfork.worker.base.BaseWorker{_advice(found)}"
         )
     if found.interface not in ("any", app.interface):
         raise BootError(

@@ -11,7 +11,7 @@ from tests.harness.server import environment
 PROLOGUE = """
 import atexit, logging, os, signal, sys
 from pyfork.arbiter.workers.fork import describe_exit, fork
-from pyfork.arbiter.signals import SignalPipe
+from pyfork.arbiter.commands.signals import SignalPipe
 
 pipe = SignalPipe()
 parent = os.getpid()

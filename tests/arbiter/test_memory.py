@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.arbiter.memory import OomKills
+from pyfork.system.oom_kills import OomKills
 from tests.harness.server import Server
 
 LIMIT = 256 << 20

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from typing import Any
 
-from pyfork.arbiter.commands import Commands
-from pyfork.arbiter.signals import SIGNALS, page
-from pyfork.arbiter.slots import SlotCommands
+from pyfork.arbiter.commands.signals import SIGNALS, page
+from pyfork.arbiter.commands.slots import SlotCommands
+from pyfork.arbiter.commands.table import Commands
 from pyfork.record import fields
 from tests.harness.server import ROOT, environment
 
@@ -35,7 +35,7 @@ def test_the_pipe_keeps_signals_in_order_until_they_are_read() -> None:
     """In a process of its own: handlers are for the whole process."""
     program = """
 import os, select, signal
-from pyfork.arbiter.signals import SignalPipe
+from pyfork.arbiter.commands.signals import SignalPipe
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 pipe = SignalPipe()
 assert pipe.read() == []

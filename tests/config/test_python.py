@@ -120,7 +120,7 @@ def test_nothing_of_this_is_imported_unless_it_is_used() -> None:
         "from pyfork.config.command_line.arguments import parse\n"
         "from pyfork.config.load import load\n"
         "load(parse(['a:b', '-w', '2', '-k', 'sync']), {}, Path('/'))\n"
-        "import pyfork.arbiter.build, pyfork.worker.wsgi\n"
+        "import pyfork.arbiter.build, pyfork.worker.wsgi.worker\n"
         "print(*[n for n in sys.modules if n.startswith(('pyfork.config.compat', 'pyfork.hooks',"
         " 'pyfork.config.sources.python_file', 'pyfork.config.sources.dotenv',"
         " 'pyfork.worker.request_hooks'))])"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pyfork.dev.accept import preferred
-from pyfork.dev.error_app import OFFERED
+from pyfork.dev.errors.accept import preferred
+from pyfork.dev.errors.app import OFFERED
 
 HTML, JSON, TEXT = OFFERED
 

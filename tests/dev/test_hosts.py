@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pyfork.address import Inet
-from pyfork.dev.hosts import host_of, is_developers
+from pyfork.dev.errors.hosts import host_of, is_developers
 from tests.dev.project import PATIENCE, Development, Project
 
 SECRETS = (b"hunter2", b"goods", b"prices.py", b"password", b"line 1")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pyfork.dev import error_page
-from pyfork.dev.error_report import ErrorInfo, ErrorReport, Frame
+from pyfork.dev.errors import page as error_page
+from pyfork.dev.errors.report import ErrorInfo, ErrorReport, Frame
 from tests import programs
 from tests.dev.browser import Browser
 from tests.dev.project import PATIENCE, Development, Project

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pyfork.dev import editor
-from pyfork.dev.error_report import ErrorReport
-from pyfork.dev.request_info import RequestInfo
-from pyfork.dev.variables import LONGEST, MOST, variables
+from pyfork.dev.errors import editor
+from pyfork.dev.errors.report import ErrorReport
+from pyfork.dev.errors.request_info import RequestInfo
+from pyfork.dev.errors.variables import LONGEST, MOST, variables
 from tests.dev.project import Development, Project
 from tests.dev.test_django import SETTINGS, URLS, start_project
 from tests.harness.server import Server

@@ -15,7 +15,7 @@ SHOWN = {
     "pyfork/http/response/date.py": "the text of the Date field",
     "pyfork/http/connection/engine.py": "the Date field, at the beginning",
     "pyfork/worker/engine_worker.py": "the Date field, every second",
-    "pyfork/dev/error_servers.py": "the same, of the error page",
+    "pyfork/dev/errors/servers.py": "the same, of the error page",
     "pyfork/arbiter/reporting/history.py": "the time of day of an event in `pyfork history`",
     "pyfork/ctl/history.py": "the same, as text",
     "pyfork/status/pages.py": "the time of a scrape, in the metrics",

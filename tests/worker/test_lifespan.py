@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pyfork.errors import BootError
-from pyfork.worker.lifespan import Lifespan
+from pyfork.worker.asgi.lifespan import Lifespan
 
 Send = Callable[[Any], Awaitable[None]]
 
@@ -99,5 +99,5 @@ def test_what_goes_wrong_later_is_logged_once(
 
 
 def test_uvicorn_is_not_imported_for_it() -> None:
-    code = "import sys, pyfork.worker.asgi; sys.exit('uvicorn' in sys.modules)"
+    code = "import sys, pyfork.worker.asgi.worker; sys.exit('uvicorn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,8 +11,8 @@ import signal
 import time
 from collections.abc import Callable
 
+from pyfork.arbiter.commands.signals import SIGNALS
 from pyfork.arbiter.component import Component, Components
-from pyfork.arbiter.signals import SIGNALS
 from pyfork.arbiter.workers import fork
 from pyfork.clock import earliest
 from pyfork.ipc import titles

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from pyfork.arbiter.commands import Answer, Commands
+from pyfork.arbiter.commands.table import Answer, Commands
 from pyfork.arbiter.component import Component
 from pyfork.arbiter.control.server import Client
 from pyfork.arbiter.control.slots import SlotWaiters

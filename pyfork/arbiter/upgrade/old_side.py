@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import IO, Protocol
 
+from pyfork.arbiter.commands.signals import SignalPipe
 from pyfork.arbiter.component import Component, Components
 from pyfork.arbiter.generations import Generations, ReloadResult
 from pyfork.arbiter.listeners.dispatch import Dispatch
@@ -16,7 +17,6 @@ from pyfork.arbiter.listeners.handoff import HandoffBroker
 from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.reporting import log_lines
 from pyfork.arbiter.resources import Resources
-from pyfork.arbiter.signals import SignalPipe
 from pyfork.arbiter.upgrade.child import (
     StderrCapture,
     check_command,

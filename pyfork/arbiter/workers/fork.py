@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
-from pyfork.arbiter.signals import SIGNALS
+from pyfork.arbiter.commands.signals import SIGNALS
 from pyfork.arbiter.workers.finalization import finalize
 from pyfork.log import setup, stacks, streams
 

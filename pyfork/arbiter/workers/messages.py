@@ -17,7 +17,6 @@ from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.listeners.dispatch import Dispatch
 from pyfork.arbiter.listeners.handoff import HandoffBroker
 from pyfork.arbiter.listeners.table import ListenerTable
-from pyfork.arbiter.memory import OomKills
 from pyfork.arbiter.preload.fork_servers import PreloadFailure
 from pyfork.arbiter.reporting import log_lines
 from pyfork.arbiter.reporting.history import History, why_left
@@ -33,6 +32,7 @@ from pyfork.ipc.poller import Poller, deliver
 from pyfork.record import asdict, entity, field
 from pyfork.supervisor import events
 from pyfork.supervisor.supervisor import EXPECTED_KILLS, LATE_DRAIN, Supervisor
+from pyfork.system.oom_kills import OomKills
 from pyfork.system.terminal import TerminalModes
 
 log = logging.getLogger("pyfork.error")

@@ -188,8 +188,8 @@ class ManagedScript(ScriptWorker):
 
         Runs until SIGTERM. Returns the exit status.
         """
-        from pyfork.dev import error_servers
-        from pyfork.dev.error_report import broken
+        from pyfork.dev.errors import servers as error_servers
+        from pyfork.dev.errors.report import broken
 
         self.arbiter.send(broken(error))
         self.interface = error_servers.INTERFACE

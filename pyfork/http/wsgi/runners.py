@@ -1,4 +1,4 @@
-"""The thread of a WSGI application: the loop's, or one of a pool (`worker.threads`)."""
+"""The thread of a WSGI application: the loop's, or one of a pool (`worker.wsgi.threads`)."""
 
 import asyncio
 import os

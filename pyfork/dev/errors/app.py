@@ -15,10 +15,10 @@ import secrets
 from collections.abc import Collection, MutableMapping
 from typing import Any
 
-from pyfork.dev import error_page
-from pyfork.dev.accept import preferred
-from pyfork.dev.error_report import ErrorInfo, ErrorReport, Frame
-from pyfork.dev.hosts import host_of, is_developers
+from pyfork.dev.errors import page as error_page
+from pyfork.dev.errors.accept import preferred
+from pyfork.dev.errors.hosts import host_of, is_developers
+from pyfork.dev.errors.report import ErrorInfo, ErrorReport, Frame
 from pyfork.record import asdict, record
 
 HEADER = "Pyfork-Fault"  # by its absence the page knows that the application is back

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 
 from pyfork.address import Inet, Unix, parse
 from pyfork.config.config import Config
-from pyfork.dev.error_app import ErrorApp
-from pyfork.dev.error_report import ErrorReport
+from pyfork.dev.errors.app import ErrorApp
+from pyfork.dev.errors.report import ErrorReport
 from pyfork.errors import BootError
 from pyfork.http.asgi.gateway import AsgiGateway
 from pyfork.http.connection.connection import Connection

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from pyfork.dev.error_report import ErrorReport, Frame
+from pyfork.dev.errors.report import ErrorReport, Frame
 
 _KEYWORDS = (
     "and as assert async await break case class continue def del elif else except finally for from "

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from itertools import islice
 from types import TracebackType
 
-from pyfork.dev.editor import link as editor_link
-from pyfork.dev.request_info import RequestInfo
-from pyfork.dev.variables import variables
+from pyfork.dev.errors.editor import link as editor_link
+from pyfork.dev.errors.request_info import RequestInfo
+from pyfork.dev.errors.variables import variables
 from pyfork.errors import BootError
 from pyfork.ipc.messages import ErrorPageShown
 from pyfork.loader import tracebacks
@@ -56,7 +56,7 @@ class ErrorReport:
     def of(cls, app: str, error: BootError, editor: str = "") -> "ErrorReport":
         """What ``error`` and the exceptions that led to it say.
 
-        ``editor``: the URL for links to an editor; see `pyfork.dev.editor`.
+        ``editor``: the URL for links to an editor; see `pyfork.dev.errors.editor`.
         """
         said = broken(error)
         chain = tuple(_chain(error.__cause__, editor)) if said.detail else ()

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pyfork.http.wsgi.output import call_in_loop
 from pyfork.http.wsgi.runners import Job
-from pyfork.worker.pool import DaemonPool
+from pyfork.worker.wsgi.pool import DaemonPool
 
 T = TypeVar("T")
 

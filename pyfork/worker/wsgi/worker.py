@@ -19,7 +19,7 @@ from pyfork.worker.engine_worker import EngineWorker
 
 if TYPE_CHECKING:
     from pyfork.http.connection.connection import Connection
-    from pyfork.worker.threads import ThreadRunner
+    from pyfork.worker.wsgi.threads import ThreadRunner
 
 
 class WsgiWorker(EngineWorker):
@@ -59,7 +59,7 @@ class WsgiWorker(EngineWorker):
                 gateway.environs.add(EXTEND_TIMEOUT, self._extend_timeout)
 
     def _new_pool(self) -> "ThreadRunner":
-        from pyfork.worker.threads import ThreadRunner  # most workers have one thread
+        from pyfork.worker.wsgi.threads import ThreadRunner  # most workers have one thread
 
         return ThreadRunner(
             self.loop, self.config.threads, self._pool_changed, lambda: self.acceptor.add_credit()

@@ -1,8 +1,8 @@
 """Every signal that the arbiter handles, declared once, and the pipe in which they arrive.
 
 A handler does nothing: the interpreter writes the signal's number into a socket pair, and the
-loop reads it there as it reads every other input. `python -m pyfork.arbiter.signals` prints
-docs/signals.md.
+loop reads it there as it reads every other input. `python -m pyfork.arbiter.commands.signals`
+prints docs/signals.md.
 """
 
 import os
@@ -20,7 +20,7 @@ class SignalSpec:
     """One row of the table."""
 
     number: signal.Signals
-    command: str  # of `pyfork.arbiter.commands`
+    command: str  # of `pyfork.arbiter.commands.table`
     help: str
     options: Mapping[str, object] = {}
 
@@ -153,7 +153,7 @@ def page() -> str:
         [
             "# Signals",
             "",
-            "<!-- Generated: python -m pyfork.arbiter.signals > docs/signals.md -->",
+            "<!-- Generated: python -m pyfork.arbiter.commands.signals > docs/signals.md -->",
             "",
             "Send them to the arbiter: its process id is in the first line of the log and in the "
             "`--pid` file.",

@@ -8,8 +8,8 @@ from pyfork.http.connection.application_section import ApplicationSection
 from pyfork.http.websocket.gateway import WebSockets
 from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.loader.load import App
+from pyfork.worker.asgi.lifespan import Lifespan
 from pyfork.worker.engine_worker import EngineWorker
-from pyfork.worker.lifespan import Lifespan
 
 log = logging.getLogger("pyfork.error")
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pyfork.dev.variables import MASK, is_secret
+from pyfork.dev.errors.variables import MASK, is_secret
 from pyfork.record import record
 
 

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from pyfork.arbiter.commands.signals import SignalSpec, in_terminal
+from pyfork.arbiter.commands.slots import SlotCommands
 from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.reporting import log_lines
@@ -17,8 +19,6 @@ from pyfork.arbiter.reporting.description import describe_start
 from pyfork.arbiter.reporting.history import History
 from pyfork.arbiter.reporting.reporter import Reporter
 from pyfork.arbiter.reporting.status import describe, describe_sockets
-from pyfork.arbiter.signals import SignalSpec, in_terminal
-from pyfork.arbiter.slots import SlotCommands
 from pyfork.arbiter.upgrade.old_side import Upgrade
 from pyfork.arbiter.workers.messages import WorkerMessages
 from pyfork.arbiter.workers.pool import WorkerPool

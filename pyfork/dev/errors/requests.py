@@ -12,10 +12,10 @@ from contextvars import ContextVar
 from importlib import import_module
 from typing import Any
 
-from pyfork.dev.error_app import Answer, answer
-from pyfork.dev.error_report import ErrorReport
-from pyfork.dev.hosts import host_of, is_developers
-from pyfork.dev.request_info import RequestInfo
+from pyfork.dev.errors.app import Answer, answer
+from pyfork.dev.errors.hosts import host_of, is_developers
+from pyfork.dev.errors.report import ErrorReport
+from pyfork.dev.errors.request_info import RequestInfo
 from pyfork.loader.load import App
 
 log = logging.getLogger("pyfork.error")
@@ -33,7 +33,7 @@ def with_error_pages(app: App, hosts: Iterable[str], editor: str) -> App:
 
     Args:
         hosts: names under which source is shown, besides localhost and addresses.
-        editor: the URL for links to an editor; see `pyfork.dev.editor`.
+        editor: the URL for links to an editor; see `pyfork.dev.errors.editor`.
     """
     _listen()
     pages = _Pages(tuple(hosts), editor)

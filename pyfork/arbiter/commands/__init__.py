@@ -1,0 +1,1 @@
+"""Commands of operators: the table, signals, and commands about single workers."""

@@ -1,0 +1,1 @@
+"""The `sync` and `thread` workers."""
