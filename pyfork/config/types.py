@@ -205,6 +205,13 @@ def _items(raw: object) -> tuple[str, ...]:
     return found
 
 
+def _targets(raw: object) -> tuple[str, ...]:
+    found = _items(raw)
+    if not all(each.startswith("/") for each in found):
+        raise ValueError(raw)
+    return found
+
+
 def _addresses(raw: object) -> tuple[str, ...]:
     found = _items(raw)
     if not found:
@@ -295,6 +302,7 @@ ADDRESSES = ValueType(
     "ADDRESS", "HOST:PORT, :PORT, [::]:PORT, unix:PATH or fd://N", _addresses, ",".join
 )
 PATHS = ValueType("PATH", "paths, separated by commas", _items, ",".join)
+TARGETS = ValueType("PATH", "paths of URLs, from / on", _targets, ",".join)
 NETWORKS = ValueType(
     "CIDR", "IP addresses or networks such as 10.0.0.0/8, or *", _networks, _show_networks
 )

@@ -41,6 +41,7 @@ def status(status: dict[str, Any]) -> str:
         *_lost(status.get("log_lines_lost", 0)),
         *_drained(status.get("drained", ())),
         *_no_room(sum(worker.get("idle_closed", 0) for worker in status["workers"])),
+        *_waits(max((worker.get("queue_time", 0.0) for worker in status["workers"]), default=0.0)),
     ]
     workers = [_worker(each) for each in status["workers"]]
     return "\n".join([*lines, "", table(_HEADS, workers)] if workers else lines)
@@ -82,6 +83,13 @@ def _no_room(closed: int) -> list[str]:
         return []
     connections = "an idle connection was" if closed == 1 else f"{closed} idle connections were"
     return [f"{connections} closed to make room for others"]
+
+
+def _waits(seconds: float) -> list[str]:
+    """The longest wait for the application of the last ten seconds, where it is measured."""
+    if seconds < 0.01:
+        return []
+    return [f"a request waited {seconds * 1000:.0f} ms for the application in the last 10 s"]
 
 
 def servers(statuses: Iterable[dict[str, Any]]) -> str:

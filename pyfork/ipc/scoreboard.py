@@ -39,7 +39,8 @@ from pyfork.system.memfd import anonymous_file
     IDLE_CLOSED,
     RECEIVING,
     HELD,
-) = range(12)
+    QUEUE_TIME,
+) = range(13)
 # These are next to the activity: the start of a request is one write, its end another number.
 REQUESTS, BEGUN, BUSY_SINCE = 13, 14, 15
 
@@ -223,6 +224,10 @@ class Row:
     accepted = _number(ACCEPTED, "Connections accepted since the start.")
 
     held = _number(HELD, "1: application code has held its loop for --busy-after.")
+    queue_time = _time(
+        QUEUE_TIME,
+        "Seconds of the longest wait in the last 10 s, if measured.",
+    )
     idle_closed = _number(IDLE_CLOSED, "Idle connections closed to make room, since the start.")
     lost = _number(LOST, "Log lines that could not be written since the start.")
 

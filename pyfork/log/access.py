@@ -104,6 +104,7 @@ def json_renderer() -> Callable[[Access], str]:
                 "status": access.status,
                 "length": access.length,
                 "elapsed": round(access.elapsed, 6),
+                "queue_time": None if access.queue_time is None else round(access.queue_time, 6),
                 "referer": header(got, b"referer"),
                 "user_agent": header(got, b"user-agent"),
                 "request_id": header(sent, b"x-request-id") or header(got, b"x-request-id"),

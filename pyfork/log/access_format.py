@@ -35,6 +35,7 @@ class Access(Protocol):
 
     environ: Any  # of WSGI, if there is one
     length: int  # bytes of content sent
+    queue_time: float | None  # seconds before the application began; None if not measured
 
     @property
     def client(self) -> str:
@@ -92,6 +93,7 @@ class _Sample:
     version, scheme = "1.1", "http"
     status = length = 0
     elapsed = 0.0
+    queue_time: float | None = None
     request_headers: Headers = ()
     response_headers: Headers = ()
     environ: Any = None
@@ -115,6 +117,11 @@ class Clock:
             self._second = second
             self._text = time.strftime(self._form, time.localtime(second))
         return self._text
+
+
+def needs_queue_time(form: str) -> bool:
+    """Whether lines of the format ``form`` have the queue time of a request."""
+    return form == "json" or "%(Q)" in form
 
 
 def compile_format(text: str) -> Callable[[Access], str]:
@@ -272,6 +279,11 @@ def _user(access: Access) -> str:
     return escaped(user.decode("latin-1")) if user and colon else "-"
 
 
+def _queue_time(access: Access) -> str:
+    """Return the seconds before the application began."""
+    return "-" if access.queue_time is None else f"{access.queue_time:.6f}"
+
+
 def _request_line(access: Access) -> str:
     return f"{escaped(access.method)} {escaped(access.target)} HTTP/{access.version}"
 
@@ -295,6 +307,7 @@ _GETTERS: dict[str, Callable[[], Getter]] = {
     "M": lambda: lambda a: int(a.elapsed * 1000),
     "D": lambda: lambda a: int(a.elapsed * 1_000_000),
     "L": lambda: lambda a: f"{a.elapsed:.6f}",
+    "Q": lambda: _queue_time,
     "p": lambda: lambda a: f"<{os.getpid()}>",
 }
 _VARIABLES: dict[str, Callable[[str], Getter]] = {

@@ -86,6 +86,11 @@ def _connections(status: Mapping[str, Any], numbers: Sequence[int]) -> Iterator[
         "Idle connections that were closed to make room for others.",
         numbers[cells.IDLE_CLOSED],
     )
+    yield _gauge(
+        "pyfork_queue_time_seconds",
+        "Longest wait for the application in the last 10 s; 0 where it is not measured.",
+        max((each["queue_time"] for each in workers), default=0.0),
+    )
     queues = status["queues"]
     for name, help in (
         ("length", "Connections that wait to be accepted."),

@@ -25,6 +25,7 @@ from pyfork.ipc.messages import (
     Message,
     RemoveListeners,
 )
+from pyfork.log.access_format import needs_queue_time
 from pyfork.net.accepted import Client, ClientSocket
 from pyfork.worker import hooks
 from pyfork.worker.accept.acceptor import Acceptor
@@ -36,6 +37,7 @@ from pyfork.worker.offload.opening import Opening
 from pyfork.worker.offload.receiver import QueueReceiver
 
 if TYPE_CHECKING:
+    from pyfork.http.connection.queue_time import QueueTime
     from pyfork.http.tls.handshakes import Handshakes
     from pyfork.http.tls.transport import TlsTransport
     from pyfork.worker.offload.offloader import Movable, Offloader
@@ -66,6 +68,7 @@ class EngineWorker(BaseWorker):
             gateway=gateway,
             upgrade=upgrade,
         )
+        self._queue_time = self._measure_queue_time()
         if config.live and config.reload:
             from pyfork.dev import live
 
@@ -106,6 +109,24 @@ class EngineWorker(BaseWorker):
         self._evening = self._new_evening() if self.receiver is not None else None
         self._handoff_sender = HandoffSender(self.loop, self.send, self.engine.drain)
         self._handoff_receiver = HandoffReceiver(self.loop, self.send, self._take_over)
+
+    def _measure_queue_time(self) -> "QueueTime | None":
+        """Measure queue times, if a setting needs them."""
+        config, engine = self.config, self.engine
+        logged = engine.access is not None and needs_queue_time(config.access_logformat)
+        if not (config.max_queue_time or logged):
+            return None
+        from pyfork.http.connection.queue_time import QueueTime, timed
+
+        clock = QueueTime(
+            self.loop, self.line, limit=config.max_queue_time, priority=config.priority_path
+        )
+        engine.new_exchange = timed(self.timed_exchange(), engine.new_exchange, clock)
+        return clock
+
+    def timed_exchange(self) -> type:
+        """Return the class that measures the queue time of an exchange."""
+        raise NotImplementedError
 
     def _begin_tls(self) -> "Handshakes | None":
         """Make the table of TLS handshakes, if TLS is configured."""
@@ -262,6 +283,8 @@ class EngineWorker(BaseWorker):
 
     def tick(self, now: float) -> None:
         self.engine.tick(time.time())
+        if self._queue_time is not None:
+            self._queue_time.tick()
         if self._offloader is not None:
             self._offloader.check()
         sweep(self.engine, self._limits, now)

@@ -42,6 +42,7 @@ class Entry:
     request_headers: Any
     response_headers: Any
     environ: Any = None
+    queue_time: float | None = None
     line: Any = field(default_factory=Kept, init=False)
     block: Any = field(default_factory=Kept, init=False)
     head: Any = field(default_factory=Kept, init=False)
@@ -64,8 +65,11 @@ ENTRY = Entry(
     ],
     response_headers=[(b"Content-Type", b"text/plain")],
     environ={"wsgi.url_scheme": "http", "REMOTE_PORT": 4711},
+    queue_time=0.25,
 )
-BARE = replace(ENTRY, client="", target="*", length=0, request_headers=[], environ=None)
+BARE = replace(
+    ENTRY, queue_time=None, client="", target="*", length=0, request_headers=[], environ=None
+)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +92,7 @@ BARE = replace(ENTRY, client="", target="*", length=0, request_headers=[], envir
         ("%(M)d", "1234", "1234"),
         ("%(D)9d", "  1234567", "  1234567"),
         ("%(L)s", "1.234567", "1.234567"),
+        ("%(Q)s", "0.250000", "-"),
         pytest.param("%(p)s", f"<{os.getpid()}>", f"<{os.getpid()}>", id="pid"),
         ("%({Host}i)s", "x", "-"),
         ("%({content-type}o)s", "text/plain", "text/plain"),
@@ -245,6 +250,7 @@ def test_json(tmp_path: Path) -> None:
         "status": 200,
         "length": 512,
         "elapsed": 1.234567,
+        "queue_time": 0.25,
         "referer": "http://r/",
         "user_agent": "curl/8",
         "request_id": "r1",
@@ -254,7 +260,7 @@ def test_json(tmp_path: Path) -> None:
     assert bare.keys() == {*full, "time"}
     assert (bare["client"], bare["referer"], bare["request_id"]) == (None, None, None)
     assert bare["target"] == '/"\n\x00\xe9'
-    assert bare["elapsed"] == 0.3
+    assert (bare["elapsed"], bare["queue_time"]) == (0.3, None)
 
 
 def test_lines_of_a_turn_leave_together(tmp_path: Path) -> None:

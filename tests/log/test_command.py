@@ -50,6 +50,7 @@ def test_json_on_stdout_says_which_worker_answered(tmp_path: Path) -> None:
     assert line["pid"] == pid
     assert line["worker"] == slots[pid]
     assert 0 <= line["elapsed"] < 5
+    assert 0 <= line["queue_time"] < 5
 
 
 def test_application_that_cannot_be_imported(tmp_path: Path) -> None:

@@ -23,7 +23,14 @@ STATUS = {
     "queues": [{"address": "127.0.0.1:80", "number": 0, "length": 1, "limit": 9}],
     "workers_wanted": 1,
     "workers": [
-        {"slot": 0, "state": "serving", "memory": 9, "in_flight": 1, "connections": 2},
+        {
+            "slot": 0,
+            "state": "serving",
+            "memory": 9,
+            "queue_time": 0.0,
+            "in_flight": 1,
+            "connections": 2,
+        },
     ],
 }
 

@@ -165,4 +165,5 @@ def _worker(
         "memory": resident(worker.pid),
         "log_lines_lost": line.lost,
         "idle_closed": line.idle_closed,
+        "queue_time": line.queue_time,
     }

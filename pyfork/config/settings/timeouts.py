@@ -1,7 +1,7 @@
 """Time limits, in seconds."""
 
 from pyfork.config.settings.declare import group, setting
-from pyfork.config.types import SECONDS, whole
+from pyfork.config.types import SECONDS, TARGETS, whole
 
 
 @group("Timeouts")
@@ -21,6 +21,22 @@ class TimeoutsSettings:
         flags="--request-timeout",
         help="How long an application in a thread or asgi worker may take to begin a response: "
         "then the client gets 504. 0 for ever. A sync worker has --timeout.",
+    )
+    max_queue_time: float = setting(
+        0.0,
+        SECONDS,
+        flags="--max-queue-time",
+        help="A request that has waited longer for the application is answered with 503 and "
+        "Retry-After, and not run; 0 for none. X-Request-Start and X-Queue-Start of a trusted "
+        "proxy count. WebSocket handshakes are not refused.",
+    )
+    priority_path: tuple[str, ...] = setting(
+        (),
+        TARGETS,
+        flags="--priority-path",
+        repeat=True,
+        help="A path that --max-queue-time does not apply to, such as one for health checks; with "
+        "* at its end all that begin so. May be repeated.",
     )
     graceful_timeout: float = setting(
         30.0,

@@ -48,6 +48,7 @@ class Exchange:
     started = 0.0  # monotonic seconds; 0 before `start`
     extended_until = 0.0  # monotonic seconds; before them --request-timeout does not count
     environ: Any = None  # of WSGI
+    queue_time: float | None = None  # seconds; None where it is not measured
 
     def __init__(self, connection: "Connection", head: RequestHead) -> None:
         self.connection = connection

@@ -20,6 +20,7 @@ class RejectedRequest:
     method = target = "-"
     version = "1.1"
     elapsed = 0.0
+    queue_time: float | None = None
     environ: object = None
 
     def __init__(

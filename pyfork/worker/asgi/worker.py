@@ -38,6 +38,11 @@ class AsgiWorker(EngineWorker):
             self.gateway.watch(section)
             self.watch(section)
 
+    def timed_exchange(self) -> type:
+        from pyfork.http.asgi.timed import TimedAsgiExchange
+
+        return TimedAsgiExchange
+
     def _gateway_class(self) -> type[AsgiGateway]:
         if self.birth.tls is None:
             return AsgiGateway

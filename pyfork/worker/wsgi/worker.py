@@ -58,6 +58,11 @@ class WsgiWorker(EngineWorker):
             if config.timeout:
                 gateway.environs.add(EXTEND_TIMEOUT, self._extend_timeout)
 
+    def timed_exchange(self) -> type:
+        from pyfork.http.wsgi.timed import TimedWsgiExchange
+
+        return TimedWsgiExchange
+
     def _new_pool(self) -> "ThreadRunner":
         from pyfork.worker.wsgi.threads import ThreadRunner  # most workers have one thread
 
