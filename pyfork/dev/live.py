@@ -17,6 +17,7 @@ from pyfork.dev.watch_filter import NOISE_FILES, Signature, WatchFilter
 from pyfork.http.connection.connection import Connection
 from pyfork.http.connection.engine import Engine
 from pyfork.http.connection.exchange import Exchange
+from pyfork.http.connection.response_writer import ResponseWriter
 from pyfork.http.request.head import RequestHead
 from pyfork.ipc.worker_args import WorkerArgs
 
@@ -28,7 +29,7 @@ _STREAM = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-stor
 _JS = [(b"content-type", b"text/javascript; charset=utf-8"), (b"cache-control", b"no-store")]
 
 
-def install(engine: Engine, birth: WorkerArgs, draining: asyncio.Event) -> None:
+def install(engine: Engine[Connection], birth: WorkerArgs, draining: asyncio.Event) -> None:
     """Have ``engine`` answer the page's script and its streams; ``draining``: the worker leaves."""
     streams = LiveStreams(engine.loop, birth, draining)
     usual = engine.new_exchange
@@ -102,7 +103,7 @@ class LiveStreams:
             stream.tell(event)
 
 
-class _Own(Exchange):
+class _Own(ResponseWriter):
     """A request that pyfork answers by itself, and does not log."""
 
     def body_received(self, data: bytes) -> None:

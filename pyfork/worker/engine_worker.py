@@ -54,10 +54,12 @@ class EngineWorker(BaseWorker):
 
     dispatches = ("least", "shared", "round-robin", "reuseport")
     connection_class = Connection
-    engine: Engine
+    engine: Engine[Connection]
     acceptor: Acceptor
 
-    def set_up(self, gateway: WsgiGateway | AsgiGateway, *, upgrade: Upgrade | None = None) -> None:
+    def set_up(
+        self, gateway: WsgiGateway | AsgiGateway, *, upgrade: Upgrade[Connection] | None = None
+    ) -> None:
         """Build the engine and the acceptor for ``gateway``."""
         config = self.config
         engine = MeteredEngine if config.status_bind else Engine

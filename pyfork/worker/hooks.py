@@ -11,6 +11,7 @@ from pyfork.log import stacks
 
 if TYPE_CHECKING:
     from pyfork.hooks.objects import HookWorker
+    from pyfork.http.connection.connection import Connection
     from pyfork.http.connection.engine import Engine
 
 
@@ -40,7 +41,7 @@ def _wrapped(worker: "HookWorker", app: App) -> App:
     return App(wrap(app.callable, worker), app.interface)
 
 
-def after_engine(worker: "HookWorker", engine: "Engine", app: App) -> None:
+def after_engine(worker: "HookWorker", engine: "Engine[Connection]", app: App) -> None:
     """Install the hooks on ``engine``, which will serve ``app``."""
     from pyfork.hooks.objects import config_of
 

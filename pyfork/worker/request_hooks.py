@@ -10,6 +10,7 @@ from typing import Any
 from pyfork.hooks.call import call, call_and_log
 from pyfork.hooks.objects import HookWorker, config_of
 from pyfork.hooks.requests import HookRequest, HookResponse
+from pyfork.http.connection.connection import Connection
 from pyfork.http.connection.engine import Engine
 from pyfork.log.access import Access, AccessLog
 
@@ -84,7 +85,7 @@ class PostRequestLog:
             call_post_request(self._worker, request, environ, response)
 
 
-def install(engine: Engine, worker: HookWorker) -> None:
+def install(engine: Engine[Connection], worker: HookWorker) -> None:
     """Call post_request for each response of ``engine`` to a request of `wrap_wsgi`."""
     engine.access = PostRequestLog(engine.access, worker)  # type: ignore[assignment]
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pyfork.http.asgi.burst import Burst
 from pyfork.http.asgi.scope import Scope, ScopeBuilder
 from pyfork.http.connection.exchange import APP_FAILURE, Exchange
-from pyfork.http.request.head import RequestHead
-from pyfork.http.request.head_reader import FieldMapper
+from pyfork.http.connection.response_writer import ResponseWriter
+from pyfork.http.request.head import FieldMapper, RequestHead
 from pyfork.http.wsgi.body import keep
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class AsgiGateway:
         return len(left)
 
 
-class AsgiExchange(Exchange):
+class AsgiExchange(ResponseWriter):
     """One task of the application."""
 
     task: "asyncio.Task[None] | None" = None
@@ -176,7 +176,7 @@ class AsgiExchange(Exchange):
         self.receive_ready: asyncio.Event | None = None  # set when receive() may continue
         self.client_gone = False  # the client has disconnected, or got a response from the server
 
-    # Hooks of Exchange.
+    # Hooks of `Exchange`.
 
     def start(self) -> None:
         connection, gateway = self.connection, self.gateway

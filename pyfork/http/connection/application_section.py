@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyfork.http.connection.exchange import Exchange
+    from pyfork.http.connection.response_writer import ResponseWriter
 
 
 def _nothing() -> None:
@@ -25,7 +25,7 @@ class ApplicationSection:
 
     def __init__(self) -> None:
         # Identifies the request whose code holds the loop's thread: a new object for each.
-        self.running: Exchange | None = None
+        self.running: ResponseWriter | None = None
         self.asleep = False  # the helper sleeps until `wake` is called
         self.watched = False  # the helper may be reading the engine, or has changed something
         self.wake: Callable[[], None] = _nothing

@@ -8,21 +8,18 @@ connection waits for once a second.
 import asyncio
 import logging
 from math import inf
-from typing import TYPE_CHECKING
+from typing import Any
 
 from pyfork.errors import ProtocolError
 from pyfork.http.connection.deadlines import AT_REST
-from pyfork.http.connection.exchange import MAX_DISCARD
+from pyfork.http.connection.engine import Engine
+from pyfork.http.connection.exchange import MAX_DISCARD, Exchange
 from pyfork.http.connection.rejected import RejectedRequest
 from pyfork.http.connection.turns import Turns
 from pyfork.http.request.head import RequestHead
 from pyfork.http.request.parsing import ParserState
 from pyfork.http.response.head import plain_error
 from pyfork.net.accepted import Client
-
-if TYPE_CHECKING:
-    from pyfork.http.connection.engine import Engine
-    from pyfork.http.connection.exchange import Exchange
 
 log = logging.getLogger("pyfork.error")
 
@@ -48,7 +45,7 @@ class Connection(Turns):
     )
 
     def __init__(
-        self, engine: "Engine", client: Client | None = None, *, kept: bool = False
+        self, engine: Engine[Any], client: Client | None = None, *, kept: bool = False
     ) -> None:
         """``kept``: another worker has answered requests on this connection."""
         super().__init__(engine, client)

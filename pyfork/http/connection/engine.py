@@ -8,12 +8,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from pyfork.config.config import Config
+from pyfork.http.connection.exchange import Exchange
 from pyfork.http.proxy_headers import TrustedProxies
-from pyfork.http.request.head import RequestHead
-from pyfork.http.request.head_reader import FieldMapper, HeadReader
+from pyfork.http.request.head import FieldMapper, RequestHead
+from pyfork.http.request.head_reader import HeadReader
 from pyfork.http.request.limits import SizeLimits
 from pyfork.http.request.parser import Parser
 from pyfork.http.request.parsing import RequestParser
@@ -22,19 +23,31 @@ from pyfork.http.response.head_cache import ResponseHeads
 from pyfork.ipc.scoreboard import BEGUN, CONNECTIONS, REQUESTS, Row
 from pyfork.log.access import AccessLog
 
-if TYPE_CHECKING:
-    from pyfork.http.connection.connection import Connection
-    from pyfork.http.connection.exchange import Exchange
-
 log = logging.getLogger("pyfork.error")
 
-Upgrade = Callable[["Connection", RequestHead, bytes], None]
+
+class EngineConnection(Protocol):
+    """A connection, as the engine sees it."""
+
+    requests_seen: int
+    current: Exchange | None
+
+    def drain(self) -> None:
+        """Hand the connection over or close it, if it is idle."""
+
+    def abort(self) -> None:
+        """Close at once."""
 
 
-class Gateway(Protocol):
+ConnectionType = TypeVar("ConnectionType", bound=EngineConnection)
+
+Upgrade = Callable[[ConnectionType, RequestHead, bytes], None]
+
+
+class Gateway(Protocol[ConnectionType]):
     """The gateway, which answers requests."""
 
-    exchange: Callable[["Connection", RequestHead], "Exchange"]
+    exchange: Callable[[ConnectionType, RequestHead], Exchange]
     entry: FieldMapper | None  # see `HeadReader`
     unbuffered: bool  # output must reach the socket before `write` returns
 
@@ -48,7 +61,7 @@ def parser_class(http: str) -> type[RequestParser]:
     return Parser
 
 
-class Engine:
+class Engine(Generic[ConnectionType]):
     """State shared by every connection of a worker.
 
     ``upgrade`` takes over a WebSocket handshake: connection, head, and the bytes after it.
@@ -60,8 +73,8 @@ class Engine:
         *,
         loop: asyncio.AbstractEventLoop,
         line: Row,
-        gateway: Gateway,
-        upgrade: Upgrade | None = None,
+        gateway: Gateway[ConnectionType],
+        upgrade: Upgrade[ConnectionType] | None = None,
     ) -> None:
         # For the life of the worker.
         self.config = config
@@ -83,15 +96,15 @@ class Engine:
         self.new_parser = parser_class(config.http)
         self.heads = ResponseHeads(server=b"Server: pyfork\r\n" if config.server_header else b"")
         # Changing.
-        self.connections: dict[Connection, None] = {}  # oldest first
+        self.connections: dict[ConnectionType, None] = {}  # oldest first
         # Open client connections, including those still being set up and WebSockets.
         self.open_connections = 0
         self.draining = False
         # called with idle connections in a drain
-        self.on_idle: Callable[[Connection], None] | None = None
+        self.on_idle: Callable[[ConnectionType], None] | None = None
         self.overflows = False  # a request that came now would wait: see `overflow`
         # Gives a connection away, with the bytes that were read of its next request, if it can.
-        self.overflow: Callable[[Connection, bytes], bool] = lambda connection, data: False
+        self.overflow: Callable[[ConnectionType, bytes], bool] = lambda connection, data: False
         self.served = 0  # requests answered by this worker
         self.running = 0  # requests that the application works on
         self.busy_since = 0.0  # monotonic seconds; since when ``running`` is not 0
@@ -107,7 +120,7 @@ class Engine:
         1970."""
         self.heads.date(b"Date: " + http_date(now) + b"\r\n")
 
-    def begin(self, exchange: "Exchange") -> None:
+    def begin(self, exchange: Exchange) -> None:
         """Count a request that the application begins to work on."""
         exchange.started = now = monotonic()
         running = self.running = self.running + 1
@@ -115,7 +128,7 @@ class Engine:
             self.busy_since = now
         self.line.start_request(self.served + running, self.busy_since, exchange.head.line.doing)
 
-    def end(self, exchange: "Exchange") -> None:
+    def end(self, exchange: Exchange) -> None:
         """Count a response, whether or not the application has worked on the request."""
         exchange.finished = True
         served = self.served = self.served + 1
@@ -129,20 +142,20 @@ class Engine:
         if self.access is not None:
             self.access.write(exchange)
 
-    def drop(self, exchange: "Exchange") -> None:
+    def drop(self, exchange: Exchange) -> None:
         """Count a request that ends without a response of its own."""
         exchange.finished = True
         if exchange.started:
             self.running -= 1
             self.cells[BEGUN] -= 1
 
-    def add(self, connection: "Connection") -> None:
+    def add(self, connection: ConnectionType) -> None:
         """Add a connection; it was counted when it was accepted."""
         self.connections[connection] = None
         if connection.requests_seen:  # another worker had it
             self.count(1)
 
-    def remove(self, connection: "Connection") -> None:
+    def remove(self, connection: ConnectionType) -> None:
         """Remove a connection; a second call does nothing."""
         if connection in self.connections:
             del self.connections[connection]
@@ -155,7 +168,7 @@ class Engine:
         if change < 0:
             self.connections_changed()
 
-    def drain(self, part: "Callable[[Connection], None] | None" = None) -> None:
+    def drain(self, part: Callable[[ConnectionType], None] | None = None) -> None:
         """Begin a drain: take only requests that run or are incomplete, and release idle
         connections.
 

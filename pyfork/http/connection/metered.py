@@ -3,7 +3,7 @@
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from pyfork.http.connection.engine import Engine
+from pyfork.http.connection.engine import ConnectionType, Engine
 from pyfork.ipc.scoreboard import Row
 from pyfork.metrics.recorder import RequestRecorder
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pyfork.http.connection.exchange import Exchange
 
 
-class MeteredEngine(Engine):
+class MeteredEngine(Engine[ConnectionType]):
     """Measures from the call of the application to the end of its response."""
 
     def __init__(self, *args: Any, line: Row, **more: Any) -> None:

@@ -24,7 +24,7 @@ from pyfork.ipc.scoreboard import Row
 
 if TYPE_CHECKING:
     from pyfork.http.connection.connection import Connection
-    from pyfork.http.connection.exchange import Exchange
+    from pyfork.http.connection.response_writer import ResponseWriter
 
 log = logging.getLogger("pyfork.error")
 
@@ -63,7 +63,7 @@ class QueueTime:
             ("Retry-After", str(max(1, ceil(limit)))),
         ]
 
-    def arrival(self, exchange: "Exchange") -> float:
+    def arrival(self, exchange: "ResponseWriter") -> float:
         """Return when the request was complete, or its head, in monotonic seconds."""
         connection, now = exchange.connection, monotonic()
         waited = _since_last_data(connection)
@@ -75,7 +75,7 @@ class QueueTime:
                 waited = max(waited, age)
         return now - waited
 
-    def is_late(self, exchange: "Exchange") -> bool:
+    def is_late(self, exchange: "ResponseWriter") -> bool:
         """Whether a request has waited for longer than it may."""
         waited = exchange.queue_time
         if not self._limit or waited is None or waited <= self._limit:

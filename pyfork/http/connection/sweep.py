@@ -14,7 +14,7 @@ from pyfork.http.connection.phase import ConnectionPhase
 from pyfork.http.request.parsing import ParserState
 
 
-def sweep(engine: Engine, limits: Timeouts, now: float) -> None:
+def sweep(engine: Engine[Connection], limits: Timeouts, now: float) -> None:
     """Act on expired deadlines. ``now`` is in monotonic seconds."""
     closing = engine.draining and engine.on_idle is None
     for connection in list(engine.connections):

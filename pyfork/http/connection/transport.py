@@ -46,7 +46,7 @@ class ClientTransport(asyncio.Protocol):
         "write_paused",
     )
 
-    def __init__(self, engine: "Engine", client: Client | None = None) -> None:
+    def __init__(self, engine: "Engine[Any]", client: Client | None = None) -> None:
         """``client``: its socket, if this process accepted it."""
         # For the life of the connection.
         self.engine = engine

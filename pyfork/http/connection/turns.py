@@ -7,7 +7,7 @@ response beyond that mark.
 It knows exchanges and flow control. `Connection` decides about reading and closing.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyfork.http.connection.phase import ConnectionPhase
 from pyfork.http.connection.transport import ClientTransport
@@ -32,7 +32,7 @@ class Turns(ClientTransport):
         "waiting",
     )
 
-    def __init__(self, engine: "Engine", client: "Client | None" = None) -> None:
+    def __init__(self, engine: "Engine[Any]", client: "Client | None" = None) -> None:
         super().__init__(engine, client)
         self.current: Exchange | None = None  # the exchange that responds now
         self.waiting: list[Exchange] = []  # pipelined after it, in order

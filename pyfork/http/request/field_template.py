@@ -4,12 +4,9 @@ A client sends the same fields with each request, in the same order, and changes
 Referer, Cookie, a trace id. Equal parts are compared instead of parsed. Pure.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pyfork.http.request.head import SERVER_FIELDS, VALUE_TABLE, FieldBlock
-
-if TYPE_CHECKING:
-    from pyfork.http.request.head_reader import FieldMapper
+from pyfork.http.request.head import SERVER_FIELDS, VALUE_TABLE, FieldBlock, FieldMapper
 
 _MOST = 8  # values that may differ; beyond that fields are parsed
 
@@ -36,7 +33,7 @@ class FieldTemplate:
         "gateway_cache",
     )
 
-    def __init__(self, block: FieldBlock, mapper: "FieldMapper | None") -> None:
+    def __init__(self, block: FieldBlock, mapper: FieldMapper | None) -> None:
         """``block`` came with a request line that `is_usual`. It frames no content, offers no
         other protocol, and keeps the connection."""
         self.block = block

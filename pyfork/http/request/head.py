@@ -7,17 +7,16 @@ come first, so that the result does not depend on how the bytes arrive.
 """
 
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from pyfork.errors import ProtocolError
 from pyfork.http.request.authority import is_authority
 
-if TYPE_CHECKING:
-    from pyfork.http.request.field_template import FieldTemplate
-
 Field = tuple[bytes, bytes]
 Fields = list[Field]
+# A gateway's form of a field: its name, and the value as bytes or Latin-1 text.
+FieldMapper = Callable[[Field], tuple[Any, Any]]
 
 # Possessive quantifiers are on single characters only: CPython before 3.11.5 matches groups
 # wrongly.
@@ -107,6 +106,13 @@ class RequestLine:
             self.is_simple = False
 
 
+class Template(Protocol):
+    """A block that others equal but for a few values: see `field_template`."""
+
+    block: "FieldBlock"
+    gateway_cache: Any
+
+
 class FieldBlock:
     """The fields of a head with their meaning; several requests may share it.
 
@@ -123,7 +129,7 @@ class FieldBlock:
     log_cache: list[object] | None = None
 
     entries: list[Any]  # made by the gateway of each field, or the fields
-    template: "FieldTemplate | None" = None  # of an earlier block that matches this one
+    template: Template | None = None  # of an earlier block that matches this one
     changes: Sequence[Any] = ()  # the entries that differ from the template's
 
     keep_alive = True  # the connection may serve another request

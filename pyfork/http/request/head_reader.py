@@ -3,7 +3,6 @@
 Request lines and field lines repeat. Valid ones are cached, with the gateway's form of each field.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from pyfork.errors import ProtocolError
@@ -15,6 +14,7 @@ from pyfork.http.request.head import (
     VALUE_TABLE,
     Field,
     FieldBlock,
+    FieldMapper,
     Fields,
     RequestHead,
     RequestLine,
@@ -22,9 +22,6 @@ from pyfork.http.request.head import (
     read_line,
 )
 from pyfork.http.request.limits import SizeLimits
-
-# A gateway's form of a field: its name, and the value as bytes or Latin-1 text.
-FieldMapper = Callable[[Field], tuple[Any, Any]]
 
 _LINE = 256  # bytes of the longest cached line
 _NAME = 64

@@ -19,7 +19,7 @@ class TlsConnection(Connection):
 
     transport: TlsTransport
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine[Connection]) -> None:
         super().__init__(engine)
         self.scheme = "https"
         self._environ: Mapping[str, str] | None = None

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from pyfork.http.connection.connection import Connection
 from pyfork.http.connection.deadlines import LINGER, NEVER
 from pyfork.http.connection.engine import Engine
 from pyfork.http.tls.transport import TlsTransport
@@ -17,10 +18,10 @@ class Handshakes:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine[Connection],
         context: Context,
         *,
-        new_connection: Callable[[Engine], asyncio.Protocol],
+        new_connection: Callable[[Engine[Connection]], asyncio.Protocol],
         limit: float,
         changed: Callable[[], None],
     ) -> None:

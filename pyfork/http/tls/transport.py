@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
+from pyfork.http.connection.connection import Connection
 from pyfork.http.connection.deadlines import LINGER, NEVER
 from pyfork.http.connection.engine import Engine
 from pyfork.http.connection.transport import readable
@@ -35,10 +36,10 @@ ANSWERS = 16 * 1024  # bytes of answers to such records that a client may leave 
 class HandshakeOwner(Protocol):
     """What a transport needs of `Handshakes`."""
 
-    engine: Engine
+    engine: Engine[Connection]
     context: Context
     open: "dict[TlsTransport, float]"
-    new_connection: Callable[[Engine], asyncio.Protocol]
+    new_connection: Callable[[Engine[Connection]], asyncio.Protocol]
 
     def lost(self, transport: "TlsTransport") -> None: ...
 

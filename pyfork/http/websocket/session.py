@@ -16,7 +16,8 @@ from pyfork.http.asgi.gateway import (
     is_about_the_client,
 )
 from pyfork.http.asgi.scope import Scope
-from pyfork.http.connection.exchange import APP_FAILURE, Exchange
+from pyfork.http.connection.exchange import APP_FAILURE
+from pyfork.http.connection.response_writer import ResponseWriter
 from pyfork.http.request.head import Fields, RequestHead
 from pyfork.http.response.head import Response
 from pyfork.http.websocket.handshake import offered_subprotocols, switching_protocols
@@ -77,7 +78,7 @@ def websocket_scope(
     return scope
 
 
-class WebSocketSession(Exchange):
+class WebSocketSession(ResponseWriter):
     """One call of the application."""
 
     def __init__(

@@ -19,8 +19,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pyfork.http.connection.exchange import APP_FAILURE, Exchange
-from pyfork.http.request.head import RequestHead
-from pyfork.http.request.head_reader import FieldMapper
+from pyfork.http.connection.response_writer import ResponseWriter
+from pyfork.http.request.head import FieldMapper, RequestHead
 from pyfork.http.response.head import Response, ResponseError, as_bytes, join
 from pyfork.http.wsgi.body import BodyMemory, SpooledBody
 from pyfork.http.wsgi.environ import Environ, EnvironBuilder, variable
@@ -87,7 +87,7 @@ class WsgiGateway:
         self.exchange: Callable[[Connection, RequestHead], Exchange] = WsgiExchange
 
 
-class WsgiExchange(Exchange):
+class WsgiExchange(ResponseWriter):
     """One call of the application."""
 
     waiting_for_body = False
@@ -116,7 +116,7 @@ class WsgiExchange(Exchange):
         self.code = 0  # from start_response, like ``reason``
         self.detached = False  # the client has disconnected, or got a response from the server
 
-    # Hooks of Exchange.
+    # Hooks of `Exchange`.
 
     def start(self) -> None:
         if not self.body_complete:

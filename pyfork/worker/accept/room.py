@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
+from pyfork.http.connection.connection import Connection
 from pyfork.http.connection.engine import Engine
 from pyfork.ipc.scoreboard import Row
 
@@ -39,7 +40,7 @@ class ConnectionRoom:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine[Connection],
         handshakes: "Handshakes | None",
         line: Row,
         clock: Callable[[], float],

@@ -27,7 +27,7 @@ from pyfork.ipc.connection_queue import ConnectionQueue
 from pyfork.ipc.scoreboard import HELD
 
 if TYPE_CHECKING:
-    from pyfork.http.connection.exchange import Exchange
+    from pyfork.http.connection.response_writer import ResponseWriter
 
 log = logging.getLogger("pyfork.error")
 
@@ -244,7 +244,7 @@ class Offloader:
         with suppress(BlockingIOError):
             os.read(self._wake_out, 4096)
 
-    def _offload(self, running: "Exchange") -> None:
+    def _offload(self, running: "ResponseWriter") -> None:
         """Hand off connections that become readable while ``running`` holds the loop's thread."""
         usual = sys.getswitchinterval()
         sys.setswitchinterval(min(usual, _SWITCH))
@@ -254,7 +254,7 @@ class Offloader:
             if sys.getswitchinterval() == min(usual, _SWITCH):  # else it is the application's own
                 sys.setswitchinterval(usual)
 
-    def _offload_readable(self, running: "Exchange") -> None:
+    def _offload_readable(self, running: "ResponseWriter") -> None:
         only_wake, poll = select.poll(), select.poll()
         for each in (only_wake, poll):
             each.register(self._wake_out, select.POLLIN)
@@ -277,7 +277,7 @@ class Offloader:
             if not self._give(running, ready, watched, poll):
                 self._sleep(only_wake, _RETRY)
 
-    def _idle_sockets(self, running: "Exchange") -> Iterator[tuple[int, Movable]]:
+    def _idle_sockets(self, running: "ResponseWriter") -> Iterator[tuple[int, Movable]]:
         """Return the sockets of idle connections that another worker could serve."""
         own = running.connection  # its application may be changing it
         with self._step(running) as held:
@@ -297,7 +297,7 @@ class Offloader:
 
     def _give(
         self,
-        running: "Exchange",
+        running: "ResponseWriter",
         ready: list[int],
         watched: dict[int, Movable],
         poll: "select.poll",
@@ -315,7 +315,7 @@ class Offloader:
             poll.unregister(fd)
         return True
 
-    def _step(self, running: "Exchange") -> "_Step":
+    def _step(self, running: "ResponseWriter") -> "_Step":
         return _Step(self._lock, self._section, running)
 
 
@@ -324,7 +324,7 @@ class _Step:
     ``running``."""
 
     def __init__(
-        self, lock: threading.Lock, section: ApplicationSection, running: "Exchange"
+        self, lock: threading.Lock, section: ApplicationSection, running: "ResponseWriter"
     ) -> None:
         self._lock = lock
         self._section = section
