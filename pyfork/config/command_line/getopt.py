@@ -1,12 +1,11 @@
-"""The words of a command line: which options they give, and what is no option.
+"""Parses the words of a command line into options and operands.
 
 As getopt_long(3) reads them: ``-w 4``, ``-w4``, ``--workers 4``, ``--workers=4``, one-letter
 options joined, options and operands in any order, nothing but operands after ``--``. Unlike there,
 no long option may be shortened, since a new one would give the short form another meaning; ``-w=4``
-is the same as ``-w4``, as in argparse; and what looks like a negative number is an operand.
+is the same as ``-w4``, as in argparse; a negative number is an operand.
 
-Our own, and not a library's, because every start waits for it: click took a seventh of all the
-instructions of a start.
+docs/decisions/013 says why it is not argparse. Every start waits for it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
