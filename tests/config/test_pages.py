@@ -41,7 +41,7 @@ def test_every_hook_is_explained_with_its_parameters() -> None:
 
 
 def test_whatever_hooks_are_given_is_explained_and_there() -> None:
-    told = PYTHON.read_text().partition("### What they are given")[2]
+    told = PYTHON.read_text().partition("### Objects that hooks get")[2]
     config = Config(app="a:b")
     request = HookRequest(
         method="GET", uri="/a?b", version="1.1", headers=[("HOST", "x")], remote_addr="", scheme=""

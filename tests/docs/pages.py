@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.harness.server import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-_FENCE = re.compile(r"^( *)```([\w-]*)[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^( *)```([\w-]*)([^\n]*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 _SHELLS = ("sh", "bash", "shell", "console")
 
 
@@ -33,6 +33,7 @@ class Block:
     line: int
     language: str
     text: str
+    title: str = ""  # the file that it is, if it says so
 
     @property
     def name(self) -> str:
@@ -62,10 +63,12 @@ def blocks(*languages: str) -> Iterator[Block]:
     for page in PAGES:
         text = page.read_text()
         for found in _FENCE.finditer(text):
-            indent, language, inner = found.groups()
+            indent, language, rest, inner = found.groups()
             if language in languages:
                 inner = re.sub(rf"^{indent}", "", inner, flags=re.MULTILINE)
-                yield Block(page, text.count("\n", 0, found.start()) + 1, language, inner)
+                title = re.search(r'title="([^"]+)"', rest)
+                line = text.count("\n", 0, found.start()) + 1
+                yield Block(page, line, language, inner, title[1] if title else "")
 
 
 def shells() -> list[Block]:

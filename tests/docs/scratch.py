@@ -68,6 +68,7 @@ _PYTHON = """#!/bin/sh
 exec {python} "$@"
 """
 _NOTHING = "#!/bin/sh\n"
+_DJANGO_ADMIN = '#!/bin/sh\nexec {python} -m django "$@"\n'
 
 
 class Shown(Server):
@@ -161,7 +162,12 @@ class Scratch:
 
     def _programs(self, place: Path) -> None:
         programs = dict.fromkeys(STAND_INS, _NOTHING)
-        programs |= {"pyfork": _PYFORK, "python": _PYTHON, "python3": _PYTHON}
+        programs |= {
+            "django-admin": _DJANGO_ADMIN,
+            "pyfork": _PYFORK,
+            "python": _PYTHON,
+            "python3": _PYTHON,
+        }
         for name, script in programs.items():
             (place / name).write_text(script.format(python=sys.executable))
             (place / name).chmod(0o755)

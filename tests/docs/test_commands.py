@@ -1,6 +1,7 @@
 """Every command that README.md and docs/ show is run.
 
-A block is run in a project of its own, from its first command to its last. What fails there says
+A block is run in a project of its own, from its first command to its last. Files whose text the
+page has before it, in a block with a title, are there. What fails there says
 so in its output; what is no failure must not fail.
 """
 
@@ -26,6 +27,9 @@ USUALLY = "pyfork shop.wsgi -w 2 -n shop &"
 def test_block(block: Block, tmp_path: Path) -> None:
     with ExitStack() as stack:
         scratch = Scratch(tmp_path, stack)
+        for file in blocks("python"):
+            if file.title and file.page == block.page and file.line < block.line:
+                (scratch.directory / file.title).write_text(scratch.here(file.text))
         if asks(block.commands):
             scratch.run(Command(RUNNING.get(block.page.name, USUALLY)))
         for command in block.commands:

@@ -1,6 +1,7 @@
 """The site is built without a warning, whole, and fetches nothing from elsewhere."""
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -48,7 +49,7 @@ def test_every_page_is_there(site: Path) -> None:
     docs = ROOT / "docs"
     pages = {str(path.relative_to(docs).with_suffix("")) for path in docs.rglob("*.md")}
     shown = {str(path.parent.relative_to(site)) for path in site.glob("*/**/index.html")}
-    assert shown == {page.removesuffix("/README") for page in pages}
+    assert shown == {page.removesuffix("/README") for page in pages} - {"index"}
     named = set(re.findall(r": (\S+)\.md$", CONFIG.read_text(), re.MULTILINE))
     records = {page for page in pages if re.match(r"decisions/\d", page)}  # their index has them
     assert pages - records <= named, "a page that the navigation does not name"
@@ -64,7 +65,30 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
 
 
 def test_the_examples_are_there(site: Path) -> None:
-    page = (site / "deploy/index.html").read_text()
+    page = (site / "containers/index.html").read_text()
     for link in re.findall(r'href="\.\./(examples/[^"]+)"', page):
         assert (site / link).read_bytes() == (ROOT / link).read_bytes()
     assert 'href="../examples/docker/Dockerfile"' in page
+
+
+def test_the_navigation_has_four_sections(site: Path) -> None:
+    tabs = re.findall(
+        r'md-tabs__link">\s*(?:<[^>]+>\s*)*([\w -]+?)\s*<', (site / "index.html").read_text()
+    )
+    assert tabs == ["Home", "Quick start", "How-to guides", "Reference", "Explanation"]
+
+
+def test_the_search_finds_pages_by_their_subject(site: Path) -> None:
+    """The index that the search in the browser reads has each page, and its sections."""
+    index = json.loads((site / "search/search_index.json").read_text())
+    for word, page in {
+        "logrotate": "logs/",
+        "celery": "background-jobs/",
+        "graceful-timeout": "timeouts/",
+    }.items():
+        found = {
+            entry["location"].partition("#")[0]
+            for entry in index["docs"]
+            if word in entry["text"].lower()
+        }
+        assert page in found, word
