@@ -11,10 +11,10 @@ from pyfork.dispatch.least import LeastConnections
 from pyfork.http.asgi.gateway import AsgiGateway
 from pyfork.http.connection.application_section import ApplicationSection
 from pyfork.http.connection.connection import Connection
-from pyfork.http.connection.deadlines import Timeouts
 from pyfork.http.connection.engine import Engine, Upgrade
 from pyfork.http.connection.metered import MeteredEngine
-from pyfork.http.connection.sweep import sweep
+from pyfork.http.connection.timeouts.deadlines import Timeouts
+from pyfork.http.connection.timeouts.sweep import sweep
 from pyfork.http.wsgi.gateway import WsgiGateway
 from pyfork.ipc.connection_queue import MAX_DATA, Given
 from pyfork.ipc.messages import (

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from enum import Enum
 
 from pyfork.arbiter.upgrade import state as upgrade
-from pyfork.http.connection.deadlines import LINGER, RATES, SETTINGS
-from pyfork.http.connection.phase import WAITS_FOR, ConnectionPhase
-from pyfork.http.connection.sweep import AT_LIMIT
+from pyfork.http.connection.timeouts.deadlines import LINGER, RATES, SETTINGS
+from pyfork.http.connection.timeouts.phase import WAITS_FOR, ConnectionPhase
+from pyfork.http.connection.timeouts.sweep import AT_LIMIT
 from pyfork.supervisor.state import TRANSITIONS, WorkerState
 
 _HEAD = """\
@@ -38,8 +38,8 @@ _CONNECTION = """\
 
 Once a second each connection is asked for its phase. The limit runs while the phase and the
 request stay the same; where a rate is named, that many bytes a second begin it anew.
-`phase_of` and `AT_LIMIT` are in `pyfork/http/connection/sweep.py`, the limits in
-`pyfork/http/connection/deadlines.py`.
+`phase_of` and `AT_LIMIT` are in `pyfork/http/connection/timeouts/sweep.py`, the limits in
+`pyfork/http/connection/timeouts/deadlines.py`.
 
 | phase | it waits for | limit | at the limit |
 |---|---|---|---|"""

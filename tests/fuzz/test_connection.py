@@ -26,9 +26,9 @@ from pyfork.config.command_line.arguments import parse
 from pyfork.config.load import load
 from pyfork.http.asgi.gateway import AsgiGateway
 from pyfork.http.connection.connection import SLICE, Connection
-from pyfork.http.connection.deadlines import Timeouts
 from pyfork.http.connection.engine import Engine
-from pyfork.http.connection.sweep import sweep
+from pyfork.http.connection.timeouts.deadlines import Timeouts
+from pyfork.http.connection.timeouts.sweep import sweep
 from pyfork.http.tls.connection import TlsConnection
 from pyfork.http.tls.gateways import TlsAsgiGateway, TlsWsgiGateway
 from pyfork.http.tls.handshakes import Handshakes

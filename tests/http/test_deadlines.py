@@ -7,8 +7,8 @@ import pytest
 
 from pyfork.config.command_line.arguments import parse
 from pyfork.config.load import load
-from pyfork.http.connection.deadlines import LINGER, Timeouts, Wait
-from pyfork.http.connection.phase import ConnectionPhase
+from pyfork.http.connection.timeouts.deadlines import LINGER, Timeouts, Wait
+from pyfork.http.connection.timeouts.phase import ConnectionPhase
 
 HOUR = 3600
 FRESH, IDLE, HEAD, BODY = (

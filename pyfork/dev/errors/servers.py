@@ -17,9 +17,9 @@ from pyfork.dev.errors.report import ErrorReport
 from pyfork.errors import BootError
 from pyfork.http.asgi.gateway import AsgiGateway
 from pyfork.http.connection.connection import Connection
-from pyfork.http.connection.deadlines import Timeouts
 from pyfork.http.connection.engine import Engine
-from pyfork.http.connection.sweep import sweep
+from pyfork.http.connection.timeouts.deadlines import Timeouts
+from pyfork.http.connection.timeouts.sweep import sweep
 from pyfork.ipc.scoreboard import Row
 
 log = logging.getLogger("pyfork.error")

@@ -11,10 +11,10 @@ from math import inf
 from typing import Any
 
 from pyfork.errors import ProtocolError
-from pyfork.http.connection.deadlines import AT_REST
 from pyfork.http.connection.engine import Engine
 from pyfork.http.connection.exchange import MAX_DISCARD, Exchange
 from pyfork.http.connection.rejected import RejectedRequest
+from pyfork.http.connection.timeouts.deadlines import AT_REST
 from pyfork.http.connection.turns import Turns
 from pyfork.http.request.head import RequestHead
 from pyfork.http.request.parsing import ParserState

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, cast
 from pyfork.net.accepted import Client
 
 if TYPE_CHECKING:
-    from pyfork.http.connection.deadlines import Wait
     from pyfork.http.connection.engine import Engine
+    from pyfork.http.connection.timeouts.deadlines import Wait
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
 

@@ -9,7 +9,7 @@ It knows exchanges and flow control. `Connection` decides about reading and clos
 
 from typing import TYPE_CHECKING, Any
 
-from pyfork.http.connection.phase import ConnectionPhase
+from pyfork.http.connection.timeouts.phase import ConnectionPhase
 from pyfork.http.connection.transport import ClientTransport
 
 if TYPE_CHECKING:

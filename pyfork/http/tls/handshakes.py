@@ -5,8 +5,8 @@ import logging
 from collections.abc import Callable
 
 from pyfork.http.connection.connection import Connection
-from pyfork.http.connection.deadlines import LINGER, NEVER
 from pyfork.http.connection.engine import Engine
+from pyfork.http.connection.timeouts.deadlines import LINGER, NEVER
 from pyfork.http.tls.transport import TlsTransport
 from pyfork.net.tls.session import Context
 

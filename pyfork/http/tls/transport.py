@@ -17,8 +17,8 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from pyfork.http.connection.connection import Connection
-from pyfork.http.connection.deadlines import LINGER, NEVER
 from pyfork.http.connection.engine import Engine
+from pyfork.http.connection.timeouts.deadlines import LINGER, NEVER
 from pyfork.http.connection.transport import readable
 from pyfork.http.request.head import RequestLine, read_start
 from pyfork.http.response.head import plain_error

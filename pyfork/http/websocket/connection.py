@@ -20,7 +20,7 @@ from websockets.server import ServerProtocol
 
 from pyfork.config.config import Config
 from pyfork.http.asgi.gateway import AsgiGateway
-from pyfork.http.connection.deadlines import LINGER
+from pyfork.http.connection.timeouts.deadlines import LINGER
 from pyfork.http.request.head import RequestHead
 from pyfork.http.websocket.handshake import HandshakeError, negotiate
 from pyfork.http.websocket.keepalive import Keepalive

@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pyfork.http.connection.deadlines import LINGER
+from pyfork.http.connection.timeouts.deadlines import LINGER
 from pyfork.http.response.head import Response
 from pyfork.http.wsgi.gateway import WsgiExchange
 

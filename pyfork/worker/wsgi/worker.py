@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from pyfork.errors import BootError, ConfigError
-from pyfork.http.connection.phase import ConnectionPhase
+from pyfork.http.connection.timeouts.phase import ConnectionPhase
 from pyfork.http.wsgi.gateway import EXTEND_TIMEOUT, WsgiGateway
 from pyfork.http.wsgi.output import BufferSpace, DirectOutput, QueuedOutput, ResponseBuffer
 from pyfork.http.wsgi.runners import InlineRunner

@@ -8,9 +8,9 @@ from time import monotonic
 
 from pyfork.errors import ProtocolError
 from pyfork.http.connection.connection import Connection
-from pyfork.http.connection.deadlines import LINGER, Timeouts, Wait
 from pyfork.http.connection.engine import Engine
-from pyfork.http.connection.phase import ConnectionPhase
+from pyfork.http.connection.timeouts.deadlines import LINGER, Timeouts, Wait
+from pyfork.http.connection.timeouts.phase import ConnectionPhase
 from pyfork.http.request.parsing import ParserState
 
 

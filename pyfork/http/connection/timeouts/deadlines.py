@@ -8,7 +8,7 @@ certain time. So both a pause and a trickle end a connection.
 from math import inf
 
 from pyfork.config.config import Config
-from pyfork.http.connection.phase import ConnectionPhase
+from pyfork.http.connection.timeouts.phase import ConnectionPhase
 from pyfork.record import record
 
 LINGER = 2.0  # seconds for a client to read the last response before the socket closes
