@@ -11,23 +11,22 @@ _INTRODUCTION = """\
 
 <!-- Made by: python -m pyfork.config.docs > docs/settings.md -->
 
-Each setting can be given in four places. Of a setting that is given more than once, the last in
-this list counts:
+pyfork takes each setting from four places, and the last one wins:
 
-1. its default;
-2. a file: the one that `-c FILE` names, else the first of `pyfork.toml`, `pyfork.conf.py`, the
-   table `[tool.pyfork]` of `pyproject.toml` and `gunicorn.conf.py`, in the directory that pyfork is
-   started in. Keys are the names below, in TOML, where `-` may stand for `_`, or in
-   [Python](configuration.md), where gunicorn's names count too;
-3. the environment: the variables below. An empty one counts as not set;
-4. the command line; below it, `PYFORK_CMD_ARGS`, which holds further words for it (else
-   `GUNICORN_CMD_ARGS`).
+1. The default.
+2. A file: the one that `-c FILE` names, else the first in the start directory of `pyfork.toml`,
+   `pyfork.conf.py`, `[tool.pyfork]` in `pyproject.toml`, and `gunicorn.conf.py`. Keys are the
+   names below. TOML accepts `-` for `_`; [Python](configuration.md) also accepts gunicorn's
+   names.
+3. The environment: the variables below. An empty one counts as not set.
+4. The command line. `PYFORK_CMD_ARGS` (else `GUNICORN_CMD_ARGS`) holds further words for it,
+   which rank below it.
 
-`pyfork --print-config` shows each value and where it comes from; `pyfork --check-config APP` also
-loads the application. An unknown name in any of these places is an error.
+`pyfork --print-config` shows each value and its source. `pyfork --check-config APP` also loads
+the application. An unknown name in any of these places is an error.
 
-In files, times are numbers of seconds, sizes are numbers of bytes or text such as `"512M"`, file
-modes are text such as `"022"`, and lists are arrays.
+In files, times are numbers of seconds, and lists are arrays. Sizes are numbers of bytes or text
+such as `"512M"`. File modes are text such as `"022"`.
 """
 
 

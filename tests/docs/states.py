@@ -27,7 +27,7 @@ _UPGRADE = """\
 ## An upgrade
 
 The old arbiter's view: `TRANSITIONS` in `pyfork/arbiter/upgrade/state.py`. Each arrow has its event
-and, after the slash, what the arbiter does.
+and, after the slash, the actions of the arbiter.
 
 ```mermaid
 stateDiagram-v2"""
@@ -36,8 +36,8 @@ _CONNECTION = """\
 
 ## A connection
 
-Once a second each connection is asked for its phase. The limit runs while the phase and the
-request stay the same; where a rate is named, that many bytes a second begin it anew.
+Once a second the sweep asks each connection for its phase. The limit runs while the phase and the
+request stay the same. Where the table has a rate, that many bytes a second begin the limit anew.
 `phase_of` and `AT_LIMIT` are in `pyfork/http/connection/timeouts/sweep.py`, the limits in
 `pyfork/http/connection/timeouts/deadlines.py`.
 

@@ -16,27 +16,8 @@ from tests.harness.server import ROOT
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Pages that were written before these rules. None may be added.
 OLD = {
-    "docs/contribute.md",
-    "docs/debug.md",
-    "docs/decisions/001-fork-not-exec.md",
-    "docs/decisions/002-own-http-parser.md",
-    "docs/decisions/003-no-timer-per-request.md",
-    "docs/decisions/004-scoreboard.md",
-    "docs/decisions/005-connection-handoff.md",
-    "docs/decisions/006-epoll-under-a-scripts-descriptor.md",
-    "docs/decisions/007-dry-run-before-exec.md",
-    "docs/decisions/008-no-mocks.md",
-    "docs/decisions/009-records-not-dataclasses.md",
-    "docs/decisions/010-decide-and-act-apart.md",
-    "docs/decisions/011-heads-are-compared-with-the-last-one.md",
-    "docs/decisions/012-connection-queue.md",
-    "docs/decisions/README.md",
     "docs/design.md",
-    "docs/glossary.md",
     "docs/performance.md",
-    "docs/settings.md",
-    "docs/signals.md",
-    "docs/states.md",
 }
 MOST_WORDS = 25
 

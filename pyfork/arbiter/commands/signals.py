@@ -162,8 +162,8 @@ def page() -> str:
             "|---|---|",
             *rows,
             "",
-            "The arbiter controls workers by messages, but a worker handles signals, too: `TERM` "
-            "drains it, `INT` and `QUIT` end it quickly, and another worker replaces it; `USR1` "
+            "The arbiter controls workers by messages, but a worker handles signals, too. `TERM` "
+            "drains it, `INT` and `QUIT` end it quickly; another worker then replaces it. `USR1` "
             "reopens its log files. Other signals have no effect on a worker.",
             "",
         ]

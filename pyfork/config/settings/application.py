@@ -25,20 +25,20 @@ class ApplicationSettings:
         "auto",
         choice("auto", "wsgi", "asgi", also={"asgi2": "asgi", "asgi3": "asgi"}),
         flags="--interface",
-        help="What the application speaks; auto looks at it.",
+        help="The interface of the application; auto detects it.",
     )
     lifespan: str = setting(
         "auto",
         choice("auto", "on", "off"),
         flags="--lifespan",
-        help="ASGI lifespan: on makes its absence an error, auto does without.",
+        help="The ASGI lifespan. With on, an application without one is an error; auto accepts it.",
     )
     root_path: str = setting(
         "",
         ROOT_PATH,
         flags="--root-path",
         help="The path below which a proxy serves the application (SCRIPT_NAME, root_path). For "
-        "WSGI, SCRIPT_NAME of the environment or of --env is the default.",
+        "WSGI, the default is SCRIPT_NAME of the environment or of --env.",
     )
     chdir: str | None = setting(
         None,
@@ -63,7 +63,6 @@ class ApplicationSettings:
         None,
         optional(PATH),
         flags="--env-file",
-        help="Set the environment variables that this file has for the application, as "
-        "python-dotenv reads it: NAME=VALUE in each line, ${NAME}, quotes, escapes; --env outranks "
-        "them.",
+        help="Set the environment variables of this file for the application, as python-dotenv "
+        "reads it: NAME=VALUE in each line, ${NAME}, quotes, escapes. --env overrides them.",
     )

@@ -15,32 +15,32 @@ class DevelopmentSettings:
         False,
         BOOLEAN,
         flags="--reload",
-        help="Reload when a file changes, and answer with a page of what is wrong while the "
-        "application does not load. No --timeout and --boot-timeout unless they are given. For "
-        "development only: that page shows source code.",
+        help="Reload when a file changes, and serve an error page while the application does not "
+        "load. --timeout and --boot-timeout are 0 unless you give them. For development only: "
+        "the page shows source code.",
     )
     reload_dir: tuple[str, ...] = setting(
         (),
         PATHS,
         flags="--reload-dir",
         repeat=True,
-        help="Watch this directory; the default is the current one, --chdir and --pythonpath. "
-        "May be repeated.",
+        help="Watch this directory. The default is the current one, --chdir and --pythonpath. May "
+        "be repeated.",
     )
     reload_include: tuple[str, ...] = setting(
         (),
         _PATTERNS,
         flags="--reload-include",
         repeat=True,
-        help="Watch files like this too, such as '*.yaml'. Python sources, templates, "
-        "translations and .env files are watched anyway. May be repeated.",
+        help="Watch such files too, for example '*.yaml'. pyfork always watches Python sources, "
+        "templates, translations and .env files. May be repeated.",
     )
     reload_exclude: tuple[str, ...] = setting(
         (),
         _PATTERNS,
         flags="--reload-exclude",
         repeat=True,
-        help="Do not watch files or directories like this, such as 'tests'. May be repeated.",
+        help="Do not watch such files or directories, for example 'tests'. May be repeated.",
     )
     reload_extra_file: tuple[str, ...] = setting(
         (),
@@ -54,8 +54,8 @@ class DevelopmentSettings:
         _HOSTS,
         flags="--reload-host",
         repeat=True,
-        help="Show source code on the error page under this host name too. It is shown at "
-        "localhost, names below it, and literal addresses. May be repeated.",
+        help="Show source code on the error page under this host name too. The page always shows "
+        "it at localhost, names below it, and literal addresses. May be repeated.",
     )
     static: bool = setting(
         True,
@@ -69,27 +69,27 @@ class DevelopmentSettings:
         False,
         BOOLEAN,
         flags="--live",
-        help="Pages reload themselves in the browser after a reload, and swap style sheets that "
-        "change. Implies --reload.",
+        help="Pages in the browser reload themselves after a reload, and swap changed style "
+        "sheets. Implies --reload.",
     )
     editor: str = setting(
         "auto",
         TEXT,
         flags="--editor",
-        help="Where links on the error page open a line: vscode, vscodium, cursor, zed, pycharm, "
-        "idea, sublime, textmate, emacs, or a URL with {path}, {line} and {column}. auto: the "
-        "editor in whose terminal pyfork was started.",
+        help="The editor that opens links of the error page: vscode, vscodium, cursor, zed, "
+        "pycharm, idea, sublime, textmate or emacs. Or a URL with {path}, {line} and "
+        "{column}. auto is the editor in whose terminal you started pyfork.",
     )
     reload_delay: float = setting(
         0.025,
         SECONDS,
         flags="--reload-delay",
-        help="For how many seconds no further file may change before a reload begins.",
+        help="The seconds without a further change before a reload begins.",
     )
     reload_engine: str = setting(
         "auto",
         choice("auto", "inotify", "poll"),
         flags="--reload-engine",
-        help="How changes are noticed: the system tells (auto, inotify), or the files are looked "
-        "at twice a second (poll), as a network file system needs.",
+        help="The source of changes. With auto and inotify, the system reports them. With poll, "
+        "pyfork checks the files twice a second, as a network file system needs.",
     )

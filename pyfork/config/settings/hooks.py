@@ -21,11 +21,11 @@ class HookSettings:
     """Functions of a Python configuration file that pyfork calls at events."""
 
     on_starting: Hook = _hook(_SERVER, "In the arbiter, before anything is opened.")
-    on_reload: Hook = _hook(_SERVER, "In the arbiter, when a reload has read this file anew.")
+    on_reload: Hook = _hook(_SERVER, "In the arbiter, after a reload has read this file.")
     when_ready: Hook = _hook(_SERVER, "In the arbiter, when it listens, before the first worker.")
     pre_fork: Hook = _hook(_BOTH, "In the arbiter, before a worker is forked.")
     post_fork: Hook = _hook(
-        _BOTH, "In the worker, first of all: it has the rights of the arbiter still."
+        _BOTH, "In the worker, first of all, still with the rights of the arbiter."
     )
     post_worker_init: Hook = _hook(_WORKER, "In the worker, when it has loaded the application.")
     worker_int: Hook = _hook(_WORKER, "In the worker, when it stops without grace.")
@@ -49,6 +49,6 @@ class HookSettings:
     on_exit: Hook = _hook(_SERVER, "In the arbiter, last of all.")
     ssl_context: Hook = _hook(
         optional(hook("config default")),
-        "In the arbiter, and in workers when a certificate changes: returns the context that "
-        "default() makes, altered. The certificate is loaded after it.",
+        "In the arbiter, and in workers when a certificate changes. Returns the context of "
+        "default(), altered. pyfork loads the certificate into it.",
     )

@@ -16,17 +16,17 @@ class HTTPSettings:
         "auto",
         choice("auto", "httptools", "h11"),
         flags="--http",
-        help="The HTTP parser. auto is pyfork's own; h11 is slower and by other authors, with the "
-        "same limits, for the day on which a flaw is found in the first. For -k uvicorn, auto is "
-        "httptools where it is installed. httptools is the same as auto.",
+        help="The HTTP parser. auto is pyfork's own. h11, by other authors, is slower and has the "
+        "same limits; use it if somebody finds a flaw in the first. For -k uvicorn, auto is "
+        "httptools if it is installed. httptools is the same as auto.",
     )
     forwarded_allow_ips: tuple[Network, ...] | Literal["*"] = setting(
         _LOCAL,
         NETWORKS,
         flags="--forwarded-allow-ips",
         aliases={"FORWARDED_ALLOW_IPS": "{}"},
-        help="Proxies whose X-Forwarded-* and Forwarded fields are trusted, separated by "
-        "commas; * trusts every peer.",
+        help="The proxies whose X-Forwarded-* and Forwarded fields count, separated by commas; * "
+        "trusts every peer.",
     )
     server_header: bool = setting(
         True,

@@ -12,51 +12,50 @@ class LimitsSettings:
         8190,
         SIZE,
         flags="--limit-request-line",
-        help="Size of a request line.",
+        help="The largest request line.",
     )
     limit_request_fields: int = setting(
         100,
         whole(1),
         flags="--limit-request-fields",
-        help="Number of header fields of a request.",
+        help="The largest number of header fields in a request.",
     )
     limit_request_field_size: int = setting(
         8190,
         SIZE,
         flags="--limit-request-field_size --limit-request-field-size",
-        help="Size of one header field.",
+        help="The largest header field.",
     )
     limit_request_head: int = setting(
         65536,
         SIZE,
         flags="--limit-request-head",
-        help="Size of all header fields of a request together.",
+        help="The largest sum of all header fields of a request.",
     )
     limit_request_body: int = setting(
         1 << 30,
         SIZE,
         flags="--limit-request-body",
-        help="Size of a request body; 0 for no limit.",
+        help="The largest request body; 0 for no limit.",
     )
     body_memory: int = setting(
         64 << 20,
         SIZE,
         flags="--body-memory",
-        help="What a worker keeps in memory of the bodies of WSGI requests, for all of them "
-        "together, beyond 64 KiB each. A body that finds no room goes to a temporary file without "
-        "a name.",
+        help="The memory of a worker for the bodies of WSGI requests, for all of them together, "
+        "beyond 64 KiB each. A body without room goes to a temporary file without a name.",
     )
     response_buffer: int = setting(
         1 << 20,
         SIZE,
         flags="--response-buffer",
-        help="What is kept in memory of a WSGI response that its client does not read; a worker "
-        "keeps 64 times as much for all.",
+        help="The memory for the unread part of a WSGI response. A worker has 64 times as much for "
+        "all responses.",
     )
     response_spool: int = setting(
         256 << 20,
         SIZE,
         flags="--response-spool",
-        help="What a worker keeps beyond that in temporary files without a name, for all WSGI "
-        "responses together; then the application waits for the client.",
+        help="The size of temporary files without a name that a worker uses after that, for all "
+        "WSGI responses together. Then the application waits for the client.",
     )

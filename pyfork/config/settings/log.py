@@ -16,19 +16,19 @@ class LogSettings:
         "-",
         PATH,
         flags="--error-logfile --log-file",
-        help="Where pyfork's own log goes; - is stderr.",
+        help="The file of pyfork's own log; - is stderr.",
     )
     log_level: str = setting(
         "info",
         choice("debug", "info", "warning", "error", "critical", also={"trace": "debug"}),
         flags="--log-level",
-        help="The least severe records that are logged.",
+        help="The lowest level of records in the log.",
     )
     access_logfile: str | None = setting(
         None,
         optional(PATH),
         flags="--access-logfile",
-        help="Where the access log goes; - is stdout. By default there is none.",
+        help="The file of the access log; - is stdout. By default there is none.",
     )
     access_logformat: str = setting(
         _LOG_FORMAT,
@@ -47,6 +47,6 @@ class LogSettings:
         optional(MAPPING),
         flags="",
         python=True,
-        help="The schema of logging.config.dictConfig, which replaces this set-up; it outranks "
+        help="A schema of logging.config.dictConfig that replaces this set-up; it overrides "
         "--log-config.",
     )

@@ -12,14 +12,14 @@ class ProcessSettings:
         "auto",
         choice("auto", "spawn", "exec"),
         flags="--upgrade-mode",
-        help="How USR2 replaces pyfork itself: exec keeps the process, spawn starts another one "
-        "beside it; auto is exec as PID 1 or under systemd, else spawn.",
+        help="The way in which USR2 replaces pyfork itself. exec keeps the process, spawn starts "
+        "another one beside it. auto is exec as process 1 or under systemd, else spawn.",
     )
     name: str | None = setting(
         None,
         optional(TEXT),
         flags="-n --name",
-        help="A name for this server, shown in process titles and logs.",
+        help="The name of this server, in process titles and logs.",
     )
     pid: str | None = setting(
         None,
@@ -31,8 +31,9 @@ class ProcessSettings:
         "auto",
         PATH,
         flags="--control",
-        help="Where the control socket is, which pyfork status, reload, stop and scale use; auto "
-        "is a file in the runtime directory, off is none. Read at start only.",
+        help="The path of the control socket, which pyfork status, reload, stop and scale use. "
+        "auto is a file in the runtime directory, off is none. pyfork reads it only at the "
+        "start.",
     )
     user: str | None = setting(
         None,
@@ -50,5 +51,5 @@ class ProcessSettings:
         None,
         optional(MODE),
         flags="-m --umask",
-        help="File mode creation mask, in octal.",
+        help="The file mode creation mask, in octal.",
     )

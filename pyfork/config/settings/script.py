@@ -12,27 +12,27 @@ class ScriptSettings:
         (),
         WORDS,
         flags="--script-args",
-        help="Arguments of the script that pyfork run runs. Those behind -- replace them.",
+        help="The arguments of the script that pyfork run runs. Arguments after -- replace them.",
     )
     ready_on: str = setting(
         "auto",
         choice("auto", "listen", "message", "delay"),
         flags="--ready-on",
-        help="When a script is ready: listen, as soon as it listens; message, when it calls "
-        "pyfork.cluster.ready(); delay, after --ready-delay; auto, as listen, but if it has not "
-        "listened in 5 seconds, runs and has had no port before, as delay: it has no port.",
+        help="The moment when a script is ready. listen: it listens. message: it calls "
+        "pyfork.cluster.ready(). delay: --ready-delay is over. auto: as listen. A script that "
+        "runs for 5 seconds without a port, and had none before, counts as ready.",
     )
     ready_delay: float = setting(
         1.0,
         SECONDS,
         flags="--ready-delay",
-        help="With --ready-on delay, how long after its start a script counts as ready.",
+        help="With --ready-on delay, the time from the start of a script until it counts as ready.",
     )
     exclusive: tuple[str, ...] = setting(
         (),
         WORDS,
         flags="--exclusive",
         repeat=True,
-        help="A port, address or path that a script's processes do not share, such as 9100, "
-        "127.0.0.1:9100 or 0 for every port that the kernel chooses. May be repeated.",
+        help="A port, address or path that the processes of a script do not share, such as 9100 or "
+        "127.0.0.1:9100. 0 stands for every port that the kernel chooses. May be repeated.",
     )

@@ -14,14 +14,15 @@ class StatusSettings:
         optional(TEXT),
         flags="--status-bind",
         help="Serve /metrics, /status, /livez and /readyz on this address (HOST:PORT or "
-        "unix:PATH), from a process of its own. An address that is not loopback needs a token.",
+        "unix:PATH), from a separate process. An address that is not loopback needs a token.",
     )
     status_token: Secret | None = setting(
         None,
         optional(SECRET),
         flags="--status-token",
-        help="What a client of /metrics and /status has to send, as Authorization: Bearer TOKEN. "
-        "In the environment or a file: every user of the machine can read a command line.",
+        help="The token that a client of /metrics and /status sends, as Authorization: Bearer "
+        "TOKEN. Give it in the environment or a file: every user of the machine can read a "
+        "command line.",
     )
     status_token_file: str | None = setting(
         None,

@@ -41,23 +41,24 @@ class TLSSettings:
         flags="--certfile --ssl-certfile",
         repeat=True,
         help="Speak TLS, with the certificate in this PEM file: the server's own first, then the "
-        "chain to its authority. May be repeated: a client gets the one for the name that it asks "
-        "for, else the first. Changed files are taken up within seconds, without a reload.",
+        "chain to its authority. May be repeated: a client gets the one for the name that it "
+        "asks for, else the first. pyfork uses changed files within seconds, without a "
+        "reload.",
     )
     keyfile: tuple[str, ...] = setting(
         (),
         PATHS,
         flags="--keyfile --ssl-keyfile",
         repeat=True,
-        help="The private key, in PEM; one for each --certfile, in their order. Without it, keys "
-        "are in the certificates' files.",
+        help="The private key, in PEM; one for each --certfile, in their order. By default each "
+        "key is in the file of its certificate.",
     )
     keyfile_password: Secret | None = setting(
         None,
         optional(SECRET),
         flags="--ssl-keyfile-password",
-        help="The password of encrypted keys. In the environment or a file only you can read: a "
-        "command line can be read by every user of the machine.",
+        help="The password of encrypted keys. Give it in the environment or a file: every user of "
+        "the machine can read a command line.",
     )
     keyfile_password_file: str | None = setting(
         None,
@@ -75,19 +76,19 @@ class TLSSettings:
         "none",
         CERT_REQS,
         flags="--cert-reqs --ssl-cert-reqs",
-        help="Whether clients need a certificate of --ca-certs: none asks for none, optional "
-        "accepts clients without one, required does not.",
+        help="The rule for client certificates of --ca-certs. none asks for none. optional accepts "
+        "clients without one. required rejects them.",
     )
     ciphers: str | None = setting(
         None,
         optional(TEXT),
         flags="--ciphers --ssl-ciphers",
-        help="Ciphers for TLS 1.2, in OpenSSL's words; without it, those with forward secrecy and "
-        "authenticated encryption.",
+        help="The ciphers for TLS 1.2, in OpenSSL's syntax. The default is those with forward "
+        "secrecy and authenticated encryption.",
     )
     tls_min: str = setting(
         "1.2",
         choice("1.2", "1.3"),
         flags="--tls-min",
-        help="The lowest version of TLS that is spoken.",
+        help="The lowest version of TLS.",
     )

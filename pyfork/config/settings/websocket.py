@@ -14,34 +14,33 @@ class WebSocketSettings:
         "auto",
         choice("auto", "none", also=_WEBSOCKETS),
         flags="--ws",
-        help="Whether WebSocket is spoken: auto, by the websockets library; none, such a request "
-        "is one like any other.",
+        help="With auto, pyfork speaks WebSocket. With none, such a request is like any other.",
     )
     ws_max_size: int = setting(
         16 << 20,
         SIZE,
         flags="--ws-max-size",
-        help="Size of a WebSocket message, in bytes; a longer one closes the connection. 0 for no "
-        "limit.",
+        help="The largest WebSocket message, in bytes; a larger one closes the connection. 0 for "
+        "no limit.",
     )
     ws_memory: int = setting(
         24 << 20,
         SIZE,
         flags="--ws-memory",
-        help="Memory of a worker for WebSocket messages that have not come whole, in bytes. Above "
-        "it, the connection whose message began first is closed (1013). 0 for no limit.",
+        help="The memory of a worker for incomplete WebSocket messages, in bytes. Above it, pyfork "
+        "closes the connection whose message began first (1013). 0 for no limit.",
     )
     ws_ping_interval: float | None = setting(
         20.0,
         optional(SECONDS),
         flags="--ws-ping-interval",
-        help='How often a client is pinged; "" for never.',
+        help='The time between two pings of a client; "" for never.',
     )
     ws_ping_timeout: float | None = setting(
         20.0,
         optional(SECONDS),
         flags="--ws-ping-timeout",
-        help='How long a client may take to answer a ping; "" for ever.',
+        help='The time that a client has to answer a ping; "" for no limit.',
     )
     ws_compression: bool = setting(
         True,
