@@ -159,6 +159,8 @@ class Arbiter:
     def _resume_after_exec(self, state: ExecState) -> None:
         """Connect to the workers that the program before this one left, and begin a reload."""
         self.pool.restore(state.workers)
+        if state.fork_server:
+            self.fork_servers.restore(state.fork_server, state.generation)
         self.pool.served, self.pool.deaths = state.served, state.deaths
         for worker in self.pool:
             self.worker_messages.connect(worker)

@@ -210,6 +210,29 @@ def test_upgrades(yard: UpgradeSite, mode: str) -> None:
     assert fork_server(new).is_running()
 
 
+def test_a_failed_exec_leaves_the_release_that_serves(project: Project) -> None:
+    """Its fork server lives through the exec: a worker that dies after it comes back as it was."""
+    with project.serve("-w", "2", "--upgrade-mode", "exec") as server:
+        kept = fork_server(server)
+        project.write("once")
+        with (project.directory / "shop.py").open("a") as file:
+            file.write('assert open(os.environ["IMPORTS"]).read().count("once") == 1\n')
+        server.signal(signal.SIGUSR2)  # the check imports it once, the new generation in vain
+        server.wait_log("generation 2 is abandoned")
+        server.until(lambda: fork_server(server) == kept, "the first fork server is the only one")
+        victim = workers(server)[0]
+        ready = server.log.count(" is ready")
+        victim.kill()
+        server.wait_log(" is ready", ready + 1)
+        assert versions(server) == {"1"}
+        assert project.imports == ["1", "once", "once"]
+        project.write("2")
+        server.signal(signal.SIGHUP)
+        server.wait_log("generation 3 serves")
+        server.until(lambda: not kept.is_running(), "the first fork server has ended")
+        assert versions(server) == {"2"}
+
+
 def test_rights_are_given_up_before_the_import(project: Project) -> None:
     if os.geteuid():
         pytest.skip("only root can become another user")

@@ -8,6 +8,7 @@ that it has not read, so the arbiter sees the end of those workers' channels.
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ from pyfork.arbiter.component import Component, Components
 from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.preload.fork_server import ForkServerArgs, run
+from pyfork.arbiter.preload.saved import SavedForkServer
 from pyfork.arbiter.workers import fork
 from pyfork.arbiter.workers.hooks import OperatorHooks
 from pyfork.arbiter.workers.process import WorkerProcess
@@ -116,6 +118,26 @@ class ForkServers(Component):
             if origin in (None, server.generation) or server.generation == self._previous():
                 self.poller.send(server.channel, message)
 
+    # Through an exec.
+
+    def save(self, generation: int) -> SavedForkServer | None:
+        """The fork server of a generation, for the saved state."""
+        server = self._servers.get(self.generations.fork_server(generation))
+        if server is None:
+            return None
+        return SavedForkServer(
+            pid=server.pid,
+            channel=server.channel.fileno(),
+            started_at=server.started_at,
+            is_ready=server.is_ready,
+        )
+
+    def restore(self, saved: SavedForkServer, generation: int) -> None:
+        """Take over the fork server that lived through an exec."""
+        channel = Channel(socket.socket(fileno=saved.channel))
+        server = ForkServer(generation, saved.pid, channel, saved.started_at, saved.is_ready)
+        self._add(server)
+
     # Their lives.
 
     @property
@@ -153,6 +175,8 @@ class ForkServers(Component):
             return False
         if server.generation == self._previous():
             then = "there is nothing to roll back to"
+        elif server.generation != self.generations.fork_server(self.supervisor.serving.number):
+            then = "the workers that it has not forked yet cannot boot"
         else:
             then = "its workers keep serving, and it is started again"
         text = "the fork server of generation %d died (%s): %s"
@@ -225,9 +249,12 @@ class ForkServers(Component):
             queue.close()
         origin = self.generations.fork_server(generation)
         server = ForkServer(origin, pid, ours, time.monotonic())
-        self._servers[origin] = server
-        self.poller.connect(ours, partial(self._on_message, server), lambda why: None)
+        self._add(server)
         return server
+
+    def _add(self, server: ForkServer) -> None:
+        self._servers[server.generation] = server
+        self.poller.connect(server.channel, partial(self._on_message, server), lambda why: None)
 
     def _close_others(self, generation: int) -> None:
         """In the fork server: close what belongs to the arbiter and to other generations."""

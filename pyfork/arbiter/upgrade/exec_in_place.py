@@ -65,6 +65,7 @@ class ExecInPlace:
             and not self.handoffs.pending
             and all(worker.state in _LASTING for worker in self.supervisor.workers)
             and all(worker.channel.is_empty for worker in self.pool)
+            and all(server.channel.is_empty for server in self.pool.fork_servers)
         )
 
     def dry_run(self, clients: Sequence[int], stderr: IO[bytes]) -> int:
@@ -118,6 +119,7 @@ class ExecInPlace:
             clients=tuple(clients),
             directory=(directory.base, directory.path, directory.written),
             drained=tuple(self.supervisor.drained),
+            fork_server=self.pool.fork_servers.save(serving.number),
             history=tuple(self.history),
             counts=self.history.counts,
             served=self.pool.served,

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from pyfork.arbiter.generations import policy
+from pyfork.arbiter.preload.saved import SavedForkServer
 from pyfork.config.config import Config
 from pyfork.config.directory import Directory, Start
 from pyfork.errors import PyforkError
@@ -51,6 +52,7 @@ class ExecState:
     directory: tuple[str, ...] = ()  # of the generation: base, path, written
     queue: tuple[int, ...] = ()  # fds of the connection queue's ends
     drained: tuple[int, ...] = ()  # slots
+    fork_server: SavedForkServer | None = None  # of the generation
     history: tuple[dict[str, Any], ...] = ()
     counts: dict[str, dict[str, int]] = field(default_factory=dict)  # of the history
     served: int = 0  # requests of exited workers
@@ -67,7 +69,12 @@ class ExecState:
 
     def _as_json(self) -> dict[str, Any]:
         workers = [asdict(worker) for worker in self.workers]
-        return asdict(self) | {"policy": asdict(self.policy), "workers": workers}
+        server = asdict(self.fork_server) if self.fork_server else None
+        return asdict(self) | {
+            "policy": asdict(self.policy),
+            "workers": workers,
+            "fork_server": server,
+        }
 
     @classmethod
     def load(cls, fd: int) -> "ExecState":
@@ -78,6 +85,8 @@ class ExecState:
                 saved = json.load(file)
             saved["policy"] = _known(Policy, saved["policy"])
             saved["workers"] = tuple(_known(SavedWorker, worker) for worker in saved["workers"])
+            if server := saved.get("fork_server"):
+                saved["fork_server"] = _known(SavedForkServer, server)
             saved["listeners"] = tuple((FdName(*name), fd) for name, fd in saved["listeners"])
             return _known(cls, saved)
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -109,6 +118,8 @@ class ExecState:
         """The fds of connections to another process."""
         for worker in self.workers:
             yield from worker.fds()
+        if self.fork_server:
+            yield self.fork_server.channel
         yield from self.clients
 
 
