@@ -282,7 +282,7 @@ def is_fork_server(process: psutil.Process) -> bool:
 def _is_worker(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
         return "".join(process.cmdline()[:1]).startswith("pyfork: worker")
-    return True
+    return False
 
 
 def _session(pid: int) -> int | None:

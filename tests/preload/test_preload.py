@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,23 @@ def workers(server: Server) -> list[psutil.Process]:
 
 
 def fork_server(server: Server) -> psutil.Process:
-    (found,) = filter(is_fork_server, psutil.Process(server.pid).children())
-    return found
+    """The only one; one that ends may still be there for a moment."""
+
+    def found() -> list[psutil.Process]:
+        servers = [*filter(is_fork_server, psutil.Process(server.pid).children())]
+        return servers if len(servers) == 1 else []
+
+    (one,) = server.until(found, "there is one fork server")
+    return one
+
+
+def sockets(process: psutil.Process) -> set[str]:
+    """The sockets that a process has open, by inode."""
+    links = []
+    for link in Path(f"/proc/{process.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            links.append(os.readlink(link))
+    return {each for each in links if each.startswith("socket:")}
 
 
 def versions(server: Server) -> set[str]:
@@ -95,6 +111,18 @@ def test_all_workers_share_one_import(project: Project, dispatch: str) -> None:
         server.until(lambda: len(workers(server)) == 4, "there is a fourth worker")
         assert set(signal_each) < {each.pid for each in workers(server)}
         assert project.imports == ["1"]
+
+
+@pytest.mark.parametrize("dispatch", ["least", "round-robin"])
+def test_no_worker_has_the_channel_of_another(project: Project, dispatch: str) -> None:
+    """The requests for all workers arrive at once, when the application is imported."""
+    options = ("-w", "4", "--boot-parallel", "4", "--dispatch", dispatch)
+    with project.serve(*options) as server:
+        server.until(lambda: len(workers(server)) == 4, "there are four workers")
+        shared = sockets(fork_server(server))
+        own = [sockets(worker) - shared for worker in workers(server)]
+        assert all(own)
+        assert sum(map(len, own)) == len(set().union(*own))
 
 
 def test_a_replacement_is_of_the_same_release(project: Project) -> None:
@@ -219,7 +247,8 @@ def test_a_failed_exec_leaves_the_release_that_serves(project: Project) -> None:
             file.write('assert open(os.environ["IMPORTS"]).read().count("once") == 1\n')
         server.signal(signal.SIGUSR2)  # the check imports it once, the new generation in vain
         server.wait_log("generation 2 is abandoned")
-        server.until(lambda: fork_server(server) == kept, "the first fork server is the only one")
+        server.until(lambda: len(workers(server)) == 2, "the old workers are left")
+        assert fork_server(server) == kept
         victim = workers(server)[0]
         ready = server.log.count(" is ready")
         victim.kill()

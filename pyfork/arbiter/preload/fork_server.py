@@ -9,7 +9,8 @@ import logging
 import os
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyfork.arbiter.workers import fork
@@ -79,10 +80,11 @@ def _serve(args: ForkServerArgs, main: WorkerMain) -> None:
             received = args.channel.receive()
         except ChannelClosed:
             return
-        for each in received:
+        for index, each in enumerate(received, start=1):
             match each.message:
                 case messages.ForkWorker() as order if each.fds:
-                    _fork_worker(args, main, order, each.fds)
+                    of_others = [fd for later in received[index:] for fd in later.fds]
+                    _fork_worker(args, main, order, each.fds, of_others)
                 case messages.UpdateCertificates() as update if args.tls is not None:
                     args.tls.renew(PemFiles(**asdict(update)))
                 case messages.ReopenLogs():
@@ -99,12 +101,24 @@ def _wait_for_end(channel: Channel) -> None:
 
 
 def _fork_worker(
-    args: ForkServerArgs, main: WorkerMain, order: messages.ForkWorker, fds: tuple[int, ...]
+    args: ForkServerArgs,
+    main: WorkerMain,
+    order: messages.ForkWorker,
+    fds: tuple[int, ...],
+    of_others: Sequence[int],
 ) -> None:
-    """Fork one worker; ``fds`` are the worker's end of its channel, and of its queues."""
+    """Fork one worker.
+
+    Args:
+        fds: the worker's end of its channel, and of its queues.
+        of_others: those of the next workers, closed in this one: a copy would hide their end.
+    """
     ends = [socket.socket(fileno=fd) for fd in fds]
+    closers = [partial(os.close, fd) for fd in of_others]
     try:
-        fork.fork_reparented(lambda: _run_worker(args, main, order, ends), args.channel.close)
+        fork.fork_reparented(
+            lambda: _run_worker(args, main, order, ends), args.channel.close, *closers
+        )
     except OSError as error:
         log.error("cannot fork worker %d: %s", order.slot, error)
     finally:
