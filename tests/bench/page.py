@@ -57,7 +57,7 @@ def between(text: str, name: str, content: str) -> str:
 def whole(run: Run, drawing: str) -> str:
     """Tables of everything; ``drawing`` is its address."""
     parts = [
-        f"Measured on {run.date}: {run.machine}, {run.python}.\n"
+        f"Measured on {run.date}, on this machine: {run.machine}. The interpreter: {run.python}.\n"
         f"Medians, rounds interleaved ({run.rounds} of {run.seconds} s), by `{run.command}`.",
         f"![pyfork and others, case by case]({drawing})",
     ]

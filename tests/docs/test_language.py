@@ -14,10 +14,6 @@ from tests.docs.prose import sentences
 from tests.harness.server import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# Pages that were written before these rules. None may be added.
-OLD = {
-    "docs/performance.md",
-}
 MOST_WORDS = 25
 
 _WORD = re.compile(r"[\w`][\w`'./%+:-]*")
@@ -86,14 +82,7 @@ def passives(sentence: str) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_page(page: Path) -> None:
     found = faults(page.read_text())
-    if str(page.relative_to(ROOT)) in OLD:
-        assert found, f"{page.name} follows the rules now: take it out of OLD"
-    else:
-        assert not found, "\n" + "\n".join(found)
-
-
-def test_no_page_is_named_that_is_gone() -> None:
-    assert {str(page.relative_to(ROOT)) for page in PAGES} >= OLD
+    assert not found, "\n" + "\n".join(found)
 
 
 WRONG = [
