@@ -205,6 +205,7 @@ class EngineWorker(BaseWorker):
             has_takers=receiver.has_others,
             others_idle=receiver.others_idle,
             given=receiver.settle,
+            deadline=lambda: self.line.deadline,
             tls=self._handshakes is not None,
         )
 

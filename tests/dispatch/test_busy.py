@@ -80,6 +80,19 @@ def test_another_worker_answers_on_kept_connections(
         server.until(lambda: connections(server) == 12, "no copy of a connection is left")
 
 
+@pytest.mark.parametrize("kind", ["sync", pytest.param("asgi", marks=EAGER)])
+def test_idle_connections_of_a_hung_worker_live_on(tmp_path: Path, kind: str) -> None:
+    with (
+        Server(*KINDS[kind], *SHARED, "-t", "0.3", directory=tmp_path) as server,
+        kept(server, 12) as clients,
+    ):
+        pid, (slow, *others) = max(clients.items(), key=lambda each: len(each[1]))
+        assert others
+        assert block(server, slow, b"/block?s=60") == pid
+        server.until(lambda: pid not in {each.pid for each in server.workers()}, "it is killed")
+        assert pid not in {ask(client)[0] for client in others}
+
+
 def test_another_worker_answers_where_all_threads_are_busy(tmp_path: Path) -> None:
     options = ("-k", "thread", "--threads", "2", *SHARED)
     with (
@@ -174,8 +187,8 @@ def worker(server: Server, pid: int) -> psutil.Process:
     return next(each for each in server.workers() if each.pid == pid)
 
 
-def test_one_worker_has_no_such_thread(tmp_path: Path) -> None:
-    with Server(*KINDS["sync"], directory=tmp_path) as server:
+def test_one_worker_without_a_timeout_has_no_such_thread(tmp_path: Path) -> None:
+    with Server(*KINDS["sync"], "-t", "0", directory=tmp_path) as server:
         for _ in range(3):
             server.get("/work?ms=20")
         assert server.workers()[0].num_threads() == 1

@@ -14,6 +14,7 @@ import pytest
 
 from tests.harness.client import Truncated, Wire, request
 from tests.harness.server import Server, exchange
+from tests.tls.authority import Authority
 
 WSGI, ASGI = "tests.apps.kinds:app", "tests.apps.asgi_kinds:app"
 REQUEST_TIMEOUT = ("--request-timeout", "0.3")
@@ -141,17 +142,34 @@ def test_a_sync_app_that_hangs_is_shot_with_its_stacks_in_the_log(tmp_path: Path
         Wire(server.port) as wire,
     ):
         before = {worker.pid for worker in server.workers()}
-        wire.send(request("GET", "/sleeps?3600"))
-        with Clients(server, "/whole", kept=0, fresh=2) as others:
+        with Clients(server, "/whole", kept=2, fresh=2) as others:
+            answer = wire.get("/sleeps?3600")
+            assert (answer.status, answer.headers["connection"]) == (504, "close")
             assert wire.read_all() == []
-            server.until(lambda: len(server.workers()) == 2, "it is replaced")
+            server.until(lambda: len({w.pid for w in server.workers()} - before) == 1, "replaced")
             seen = others.count
             server.until(lambda: others.count > seen + 50, "the others go on")
-        assert len(others.lost) <= 2  # what it had accepted when it went to sleep
+        assert not others.lost
         assert len(before & {worker.pid for worker in server.workers()}) == 1
+        _, _, stack = server.log.partition("GET /sleeps?3600: no response in")
+        assert "in sleeps" in stack
         distress, _, stacks = server.log.partition("its stacks:")
         assert "1 request in flight, last GET /sleeps (" in distress
         assert "in sleeps" in stacks
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_a_lone_sync_worker_that_hangs_answers_first(tmp_path: Path, tls: bool) -> None:
+    authority = Authority(tmp_path)
+    options = ("-t", "0.3", *(authority.options() if tls else ()))
+    context = authority.client() if tls else None
+    with (
+        Server(WSGI, *options, directory=tmp_path) as server,
+        Wire(server.port, tls=context) as wire,
+    ):
+        (hung,) = server.workers()
+        assert wire.get("/sleeps?3600").status == 504
+        server.until(lambda: not hung.is_running(), "it is killed")
 
 
 def test_a_thread_that_hangs_is_answered_for_and_replaced(tmp_path: Path) -> None:

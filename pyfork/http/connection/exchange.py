@@ -69,6 +69,12 @@ class Exchange:
             raise ValueError(f"not a number of seconds: {seconds!r}")
         self.extended_until = max(self.extended_until, monotonic() + seconds)
 
+    def refuse_hung(self, seconds: float, thread: int) -> None:
+        """Answer for application code that has held ``thread``, the loop's, for so many seconds.
+
+        Called in a helper thread while that code runs; the worker is about to be killed.
+        """
+
     def on_timeout(self, seconds: float) -> None:
         """No response began within ``--timeout``."""
 

@@ -12,6 +12,7 @@ import sys
 import traceback
 from asyncio.events import _set_running_loop  # every event loop calls it
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
 from io import BytesIO
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pyfork.http.connection.exchange import APP_FAILURE, Exchange
 from pyfork.http.connection.response_writer import ResponseWriter
 from pyfork.http.request.head import FieldMapper, RequestHead
-from pyfork.http.response.head import Response, ResponseError, as_bytes, join
+from pyfork.http.response.head import Response, ResponseError, as_bytes, join, plain_error
 from pyfork.http.wsgi.body import BodyMemory, SpooledBody
 from pyfork.http.wsgi.environ import Environ, EnvironBuilder, variable
 from pyfork.http.wsgi.output import ClientGone, ResponseBuffer
@@ -100,6 +101,7 @@ class WsgiExchange(ResponseWriter):
     error = False  # the application raised an exception, which is logged
     abandoned = False  # counted by the gateway
     returned = False  # no more application code will run
+    hung = False  # a helper thread has answered, or is about to
     sender: FileSender | FileReader | None = None
 
     thread = 0  # that runs it, where there is a pool
@@ -199,6 +201,21 @@ class WsgiExchange(ResponseWriter):
         self.connection.engine.on_timeout(f"{line} has been running for {seconds:.0f} s")
         self.detached = True
         self.fail(504, "no response in time")
+
+    def refuse_hung(self, seconds: float, thread: int) -> None:
+        connection = self.connection
+        # The application may begin its response now, in its thread. It writes `output` and reads
+        # `hung`, this thread the other way round: one of the two sees that it is too late.
+        self.hung = True
+        if self.output is not None or connection.lost or connection.unsent:
+            self.hung = False
+            return
+        lines = connection.engine.heads.server_lines
+        response = plain_error(504, "no response in time", self.head.method, **lines)
+        with suppress(OSError):  # the client is gone
+            connection.write_now(response)
+        self.detached = True
+        self.log_timeout(seconds, traceback.format_stack(sys._current_frames().get(thread)))
 
     @property
     def blocked(self) -> bool:
@@ -304,11 +321,11 @@ class WsgiExchange(ResponseWriter):
 
     def _begin(self, data: bytes) -> bytes:
         """Send the head with the first piece, in the loop."""
-        if self.detached:
-            raise ClientGone("the request has had an answer")
         if not self.code:
             raise ResponseError(_NO_START)
-        self.output = self.gateway.new_output(self.connection)
+        self.output = self.gateway.new_output(self.connection)  # before `hung` is read
+        if self.detached or self.hung:
+            raise ClientGone("the request has had an answer")
         return self.begin(self.code, self.reason, self.headers, data)
 
     def _take_region(self, wrapper: FileWrapper) -> bool:
@@ -378,7 +395,11 @@ class WsgiExchange(ResponseWriter):
         elif self.region is not None:
             os.close(self.region.fd)
         self.region = None
-        self.fail(why="the client has gone")
+        if self.hung:
+            self.response = Response(504, b"", close=True, content=False, chunked=False, left=0)
+            self.complete()
+        else:
+            self.fail(why="the client has gone")
 
     # Files.
 

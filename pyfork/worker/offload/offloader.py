@@ -2,7 +2,8 @@
 
 When application code has held the loop's thread for ``--busy-after``, idle connections that become
 readable go to the connection queue. The first free worker takes them; this one does so too once
-its loop continues.
+its loop continues. When the heartbeat deadline (``--timeout``) passes, the arbiter is about to kill
+the worker: then the client of that request gets 504, and all idle connections go.
 
 The thread inspects the engine, and marks connections as handed off, only while one and the same
 request holds the loop's thread (`ApplicationSection`). The loop's thread waits for a running step
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Protocol
 from pyfork.http.connection.application_section import ApplicationSection
 from pyfork.ipc.connection_queue import ConnectionQueue
 from pyfork.ipc.scoreboard import HELD
+from pyfork.worker.offload.heartbeat import HeartbeatCheck
 
 if TYPE_CHECKING:
     from pyfork.http.connection.response_writer import ResponseWriter
@@ -37,6 +39,8 @@ _CHUNK = 256  # connections per step, for which the loop may have to wait
 _PATIENCE, _SOON = 0.02, 0.002
 _RETRY = 0.005  # seconds until the queue may have room again
 _NOBODY = 0.1  # seconds until another worker may be there
+_LONGEST = 3600.0  # seconds of one wait, at most: poll(2) has a limit
+_ALONE = 0.5  # seconds between two checks of a worker without others, for its deadline
 # Seconds between two checks of a worker whose requests were all quick.
 _QUICK, _ALERT = 0.01, 60.0
 # Seconds for which application code may keep the interpreter from this thread, as CPython's switch
@@ -73,6 +77,7 @@ class Offloader:
         has_takers: Callable[[], bool],
         others_idle: Callable[[], bool],
         given: Callable[[], None],
+        deadline: Callable[[], float],
         tls: bool,
     ) -> None:
         """``busy_after`` is in seconds of one request.
@@ -84,6 +89,7 @@ class Offloader:
             has_takers: returns whether another worker takes connections out of the queue.
             others_idle: returns whether one of those has no request.
             given: called in the loop's thread after connections were handed off.
+            deadline: returns the heartbeat deadline in monotonic seconds; 0 without one.
             tls: whether the worker's listeners speak TLS.
         """
         self._section = section
@@ -95,9 +101,12 @@ class Offloader:
         self._has_takers = has_takers
         self._others_idle = others_idle
         self._on_given = given
+        self._deadline = deadline
         self._tls = tls
         self._lock = threading.Lock()  # held during a step of the thread
         self._given: list[Movable] = []  # this worker's copies are still open
+        self._refused: ResponseWriter | None = None  # the last that got 504
+        self._loop_thread = threading.get_ident()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()  # held while the thread is started or ended
         self._wanted = False  # a thread should run
@@ -130,6 +139,7 @@ class Offloader:
             self._section.watched = False
             self._cells[HELD] = 0
             given, self._given = self._given, []
+            self._refused = None
         for connection in given:
             connection.finish_handoff()
         self._notify()
@@ -137,7 +147,7 @@ class Offloader:
             self._on_given()
 
     def _begin(self) -> None:
-        """Start the thread at the first request while there is another worker."""
+        """Start the thread at the first request that it may be needed for."""
         self._begun = True
         self._wake_out, self._wake_in = os.pipe()
         for fd in (self._wake_out, self._wake_in):
@@ -156,7 +166,7 @@ class Offloader:
         self._section.asleep = False
         if self._begun:
             self._notify()
-        elif self._has_takers():
+        elif self._has_takers() or self._deadline():
             self._begin()
 
     def _notify(self) -> None:
@@ -216,6 +226,7 @@ class Offloader:
         poll.register(self._wake_out, select.POLLIN)
         served, until = -1, 0.0
         while not self._stopping:
+            quick = _QUICK if self._has_takers() else _ALONE
             running = section.running
             if running is not None:
                 now = monotonic()
@@ -224,10 +235,10 @@ class Offloader:
                     self._offload(running)
                     until = now + _ALERT
                 else:
-                    self._sleep(poll, left if now < until else max(left, _QUICK))
+                    self._sleep(poll, left if now < until else max(left, quick))
             elif served != self._served():
                 served = self._served()
-                self._sleep(poll, self._busy_after if monotonic() < until else _QUICK)
+                self._sleep(poll, self._busy_after if monotonic() < until else quick)
             else:
                 section.asleep = True
                 if section.running is None and not self._stopping:
@@ -265,17 +276,32 @@ class Offloader:
         for fd, connection in self._idle_sockets(running):
             watched[fd] = connection
             poll.register(fd, select.POLLIN)
+        heartbeat = HeartbeatCheck(self._deadline)
         while self._section.running is running and not self._stopping:
+            left = heartbeat.time_left(monotonic())
+            if not left:
+                self._refuse(running)
             if not self._has_takers():
-                self._sleep(only_wake, _NOBODY)
+                self._sleep(only_wake, min(left, _NOBODY) or _NOBODY)
                 continue
-            ready = [fd for fd, _ in poll.poll() if fd in watched]
-            self._clear()
+            ready = list(watched)
+            if left:
+                ready = [fd for fd, _ in poll.poll(min(left, _LONGEST) * 1000) if fd in watched]
+                self._clear()
+            elif not ready:
+                self._sleep(only_wake, _NOBODY)
             if monotonic() - running.started < _PATIENCE and not self._others_idle():
                 self._sleep(only_wake, _SOON)
                 continue
             if not self._give(running, ready, watched, poll):
                 self._sleep(only_wake, _RETRY)
+
+    def _refuse(self, running: "ResponseWriter") -> None:
+        """Answer the request for which the arbiter is about to kill this worker; once."""
+        with self._step(running) as held:
+            if held and self._refused is not running:
+                self._refused = running
+                running.refuse_hung(monotonic() - running.started, self._loop_thread)
 
     def _idle_sockets(self, running: "ResponseWriter") -> Iterator[tuple[int, Movable]]:
         """Return the sockets of idle connections that another worker could serve."""
