@@ -78,7 +78,10 @@ class ChildSetup:
         """
         global _patches
         _patches = self._patches
-        os.register_at_fork(after_in_child=lambda: self._forked(close_in_child))
+        os.register_at_fork(
+            after_in_parent=self._patches.on_fork,
+            after_in_child=lambda: self._forked(close_in_child),
+        )
 
     def die_with_worker(self) -> None:
         """Have the kernel kill this process when the worker ends."""
@@ -141,15 +144,17 @@ class ChildSetup:
 def patch_reduction(module: ModuleType, patches: SocketPatches) -> None:
     """``multiprocessing.reduction``: a shared socket is still shared in the receiving process."""
     reduce_socket: Callable[[Any], tuple[Any, tuple[Any, ...]]] = module.__dict__["_reduce_socket"]
+    sent_fd: Callable[[int], Any] = module.__dict__["DupFd"]
 
     def reduce(sock: Any) -> tuple[Any, tuple[Any, ...]]:
         copy = patches.shared_fd(sock.fileno())
         if copy is None:
             return reduce_socket(sock)
-        return rebuild, (
-            copy.key,
-            *reduce_socket(patches.listener_for_child(sock.fileno()) or sock),
-        )
+        epoll = patches.sent_epoll(sock.fileno())
+        if epoll is None:
+            return rebuild, (copy.key, *reduce_socket(sock))
+        fds = [sent_fd(fd) for fd in (epoll.fileno(), epoll.probe_fd, epoll.state.fd)]
+        return rebuild_epoll, (copy.key, *reduce_socket(epoll.handle), fds)
 
     module.__dict__["register"](socket, reduce)
 
@@ -159,6 +164,17 @@ def rebuild(key: str, make: Callable[..., Any], arguments: tuple[Any, ...]) -> A
     sock = make(*arguments)
     if _patches is not None:
         _patches.register(sock, key)
+    return sock
+
+
+def rebuild_epoll(
+    key: str, make: Callable[..., Any], arguments: tuple[Any, ...], fds: Sequence[Any]
+) -> Any:
+    """Make the socket that another process of this worker sent, with the epoll in its place."""
+    sock = make(*arguments)
+    epoll, probe, state = (each.detach() for each in fds)
+    if _patches is not None:
+        _patches.register_epoll(sock, key, epoll, probe, state)
     return sock
 
 

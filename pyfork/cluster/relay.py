@@ -7,6 +7,9 @@ socket pair for the answer. The worker passes on the request and the answer.
     child --QueryServer, end of a pair, its socket--> worker --QueryServer, its socket--> arbiter
     child <-------------- ServerHandle, the handle -- worker <--- ServerHandle, the handle ---
 
+    child --QuerySources, end of a pair--> worker
+    child <--- Sources, the sources ------ worker
+
 Rules: the child starts no thread, and has no lock that a fork could leave locked.
 """
 
@@ -22,15 +25,18 @@ from pyfork.ipc.messages import (
     FileQuery,
     Message,
     QueryServer,
+    QuerySources,
     ScriptClosed,
     ScriptListening,
     ServerHandle,
+    Sources,
     decode,
     encode,
 )
 
 _MAX_MESSAGE = 1 << 16  # bytes; a message has one address
 _MAX_FDS = 2  # the end for the answer, and a socket
+_MAX_ANSWER_FDS = 64  # the sources of an epoll: a handle, its reuseport sockets, a queue
 
 
 class RelayedClient:
@@ -58,7 +64,7 @@ class RelayedClient:
                 ours.settimeout(None)
                 self._send(request(0), [theirs.fileno(), *fds])
             data, received, _, _ = (
-                recv_fds(ours, _MAX_MESSAGE, 1) if not self.gone else (b"", [], 0, 0)
+                recv_fds(ours, _MAX_MESSAGE, _MAX_ANSWER_FDS) if not self.gone else (b"", [], 0, 0)
             )
         if not data:
             raise ArbiterGone("the worker is gone")
@@ -78,6 +84,7 @@ class Relay:
         arbiter: the worker's client.
         has_handle: whether the script itself has a copy of a handle.
         listens: called when a child listens.
+        sources: returns the descriptors of the probe and of the sources of an epoll.
     """
 
     def __init__(
@@ -86,10 +93,12 @@ class Relay:
         *,
         has_handle: Callable[[str], bool],
         listens: Callable[[], None],
+        sources: Callable[[str], tuple[int, list[int]]],
     ) -> None:
         self._arbiter = arbiter
         self._keeps = has_handle
         self._listens = listens
+        self._sources = sources
         self._socket, self.child_end = socketpair(AF_UNIX, SOCK_DGRAM)
         self._socket.setblocking(False)
         self._uses_by_key: Counter[str] = Counter()  # copies of handles that children have
@@ -125,6 +134,9 @@ class Relay:
                 self._arbiter.pass_on(
                     lambda number: QueryServer(number, key, address, umask), fds[1:], _reply(fds[0])
                 )
+            case QuerySources(_, key) if fds:
+                probe, sources = self._sources(key)
+                _reply(fds[0])(Sources(0, probe, sources), sources)
             case FileQuery(_, path) if fds:
                 self._arbiter.pass_on(lambda number: FileQuery(number, path), (), _reply(fds[0]))
             case ScriptListening(key):
@@ -145,7 +157,7 @@ def _reply(fd: int) -> Callable[[Message | None, Sequence[int]], None]:
 
     def reply(answer: Message | None, fds: Sequence[int]) -> None:
         with end, suppress(OSError):
-            if isinstance(answer, ServerHandle | FileAnswer):
+            if isinstance(answer, ServerHandle | FileAnswer | Sources):
                 send_fds(end, [encode(answer)], list(fds))
 
     return reply

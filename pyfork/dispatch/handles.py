@@ -22,6 +22,7 @@ from pyfork.ipc.fd_name import FdKind, FdName
 from pyfork.ipc.messages import QueryServer, ServerHandle
 from pyfork.net import unix
 from pyfork.net.bind import bind_reuseport, bound_address
+from pyfork.net.closing import refuse_new
 from pyfork.record import entity, field
 from pyfork.system.proc_sockets import queues as queue_lengths
 
@@ -185,7 +186,11 @@ class Handles:
         self._close_if(lambda each: each.close_at is not None and each.close_at <= now)
 
     def close(self) -> None:
-        """Close all handles."""
+        """Close all handles. If no other arbiter has them, no connection is reset."""
+        for key, handle in self._handles.items():
+            if key not in self._released:
+                for each in (handle.socket, *handle.extra):
+                    refuse_new(each)
         self._close_if(lambda each: True)
 
     def _close_if(self, unwanted: Callable[[Handle], bool]) -> None:

@@ -195,6 +195,8 @@ class RoundRobin:
                 self._load[worker.serial] -= 1
                 if number > 0:
                     in_flight.client.close()
+                    # It accepts. A child of a script's worker is not counted in its row.
+                    self._stalled.pop(worker.serial, None)
                 else:
                     self._undelivered.append(in_flight.client)
 

@@ -239,6 +239,23 @@ class ScriptClosed:
 
 
 @record
+class QuerySources:
+    """Child of a script's worker: what does the worker's accept epoll of ``key`` accept from?"""
+
+    number: int
+    key: str
+
+
+@record
+class Sources:
+    """Worker to a child of its script, with the fds of the sources."""
+
+    number: int
+    probe: int  # the fd of the probe in the worker
+    fds: list[int]  # of the sources in the worker, in the order of the fds that come with it
+
+
+@record
 class FileQuery:
     """Worker: the script removes a file. Is it the socket file of a handle?"""
 
@@ -307,6 +324,8 @@ Message = (
     | ServerHandle
     | ScriptListening
     | ScriptClosed
+    | QuerySources
+    | Sources
     | FileQuery
     | FileAnswer
     | Online

@@ -4,7 +4,7 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -16,8 +16,10 @@ from pyfork.cluster.sockets.accept_epoll import (
     ListenerSource,
     source_for,
 )
+from pyfork.cluster.sockets.child_epoll import ChildEpolls
 from pyfork.cluster.sockets.connection_counter import ConnectionCounter
 from pyfork.ipc.fd_queue import FdQueue
+from pyfork.ipc.messages import Message, Sources
 from pyfork.ipc.scoreboard import Scoreboard
 from tests.harness.server import PATIENCE
 
@@ -143,6 +145,101 @@ def test_a_closed_desk_is_a_closed_socket() -> None:
     site.listener.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
         site.epoll.accept(0)
+
+
+@dataclass
+class ChildSite:
+    """A child's view of the epoll; it asks as over a relay, and gets copies."""
+
+    site: EpollSite
+    asked: int = 0
+
+    def __post_init__(self) -> None:
+        epoll = self.site.epoll
+        sent = (os.dup(each) for each in (epoll.fileno(), epoll.probe_fd, epoll.state.fd))
+        self.epoll = ChildEpolls(self._ask).add_sent("key", epoll.handle.dup(), *sent)
+
+    def _ask(self, request: Callable[[int], Message]) -> tuple[Message, list[int]]:
+        self.asked += 1
+        epoll = self.site.epoll
+        found = epoll.source_fds()
+        return Sources(0, epoll.probe_fd, found), [os.dup(fd) for fd in found]
+
+    def accept(self, timeout: float | None = PATIENCE) -> tuple[str, int]:
+        fd, address = self.epoll.accept(timeout)
+        os.close(fd)
+        return address  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def child(site: EpollSite) -> Iterator[ChildSite]:
+    made = ChildSite(site)
+    yield made
+    made.epoll.close()
+
+
+def test_a_child_accepts_from_a_source_that_came_later(site: EpollSite, child: ChildSite) -> None:
+    with pytest.raises(BlockingIOError):
+        child.accept(0)
+    site.epoll.add_listeners("queue", ListenerSource(site.listener.dup()))
+    for _ in range(2):
+        with site.connect() as client:
+            assert child.accept() == client.getsockname()
+    assert child.asked == 1
+    assert site.epoll.state.child_accepts
+    assert not site.accepted  # the worker's count
+
+
+def test_a_child_does_not_take_one_source_for_another(site: EpollSite, child: ChildSite) -> None:
+    """The second one has the number of the first in the worker."""
+    site.epoll.add_listeners("queue", ListenerSource(site.listener.dup()))
+    with site.connect() as client:
+        assert child.accept() == client.getsockname()
+    queue = FdQueue.make()
+    end = queue.theirs.dup()
+    (number,) = site.epoll.source_fds()
+    site.epoll.remove_listeners("queue")
+    os.dup2(end.fileno(), number)
+    end.close()
+    site.epoll.add_listeners("queue_end", FdQueueSource(socket.socket(fileno=number)))
+    with site.connect() as client:
+        taken, _ = site.listener.accept()
+        assert queue.put(7, taken)
+        taken.close()
+        assert child.accept() == client.getsockname()
+    assert queue.taken() == [7]
+    queue.close()
+
+
+def test_a_worker_stops_its_children(site: EpollSite, child: ChildSite) -> None:
+    site.epoll.add_listeners("queue", ListenerSource(site.listener.dup()))
+    with site.connect() as client:
+        assert child.accept() == client.getsockname()
+    site.epoll.finish(others_serve=True)
+    with site.connect() as client, pytest.raises(BlockingIOError):
+        child.accept(0)
+
+
+def test_a_child_that_closes_its_copy_stops_nobody_else(site: EpollSite, child: ChildSite) -> None:
+    site.epoll.add_listeners("queue", ListenerSource(site.listener.dup()))
+    other = ChildSite(site)
+    with site.connect() as client:
+        assert other.accept() == client.getsockname()
+    other.epoll.close()
+    for each in (child, site):
+        with site.connect() as client:
+            assert each.accept() == client.getsockname()
+
+
+def test_a_child_that_comes_to_accept_answers_a_probe(site: EpollSite, child: ChildSite) -> None:
+    site.epoll.probe()
+    before = site.epoll.state.last_accept
+    with pytest.raises(BlockingIOError):
+        child.accept(0)
+    assert site.epoll.state.last_accept > before
+    waiting = select.poll()
+    waiting.register(site.epoll.fileno(), select.POLLIN)
+    assert not waiting.poll(0)
 
 
 def test_the_counter_sees_connections_end() -> None:

@@ -24,7 +24,7 @@ from pyfork.child.signals import ignore_arbiter_signals
 from pyfork.cluster import descendants
 from pyfork.cluster.script import run_script
 from pyfork.cluster.script.script_worker import ScriptWorker
-from pyfork.cluster.script.shutdown import ScriptShutdown, exit_on_sigterm
+from pyfork.cluster.script.shutdown import ScriptShutdown, drain_child_on_sigterm, exit_on_sigterm
 from pyfork.cluster.sockets import accept_manager
 from pyfork.cluster.sockets.open_sockets import listening_sockets
 from pyfork.errors import BootError, ConfigError, ExitStatus
@@ -181,6 +181,8 @@ class ManagedScript(ScriptWorker):
             threading._shutdown()  # type: ignore[attr-defined]  # as python does at the end
         finally:
             if os.getpid() == self.pid:
+                if signal.getsignal(signal.SIGTERM) is exit_on_sigterm:
+                    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
                 descendants.end(sys.argv[0])
 
     def serve_error_page(self, error: BootError) -> int:
@@ -308,6 +310,10 @@ class ManagedScript(ScriptWorker):
     def log_note(self, text: str) -> None:
         if self.args.slot == 0:
             log.info("%s: %s", self.config.app, text)
+
+    def on_fork_in_child(self) -> None:
+        super().on_fork_in_child()
+        drain_child_on_sigterm(self.patches, self.config.graceful_timeout)
 
     # Messages of the arbiter.
 

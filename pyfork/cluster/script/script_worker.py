@@ -21,7 +21,13 @@ from pyfork.cluster.sockets.accept_manager import AcceptManager
 from pyfork.cluster.sockets.patches import SocketPatches
 from pyfork.config.config import Config
 from pyfork.config.script import sees_connections
-from pyfork.ipc.messages import AddListeners, Message, RemoveListeners, StartDrain
+from pyfork.ipc.messages import (
+    AddListeners,
+    Message,
+    RemoveListeners,
+    ScriptClosed,
+    StartDrain,
+)
 from pyfork.ipc.scoreboard import RowState
 from pyfork.ipc.worker_args import WorkerArgs
 
@@ -34,7 +40,13 @@ class ScriptWorker:
         self.args = args
         self.arbiter = ArbiterClient(args.channel)
         self.accept_manager = (
-            AcceptManager(args, self.request_recycle) if sees_connections(config) else None
+            AcceptManager(
+                args,
+                request_recycle=self.request_recycle,
+                released=lambda key: self.arbiter.send(ScriptClosed(key)),
+            )
+            if sees_connections(config)
+            else None
         )
         self.patches = SocketPatches(
             arbiter=self.arbiter,
@@ -44,7 +56,10 @@ class ScriptWorker:
             dispatch=config.dispatch,
         )
         self.relay = Relay(
-            self.arbiter, has_handle=self.patches.has_handle, listens=self.on_child_serving
+            self.arbiter,
+            has_handle=self.patches.has_handle,
+            listens=self.on_child_serving,
+            sources=self.accept_manager.sources if self.accept_manager else lambda key: (-1, []),
         )
         self.patches.used = self.relay.uses
         self.child_setup = ChildSetup.for_worker(self.patches, self.relay)
@@ -74,11 +89,15 @@ class ScriptWorker:
         self.patches.install()
         library_patches.install(self.patches, self.log_note, self.child_setup)
         pyfork.cluster.become(self.current)
-        self.child_setup.install(self.arbiter.close_in_child)
+        self.child_setup.install(self.on_fork_in_child)
 
     def listen(self) -> None:
         """Start the thread that reads the channel."""
         self.arbiter.listen(self.on_message, tick=self.tick, relay=self.relay)
+
+    def on_fork_in_child(self) -> None:
+        """In a child of the script: give up what belongs to the worker alone."""
+        self.arbiter.close_in_child()
 
     # Called by the thread.
 

@@ -6,7 +6,8 @@ kernel's list of sockets, for the same reason.
 
 A script that handles SIGTERM gets it a moment later and drains as it was written to. A script
 without a handler would be cut in the middle of a response, so it gets SIGTERM after its last
-connection has closed. Descendants of such a script get SIGTERM at once.
+connection has closed. Descendants of such a script get SIGTERM at once. A forked one without a
+handler shuts down in the same way, after its own last connection (`drain_child_on_sigterm`).
 
 Rules: runs in a thread of its own, since the script may still call the arbiter.
 """
@@ -15,6 +16,7 @@ import os
 import signal
 import socket
 import sys
+from _thread import get_ident, start_new_thread
 from collections.abc import Callable
 from contextlib import suppress
 from select import POLLIN, poll
@@ -23,7 +25,7 @@ from types import FrameType
 
 from pyfork.cluster import descendants
 from pyfork.cluster.sockets.accept_epoll import AcceptEpoll
-from pyfork.cluster.sockets.open_sockets import open_sockets
+from pyfork.cluster.sockets.open_sockets import open_inodes, open_sockets
 from pyfork.cluster.sockets.patches import SocketPatches
 from pyfork.log import setup, streams
 from pyfork.record import entity, field
@@ -39,6 +41,25 @@ def exit_on_sigterm(number: int, frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
+def drain_child_on_sigterm(patches: SocketPatches, grace: float) -> None:
+    """In a forked child whose script does not handle SIGTERM: complete its connections first.
+
+    A second SIGTERM ends it at once. Connections that were open at the fork are not waited for:
+    a child that was started for another purpose has copies of them.
+    """
+    if signal.getsignal(signal.SIGTERM) is not exit_on_sigterm or not patches.stream_fds():
+        return
+    inherited = frozenset(open_inodes())
+
+    def drain(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, exit_on_sigterm)
+        shutdown = ScriptShutdown(patches, get_ident(), inherited=inherited)
+        start_new_thread(shutdown.run, (grace,), {"others_serve": True})
+
+    with suppress(ValueError):  # the fork was made by another thread
+        signal.signal(signal.SIGTERM, drain)
+
+
 @entity
 class ScriptShutdown:
     """The one shutdown of this process.
@@ -49,6 +70,7 @@ class ScriptShutdown:
             thread.
         status: exit status of a script that does not end by itself.
         outgoing: whether connections that the script has opened are waited for, too.
+        inherited: inodes of open files that are not this process's own.
     """
 
     patches: SocketPatches
@@ -56,6 +78,7 @@ class ScriptShutdown:
     handler: Callable[[int, FrameType | None], None] = exit_on_sigterm
     status: int = 0
     outgoing: bool = False
+    inherited: frozenset[int] = frozenset()
     until: float = 0.0
     _script_handles: bool = False  # SIGTERM was delivered to a handler of the script
     _dummies: list[socket.socket] = field(
@@ -71,9 +94,9 @@ class ScriptShutdown:
             self._wait(min(self.until, monotonic() + SETTLE_SECONDS))
             if is_unhandled:
                 found = descendants.terminate()
-                while (
-                    _is_served(names, outgoing=self.outgoing) or descendants.are_there(found)
-                ) and monotonic() < self.until:
+                while self._is_served(names) or descendants.are_there(found):
+                    if monotonic() >= self.until:
+                        break
                     sleep(_POLL_SECONDS)
         # To the main thread, whose blocking call it has to interrupt.
         signal.pthread_kill(self.main_thread, signal.SIGTERM)
@@ -95,16 +118,21 @@ class ScriptShutdown:
         """Stop accepting. Returns the names of ports that clients may still be connected to."""
         names: set[object] = set()
         until = min(self.until, monotonic() + QUEUE_SECONDS)
-        for fd in self.patches.stream_fds():
-            if epoll := self.patches.epoll_at(fd):
-                names.add(_port(epoll.name))
-                epoll.finish(others_serve=others_serve)
-                self._wait_empty(epoll, until)
-                epoll.finish(others_serve=True)
-                if not self.patches.arbiter.gone:  # without an arbiter the port stays open
-                    # the arbiter's queue belongs to this worker alone
-                    self._wait_empty(epoll, self.until)
-                epoll.clear()
+        patches = self.patches
+        for epoll in patches.accept_manager.epolls() if patches.accept_manager else ():
+            names.add(_port(epoll.name))
+            epoll.finish(others_serve=others_serve)
+            self._wait_empty(epoll, until)
+            epoll.finish(others_serve=True)
+            if not patches.arbiter.gone:  # without an arbiter the port stays open
+                # the arbiter's queue belongs to this worker alone
+                self._wait_empty(epoll, self.until)
+            epoll.clear()
+        for fd in patches.stream_fds():
+            epoll_here = patches.epoll_at(fd)
+            if epoll_here is not None:
+                names.add(_port(epoll_here.name))
+                epoll_here.clear()
                 continue
             with suppress(OSError):
                 listener = socket.socket(fileno=os.dup(fd))
@@ -113,7 +141,7 @@ class ScriptShutdown:
                 names.add(_port(listener.getsockname()))
                 dummy = _dummy_listener()
                 self._dummies.append(dummy)
-                self.patches.end(fd, dummy)
+                patches.end(fd, dummy)
                 listener.close()
         return names
 
@@ -122,6 +150,9 @@ class ScriptShutdown:
         queue.register(listener.fileno(), POLLIN)
         while queue.poll(0) and monotonic() < min(until, self.until):
             sleep(_POLL_SECONDS)
+
+    def _is_served(self, names: set[object]) -> bool:
+        return _is_served(names, outgoing=self.outgoing, inherited=self.inherited)
 
     def _wait(self, until: float) -> None:
         while (left := until - monotonic()) > 0:
@@ -141,13 +172,19 @@ def _dummy_listener() -> socket.socket:
     return dummy
 
 
-def _is_served(names: set[object], *, outgoing: bool = False) -> bool:
+def _is_served(
+    names: set[object], *, outgoing: bool = False, inherited: frozenset[int] = frozenset()
+) -> bool:
     """Whether a connection to one of the ports ``names`` is open.
 
-    With ``outgoing``, also any connection to another program.
+    With ``outgoing``, also any connection to another program. Not one of ``inherited``.
     """
     try:
-        return any(_is_connection(each, names, outgoing) for each in open_sockets())
+        return any(
+            _is_connection(each, names, outgoing)
+            for each in open_sockets()
+            if os.fstat(each.fileno()).st_ino not in inherited
+        )
     except OSError:  # no descriptor is free: connections must be open
         return True
 

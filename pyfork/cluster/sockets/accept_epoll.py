@@ -7,6 +7,10 @@ accept(2), so the patched `socket.accept` calls `AcceptEpoll.accept`.
 
 A probe makes the epoll readable from time to time, so that a script that still accepts is seen.
 
+One epoll serves all processes of a worker: a child that the script forks has it under the same
+descriptor, and accepts from the same sources (`child_epoll`). So the worker keeps its policy, and
+when its sources go, all of its processes stop accepting at once.
+
 Rules: sends no message, starts no thread, blocks at most `DEFER_SECONDS`.
 """
 
@@ -19,6 +23,7 @@ from socket import SO_ACCEPTCONN, SOL_SOCKET, socket  # before gevent patches it
 from time import monotonic, sleep
 from typing import Any, Protocol
 
+from pyfork.cluster.sockets.epoll_state import EpollState
 from pyfork.dispatch.least import DEFER_SECONDS
 from pyfork.ipc.fd_queue import FdQueueReader, QueueClosed
 
@@ -85,11 +90,67 @@ def source_for(made: socket) -> AcceptSource:
     return ListenerSource(made) if listens else FdQueueSource(made)
 
 
-class AcceptEpoll:
-    """Everything that a script accepts on one of its sockets.
+class Acceptor:
+    """Accepts from the sources of an epoll. Raises OSError as accept() does.
 
     Args:
-        handle: the replaced listener; it answers getsockname() and options. The epoll closes it.
+        handle: the replaced listener; it answers getsockname() and options.
+        epoll: has a descriptor, and ``poll``.
+        probe: the eventfd of the probe.
+    """
+
+    def __init__(self, handle: socket, epoll: Any, probe: int, state: EpollState) -> None:
+        self.handle = handle
+        self.name = handle.getsockname()
+        self.state = state
+        self.probe_fd = probe
+        self.epoll = epoll
+        self.fileno = epoll.fileno
+
+    def accept(self, timeout: float | None) -> Accepted:
+        """Accept one connection. ``timeout`` is in seconds, None for no limit.
+
+        Raises:
+            OSError: as accept() does.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        while True:
+            ready = self._wait(deadline)
+            self.state.last_accept = monotonic()
+            for fd in ready:
+                if (accepted := self._take(fd)) is not None:
+                    return accepted
+            if timeout == 0:
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            if deadline is not None and monotonic() >= deadline:
+                raise TimeoutError("timed out")
+
+    def _wait(self, deadline: float | None) -> list[int]:
+        """Return the descriptors that are ready, as the worker has registered them."""
+        left = None if deadline is None else max(0.0, deadline - monotonic())
+        try:
+            return [fd for fd, _ in self.epoll.poll(left, _MAX_EVENTS)]
+        except ValueError:  # another thread closed it
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from None
+
+    def _take(self, fd: int) -> Accepted | None:
+        """Accept from the source ``fd``, if there is a connection for this process."""
+        raise NotImplementedError
+
+    def clear(self) -> None:
+        """Accept no more."""
+        raise NotImplementedError
+
+    def _clear_probe(self) -> None:
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.probe_fd)
+
+
+class AcceptEpoll(Acceptor):
+    """Everything that a worker accepts on one of its script's sockets.
+
+    Args:
+        handle: the replaced listener. The epoll closes it.
         on_accept: called with the descriptor of each connection, before the script gets it.
         should_defer: asked before each accept; True leaves the connection to other workers.
     """
@@ -101,19 +162,16 @@ class AcceptEpoll:
         on_accept: Callable[[int], None],
         should_defer: Callable[[], bool],
     ) -> None:
-        self.handle = handle
-        self.name = handle.getsockname()
-        self.is_shared_with_child = False  # a child accepts on the same listener
-        self.last_accept = 0.0  # monotonic seconds; 0: never
+        probe = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        super().__init__(handle, EPOLL(), probe, EpollState.make())
+        self.is_inherited = False  # a child of the script may have it
+        self.kept_since = 0.0  # monotonic seconds; when the script closed it, and children did not
         self._is_finishing = False
         self._on_accept = on_accept
         self._should_defer = should_defer
         self._sources: dict[Hashable, AcceptSource] = {}
         self._by_fd: dict[int, AcceptSource] = {}
-        self._epoll = EPOLL()
-        self._probe = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._epoll.register(self._probe, _READABLE)
-        self.fileno = self._epoll.fileno
+        self.epoll.register(probe, _READABLE)
 
     # Sources.
 
@@ -123,7 +181,8 @@ class AcceptEpoll:
             source.close()
             return
         self._sources[name] = self._by_fd[source.fileno()] = source
-        self._epoll.register(source.fileno(), _READABLE)
+        self.state.change()  # before a child can see an event of a number that was another source
+        self.epoll.register(source.fileno(), _READABLE)
 
     def remove_listeners(self, name: Hashable) -> None:
         """Stop accepting from the source ``name``."""
@@ -131,7 +190,22 @@ class AcceptEpoll:
         if source is not None:
             del self._by_fd[source.fileno()]
             with suppress(OSError):
-                self._epoll.unregister(source.fileno())
+                self.epoll.unregister(source.fileno())
+            source.close()
+            self.state.change()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the script has it, or a child accepts from it."""
+        return not self.kept_since or self.state.child_accepts
+
+    def source_fds(self) -> list[int]:
+        """Return the descriptors of all sources, as they are registered."""
+        return list(self._by_fd)
+
+    def close_sources_in_child(self) -> None:
+        """In a forked child: close its copies, which are registered for the worker."""
+        for source in self._by_fd.values():
             source.close()
 
     def finish(self, *, others_serve: bool) -> None:
@@ -144,15 +218,7 @@ class AcceptEpoll:
         for name, source in list(self._sources.items()):
             if others_serve and isinstance(source, ListenerSource):
                 self.remove_listeners(name)
-        with suppress(BlockingIOError):
-            os.eventfd_read(self._probe)
-
-    def use_listener_only(self, name: Hashable) -> None:
-        """Replace all sources by the listener: a child process accepts on it as well."""
-        self.is_shared_with_child = True
-        for each in list(self._sources):
-            self.remove_listeners(each)
-        self.add_listeners(name, ListenerSource(self.handle.dup()))
+        self._clear_probe()
 
     def clear(self) -> None:
         """Close all sources; the epoll never becomes readable again."""
@@ -163,8 +229,9 @@ class AcceptEpoll:
     def close(self) -> None:
         """Close everything: the script has closed its descriptor."""
         self.clear()
-        self._epoll.close()
-        os.close(self._probe)
+        self.epoll.close()
+        os.close(self.probe_fd)
+        self.state.close()
 
     def inodes(self) -> set[int]:
         """Return the inodes of the sockets behind the epoll."""
@@ -175,43 +242,16 @@ class AcceptEpoll:
         """Wake whatever waits for the epoll."""
         if not self._is_finishing:
             with suppress(BlockingIOError):
-                os.eventfd_write(self._probe, 1)
-
-    # Called by the script.
-
-    def accept(self, timeout: float | None) -> Accepted:
-        """Accept one connection. ``timeout`` is in seconds, None for no limit.
-
-        Raises:
-            OSError: as accept() does.
-        """
-        deadline = None if timeout is None else monotonic() + timeout
-        while True:
-            ready = self._wait(deadline)
-            self.last_accept = monotonic()
-            for fd in ready:
-                if fd == self._probe:
-                    with suppress(BlockingIOError):
-                        os.eventfd_read(fd)
-                elif (accepted := self._take(fd)) is not None:
-                    return accepted
-            if timeout == 0:
-                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-            if deadline is not None and monotonic() >= deadline:
-                raise TimeoutError("timed out")
-
-    def _wait(self, deadline: float | None) -> list[int]:
-        left = None if deadline is None else max(0.0, deadline - monotonic())
-        try:
-            return [fd for fd, _ in self._epoll.poll(left, _MAX_EVENTS)]
-        except ValueError:  # another thread closed it
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from None
+                os.eventfd_write(self.probe_fd, 1)
 
     def _take(self, fd: int) -> Accepted | None:
         """Accept from the source ``fd``, unless other workers should.
 
         An event loop would see the same connection again at once, so deferring sleeps here.
         """
+        if fd == self.probe_fd:
+            self._clear_probe()
+            return None
         source = self._by_fd.get(fd)
         if source is None:  # it was removed just now
             return None

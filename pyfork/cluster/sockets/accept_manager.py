@@ -18,20 +18,23 @@ import sys
 from collections.abc import Callable, Sequence
 from os import dup
 from socket import socket  # before gevent patches it
+from time import monotonic
 
 from pyfork.cluster.sockets.accept_epoll import AcceptEpoll, ListenerSource, source_for
+from pyfork.cluster.sockets.child_epoll import Ask, ChildEpolls
 from pyfork.cluster.sockets.connection_counter import ConnectionCounter
 from pyfork.config.config import Config
 from pyfork.config.script import sees_connections
 from pyfork.dispatch.least import LeastConnections
 from pyfork.ipc.fd_name import FdKind, FdName
 from pyfork.ipc.messages import AddListeners, RemoveListeners
-from pyfork.ipc.scoreboard import ACCEPTED, Row, Scoreboard
+from pyfork.ipc.scoreboard import ACCEPTED, Row
 from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.record import entity, field
 from pyfork.system.process import resident
 
 TICK_SECONDS = 1.0  # between two checks of memory and of accepting, at most
+KEEP_SECONDS = 60.0  # in which a child of a script that has closed its listener comes to accept
 _ARBITER_ACCEPTS = ("round-robin", "reuseport")
 
 
@@ -52,10 +55,12 @@ class AcceptManager:
 
     Args:
         request_recycle: called once, with the reason, when this worker should be replaced.
+        released: called with the key of an epoll that was kept for a child, and that none wants.
     """
 
     args: WorkerArgs
     request_recycle: Callable[[str], None]
+    released: Callable[[str], None]
     _epolls: dict[str, AcceptEpoll] = field(default_factory=dict)  # by handle key
     _counter: ConnectionCounter = field(init=False)
     _least: LeastConnections | None = field(init=False)
@@ -78,7 +83,10 @@ class AcceptManager:
         return self._epolls.get(key)
 
     def open(self, key: str, fd: int) -> AcceptEpoll:
-        """Make an epoll for the handle of which ``fd`` is a copy."""
+        """Return the epoll for the handle of which ``fd`` is a copy."""
+        if kept := self._epolls.get(key):
+            kept.kept_since = 0.0
+            return kept
         handle = socket(fileno=dup(fd))
         handle.setblocking(False)  # O_NONBLOCK is shared with the arbiter's copy
         epoll = AcceptEpoll(handle, on_accept=self._on_accept, should_defer=self._should_defer)
@@ -87,23 +95,47 @@ class AcceptManager:
         self._epolls[key] = epoll
         return epoll
 
-    def close(self, key: str) -> None:
-        """Close the epoll of ``key``: the script has closed its descriptor."""
-        if epoll := self._epolls.pop(key, None):
-            epoll.close()
+    def epolls(self) -> list[AcceptEpoll]:
+        """Return all epolls."""
+        return list(self._epolls.values())
 
-    def clear(self) -> None:
-        """Stop accepting."""
-        for epoll in self._epolls.values():
-            epoll.clear()
+    def close(self, key: str) -> None:
+        """Close the epoll of ``key``: the script has closed its descriptor.
+
+        Where a child may accept from it, the epoll stays, as a listener would that children have.
+        """
+        if self.is_inherited(key):
+            self._epolls[key].kept_since = monotonic()
+        elif epoll := self._epolls.pop(key, None):
+            epoll.close()
 
     def inodes(self) -> set[int]:
         """Return the inodes of all sockets on which connections arrive."""
-        return {inode for epoll in list(self._epolls.values()) for inode in epoll.inodes()}
+        return {inode for epoll in self.epolls() for inode in epoll.inodes()}
 
-    def use_in_child(self) -> None:
-        """In a forked child: count elsewhere, since the row belongs to the worker."""
-        self._counter, self._recycle_after = ConnectionCounter(Scoreboard(1).line(0)), 0
+    # Children of the script.
+
+    def on_fork(self) -> None:
+        """The script has forked: the child has all epolls."""
+        for epoll in self.epolls():
+            epoll.is_inherited = True
+
+    def is_inherited(self, key: str) -> bool:
+        """Whether a child may accept from the epoll of ``key``."""
+        return key in self._epolls and self._epolls[key].is_inherited
+
+    def in_child(self, ask: Ask) -> ChildEpolls:
+        """In a forked child: make its view of the epolls; its copies of the sources are closed."""
+        children = ChildEpolls(ask)
+        for key, epoll in self._epolls.items():
+            epoll.close_sources_in_child()
+            children.add(key, epoll.handle, epoll.epoll, epoll.probe_fd, epoll.state)
+        return children
+
+    def sources(self, key: str) -> tuple[int, list[int]]:
+        """Return the descriptors of the probe and of the sources of ``key``."""
+        epoll = self._epolls.get(key)
+        return (epoll.probe_fd, epoll.source_fds()) if epoll else (-1, [])
 
     # Called by the thread of the arbiter client.
 
@@ -114,8 +146,6 @@ class AcceptManager:
             if epoll is None:  # closed meanwhile
                 continue
             if isinstance(message, AddListeners):
-                if epoll.is_shared_with_child:  # a late message
-                    continue
                 epoll.add_listeners(name, source_for(socket(fileno=dup(fds[index]))))
             else:
                 epoll.remove_listeners(name)
@@ -140,14 +170,24 @@ class AcceptManager:
     def tick(self) -> float:
         """Publish counts and the heartbeat. Returns the seconds until the next call."""
         self._counter.scan()
+        self._release()
         timeout = self.args.config.timeout
         if not timeout:
             return TICK_SECONDS
-        accepts = [epoll.last_accept for epoll in list(self._epolls.values()) if epoll.last_accept]
+        epolls = [epoll for epoll in self.epolls() if epoll.is_wanted]
+        accepts = [last for epoll in epolls if (last := epoll.state.last_accept)]
         self._line.deadline = min(accepts) + timeout + TICK_SECONDS if accepts else 0.0
-        for epoll in list(self._epolls.values()):
+        for epoll in epolls:
             epoll.probe()
         return min(TICK_SECONDS, timeout / 4)
+
+    def _release(self) -> None:
+        """Close epolls that were kept for children, and that no child accepts from."""
+        for key, epoll in list(self._epolls.items()):
+            if not epoll.is_wanted and monotonic() >= epoll.kept_since + KEEP_SECONDS:
+                del self._epolls[key]
+                epoll.close()
+                self.released(key)
 
 
 def check_memory(limit: int) -> str:

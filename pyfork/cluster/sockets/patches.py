@@ -28,11 +28,11 @@ from typing import Any, Protocol
 
 from pyfork.cluster import is_exclusive, socket_files
 from pyfork.cluster.script.arbiter_client import ArbiterGone
-from pyfork.cluster.sockets.accept_epoll import Accepted, AcceptEpoll
+from pyfork.cluster.sockets.accept_epoll import Accepted, Acceptor
 from pyfork.cluster.sockets.accept_manager import AcceptManager
 from pyfork.cluster.sockets.bind_target import BindTarget, bind_target, is_internal
+from pyfork.cluster.sockets.child_epoll import ChildEpolls
 from pyfork.cluster.sockets.shared_socket import FdStage, SharedFd, SocketMethods, keep_nonblocking
-from pyfork.ipc.fd_name import FdKind, FdName
 from pyfork.ipc.messages import (
     FileAnswer,
     FileQuery,
@@ -91,6 +91,7 @@ class SocketPatches:
     dispatch: str = "shared"
     used: Callable[[str], bool] = lambda key: False
     is_child: bool = False  # a child of the worker, not the worker
+    child_epolls: ChildEpolls | None = None  # those of the worker, in a child
     bind_failure: BindFailure | None = None
     _bind: Bind = socket.socket.bind
     _listen: Listen = socket.socket.listen
@@ -156,10 +157,11 @@ class SocketPatches:
             raise
         if copy:
             copy.listens = True
-            seen = self.accept_manager is not None and not self.is_child
-            if seen and epoll is None:
-                self._install_epoll(sock.fileno(), copy)
-            self.arbiter.send(ScriptListening(copy.key, self.dispatch if seen else "shared"))
+            if self.accept_manager and copy.stage is not FdStage.ACCEPT_EPOLL:
+                epoll = self.accept_manager.open(copy.key, sock.fileno())
+                self._install_epoll(sock.fileno(), copy, epoll)
+            policy = self.dispatch if self.accept_manager else "shared"
+            self.arbiter.send(ScriptListening(copy.key, policy))
         elif is_internal(sock.family, sock.getsockname()):
             return
         self.serving()
@@ -204,32 +206,43 @@ class SocketPatches:
         copy = self.shared_fds.pop(fd, None)
         close()
         if copy and copy.key and copy.key not in self._keys():
-            if self.accept_manager:
-                self.accept_manager.close(copy.key)
-            if not self.used(copy.key):
+            if epolls := self._epolls:
+                epolls.close(copy.key)
+            kept = self.accept_manager is not None and self.accept_manager.is_inherited(copy.key)
+            if not (copy.is_inherited or kept or self.used(copy.key)):
                 self.arbiter.send(ScriptClosed(copy.key))
 
     def use_in_child(self, arbiter: ArbiterCalls) -> None:
         """Switch to ``arbiter`` in a child of the worker. The child opens no epoll of its own."""
         self.arbiter, self.is_child = arbiter, True
         self.serving = lambda: None
+        for copy in self.shared_fds.values():
+            copy.is_inherited = True
         if self.accept_manager:
-            self.accept_manager.use_in_child()
+            self.child_epolls = self.accept_manager.in_child(arbiter.call)
+            self.accept_manager = None
+        elif self.child_epolls:
+            self.child_epolls.use_in_child()
 
-    def listener_for_child(self, fd: int) -> socket.socket | None:
-        """Return the listener of ``fd`` for a child to accept on, if ``fd`` is an epoll.
+    def on_fork(self) -> None:
+        """The script has forked."""
+        if self.accept_manager:
+            self.accept_manager.on_fork()
 
-        The arbiter does not know the child, and gives this process no connection of that listener
-        any more.
-        """
-        copy, epoll = self.shared_fd(fd), self.epoll_at(fd)
-        if copy is None or epoll is None:
-            return None
-        if self.dispatch == "round-robin":
-            self.arbiter.send(ScriptClosed(copy.key))
-            self.arbiter.send(ScriptListening(copy.key))
-            epoll.use_listener_only(FdName(FdKind.HANDLE, copy.key))
-        return epoll.handle
+    def sent_epoll(self, fd: int) -> Acceptor | None:
+        """Return the epoll under ``fd``, which is being sent to a child, if there is one."""
+        self.on_fork()
+        return self.epoll_at(fd) if self.shared_fd(fd) else None
+
+    def register_epoll(self, sock: Any, key: str, epoll: int, probe: int, state: int) -> None:
+        """Put an epoll under ``sock``, a copy of the handle ``key``; another process sent both."""
+        self.register(sock, key)
+        self.child_epolls = self.child_epolls or ChildEpolls(self.arbiter.call)
+        fd = sock.fileno()
+        made = self.child_epolls.add_sent(
+            key, socket.socket(fileno=os.dup(fd)), epoll, probe, state
+        )
+        self._install_epoll(fd, self.shared_fds[fd], made)
 
     def has_handle(self, key: str) -> bool:
         """Whether the script has a copy of the handle ``key``."""
@@ -304,10 +317,16 @@ class SocketPatches:
 
     # Accept epolls.
 
-    def epoll_at(self, fd: int) -> AcceptEpoll | None:
+    @property
+    def _epolls(self) -> AcceptManager | ChildEpolls | None:
+        return self.child_epolls or self.accept_manager
+
+    def epoll_at(self, fd: int) -> Acceptor | None:
         """Return the epoll under ``fd``, if there is one."""
-        copy = self.shared_fds.get(fd)
-        return self.accept_manager.epoll(copy.key) if copy and self.accept_manager else None
+        copy, epolls = self.shared_fds.get(fd), self._epolls
+        if not (copy and epolls and copy.stage is FdStage.ACCEPT_EPOLL):
+            return None
+        return epolls.epoll(copy.key)
 
     def accept(self, fd: int, timeout: float | None) -> Accepted:
         """Accept from the epoll under ``fd``. Raises OSError."""
@@ -321,16 +340,14 @@ class SocketPatches:
         """Add ``new``, a duplicate of ``fd``."""
         self.shared_fds[new] = self.shared_fds[fd]
 
-    def _require_epoll(self, fd: int) -> AcceptEpoll:
+    def _require_epoll(self, fd: int) -> Acceptor:
         epoll = self.epoll_at(fd)
         if epoll is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return epoll
 
-    def _install_epoll(self, fd: int, copy: SharedFd) -> None:
-        """Replace the listener under ``fd`` by an epoll."""
-        assert self.accept_manager is not None
-        epoll = self.accept_manager.epoll(copy.key) or self.accept_manager.open(copy.key, fd)
+    def _install_epoll(self, fd: int, copy: SharedFd, epoll: Acceptor) -> None:
+        """Replace the listener under ``fd`` by ``epoll``."""
         os.dup2(epoll.fileno(), fd, inheritable=os.get_inheritable(fd))
         copy.inode, copy.stage, copy.name = _inode(fd), FdStage.ACCEPT_EPOLL, epoll.name
 

@@ -50,6 +50,7 @@ class SharedFd:
     replaced_inode: int = -1  # of the listener that was there before `DUMMY`
     # whether the script has called listen(); another process may have done so before
     listens: bool = False
+    is_inherited: bool = False  # by a fork: the worker's copy, and not one of this process
 
 
 class Owner(Protocol):

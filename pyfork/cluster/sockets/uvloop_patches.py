@@ -144,7 +144,9 @@ def _python_server(
     patches: SocketPatches, loop: Any, factory: Any, sock: Any, options: dict[str, Any]
 ) -> PythonServer | None:
     """Return a `PythonServer` for ``sock`` if its connections must be seen."""
-    if patches.accept_manager is None or not patches.shared_fd(sock.fileno()):
+    fd = sock.fileno()
+    epoll = patches.epoll_at(fd) or (patches.accept_manager and patches.shared_fd(fd))
+    if not epoll:
         return None
     given = {name: options[name] for name in _OF_A_CONNECTION if options.get(name) is not None}
     server = PythonServer(loop, factory, sock, given)
