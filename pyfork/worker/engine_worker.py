@@ -186,6 +186,7 @@ class EngineWorker(BaseWorker):
             self._evening.arrived(connection)
         self.acceptor.begin(client, connection, counted=not given.kept)
         if given.data:  # behind the call that makes the connection, and before anything is read
+            assert isinstance(connection, Connection)
             self.loop.call_soon(connection.data_received, given.data)
 
     def watch(self, section: ApplicationSection) -> None:

@@ -8,6 +8,8 @@ import socket
 from contextlib import suppress
 from typing import Any
 
+SocketProtocol = asyncio.Protocol | asyncio.BufferedProtocol
+
 HIGH, LOW = 64 * 1024, 16 * 1024  # the marks of the loops
 
 
@@ -17,7 +19,7 @@ class Pipe(asyncio.Transport):
     ``sent`` is what the client has got so far; ``most`` how many bytes ever waited for it.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: SocketProtocol) -> None:
         super().__init__()
         self._loop = loop
         self._protocol = protocol
@@ -43,7 +45,14 @@ class Pipe(asyncio.Transport):
 
     def receive(self, data: bytes) -> None:
         """Bytes from the client; the test asks `reading` first."""
-        self._protocol.data_received(data)
+        protocol = self._protocol
+        if isinstance(protocol, asyncio.Protocol):
+            protocol.data_received(data)
+        while isinstance(protocol, asyncio.BufferedProtocol) and data and not self.lost:
+            buffer = protocol.get_buffer(-1)
+            size = min(len(buffer), len(data))
+            buffer[:size], data = data[:size], data[size:]
+            protocol.buffer_updated(size)
 
     def receive_eof(self) -> None:
         """The client sends no more."""

@@ -23,9 +23,11 @@ from pyfork.net.accepted import Client
 
 log = logging.getLogger("pyfork.error")
 
-# The parser gets slices of this many bytes. So a read full of tiny pipelined requests makes only
-# that many bytes of requests at a time.
-SLICE = 64 * 1024
+SLICE = 64 * 1024  # bytes that the parser gets at a time
+
+# Requests that are parsed while they wait. Each costs the time and the memory of a head; further
+# ones wait as bytes.
+PIPELINED = 16
 
 LEAVING = 0.05  # seconds between two checks for unsent output in a drain
 
@@ -102,8 +104,7 @@ class Connection(Turns):
         if (
             self.buffered or self.websocket_head is not None
         ):  # or a loop delivers after pause_reading
-            self.buffered += data
-            self.pause_reading()
+            self._keep(self.buffered + data)
             return
         self.turn_taken = False
         if self.closing or (len(data) > SLICE and len(data) > self.parser.body_remaining):
@@ -133,6 +134,8 @@ class Connection(Turns):
         if not (self.lost or self.handing_off):
             self.shut_down()
         self.lost = True
+        if self.buffered:
+            self._keep(b"")
         self.engine.remove(self)
         current, self.current = self.current, None
         if current is not None and not current.finished:
@@ -163,6 +166,8 @@ class Connection(Turns):
         if not block.keep_alive:
             self.closing = True
         self.take_turn(exchange)
+        if len(self.waiting) >= PIPELINED:
+            self.parser.pause()
 
     def body_received(self, data: bytes) -> None:
         exchange = self.incoming
@@ -279,7 +284,7 @@ class Connection(Turns):
         log.debug("refused %s: %d %s", self.peer_host, error.status, error)
         self.pending_error = error
         self.fast_path = False
-        self.buffered = b""
+        self._keep(b"")
         if self.incoming is not None:
             if self.incoming.finished:  # it has its response, and must not get a second one
                 self.end()
@@ -313,11 +318,34 @@ class Connection(Turns):
         elif self.discarded > MAX_DISCARD:
             self.end()
         elif self.waiting:
-            self.buffered = data
+            self._keep(data)
             self.update_reading()
         else:
             return data
         return b""
+
+    def _keep(self, data: bytes) -> None:
+        """Keep input that has to wait, and read no more meanwhile.
+
+        If the worker keeps too much already, it is dropped, and the connection is closed after the
+        requests before it.
+        """
+        old, self.buffered = self.buffered, b""
+        if self.engine.waiting_input.replace(old, data):
+            self.buffered = data
+        else:
+            self._drop_input()
+        if data and not self.lingering:
+            self.pause_reading()
+
+    def _drop_input(self) -> None:
+        """Close after the requests that were read."""
+        self.closing = self.unparsed_input = True
+        self.websocket_head = None
+        if self.incoming is not None and not self.incoming.finished:
+            self._abandon_incoming()
+        if self.current is None and not self.waiting:
+            self.end()
 
     def _malformed(self, error: ProtocolError) -> None:
         """Reject malformed input, unless it comes after the last request."""
@@ -339,16 +367,18 @@ class Connection(Turns):
         if self.pending_error is not None and not self.waiting:
             self._answer_refusal()
         elif self.websocket_head is not None:
-            data, self.buffered = self.buffered, b""
+            data = self.buffered
+            self._keep(b"")
             self._upgrade(data)
         elif self.closing and not self.waiting and self.incoming is None:
             self.unparsed_input = self.unparsed_input or bool(
                 self.buffered
             )  # input after the last request is not processed
-            self.buffered = b""
+            self._keep(b"")
             self.end()
         elif self.buffered and not self.waiting:
-            data, self.buffered = self.buffered, b""
+            data = self.buffered
+            self._keep(b"")
             self._parse(data)
         elif self.engine.draining:
             self.drain()
@@ -360,8 +390,7 @@ class Connection(Turns):
         high-water mark then.
         """
         if self.current is not None or self.waiting or self.write_paused:
-            self.buffered = data
-            self.update_reading()
+            self._keep(data)
             return
         head, self.websocket_head = self.websocket_head, None
         assert head is not None

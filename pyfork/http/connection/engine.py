@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pyfork.config.config import Config
 from pyfork.http.connection.exchange import Exchange
+from pyfork.http.connection.waiting_input import WaitingInput
 from pyfork.http.proxy_headers import TrustedProxies
 from pyfork.http.request.head import FieldMapper, RequestHead
 from pyfork.http.request.head_reader import HeadReader
@@ -95,6 +96,7 @@ class Engine(Generic[ConnectionType]):
         self.reader = HeadReader(self.limits, gateway.entry)
         self.new_parser = parser_class(config.http)
         self.heads = ResponseHeads(server=b"Server: pyfork\r\n" if config.server_header else b"")
+        self.waiting_input = WaitingInput()
         # Changing.
         self.connections: dict[ConnectionType, None] = {}  # oldest first
         # Open client connections, including those still being set up and WebSockets.

@@ -73,7 +73,7 @@ class RequestParser:
         self._partial: HeadBuffer | None = None  # a head that arrives in pieces
         self._left = 0  # bytes of a Content-Length to come
         self._chunked: object = None  # the reader of chunked content
-        self._pause = False  # the request is a handshake: stop after it
+        self._pause = False  # stop after this head: it is a handshake, or the sink asks for it
         self._last = False  # nothing after it is processed (RFC 9112 9.6)
         # The end.
         self._error: ProtocolError | None = None
@@ -89,9 +89,9 @@ class RequestParser:
     def feed(self, data: bytes) -> bytes:
         """Parse ``data`` and call the sink.
 
-        Returns b"", or the bytes after a WebSocket handshake whose request is complete. The caller
-        may hand those over, or feed them again. Bytes after the last request of a connection (one
-        that is not kept alive) are dropped.
+        Returns b"", or the bytes after a head: that of a WebSocket handshake, or one at which the
+        sink called `pause`. The caller may hand those over, or feed them again. Bytes after the
+        last request of a connection (one that is not kept alive) are dropped.
 
         Raises ProtocolError, and again at each later call. Requests that were complete before the
         error have been delivered.
@@ -117,6 +117,10 @@ class RequestParser:
             self.forget()
             raise
         return b""
+
+    def pause(self) -> None:
+        """Stop after the head that is being delivered; `feed` returns what is behind it."""
+        self._pause = True
 
     @property
     def line(self) -> RequestLine | None:

@@ -30,6 +30,10 @@ log = logging.getLogger("pyfork.error")
 
 READ = 64 * 1024  # bytes of plain text per read; a record has 16 KiB at most
 
+# Bytes that are read from the socket at once. It bounds what a paused connection keeps.
+SOCKET_READ = 32 * 1024
+_read_buffer = memoryview(bytearray(SOCKET_READ))  # of all transports: it is copied from at once
+
 ANSWERS = 16 * 1024  # bytes of answers to such records that a client may leave unread
 
 
@@ -44,7 +48,7 @@ class HandshakeOwner(Protocol):
     def lost(self, transport: "TlsTransport") -> None: ...
 
 
-class TlsTransport(asyncio.Protocol, asyncio.Transport):
+class TlsTransport(asyncio.BufferedProtocol, asyncio.Transport):
     """One client's TLS session."""
 
     __slots__ = (
@@ -148,7 +152,11 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         if self._closing:  # released before it was made
             self.abort()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _read_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = bytes(_read_buffer[:nbytes])
         if self._closing or self._eof_written or self._eof_received:
             return
         if not self._begun:

@@ -3,9 +3,9 @@
 The sans-I/O protocol of `websockets` reads and makes frames; they are written to the connection of
 the handshake. The session is the application's view.
 
-Memory: one message of a client, up to ``--ws-max-size``, besides the session's queue and one read.
-Reading pauses while the queue is full, and while more than `CONTROL` bytes of answers to control
-frames wait.
+Memory: one message of a client, up to ``--ws-max-size``, besides the session's queue and one read;
+`PartialMessages` bounds their sum. Reading pauses while the queue is full, and while more than
+`CONTROL` bytes of answers to control frames wait.
 """
 
 import asyncio
@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 SLICE = 2 * 1024
 LONG_SLICE = 16 * 1024
 
+# Bytes that are read at once. It bounds what a paused connection keeps: the 256 KiB that a loop
+# reads by itself would be 250 MiB in a worker with 1,000 connections.
+READ = LONG_SLICE
+_read_buffer = memoryview(bytearray(READ))  # of all connections: it is copied from at once
+
 CONTROL = 4 * 1024  # bytes of pongs for a client that does not read
 
 # Seconds without progress in which a client may answer a close frame or read output.
@@ -57,7 +62,7 @@ def new_protocol(config: Config) -> ServerProtocol:
     )
 
 
-class WebSocketConnection(asyncio.Protocol):
+class WebSocketConnection(asyncio.BufferedProtocol):
     """The protocol of a connection after a WebSocket handshake."""
 
     session: WebSocketSession
@@ -123,7 +128,14 @@ class WebSocketConnection(asyncio.Protocol):
 
     # Called by the transport.
 
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _read_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(_read_buffer[:nbytes]))
+
     def data_received(self, data: bytes) -> None:
+        """Called by a `TlsTransport`, with the content of one record."""
         self._keepalive.on_bytes()
         if not self._is_ended:
             self._unread = self._unread + data if self._unread else data
@@ -237,6 +249,9 @@ class WebSocketConnection(asyncio.Protocol):
         if self._is_ended:  # further input is dropped
             return
         self._unread = data[at:]
+        self._count_partial()
+        if self._is_ended:  # it has given way
+            return
         if self._unread or (self._is_open and not self._has_room):
             self.link.pause_reading()
         else:
@@ -315,13 +330,20 @@ class WebSocketConnection(asyncio.Protocol):
             self._control += written
         if self._is_failed or protocol.parser_exc is not None or protocol.close_rcvd is not None:
             self._closed()
-        else:
-            self._count_partial()
         return len(events)
 
     def _count_partial(self) -> None:
-        """Tell how much of a message is kept here."""
-        if held := len(self._message) + len(self._protocol.reader.buffer):
+        """Tell how much is kept here of a message, or of a long read with the handshake.
+
+        A client has to wait for the response to its handshake (RFC 6455 4.1).
+        """
+        fragments, buffer = self._message, self._protocol.reader.buffer
+        held = 0
+        if fragments or buffer:
+            held = fragments.__alloc__() + buffer.__alloc__()
+        if len(self._unread) > READ:
+            held += 2 * len(self._unread)  # it is copied while it is parsed
+        if held:
             self._is_partial = True
             self._partial.hold(self._give_way, held)
         elif self._is_partial:
@@ -330,6 +352,9 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _give_way(self) -> None:
         """Called by `PartialMessages`."""
+        if not self._is_open:
+            self.session.refuse()
+            return
         if self._protocol.state is State.OPEN:
             self._protocol.fail(CloseCode.TRY_AGAIN_LATER, "short of memory")
             self._flush()

@@ -136,6 +136,14 @@ class WebSocketSession(ResponseWriter):
             if self.connection.engine.draining:
                 self.end_unattended()
 
+    def refuse(self) -> None:
+        """The server cannot keep what the client has sent before the end of the handshake."""
+        if self.stage is SessionStage.CONNECTING:
+            self.deny(503, [(b"content-type", b"text/plain")], b"Service Unavailable\n")
+        else:  # a denial has begun
+            self.closed(1006)
+            self._websocket.abort()
+
     def resume(self) -> None:
         self._writable.set()
 

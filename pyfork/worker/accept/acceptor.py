@@ -49,7 +49,7 @@ class Acceptor:
         self,
         loop: asyncio.AbstractEventLoop,
         listeners: Iterable[socket.socket | FdQueueReader],
-        new_protocol: Callable[[Client], asyncio.Protocol],
+        new_protocol: Callable[[Client], asyncio.BaseProtocol],
         *,
         line: Row,
         count: Callable[[int], None],
@@ -92,7 +92,7 @@ class Acceptor:
         self._is_deferring = False  # deferring: others have fewer connections
         self._watching = False  # the loop watches the listeners
         # Accepted connections whose transport is made later: protocol and descriptor.
-        self.opening: dict[asyncio.Protocol, int] = {}
+        self.opening: dict[asyncio.BaseProtocol, int] = {}
         self._finished: Callable[[], None] | None = None  # called when the queues are empty
         self._remaining: dict[
             ListenSocket | FdQueueReader, float
@@ -326,7 +326,9 @@ class Acceptor:
         self.pause("exhausted")
         self._loop.call_later(rest, self.resume, "exhausted")
 
-    def begin(self, client: Client, protocol: asyncio.Protocol, *, counted: bool = True) -> None:
+    def begin(
+        self, client: Client, protocol: asyncio.BaseProtocol, *, counted: bool = True
+    ) -> None:
         """Give a connection its transport and its protocol. ``counted``: `count` was called.
 
         connect_accepted_socket() suspends exactly once, after scheduling connection_made(). We
@@ -346,7 +348,7 @@ class Acceptor:
     def _finish_transport(
         self,
         opening: Coroutine[object, None, object],
-        protocol: asyncio.Protocol,
+        protocol: asyncio.BaseProtocol,
         counted: bool,
         /,
     ) -> None:
