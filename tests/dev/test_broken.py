@@ -45,10 +45,10 @@ def test_the_console_tells_each_break_once(project: Project) -> None:
     with Development(project, "shop:app", "-w", "3") as server:
         project.write("goods/prices.py", "TEXT = missing\n")
         server.answers("NameError")
-        server.says(r"goods/prices\.py changed: the page shows what is wrong")
+        server.says(r"goods/prices\.py changed: clients get an error page")
         project.write("goods/prices.py", "TEXT = missing  # still\n")
         server.answers("# still")
-        server.says(r"(?s)(the page shows what is wrong.*){2}")
+        server.says(r"(?s)(clients get an error page.*){2}")
         assert server.log.count("Traceback (most recent call last)") == 2
         assert "could not boot" not in server.log
         assert "abandoned" not in server.log

@@ -23,7 +23,7 @@ def test_development_on_a_terminal(project: Project) -> None:
         terminal.wait(r"\d\d:\d\d:\d\d reloaded in \d+ ms: goods/prices\.py changed\n")
         project.write("goods/prices.py", "TEXT = missing\n")
         terminal.wait(r"goods/prices\.py:1: NameError: .* \(cannot load shop:app\)\n")
-        terminal.wait(r"goods/prices\.py changed: the page shows what is wrong")
+        terminal.wait(r"goods/prices\.py changed: clients get an error page")
         assert "\x1b" not in terminal.shown
         assert "generation" not in terminal.shown
 
@@ -122,7 +122,7 @@ def test_a_broken_first_start_says_where_to_look(project: Project) -> None:
     project.write("goods/prices.py", "TEXT = missing\n")
     options = ("--reload", "-b", "127.0.0.1:0", "shop:app")
     with Terminal(project.directory, *options, env={"NO_COLOR": "1"}) as terminal:
-        terminal.wait(r"pyfork \S+: the application does not load, and answers with the reason")
+        terminal.wait(r"pyfork \S+: the application does not load, and clients get an error page")
         terminal.wait(r"open +http://127\.0\.0\.1:[1-9]\d+\n")
 
 

@@ -72,7 +72,7 @@ class Reporter:
             self._log_serving(generation, interface)
         elif cause and interface == ERROR_PAGE:
             log.info(
-                "%s: the page shows what is wrong, until a save mends it",
+                "%s: clients get an error page until you fix it",
                 _what(cause),
                 extra=terminal_style(),
             )
@@ -121,8 +121,8 @@ class Reporter:
         """The same with --reload on a terminal."""
         if interface == ERROR_PAGE:
             log.warning(
-                "pyfork %s: the application does not load, and answers with the reason until a "
-                "save mends it",
+                "pyfork %s: the application does not load, and clients get an error page until "
+                "you fix it",
                 __version__,
                 extra=terminal_style(rows=rows),
             )
