@@ -285,7 +285,7 @@ SECONDS = ValueType("SECONDS", "a number of seconds, 0 or more", _seconds, "{:g}
 SIZE = ValueType("SIZE", "a number of bytes such as 4096, 64K, 512M or 1G", _size, _show_size)
 MODE = ValueType("OCTAL", "octal digits as text, such as 022", _mode, "{:03o}".format)
 WORKERS = ValueType("N|auto", "a whole number of at least 1, or auto", _workers)
-BOOT_PARALLEL = ValueType(
+COUNT = ValueType(
     "N|auto",
     "a whole number of at least 1, or auto",
     lambda raw: 0 if raw == "auto" else whole(1).read(raw),

@@ -212,5 +212,5 @@ def _class(config: Config, interface: str) -> str:
     if config.worker_class != "auto":
         return config.worker_class
     if interface == "wsgi":
-        return "thread" if config.threads > 1 else "sync"
+        return "thread" if config.threads != 1 else "sync"
     return "asgi"

@@ -3,7 +3,7 @@
 from pyfork.config.settings.declare import group, setting
 from pyfork.config.types import (
     BOOLEAN,
-    BOOT_PARALLEL,
+    COUNT,
     PATHS,
     SECONDS,
     SIZE,
@@ -34,9 +34,11 @@ class WorkersSettings:
     )
     threads: int = setting(
         1,
-        whole(1),
+        COUNT,
         flags="--threads",
-        help="The number of threads in each worker that call a WSGI application.",
+        help="The number of threads in each worker that call a WSGI application. auto starts with "
+        "one. It adds threads, up to the number of CPUs + 4 and at most 32, while requests wait "
+        "and the running ones block.",
     )
     busy_after: float = setting(
         0.005,
@@ -75,7 +77,7 @@ class WorkersSettings:
     )
     boot_parallel: int = setting(
         0,
-        BOOT_PARALLEL,
+        COUNT,
         flags="--boot-parallel",
         help="The number of workers that boot at a time, at the start and after crashes. A small "
         "number leaves the CPU to the first of them. auto is the number of CPUs that this "

@@ -39,11 +39,20 @@ class ThreadRunner:
         """Whether all threads are busy."""
         return self._running >= self._threads
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether a further request would have to wait for one of the others to end."""
+        return self.full
+
+    @property
+    def most(self) -> int:
+        """How many threads there may be."""
+        return self._threads
+
     def run(self, job: Job) -> None:
         """Run ``job`` in a thread, then ``job.served`` in the loop."""
         self._running += 1
-        if self._running == self._threads:
-            self._changed()
+        self._begun()
         self._pool.submit(self._work, job)
 
     def run_in_loop(self, call: Callable[[], T]) -> T:
@@ -72,8 +81,17 @@ class ThreadRunner:
 
     def _done(self, job: Job) -> None:
         self._running -= 1
+        self._ended()
+        job.served()
+
+    def _begun(self) -> None:
+        """Tell that a job has come, if that made a difference."""
+        if self._running == self._threads:
+            self._changed()
+
+    def _ended(self) -> None:
+        """Tell that a job has ended, likewise."""
         if self._running == self._threads - 1:
             self._changed()
         elif self._running >= self._threads:
             self._went_on()
-        job.served()

@@ -30,7 +30,7 @@ class WsgiWorker(EngineWorker):
     def __init__(self, birth: WorkerArgs, app: App) -> None:
         super().__init__(birth, app)
         config = self.config
-        threaded = config.threads > 1 or config.worker_class == "thread"
+        threaded = config.threads != 1 or config.worker_class == "thread"
         self._room = BufferSpace(each=config.response_buffer, spool=config.response_spool)
         self._pool = self._new_pool() if threaded else None
         self._inline = InlineRunner(self.loop)
@@ -40,7 +40,7 @@ class WsgiWorker(EngineWorker):
             pool=self._pool,
             new_output=self._queued_output if threaded else self._direct_output,
             alive=_loop_keeps_deadline if threaded else self._alive,
-            multithread=threaded and config.threads > 1,
+            multithread=threaded and config.threads != 1,
             multiprocess=config.workers > 1,
             root_path=config.root_path or _script_name(),
             body_memory=config.body_memory,
@@ -64,11 +64,16 @@ class WsgiWorker(EngineWorker):
         return TimedWsgiExchange
 
     def _new_pool(self) -> "ThreadRunner":
-        from pyfork.worker.wsgi.threads import ThreadRunner  # most workers have one thread
+        def went_on() -> None:
+            self.acceptor.add_credit()
 
-        return ThreadRunner(
-            self.loop, self.config.threads, self._pool_changed, lambda: self.acceptor.add_credit()
-        )
+        if threads := self.config.threads:
+            from pyfork.worker.wsgi.threads import ThreadRunner  # most workers have one thread
+
+            return ThreadRunner(self.loop, threads, self._pool_changed, went_on)
+        from pyfork.worker.wsgi.auto_threads import AutoThreads, most_threads
+
+        return AutoThreads(self.loop, most_threads(), self._pool_changed, went_on)
 
     def _gateway_class(self) -> type[WsgiGateway]:
         if self.birth.tls is None:
@@ -120,13 +125,20 @@ class WsgiWorker(EngineWorker):
         self.line.deadline = max(self.line.deadline, time.monotonic() + seconds)
 
     def _pool_changed(self) -> None:
-        """Leave new connections to workers with a free thread, if there are any."""
-        assert self._pool is not None
-        if self._pool.full:
-            self.acceptor.saturate(self.config.threads)
+        """Leave new connections to workers with a free thread, if there are any.
+
+        A pool that can grow accepts: a request has to wait for that. `held` says that it is busy.
+        """
+        pool = self._pool
+        assert pool is not None
+        self.line.held = pool.full and not pool.exhausted
+        if pool.exhausted:
+            self.acceptor.saturate(pool.most)
+        if pool.full:
             self.set_overflow(True)
         else:
             self.set_overflow(False)
+        if not pool.exhausted:
             self.acceptor.desaturate()
 
 
