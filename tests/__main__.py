@@ -6,6 +6,7 @@
     test        the tests; arguments go to pytest
     soak        the long tests; arguments go to pytest
     docs        write the generated pages anew, and build the site into site/
+    package     build the wheel and the source distribution, and check both
     bench       compare pyfork with other servers; arguments go to tests.bench
     count       count the instructions of a request, against what is recorded (valgrind)
 
@@ -51,7 +52,9 @@ def test(python: str, arguments: Sequence[str]) -> int:
 
 def soak(python: str, arguments: Sequence[str]) -> int:
     options = ("-m", "soak", "-n", "3", "--dist", "load", "--timeout", "600")
-    return _install(python, "test,realworld") or _run(python, "-m", "pytest", *options, *arguments)
+    return _install(python, "test,realworld,package") or _run(
+        python, "-m", "pytest", *options, *arguments
+    )
 
 
 def docs(python: str, arguments: Sequence[str]) -> int:
@@ -61,6 +64,11 @@ def docs(python: str, arguments: Sequence[str]) -> int:
     os.environ["NO_MKDOCS_2_WARNING"] = "1"  # about the theme, not about the site
     build = ("-m", "mkdocs", "build", "--strict", "-q", "-f", ".mkdocs/mkdocs.yml", *arguments)
     return _install(python, "docs") or _run(python, *build)
+
+
+def package(python: str, arguments: Sequence[str]) -> int:
+    options = ("-m", "soak", "tests/packages", *arguments)
+    return _install(python, "test,package") or _run(python, "-m", "pytest", *options)
 
 
 def bench(python: str, arguments: Sequence[str]) -> int:
@@ -78,6 +86,7 @@ COMMANDS: dict[str, Callable[[str, Sequence[str]], int]] = {
     "test": test,
     "soak": soak,
     "docs": docs,
+    "package": package,
     "bench": bench,
     "count": count,
 }
