@@ -69,10 +69,12 @@ ENDS = {
 
 
 @pytest.mark.parametrize("how", ENDS)
-@pytest.mark.parametrize("kind", ["sync", "thread"])
-def test_everything_that_was_registered_is_done(tmp_path: Path, how: str, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "loop"), [("sync", "uvloop"), ("thread", "asyncio")])
+def test_everything_that_was_registered_is_done(
+    tmp_path: Path, how: str, kind: str, loop: str
+) -> None:
     end, options = ENDS[how]
-    with serve(tmp_path, "-k", kind, *options, clean=False) as server:
+    with serve(tmp_path, "-k", kind, "--loop", loop, *options, clean=False) as server:
         for todo in ("process_pool", "record", "write", "daemon", "jobs"):
             assert server.get(f"/{todo}").status == 200
         end(server)
@@ -132,11 +134,12 @@ def test_a_child_that_is_terminated_does_not_take_its_worker_along(tmp_path: Pat
 
 
 @pytest.mark.parametrize("dispatch", ["least", "round-robin", "reuseport"])
-@pytest.mark.parametrize("kind", ["sync", "thread"])
+@pytest.mark.parametrize(("kind", "loop"), [("sync", "asyncio"), ("thread", "uvloop")])
 def test_a_forked_child_keeps_neither_port_nor_client(
-    tmp_path: Path, dispatch: str, kind: str
+    tmp_path: Path, dispatch: str, kind: str, loop: str
 ) -> None:
-    with serve(tmp_path, "-k", kind, "--dispatch", dispatch, clean=False) as server:
+    options = ("-k", kind, "--loop", loop, "--dispatch", dispatch)
+    with serve(tmp_path, *options, clean=False) as server:
         with socket.create_connection(("127.0.0.1", server.port)) as client:
             client.sendall(b"GET /forked HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             client.settimeout(5)

@@ -1,4 +1,7 @@
-"""The client's address behind proxies, for each worker class: no client can pass for another."""
+"""The client's address behind proxies, for each worker class: no client can pass for another.
+
+Kludex/uvicorn#701, #1068.
+"""
 
 import json
 import re
@@ -26,9 +29,9 @@ CASES = [
 ]
 KINDS = {
     "sync": ("tests.apps.address:wsgi",),
-    "thread": ("tests.apps.address:wsgi", "--threads", "2"),
+    "thread": ("tests.apps.address:wsgi", "--threads", "2", "--loop", "asyncio"),
     "asgi": ("tests.apps.address:asgi",),
-    "uvicorn": ("tests.apps.address:asgi", "-k", "uvicorn"),
+    "uvicorn": ("tests.apps.address:asgi", "-k", "uvicorn", "--loop", "asyncio"),
 }
 TRUSTED = ("--forwarded-allow-ips", "127.0.0.1,10.0.0.0/8")
 LOG = ("--access-logfile", "-", "--access-logformat", "client=%(h)s;")

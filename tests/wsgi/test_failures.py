@@ -9,14 +9,15 @@ from tests.harness.client import Truncated, Wire, request
 from tests.harness.server import Server
 from tests.wsgi.app import ERRORS
 
+KINDS = {"sync": (), "asyncio": ("--loop", "asyncio"), "thread": ("--threads", "2")}
 
-@pytest.fixture(scope="module", params=["sync", "thread"])
+
+@pytest.fixture(scope="module", params=KINDS)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     directory: Path = tmp_path_factory.mktemp(request.param)
-    options = ("--threads", "2") if request.param == "thread" else ()
-    with Server("tests.wsgi.app", *options, directory=directory) as server:
+    with Server("tests.wsgi.app", *KINDS[request.param], directory=directory) as server:
         yield server
 
 
