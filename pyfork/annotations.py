@@ -1,4 +1,4 @@
-"""What something is annotated with, whatever the names in there mean at run time.
+"""The annotations of an object, whatever the names in them mean at run time.
 
 CPython 3.14 evaluates annotations when they are asked for (PEP 649): a name that is imported for
 type checkers alone is an error only then, and not for who asks for forward references (PEP 749).

@@ -175,7 +175,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
         )
     },
 }
-"""What the first word may be; any other is an application or an option of ``serve``."""
+"""The first words that are commands; any other is an application or an option of ``serve``."""
 
 
 def _verbs() -> list[CommandSpec]:
@@ -222,7 +222,7 @@ def _directory(config: Config) -> str:
 def _reader(arguments: Arguments) -> Callable[[], Loaded]:
     """Reads the settings, now and at each reload, as seen from where pyfork was started.
 
-    What became of other servers' names is logged where a reload brings something new.
+    Notes about other servers' names are logged where a reload brings new ones.
     """
     environ = dict(os.environ)
     start = Start.of_process(environ)
@@ -250,7 +250,7 @@ def _run(
 
     streams.never_wait()
     # Imported here, once and before any fork, so that the workers share its memory pages and start
-    # at once; by name, since only workers use it. What serves is not known before the app is, so
+    # at once; by name, since only workers use it. The interface is not known before the app is, so
     # both gateways are; they have nearly everything in common.
     config, latest = loaded.config, loaded
 
@@ -291,7 +291,7 @@ def _collect_garbage() -> None:
 
 
 def _libraries(config: Config) -> list[str]:
-    """What workers will use, as far as it is installed."""
+    """The libraries that workers will use, as far as they are installed."""
     wanted = ["hashlib"]  # nearly every application: what OpenSSL sets up for it is shared then
     if config.loop != "asyncio":
         wanted.append("uvloop")
@@ -305,7 +305,7 @@ def _libraries(config: Config) -> list[str]:
 
 
 def _previous(config: Config, *, takeover: bool) -> "Previous":
-    """What this program replaces: the program or arbiter of an upgrade, or a running server."""
+    """The predecessor: the program or arbiter of an upgrade, or a running server."""
     from pyfork.arbiter.upgrade import saved_state
     from pyfork.ipc.channel import Channel
 

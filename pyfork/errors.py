@@ -1,4 +1,4 @@
-"""What can go wrong, and the exit status that says so.
+"""The errors of pyfork, with their exit statuses.
 
 Here lives every exit status and every exception that crosses from one room to another.
 Nothing here imports anything of pyfork.

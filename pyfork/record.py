@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class _Field:
-    """What `field` says of one."""
+    """The declaration of a field, by `field`."""
 
     __slots__ = ("factory", "init")
 
@@ -32,7 +32,7 @@ def field(*, default_factory: Callable[[], Any] | None = None, init: bool = True
 
 
 class _Fields:
-    """What records and entities do."""
+    """The methods of records and entities."""
 
     __slots__ = ()
     _fields: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class _Fields:
 
 
 class _Record(_Fields):
-    """What records do beyond that."""
+    """The methods of records beyond those."""
 
     __slots__ = ()
 

@@ -42,7 +42,7 @@ from pyfork.record import entity
 log = logging.getLogger("pyfork.error")
 
 
-@entity(kw_only=True)
+@entity
 class Arbiter:
     """Owns the listeners and keeps the workers. `pyfork.arbiter.build` makes one."""
 
@@ -104,7 +104,7 @@ class Arbiter:
     def _pull(self, now: float) -> None:
         """Take in what has arrived.
 
-        What workers reported has its effects before any command: a worker that was ready before a
+        Reports of workers take effect before any command: a worker that was ready before a
         stop was asked for is retired, not killed.
         """
         self.worker_messages.read_scoreboard(now)

@@ -1,4 +1,4 @@
-"""What the arbiter's loop asks of each of its parts.
+"""The interface between the arbiter's loop and its parts.
 
 The loop ticks every component once per iteration, in one order, and waits no longer than to the
 earliest deadline. A child that the arbiter forks first closes what belongs to the arbiter alone.

@@ -45,7 +45,7 @@ _patches: SocketPatches | None = None  # of this process, for sockets that arriv
 
 
 class ChildSetup:
-    """What the children of one worker need.
+    """The needs of the children of one worker.
 
     Args:
         relay: the worker's side of the relay; None in a child.
@@ -147,7 +147,7 @@ def patch_reduction(module: ModuleType, patches: SocketPatches) -> None:
     sent_fd: Callable[[int], Any] = module.__dict__["DupFd"]
 
     def reduce(sock: Any) -> tuple[Any, tuple[Any, ...]]:
-        copy = patches.shared_fd(sock.fileno())
+        copy = patches.fds.shared_at(sock.fileno())
         if copy is None:
             return reduce_socket(sock)
         epoll = patches.sent_epoll(sock.fileno())
@@ -194,9 +194,9 @@ def terminate() -> "list[Process]":
     spared = getattr(getattr(tracker, "_resource_tracker", None), "_pid", None)
     with suppress(psutil.Error, OSError):
         found = [each for each in psutil.Process().children(recursive=True) if each.pid != spared]
-        for each in found:
+        for child in found:
             with suppress(psutil.Error):
-                each.terminate()
+                child.terminate()
         return found
     return []
 
@@ -224,10 +224,10 @@ def end(script: str) -> None:
         import psutil
 
         _, left = psutil.wait_procs(found, timeout=PATIENCE)
-        for each in left:
+        for child in left:
             with suppress(psutil.Error):
-                process = f"process {each.pid} ({each.name()})"
-                each.kill()
+                process = f"process {child.pid} ({child.name()})"
+                child.kill()
                 log.warning(
                     "%s: %s, which it has started, did not end and was killed", script, process
                 )

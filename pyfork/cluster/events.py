@@ -46,9 +46,9 @@ class Emitter:
     def off(self, event: str, handler: Handler) -> None:
         """Do not call ``handler`` any more; no error if it is not registered."""
         handlers = self._of(event)
-        for each in handlers:
-            if handler in (each, getattr(each, "__wrapped__", None)):
-                handlers.remove(each)
+        for registered in handlers:
+            if handler in (registered, getattr(registered, "__wrapped__", None)):
+                handlers.remove(registered)
                 return
 
     def emit(self, event: str, *args: Any) -> None:

@@ -63,10 +63,8 @@ def _kill(pid: int, slot: int) -> None:
 
     with suppress(psutil.Error):
         orphan = psutil.Process(pid)
-        for each in (*orphan.children(recursive=True), orphan):
+        for process in (*orphan.children(recursive=True), orphan):
             with suppress(psutil.Error):
-                process = f"process {each.pid} ({each.name()})"
-                each.kill()
-                log.warning(
-                    "worker %d is gone: %s, which it had started, was killed", slot, process
-                )
+                text = f"process {process.pid} ({process.name()})"
+                process.kill()
+                log.warning("worker %d is gone: %s, which it had started, was killed", slot, text)

@@ -39,22 +39,22 @@ def page() -> str:
     )
 
 
-def _entry(each: Setting) -> Iterator[str]:
-    shown = each.kind.show(each.default)
-    flags = [*each.flags, *([each.off] if each.off else [])]
-    variables = [each.env, *each.aliases]
-    yield f"### {each.name}"
+def _entry(setting: Setting) -> Iterator[str]:
+    shown = setting.kind.show(setting.default)
+    flags = [*setting.flags, *([setting.off] if setting.off else [])]
+    variables = [setting.env, *setting.aliases]
+    yield f"### {setting.name}"
     yield ""
-    yield each.help
+    yield setting.help
     yield ""
-    if each.python:
+    if setting.python:
         yield "- Only in a Python configuration file"
     else:
-        yield f"- Command line: {_code(flags or [each.kind.metavar])}"
+        yield f"- Command line: {_code(flags or [setting.kind.metavar])}"
         yield f"- Environment: {_code(variables)}"
-    yield f"- Value: {each.kind.expects.replace('*', '`*`')}"
+    yield f"- Value: {setting.kind.expects.replace('*', '`*`')}"
     yield f"- Default: {_code([shown]) if shown else 'none'}"
-    yield f"- Since: {each.since}"
+    yield f"- Since: {setting.since}"
     yield ""
 
 

@@ -149,11 +149,11 @@ def table(loaded: Loaded) -> str:
     )
 
 
-def _read(each: Setting, given: RawValue) -> Any:
+def _read(setting: Setting, given: RawValue) -> Any:
     try:
-        return each.kind.read(given.raw)
+        return setting.kind.read(given.raw)
     except ConfigError as error:
         raise ConfigError(f"{given.origin}: {error}") from None
     except ValueError:
         written = ", ".join(given.raw) if isinstance(given.raw, tuple) else given.raw
-        raise ConfigError(f"{given.origin}: {written!r} is not {each.kind.expects}") from None
+        raise ConfigError(f"{given.origin}: {written!r} is not {setting.kind.expects}") from None

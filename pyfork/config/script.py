@@ -56,14 +56,14 @@ def _unused(loaded: Loaded) -> Iterable[str]:
     An option was meant for this script, so it is refused. A file or an environment may be shared
     with applications, so these get a line in the log.
     """
-    for name, each in SETTINGS.items():
-        why = _MEANINGLESS.get(name) or (_SERVES if each.group in _GROUPS else "")
+    for name, setting in SETTINGS.items():
+        why = _MEANINGLESS.get(name) or (_SERVES if setting.group in _GROUPS else "")
         origin = loaded.origins[name]
         if not why or origin.startswith("default"):
             continue
         if origin.startswith("-"):
             raise ConfigError(f"{origin}: means nothing to pyfork run: {why}")
-        if origin not in each.aliases:  # a general variable such as $PORT
+        if origin not in setting.aliases:  # a general variable such as $PORT
             yield f"{origin}: means nothing to pyfork run: {why}"
 
 

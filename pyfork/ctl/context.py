@@ -1,4 +1,4 @@
-"""What a command has to work with: its options, the server that is meant, and two ways to speak."""
+"""The context of a command: its options, its server, and its two outputs."""
 
 import json
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """``pyfork doctor``: what will hurt a server, with the fix and the page that explains it.
 
-`findings` is pure: it gets facts. What cannot be known is no finding.
+`findings` is pure: it gets facts. An unknown fact is no finding.
 """
 
 import json
@@ -39,7 +39,7 @@ class Finding:
 
 @record(kw_only=True)
 class Facts:
-    """What is known of a server and its machine."""
+    """The known facts about a server and its machine."""
 
     status: Mapping[str, Any]
     settings: Mapping[str, str]
@@ -72,12 +72,12 @@ def run(asked: CommandContext) -> ExitStatus:
     if not answer["ok"]:
         return asked.refuse("no answer", answer)
     found = list(findings(_facts(answer, asked.server.path)))
-    for each in found:
+    for finding in found:
         if asked.options["json"]:
-            asked.say(json.dumps(asdict(each)))
+            asked.say(json.dumps(asdict(finding)))
         else:
-            kind = "serious" if each.serious else "advice"
-            asked.say(f"{kind}: {each.problem}\n    {each.fix} ({each.page})")
+            kind = "serious" if finding.serious else "advice"
+            asked.say(f"{kind}: {finding.problem}\n    {finding.fix} ({finding.page})")
     if not found and not asked.options["json"]:
         asked.say(f"{asked.who}: nothing was found that will hurt")
     return ExitStatus.FAILED if any(each.serious for each in found) else ExitStatus.OK

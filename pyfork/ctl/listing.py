@@ -23,7 +23,7 @@ _CLEAR = "\x1b[H\x1b[2J"
 
 @record
 class Look:
-    """What all servers were at, at one time."""
+    """The states of all servers at one time."""
 
     at: float  # monotonic seconds
     statuses: dict[int, dict[str, Any]]  # by process id
@@ -80,7 +80,7 @@ def look_at(path: str) -> Look:
 
 
 def rows(before: Look, now: Look) -> list[dict[str, Any]]:
-    """What ``--json`` shows: one object for each server. Unknown values are null."""
+    """The output of ``--json``: one object for each server. Unknown values are null."""
     found = [*_measured(before, now), *now.others]
     return sorted(found, key=lambda row: (row["name"] or "", row["pid"] or 0))
 

@@ -47,8 +47,8 @@ def run(asked: CommandContext) -> ExitStatus:
     shown = _shower(asked)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        for each in _records(source, int(count), chosen, follow=options["follow"]):
-            shown(each)
+        for record in _records(source, int(count), chosen, follow=options["follow"]):
+            shown(record)
     except KeyboardInterrupt:
         if not options["follow"]:
             raise
@@ -96,9 +96,9 @@ def _shower(asked: CommandContext) -> Callable[[LogRecord], object]:
     return lambda each: asked.say(_coloured(each))
 
 
-def _coloured(each: LogRecord) -> str:
-    style = _STYLES.get(each.level)
-    text = indented(each.text)
+def _coloured(record: LogRecord) -> str:
+    style = _STYLES.get(record.level)
+    text = indented(record.text)
     return f"{style}{text}\x1b[0m" if style else text
 
 

@@ -17,7 +17,7 @@ _TITLE = "pyfork: arbiter"
 
 @record
 class Usage:
-    """What a process has used so far."""
+    """The CPU time and memory of a process."""
 
     cpu: float  # seconds of CPU, in user and kernel mode
     memory: int  # bytes: the proportional set size, or the resident set where that is not told
@@ -68,14 +68,14 @@ def _is_arbiter(process: psutil.Process) -> bool:
 
 def _control_socket(pid: int, children: Iterable[int]) -> str | None:
     """Unlike a listener, it is not shared with workers."""
-    for each in listening_sockets([pid, *children]):
-        if each.kind == "unix" and each.pids == [pid]:
-            return each.address.removeprefix("unix:")
+    for listener in listening_sockets([pid, *children]):
+        if listener.kind == "unix" and listener.pids == [pid]:
+            return listener.address.removeprefix("unix:")
     return None
 
 
 def usage(pids: Iterable[int]) -> dict[int, Usage]:
-    """What each of ``pids`` has used; those that have ended are left out."""
+    """The usage of each of ``pids``; those that have ended are left out."""
     found = {}
     for pid in pids:
         try:

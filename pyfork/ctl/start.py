@@ -1,7 +1,7 @@
 """``pyfork start``: a server that is detached from the terminal.
 
-The command returns when the server serves, or has ended with the reason. What the server and its
-application print goes to a file of its own.
+The command returns when the server serves, or has ended with the reason. The output
+of the server and its application goes to a file of its own.
 """
 
 import os
@@ -33,7 +33,7 @@ _HELP = """Usage: pyfork start [serve|run] ARGS...
   Return when the server serves, with exit status 0; or show what it has logged, with its exit
   status, if it ends before that.
 
-  What the server and the application print goes to a file that is named at the end. It is in
+  The output of the server and the application goes to a file, which is named at the end. It is in
   $XDG_STATE_HOME/pyfork (~/.local/state/pyfork), or in /var/log/pyfork for root."""
 
 

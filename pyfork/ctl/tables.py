@@ -1,4 +1,4 @@
-"""What a person reads: the state of servers as text. No I/O."""
+"""The state of servers as text for people. No I/O."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -52,7 +52,7 @@ def _parser(http: str) -> list[str]:
 
 
 def _purpose(status: dict[str, Any]) -> str:
-    """What it serves where; a script may have no port, or none yet."""
+    """Application and addresses; a script may have no port, or none yet."""
     if status["addresses"]:
         return f"serves {status['app']} on {', '.join(status['addresses'])}"
     if status["state"] in ("draining", "stopping"):

@@ -29,7 +29,7 @@ _STYLES = {"serving": "green", "booting": "yellow", "draining": "cyan"}
 
 
 class Screen:
-    """What is selected, and how it is sorted."""
+    """The selection and the order."""
 
     def __init__(self, look: Callable[[], Look]) -> None:
         self._look = look

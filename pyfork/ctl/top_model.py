@@ -1,4 +1,4 @@
-"""What ``pyfork top`` shows, from two looks at all servers. Pure."""
+"""The content of ``pyfork top``, from two looks at all servers. Pure."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -69,22 +69,22 @@ def _workers(before: Look, now: Look, status: dict[str, Any]) -> Iterator[Worker
     seconds = max(now.at - before.at, 0.001)
     earlier = before.statuses.get(status["pid"], {"workers": ()})
     requests = {each["pid"]: each["requests"] for each in earlier["workers"]}
-    for each in status["workers"]:
-        pid = each["pid"]
-        old, new = requests.get(pid), each["requests"]
+    for worker in status["workers"]:
+        pid = worker["pid"]
+        old, new = requests.get(pid), worker["requests"]
         used, uses = before.usage.get(pid), now.usage.get(pid)
-        doing = each["doing"]
-        if doing and each["busy"] >= 1:
-            doing += f" ({tables.duration(each['busy'])})"
+        doing = worker["doing"]
+        if doing and worker["busy"] >= 1:
+            doing += f" ({tables.duration(worker['busy'])})"
         yield WorkerRow(
             server=status["pid"],
-            slot=each["slot"],
+            slot=worker["slot"],
             pid=pid,
-            generation=each["generation"],
-            state=each["state"],
+            generation=worker["generation"],
+            state=worker["state"],
             rate=None if old is None or new is None else max(0, new - old) / seconds,
-            in_flight=each["in_flight"],
-            connections=each["connections"],
+            in_flight=worker["in_flight"],
+            connections=worker["connections"],
             cpu=100 * (uses.cpu - used.cpu) / seconds if used and uses else None,
             memory=uses.memory if uses else None,
             doing=doing,

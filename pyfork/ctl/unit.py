@@ -41,7 +41,7 @@ SystemCallFilter=@system-service"""
 
 @record
 class Served:
-    """What a unit needs to know of a server."""
+    """The facts about a server that a unit needs."""
 
     name: str
     command: list[str]

@@ -1,1 +1,1 @@
-"""What only development needs: the watcher of files, and the page of what is wrong."""
+"""For development only: the watcher of files, and the error page."""

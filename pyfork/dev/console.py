@@ -1,4 +1,4 @@
-"""What a worker shows on the developer's terminal: the application's own part of a traceback."""
+"""A traceback on the developer's terminal: the application's own part of it."""
 
 import logging
 

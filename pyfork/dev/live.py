@@ -29,9 +29,9 @@ _STREAM = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-stor
 _JS = [(b"content-type", b"text/javascript; charset=utf-8"), (b"cache-control", b"no-store")]
 
 
-def install(engine: Engine[Connection], birth: WorkerArgs, draining: asyncio.Event) -> None:
+def install(engine: Engine[Connection], args: WorkerArgs, draining: asyncio.Event) -> None:
     """Have ``engine`` answer the page's script and its streams; ``draining``: the worker leaves."""
-    streams = LiveStreams(engine.loop, birth, draining)
+    streams = LiveStreams(engine.loop, args, draining)
     usual = engine.new_exchange
 
     def exchange(connection: Connection, head: RequestHead) -> Exchange:
@@ -47,18 +47,18 @@ class LiveStreams:
     """The streams that are open in this worker."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, birth: WorkerArgs, draining: asyncio.Event
+        self, loop: asyncio.AbstractEventLoop, args: WorkerArgs, draining: asyncio.Event
     ) -> None:
         self._loop = loop
         self._draining = draining
         self._open: set[_Stream] = set()
         self._task: asyncio.Task[None] | None = None
         self._seen: dict[str, Signature] = {}
-        watched = WatchFilter.of(birth.config, (), birth.directory.base)
+        watched = WatchFilter.of(args.config, (), args.directory.base)
         self._filter = WatchFilter(
-            watched.directories, (), (*STYLES, *PAGES), (*NOISE_FILES, *birth.config.reload_exclude)
+            watched.directories, (), (*STYLES, *PAGES), (*NOISE_FILES, *args.config.reload_exclude)
         )
-        self.greeting = f"retry: 100\nevent: at\ndata: {os.getppid()}.{birth.generation}\n\n"
+        self.greeting = f"retry: 100\nevent: at\ndata: {os.getppid()}.{args.generation}\n\n"
 
     def prepare(self) -> None:
         """A page is about to connect: what changes from now on is told."""

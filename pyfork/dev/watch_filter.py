@@ -25,12 +25,12 @@ WATCHED = (
 _VENV = "pyvenv.cfg"  # PEP 405: what makes a directory a virtual environment
 
 Signature = tuple[int, int, int]
-"""What changes with a file: time of the last write in ns, size, inode."""
+"""The attributes that change with a file: time of the last write in ns, size, inode."""
 
 
 @record
 class Snapshot:
-    """What there is to watch at one moment."""
+    """The watched files at one moment."""
 
     files: dict[str, Signature]  # by absolute path
     directories: frozenset[str]
@@ -38,7 +38,7 @@ class Snapshot:
 
 @record
 class WatchFilter:
-    """What is watched."""
+    """The rules for watched files."""
 
     directories: tuple[str, ...]  # absolute; none lies in another
     extra: tuple[str, ...]  # absolute paths of single files, which may be missing
@@ -47,7 +47,7 @@ class WatchFilter:
 
     @classmethod
     def of(cls, config: Config, files: Iterable[str], start: str) -> "WatchFilter":
-        """What ``config`` says, seen from the directory ``start``; ``files`` are watched too."""
+        """Return ``config``'s filter, in the directory ``start``; ``files`` are watched too."""
         chosen = config.reload_dir or (".", config.chdir or ".", *config.pythonpath)
         directories = {os.path.realpath(os.path.join(start, each)) for each in chosen}
         single = (*files, *config.reload_extra_file, config.env_file or "")
@@ -69,7 +69,7 @@ class WatchFilter:
         )
 
     def scan(self) -> Snapshot:
-        """What there is now. What cannot be read is not there."""
+        """Take a snapshot. A file that cannot be read counts as absent."""
         files: dict[str, Signature] = {}
         directories: set[str] = set()
         waiting = list(self.directories)
@@ -125,9 +125,9 @@ def _matches(pattern: str, name: str) -> bool:
 
 
 def _outermost(directories: set[str]) -> Iterator[str]:
-    for each in directories:
-        if not any(each != other and _lies_in(each, other) for other in directories):
-            yield each
+    for directory in directories:
+        if not any(directory != other and _lies_in(directory, other) for other in directories):
+            yield directory
 
 
 def _lies_in(path: str, directory: str) -> bool:

@@ -1,6 +1,6 @@
 """The watcher: one child of the arbiter that says when files have changed.
 
-The system's events only wake it. What has changed is what differs between two looks at the files,
+The system's events only wake it. A change is a difference between two snapshots of the files,
 so an event that was lost, doubled or misunderstood (a package renamed, a branch checked out) costs
 nothing. Exactly the directories that count are watched, none below them: what happens in a virtual
 environment or in node_modules does not even wake it.
@@ -62,9 +62,9 @@ def main(
     with suppress(OSError):  # whoever has to work there says that it is gone
         os.chdir(directory.base)
     interest = WatchFilter.of(config, files, directory.base)
-    for each in interest.directories:
-        if not os.path.isdir(each):
-            log.warning("there is no directory %s to watch", each)
+    for root in interest.directories:
+        if not os.path.isdir(root):
+            log.warning("there is no directory %s to watch", root)
     with exit_when_closed(channel.fileno()):
         Watcher(config, interest, channel).run(since)
     return ExitStatus.OK

@@ -140,16 +140,16 @@ class Handles:
 
     def inherit(self, sockets: Mapping[FdName, socket.socket], generation: int) -> None:
         """Take over the sockets of another arbiter, or of this one before an exec."""
-        for (_, key, index), each in sockets.items():
+        for (_, key, index), sock in sockets.items():
             if index:
-                self._handles[key].extra.append(each)
+                self._handles[key].extra.append(sock)
                 continue
-            path = each.getsockname() if each.family == socket.AF_UNIX else ""
+            path = sock.getsockname() if sock.family == socket.AF_UNIX else ""
             self._handles[key] = Handle(
-                socket=each,
+                socket=sock,
                 file=unix.file_of(path) if isinstance(path, str) else None,
                 generations={generation},
-                listens=_is_listening(each),
+                listens=_is_listening(sock),
             )
 
     def release_files(self) -> None:
@@ -196,8 +196,8 @@ class Handles:
     def _close_if(self, unwanted: Callable[[Handle], bool]) -> None:
         for key in [key for key, handle in self._handles.items() if unwanted(handle)]:
             handle = self._handles.pop(key)
-            for each in (handle.socket, *handle.extra):
-                each.close()
+            for sock in (handle.socket, *handle.extra):
+                sock.close()
             if handle.file and key not in self._released:
                 handle.file.remove()
 
@@ -265,7 +265,7 @@ def _is_connected(own: socket.socket) -> bool:
     return True
 
 
-def _is_listening(each: socket.socket) -> bool:
-    if each.type == socket.SOCK_DGRAM:
+def _is_listening(sock: socket.socket) -> bool:
+    if sock.type == socket.SOCK_DGRAM:
         return True
-    return bool(each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))

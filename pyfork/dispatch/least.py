@@ -44,7 +44,7 @@ class LeastConnections:
     def __init__(
         self,
         scoreboard: Scoreboard,
-        line: Row,
+        row: Row,
         clock: Callable[[], float] = time.monotonic,
         *,
         fewest: bool = True,
@@ -54,7 +54,7 @@ class LeastConnections:
         self._scoreboard = scoreboard
         self._fewest = fewest
         self._clock = clock
-        self._own = line.cells
+        self._own = row.cells
         # By row: its accepted connections at the first deferral, and the number of deferrals
         # since.
         self._given: dict[int, tuple[int, int]] = {}

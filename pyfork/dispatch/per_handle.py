@@ -50,8 +50,8 @@ class RoundRobinByHandle:
 
     def close_in_child(self) -> None:
         """Close copies in a forked child."""
-        for each in self._by_key.values():
-            each.close_in_child()
+        for round_robin in self._by_key.values():
+            round_robin.close_in_child()
 
     def add_acceptor(self, worker: Candidate, key: str) -> None:
         """Give a worker that listens its queue and its turn."""
@@ -83,13 +83,13 @@ class RoundRobinByHandle:
 
     def tick(self, now: float) -> None:
         """Run what is due; called once per loop iteration."""
-        for each in self._by_key.values():
-            each.tick(now)
+        for round_robin in self._by_key.values():
+            round_robin.tick(now)
 
     def finish(self) -> None:
         """Stop accepting: the workers accept on the handles themselves."""
         self._finished = True
-        for key, each in self._by_key.items():
+        for key, round_robin in self._by_key.items():
             for handle in self._listeners_of(key):
                 for worker in self._with_fd_queue(key):
                     self._poller.send(
@@ -97,7 +97,7 @@ class RoundRobinByHandle:
                         AddListeners([FdName(FdKind.HANDLE, key)]),
                         [handle.fileno()],
                     )
-            each.finish()
+            round_robin.finish()
 
     def _dispatcher(self, key: str) -> RoundRobin:
         if key not in self._by_key:

@@ -55,7 +55,7 @@ class Candidate(Protocol):
     def channel(self) -> Channel: ...
 
     @property
-    def line(self) -> Row: ...
+    def row(self) -> Row: ...
 
     @property
     def fd_queues(self) -> dict[str, FdQueue]:
@@ -71,7 +71,7 @@ class InFlightFd:
         self.client = client  # the arbiter's copy
         self.worker = worker
         self.since = since
-        self.accepted = worker.line.accepted  # accepted by the worker before
+        self.accepted = worker.row.accepted  # accepted by the worker before
 
 
 class RoundRobin:
@@ -156,7 +156,7 @@ class RoundRobin:
         self._watched = wanted
 
     def finish(self) -> None:
-        """Accept no more. What is in hand is put on fd queues, however full they are."""
+        """Accept no more. Accepted connections go to the fd queues, however full they are."""
         for listener in self._watched:
             self._poller.unwatch(listener)
         self._watched = set()
@@ -203,11 +203,11 @@ class RoundRobin:
     def _reclaim_stale(self, now: float) -> None:
         """Reclaim connections that wait too long while another worker is free."""
         idle: dict[int, Candidate] = {}
-        for each in self._in_flight.values():
-            if now >= each.since + RECLAIM_AFTER:
-                if each.accepted == each.worker.line.accepted:
-                    idle[each.worker.serial] = each.worker
-                each.since, each.accepted = now, each.worker.line.accepted
+        for in_flight in self._in_flight.values():
+            if now >= in_flight.since + RECLAIM_AFTER:
+                if in_flight.accepted == in_flight.worker.row.accepted:
+                    idle[in_flight.worker.serial] = in_flight.worker
+                in_flight.since, in_flight.accepted = now, in_flight.worker.row.accepted
         for worker in idle.values():
             others = any(self._is_free(each) for each in self._candidates() if each is not worker)
             if others and self._reclaim(worker):
@@ -259,7 +259,7 @@ class RoundRobin:
         return sorted(free, key=lambda worker: (worker.slot <= self._last_slot, worker.slot))
 
     def _is_free(self, worker: Candidate) -> bool:
-        freely = worker.line.accepting == Accepting.FREELY
+        freely = worker.row.accepting == Accepting.FREELY
         return freely and self._load[worker.serial] < self._room(worker)
 
     def _room(self, worker: Candidate) -> int:
@@ -277,5 +277,5 @@ class RoundRobin:
 
 
 def _progress_of(worker: Candidate) -> Progress:
-    line = worker.line
-    return line.accepted, line.requests, line.deadline
+    row = worker.row
+    return row.accepted, row.requests, row.deadline

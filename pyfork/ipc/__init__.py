@@ -1,1 +1,1 @@
-"""What arbiter and worker share: messages, channel, scoreboard."""
+"""Shared by arbiter and workers: messages, channel, scoreboard."""

@@ -67,7 +67,7 @@ class ConnectionQueue:
         return self._into, self._out
 
     def fileno(self) -> int:
-        """What is readable while a connection is there; -1 after `close`."""
+        """The descriptor that is readable while a connection is there; -1 after `close`."""
         return self._out.fileno()
 
     def put(self, fd: int, *, kept: bool, tls: bool, data: bytes = b"") -> bool:

@@ -1,11 +1,11 @@
-"""What a listening descriptor is called where it is sent to another process."""
+"""The name of a listening descriptor that is sent to another process."""
 
 from enum import StrEnum
 from typing import NamedTuple
 
 
 class FdKind(StrEnum):
-    """What is behind the descriptor."""
+    """The kind of the open file behind the descriptor."""
 
     LISTENER = "listener"  # of --bind; its address is the text that was asked for
     HANDLE = "handle"  # bound by a script; its address is the key of the handle

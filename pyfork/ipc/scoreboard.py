@@ -71,7 +71,7 @@ class Accepting(IntEnum):
 
 
 class Receiving(IntEnum):
-    """What a worker takes out of the connection queue."""
+    """The connections that a worker takes out of the connection queue."""
 
     NOTHING = 0
     PLAIN = 1
@@ -103,7 +103,7 @@ class Scoreboard:
     def __len__(self) -> int:
         return self._lines
 
-    def line(self, index: int) -> "Row":
+    def row(self, index: int) -> "Row":
         """The row ``index``. Raises IndexError."""
         if not 0 <= index < self._lines:
             raise IndexError(f"the scoreboard has {self._lines} rows, no row {index}")
@@ -160,7 +160,7 @@ class Scoreboard:
         numbers = retired.cast("q").tolist()
         sums: list[float] = retired.cast("d")[SUMS:RECEIVED].tolist()  # type: ignore[assignment]
         for index in range(self.rows_used):
-            row = self.line(index)
+            row = self.row(index)
             own = row.metrics.cast("q").tolist()
             for cell, number in row.counted().items():
                 own[cell] = number
@@ -265,7 +265,7 @@ class Row:
         self.metrics[:] = bytes(BLOCK_BYTES)
 
     def counted(self) -> dict[int, int]:
-        """What the row counts, by the cell of a block that has the sum of it."""
+        """The counts of the row, by the cell of a block that has their sum."""
         return {
             TOTAL_ACCEPTED: self.cells[ACCEPTED],
             ANSWERED: self.cells[REQUESTS],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @record(kw_only=True)
 class WorkerArgs:
-    """What a worker gets from its arbiter."""
+    """The arguments of a worker, from its arbiter."""
 
     config: Config
     slot: int
@@ -28,7 +28,7 @@ class WorkerArgs:
     # has accepted.
     listeners: tuple[socket.socket | FdQueueReader, ...]
     channel: Channel  # the worker's end; EOF on it means that the arbiter is gone
-    line: Row  # its row on the scoreboard, which no other process writes
+    row: Row  # its row on the scoreboard, which no other process writes
     scoreboard: Scoreboard  # only read
     directory: Directory  # the working directory of its generation
     addresses: tuple[object, ...] = ()  # of its generation's listeners, as from getsockname()

@@ -59,7 +59,7 @@ def discover(directory: str) -> list[Found]:
 
 
 def of_file(directory: str, path: str) -> Found | None:
-    """What the source at ``path``, relative to ``directory``, defines, if anything."""
+    """The application that the source at ``path``, relative to ``directory``, defines, if any."""
     try:
         with open(os.path.join(directory, path), "rb") as file:
             tree = ast.parse(file.read(_LARGEST))

@@ -1,4 +1,4 @@
-"""What the first word of a command line means: a command, an application, or neither.
+"""The meaning of the first word of a command line: a command, an application, or neither.
 
 Nothing has been bound or forked yet when this is asked. Nothing is imported to find out.
 """
@@ -68,7 +68,7 @@ def _is_source(name: str) -> bool:
 
 
 def _find(name: str, path: Sequence[str]) -> ModuleSpec | None:
-    """What an import of ``name`` would find: on ``path``, or by a finder of an editable install."""
+    """The module that an import of ``name`` would find: on ``path``, or in an editable install."""
     if found := PathFinder.find_spec(name, path):
         return found
     others = [each for each in sys.meta_path if each not in (BuiltinImporter, FrozenImporter)]

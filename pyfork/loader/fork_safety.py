@@ -1,4 +1,4 @@
-"""What an application has started while it was imported, and that a fork does not carry along.
+"""Threads and resources that an application started while it was imported.
 
 Threads do not exist in the child. A connected socket or an epoll is shared by all children. Each is
 found in /proc after the import, and named with the line of code that started it, as far as Python
@@ -114,7 +114,7 @@ class ForkSafety:
 
 
 def _files() -> dict[int, str]:
-    """What each descriptor of this process is."""
+    """The kind of each descriptor of this process."""
     found = {}
     for name in os.listdir("/proc/self/fd"):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What may have been meant by a name that is not there.
+"""Suggestions for a name that does not exist.
 
 Whatever lives in the application's modules is looked at by its type alone: a proxy of Flask, a lazy
 object of Django or a module's ``__getattr__`` may run any code, and raise, when it is asked for an

@@ -32,7 +32,7 @@ class AccessLog:
         self._together = together
         self._lines: list[str] = []
         self._since = 0.0  # monotonic seconds
-        # What calls `flush` at the end of a turn; lines leave in one write then.
+        # Calls `flush` at the end of a turn; lines leave in one write then.
         self.later: Callable[[Callable[[], object]], object] | None = None
 
     @classmethod
@@ -74,7 +74,7 @@ class AccessLog:
 
 
 def _renderer(config: Config) -> Callable[[Access], str]:
-    """What makes a line of a request: on a developer's terminal one for a person."""
+    """Return the formatter of lines: on a developer's terminal one for a person."""
     form = config.access_logformat
     own = form == SETTINGS["access_logformat"].default
     if config.reload and own and config.access_logfile == "-" and os.isatty(1):

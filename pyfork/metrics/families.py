@@ -116,8 +116,8 @@ def _workers(status: Mapping[str, Any]) -> Iterator[Family]:
     )
     yield _gauge("pyfork_workers_wanted", "Workers that should serve.", status["workers_wanted"])
     memory: Counter[str] = Counter()
-    for each in workers:  # in a reload a slot has two
-        memory[str(each["slot"])] += each["memory"] or 0
+    for worker in workers:  # in a reload a slot has two
+        memory[str(worker["slot"])] += worker["memory"] or 0
     yield Family(
         "pyfork_worker_resident_memory_bytes",
         "gauge",

@@ -129,8 +129,8 @@ def bind_reuseport(first: socket.socket, *, backlog: int) -> socket.socket:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if first.family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        for each in (first, made):
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        for sock in (first, made):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         made.bind(first.getsockname())
         made.listen(backlog)
     except BaseException:

@@ -22,7 +22,7 @@ READ_SIZE = 16 << 10  # bytes
 
 @record
 class Request:
-    """What a client asks."""
+    """A request of a client."""
 
     method: str
     path: str
@@ -31,7 +31,7 @@ class Request:
 
 @record
 class StatusResponse:
-    """What it gets."""
+    """The response to it."""
 
     status: int
     content_type: str

@@ -1,4 +1,4 @@
-"""What the status server answers: probes, the status as JSON, metrics.
+"""The pages of the status server: probes, the status as JSON, metrics.
 
 Rules: reads; changes nothing.
 """

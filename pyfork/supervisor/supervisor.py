@@ -23,7 +23,7 @@ Rules: no os, signal, socket, time, logging; no pid; the caller passes the time.
 
 from collections.abc import Iterable, Iterator
 
-from pyfork.supervisor.actions import Abort, Action, Activate, Discard, Exit, Kill, Retire, Spawn
+from pyfork.supervisor.actions import Action, Activate, Discard, Exit
 from pyfork.supervisor.events import (
     Alone,
     BootFailed,
@@ -50,9 +50,8 @@ from pyfork.supervisor.state import (
     WorkerRecord,
     WorkerState,
 )
+from pyfork.supervisor.worker_table import DYING_LIMIT, WorkerTable
 
-DYING_LIMIT = 1.5  # seconds to write stacks, or to exit after a failure
-UNKILLABLE_AFTER = 5.0  # seconds after SIGKILL: a process stuck in the kernel is given up
 SECOND_CHECK = 0.5  # seconds; see _check_heartbeat
 MAX_LATENESS = 1.0  # seconds: a deadline seen later than this means that the machine was suspended
 LATE = 0.1  # seconds: a second check later than this does not count
@@ -74,8 +73,7 @@ class Supervisor:
         its workers are ready, and keeps serving if it fails."""
         self._serving = Generation(first, policy, policy.workers)
         self._candidate: Generation | None = None
-        self._workers: dict[int, WorkerRecord] = {}  # by serial; from Spawn to Exited
-        self._serial = 0  # the last one given
+        self._table = WorkerTable()
         self._newest = first  # the highest generation seen
         self._reloads: list[Reload] = []  # not started yet
         self._drained: set[int] = set()  # slots that an operator has taken out of service
@@ -98,15 +96,13 @@ class Supervisor:
         resumed._drained.update(drained)
         serving = resumed._serving
         serving.active, serving.any_ready, serving.size = True, True, size
-        for saved in workers:
-            resumed._workers[saved.serial] = saved.to_record(serving)
-            resumed._serial = max(resumed._serial, saved.serial)
+        resumed._table.restore(workers, serving)
         return resumed
 
     @property
     def workers(self) -> tuple[WorkerRecord, ...]:
         """Every worker that has not exited. Callers only read it."""
-        return tuple(self._workers.values())
+        return tuple(self._table)
 
     @property
     def serving(self) -> Generation:
@@ -163,7 +159,7 @@ class Supervisor:
         if isinstance(event, Alone):
             self._replaces = False
             return
-        worker = self._workers.get(event.worker)
+        worker = self._table.get(event.worker)
         if worker is None:
             return
         match event:
@@ -175,7 +171,7 @@ class Supervisor:
                 worker.transition_to(WorkerState.DYING, now + DYING_LIMIT)
                 self._record_loss(worker, now, BootFailure(reason, detail), fatal=True)
             case Exited(how=how):
-                del self._workers[worker.serial]
+                self._table.remove(worker)
                 if worker.is_active:
                     self._record_loss(worker, now, BootFailure(how))
             case RecycleRequested():
@@ -245,9 +241,7 @@ class Supervisor:
 
     def deadline(self) -> float | None:
         """When to ask again if no event arrives before; None: not at all."""
-        times = [
-            worker.deadline for worker in self._workers.values() if worker.deadline is not None
-        ]
+        times = [worker.deadline for worker in self._table if worker.deadline is not None]
         if not self._stop.started:
             room = self._next_boot_at()
             times += [max(room, self._serving.retry_at(slot)) for slot in self._empty_slots()]
@@ -256,7 +250,7 @@ class Supervisor:
 
     def _check_deadlines(self, now: float) -> Iterator[Action]:
         """Act on the workers whose deadline has passed."""
-        for worker in self.workers:
+        for worker in self._table:
             if worker.deadline is None or worker.deadline > now:
                 continue
             suspended = now - worker.deadline > MAX_LATENESS
@@ -267,17 +261,17 @@ class Supervisor:
                     worker.deadline = now + worker.policy.margin
                 case WorkerState.BOOTING:
                     why = f"not ready within {worker.policy.boot_timeout:g} s"
-                    yield self._abort(worker, now, why)
+                    yield self._table.abort(worker, now, why)
                     fatal = not worker.policy.persistent
                     self._record_loss(worker, now, BootFailure(why), fatal=fatal)
                 case WorkerState.SERVING:
                     yield from self._check_heartbeat(worker, worker.deadline, now)
                 case WorkerState.RETIRING:
-                    yield self._kill(worker, now, LATE_DRAIN)
+                    yield self._table.kill(worker, now, LATE_DRAIN)
                 case WorkerState.DYING:
-                    yield self._kill(worker, now, "did not exit")
+                    yield self._table.kill(worker, now, "did not exit")
                 case WorkerState.KILLED:
-                    del self._workers[worker.serial]
+                    self._table.remove(worker)
 
     def _check_heartbeat(self, worker: WorkerRecord, due: float, now: float) -> Iterator[Action]:
         """Check a worker whose heartbeat deadline has passed, or that has none yet.
@@ -292,7 +286,7 @@ class Supervisor:
             worker.suspect, worker.deadline = True, now + SECOND_CHECK
         else:
             why = f"hangs: gave no sign of life for {worker.policy.timeout:g} s"
-            yield self._abort(worker, now, why)
+            yield self._table.abort(worker, now, why)
             self._record_loss(worker, now, BootFailure(why))
 
     def _advance_generations(self) -> Iterator[Action]:
@@ -319,7 +313,7 @@ class Supervisor:
     def _shutdown_actions(self, now: float) -> Iterator[Action]:
         """Retire or kill every worker; one that drains already may get less time."""
         stop = self._stop
-        for worker in self.workers:
+        for worker in self._table:
             grace = worker.policy.graceful_timeout if stop.mode is StopMode.GRACEFUL else 0.0
             cut = max(stop.at + grace, now) + worker.policy.margin  # later if the machine slept
             forced = stop.mode is StopMode.FORCED and worker.state is not WorkerState.KILLED
@@ -329,10 +323,10 @@ class Supervisor:
                 and worker.deadline > cut
             )
             if forced or worker.state is WorkerState.BOOTING:
-                yield self._kill(worker, now, STOPPING)
+                yield self._table.kill(worker, now, STOPPING)
             elif late or worker.state is WorkerState.SERVING:
-                yield self._retire(worker, grace, cut)
-        if not self._workers:
+                yield self._table.retire(worker, grace, cut)
+        if not self._table:
             self._finished = True
             yield Exit(stop.status, stop.reason)
 
@@ -341,32 +335,32 @@ class Supervisor:
         generations = self._generations()
         youngest = {
             (worker.generation.number, worker.slot): worker.serial
-            for worker in self.workers
+            for worker in self._table
             if worker.state is WorkerState.SERVING
         }
-        for worker in self.workers:
+        for worker in self._table:
             generation = worker.generation
             wanted = generation in generations and worker.slot in self._slots(generation)
             if worker.state is WorkerState.BOOTING and not wanted:
-                yield self._kill(worker, now, NOT_NEEDED)
+                yield self._table.kill(worker, now, NOT_NEEDED)
             elif worker.state is WorkerState.SERVING:
                 replaced = youngest[generation.number, worker.slot] != worker.serial
                 if replaced or not wanted:
                     grace = worker.policy.graceful_timeout
-                    yield self._retire(worker, grace, now + grace + worker.policy.margin)
+                    yield self._table.retire(worker, grace, now + grace + worker.policy.margin)
 
     def _spawn_missing(self, now: float) -> Iterator[Action]:
         """Spawn a worker in each empty slot, as far as the policy allows now."""
         for slot in self._empty_slots():
             if max(self._next_boot_at(), self._serving.retry_at(slot)) <= now:
-                yield self._spawn(self._serving, slot, now)
+                yield self._table.spawn(self._serving, slot, now)
         if self._candidate:
-            active = self._active(self._candidate)
+            active = self._table.active(self._candidate)
             booting = sum(worker.state is WorkerState.BOOTING for worker in active)
             occupied = {worker.slot for worker in active}
             empty = [slot for slot in self._slots(self._candidate) if slot not in occupied]
             for slot in empty[: max(0, self._candidate.policy.reload_parallel - booting)]:
-                yield self._spawn(self._candidate, slot, now)
+                yield self._table.spawn(self._candidate, slot, now)
 
     def _next_boot_at(self) -> float:
         """When the serving generation may boot one more worker, if none becomes ready or exits.
@@ -376,7 +370,7 @@ class Supervisor:
         parallel = self._serving.policy.boot_parallel
         shares = sorted(
             worker.spawned_at + BOOT_SHARE
-            for worker in self._active(self._serving)
+            for worker in self._table.active(self._serving)
             if worker.state is WorkerState.BOOTING
         )
         if not parallel or len(shares) < parallel:
@@ -386,7 +380,7 @@ class Supervisor:
     def _empty_slots(self) -> list[int]:
         """The slots of the serving generation that need one more worker: empty ones, and one whose
         worker asked to be replaced, unless a replacement boots or a reload is under way."""
-        active = self._active(self._serving)
+        active = self._table.active(self._serving)
         occupied = {worker.slot for worker in active}
         slots = self._slots(self._serving)
         empty = [slot for slot in slots if slot not in occupied]
@@ -396,7 +390,7 @@ class Supervisor:
             return empty
         return [*empty, min(recycled, key=lambda slot: self._serving.retry_at(slot))]
 
-    # The table of workers.
+    # Generations and slots.
 
     def _generations(self) -> list[Generation]:
         """The serving generation, and the candidate if there is one."""
@@ -411,40 +405,9 @@ class Supervisor:
     def _later_than(self, generation: Generation) -> Generation | None:
         return self._candidate if generation is not self._candidate else None
 
-    def _active(self, generation: Generation) -> list[WorkerRecord]:
-        return [w for w in self.workers if w.is_active and w.generation is generation]
-
     def _is_complete(self, generation: Generation) -> bool:
-        serving = {w.slot for w in self._active(generation) if w.state is WorkerState.SERVING}
+        serving = {w.slot for w in self._table.active(generation) if w.state is WorkerState.SERVING}
         return bool(generation.size) and serving.issuperset(self._slots(generation))
-
-    # Actions, recorded as they are returned.
-
-    def _spawn(self, generation: Generation, slot: int, now: float) -> Action:
-        self._serial += 1
-        if self._serial == 1:
-            generation.others_after = now + generation.policy.head_start
-        boot_timeout = generation.policy.boot_timeout
-        self._workers[self._serial] = WorkerRecord(
-            serial=self._serial,
-            slot=slot,
-            generation=generation,
-            spawned_at=now,
-            deadline=now + boot_timeout if boot_timeout else None,
-        )
-        return Spawn(self._serial, slot, generation.number)
-
-    def _retire(self, worker: WorkerRecord, grace: float, deadline: float) -> Action:
-        worker.transition_to(WorkerState.RETIRING, deadline)
-        return Retire(worker.serial, grace)
-
-    def _abort(self, worker: WorkerRecord, now: float, reason: str) -> Action:
-        worker.transition_to(WorkerState.DYING, now + DYING_LIMIT)
-        return Abort(worker.serial, reason)
-
-    def _kill(self, worker: WorkerRecord, now: float, reason: str) -> Action:
-        worker.transition_to(WorkerState.KILLED, now + UNKILLABLE_AFTER)
-        return Kill(worker.serial, reason)
 
     def _discard(self, generation: Generation, failure: BootFailure) -> Action:
         self._candidate = None

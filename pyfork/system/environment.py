@@ -1,4 +1,4 @@
-"""What the environment says: runtime directories, upgrades, colours."""
+"""Variables of the environment: runtime directories, upgrades, colours."""
 
 import os
 from collections.abc import Mapping, MutableMapping

@@ -34,17 +34,17 @@ def listening_sockets(pids: Iterable[int]) -> list[SocketInfo]:
         for inode in inodes:
             holders.setdefault(inode, []).append(pid)
     found = [each for each in (*_inet(), *_unix()) if each.inode in holders]
-    for each in found:
-        each.pids = holders[each.inode]
+    for info in found:
+        info.pids = holders[info.inode]
     return sorted(found, key=lambda each: (each.kind, each.address, each.inode))
 
 
 def queues(sockets: Iterable[socket.socket]) -> Mapping[int, tuple[int, int]]:
     """For each inode: the number of connections that wait to be accepted, and its limit."""
     found = {}
-    for each in sockets:
-        if (length := queue(each)) is not None:
-            found[os.fstat(each.fileno()).st_ino] = length
+    for sock in sockets:
+        if (length := queue(sock)) is not None:
+            found[os.fstat(sock.fileno()).st_ino] = length
     return found
 
 

@@ -21,7 +21,7 @@ _VARIABLES = (
 def passed_sockets(environ: Mapping[str, str], pid: int) -> dict[str, str]:
     """The sockets that were passed to the process ``pid``: bind text -> name, which may be "".
 
-    What is malformed, or for another process, counts as not there.
+    A malformed variable, or one for another process, counts as absent.
     """
     count = environ.get("LISTEN_FDS", "")
     if environ.get("LISTEN_PID") != str(pid) or not (count.isascii() and count.isdigit()):

@@ -80,12 +80,12 @@ class BaseWorker:
     # Supported values of --dispatch; the others have sources of connections besides the listeners.
     dispatches: Container[str] = ("least", "shared")
 
-    def __init__(self, birth: WorkerArgs, app: App) -> None:
-        self.birth = birth
-        self.config = birth.config
+    def __init__(self, args: WorkerArgs, app: App) -> None:
+        self.args = args
+        self.config = args.config
         self.app = app
-        self.line = birth.line
-        self.loop = new_loop(birth.config.loop)
+        self.row = args.row
+        self.loop = new_loop(args.config.loop)
         self.may_accept: asyncio.Future[None] = self.loop.create_future()
         self.draining = asyncio.Event()
         self.drain_deadline = 0.0  # monotonic seconds; requests that still run then are cut
@@ -117,7 +117,7 @@ class BaseWorker:
 
     def tls_context(self) -> "Context | None":
         """Return the TLS context, if there is one: one object for life, see `net.tls`."""
-        return self.birth.tls.context if self.birth.tls else None
+        return self.args.tls.context if self.args.tls else None
 
     def request_recycle(self, reason: str) -> None:
         """Ask the arbiter for a replacement; serve until that is ready."""
@@ -146,7 +146,7 @@ class BaseWorker:
         """Run the worker. Returns the exit status; raises BootError."""
         if self.interface != "wsgi":  # only these get a loop of their own
             asyncio.set_event_loop(self.loop)
-        self.loop.add_reader(self.birth.channel.fileno(), self._on_readable)
+        self.loop.add_reader(self.args.channel.fileno(), self._on_readable)
         self._handle_signals()
         self._keep_from_children()
         try:
@@ -173,18 +173,18 @@ class BaseWorker:
 
     def _keep_from_children(self) -> None:
         """Close the worker's descriptors in processes that the application forks."""
-        birth = self.birth
-        queue = birth.queue.ends() if birth.queue is not None else ()
-        private = (birth.channel, *birth.listeners, *queue)
-        descendants.release_in_children(birth.addresses, private, self._termination)
+        args = self.args
+        queue = args.queue.ends() if args.queue is not None else ()
+        private = (args.channel, *args.listeners, *queue)
+        descendants.release_in_children(args.addresses, private, self._termination)
 
     def retire(self, grace: float) -> None:
         """Drain within ``grace`` seconds. A repeated call can only shorten that."""
         leave_by = time.monotonic() + grace
         if not self.draining.is_set() or leave_by < self.drain_deadline:
             self.drain_deadline = leave_by
-        if grace == 0.0 and self.birth.hook_worker is not None:
-            hooks.on_interrupt(self.birth.hook_worker)
+        if grace == 0.0 and self.args.hook_worker is not None:
+            hooks.on_interrupt(self.args.hook_worker)
         self._termination.call_application_handler()
         self.draining.set()
         self.changed.set()
@@ -208,7 +208,7 @@ class BaseWorker:
     async def _live(self) -> int:
         if not await self._boot():
             return ExitStatus.OK
-        if self.birth.hold_accept:
+        if self.args.hold_accept:
             self._report_ready()
             await self._until(self.may_accept)
         # StartAccepting and StartDrain came together: this worker must still serve queued clients.
@@ -216,7 +216,7 @@ class BaseWorker:
             self.accept()
             self._set_state(RowState.SERVING)
         self._beat()
-        if not self.birth.hold_accept:
+        if not self.args.hold_accept:
             self._report_ready()
         await self.draining.wait()
         self._set_state(RowState.DRAINING)
@@ -263,7 +263,7 @@ class BaseWorker:
         timeout = self.config.timeout
         # The last tick may be TICK_SECONDS ago when the loop is taken: the app gets its whole
         # timeout.
-        self.line.deadline = now + timeout + TICK_SECONDS if timeout else 0.0
+        self.row.deadline = now + timeout + TICK_SECONDS if timeout else 0.0
         self.tick(now)
         self._retry_logs()
         self._check_memory()
@@ -273,7 +273,7 @@ class BaseWorker:
         """Write log lines that wait for room; schedule a retry if some remain."""
         if not logs.flush():
             self.loop.call_later(LOG_RETRY_SECONDS, self._retry_logs)
-        self.line.lost = logs.lost()
+        self.row.lost = logs.lost()
 
     def _check_memory(self) -> None:
         """Ask for a replacement when the resident memory exceeds ``--max-memory``."""
@@ -287,13 +287,13 @@ class BaseWorker:
             )
 
     def _set_state(self, state: RowState) -> None:
-        self.line.state = state
-        slot, generation = self.birth.slot, self.birth.generation
+        self.row.state = state
+        slot, generation = self.args.slot, self.args.generation
         set_title(worker_title(self.config.name, slot, generation, state.name.lower()))
 
     def _on_readable(self) -> None:
         """Read messages of the arbiter."""
-        channel = self.birth.channel
+        channel = self.args.channel
         try:
             for received in channel.receive():
                 self.handle_message(received.message, received.fds)
@@ -317,8 +317,8 @@ class BaseWorker:
             case StartAccepting():
                 if not self.may_accept.done():
                     self.may_accept.set_result(None)
-            case UpdateCertificates() if self.birth.tls:
-                self.birth.tls.renew(PemFiles(**asdict(message)))
+            case UpdateCertificates() if self.args.tls:
+                self.args.tls.renew(PemFiles(**asdict(message)))
             case ReopenLogs():
                 logs.reopen()
             case HandoffTake(ticket):
@@ -328,13 +328,13 @@ class BaseWorker:
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Send ``message`` to the arbiter."""
-        channel = self.birth.channel
+        channel = self.args.channel
         channel.send(message, fds)
         if channel.pending:
             self.loop.add_writer(channel.fileno(), self._flush)
 
     def _flush(self) -> None:
-        channel = self.birth.channel
+        channel = self.args.channel
         channel.flush()
         if not channel.pending:
             self.loop.remove_writer(channel.fileno())

@@ -66,7 +66,7 @@ class EngineWorker(BaseWorker):
         self.engine = engine(
             config,
             loop=self.loop,
-            line=self.line,
+            row=self.row,
             gateway=gateway,
             upgrade=upgrade,
         )
@@ -74,11 +74,11 @@ class EngineWorker(BaseWorker):
         if config.live and config.reload:
             from pyfork.dev import live
 
-            live.install(self.engine, self.birth, self.draining)
+            live.install(self.engine, self.args, self.draining)
         self.engine.connections_changed = self.connections_changed
         self.engine.on_timeout = self.request_recycle
-        if self.birth.hook_worker is not None:
-            hooks.after_engine(self.birth.hook_worker, self.engine, self.app)
+        if self.args.hook_worker is not None:
+            hooks.after_engine(self.args.hook_worker, self.engine, self.app)
         if config.max_requests:
             import random  # a millisecond that other starts save
 
@@ -87,18 +87,18 @@ class EngineWorker(BaseWorker):
             )
             self.engine.on_recycle = self._worn_out
         self._handshakes = self._begin_tls()
-        room = ConnectionRoom(self.engine, self._handshakes, self.line, time.monotonic)
+        room = ConnectionRoom(self.engine, self._handshakes, self.row, time.monotonic)
         # else the queue belongs to this worker alone
         is_shared = config.dispatch in ("least", "shared")
         least = config.dispatch == "least"
         self.acceptor = Acceptor(
             self.loop,
-            self.birth.listeners,
+            self.args.listeners,
             self.new_connection,
-            line=self.line,
+            row=self.row,
             count=self.engine.count,
             alone=config.workers == 1,
-            gate=LeastConnections(self.birth.scoreboard, self.line, fewest=least)
+            gate=LeastConnections(self.args.scoreboard, self.row, fewest=least)
             if is_shared
             else None,
             is_full=self._is_full,
@@ -121,7 +121,7 @@ class EngineWorker(BaseWorker):
         from pyfork.http.connection.queue_time import QueueTime, timed
 
         clock = QueueTime(
-            self.loop, self.line, limit=config.max_queue_time, priority=config.priority_path
+            self.loop, self.row, limit=config.max_queue_time, priority=config.priority_path
         )
         engine.new_exchange = timed(self.timed_exchange(), engine.new_exchange, clock)
         return clock
@@ -147,32 +147,32 @@ class EngineWorker(BaseWorker):
 
     def _new_receiver(self) -> QueueReceiver | None:
         """Takes the connections of busy workers, where there are any."""
-        queue = self.birth.queue
+        queue = self.args.queue
         if queue is None or not self.config.busy_after:
             return None
         return QueueReceiver(
             self.loop,
             queue,
-            scoreboard=self.birth.scoreboard,
-            line=self.line,
+            scoreboard=self.args.scoreboard,
+            row=self.row,
             tls=self._handshakes is not None,
             begin=self._begin_given,
             is_full=self._is_full,
-            gate=LeastConnections(self.birth.scoreboard, self.line)
+            gate=LeastConnections(self.args.scoreboard, self.row)
             if self.config.dispatch == "least"
             else None,
         )
 
     def _new_evening(self) -> Evening | None:
         """Gives idle connections to workers that have fewer."""
-        queue = self.birth.queue
+        queue = self.args.queue
         if queue is None or self._handshakes is not None or self.config.dispatch != "least":
             return None
         return Evening(
             self.loop,
             queue,
-            scoreboard=self.birth.scoreboard,
-            line=self.line,
+            scoreboard=self.args.scoreboard,
+            row=self.row,
             connections=self.engine.connections,
         )
 
@@ -191,7 +191,7 @@ class EngineWorker(BaseWorker):
 
     def watch(self, section: ApplicationSection) -> None:
         """Have a helper thread give connections away while application code holds the loop."""
-        receiver, queue = self.receiver, self.birth.queue
+        receiver, queue = self.receiver, self.args.queue
         if receiver is None or queue is None:
             return
         from pyfork.worker.offload.offloader import Offloader
@@ -202,11 +202,11 @@ class EngineWorker(BaseWorker):
             busy_after=self.config.busy_after,
             idle=self.movable,
             served=lambda: self.engine.served,
-            cells=self.line.cells,
+            cells=self.row.cells,
             has_takers=receiver.has_others,
             others_idle=receiver.others_idle,
             given=receiver.settle,
-            deadline=lambda: self.line.deadline,
+            deadline=lambda: self.row.deadline,
             tls=self._handshakes is not None,
         )
 
@@ -223,7 +223,7 @@ class EngineWorker(BaseWorker):
     def _overflow(self, connection: Connection, data: bytes) -> bool:
         """Give a connection to a worker that is free, with ``data``, which was read of its next
         request; whether that was possible."""
-        receiver, queue = self.receiver, self.birth.queue
+        receiver, queue = self.receiver, self.args.queue
         if receiver is None or queue is None or len(data) > MAX_DATA or not receiver.others_free():
             return False
         if not queue.put(connection.fileno(), kept=connection.kept, tls=False, data=data):
@@ -232,7 +232,7 @@ class EngineWorker(BaseWorker):
         return True
 
     def movable(self) -> Iterable["Movable"]:
-        """What another worker could serve on, if it idles. Called in any thread."""
+        """Return idle connections that another worker could serve. Called in any thread."""
         made: Iterable[Movable] = self.engine.connections
         if self._handshakes is not None:
             made = self._handshakes.open

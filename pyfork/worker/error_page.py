@@ -21,9 +21,9 @@ class ErrorPageWorker(AsgiWorker):
         """Run no lifespan."""
 
 
-def serve_error_page(birth: WorkerArgs, error: BootError) -> int:
+def serve_error_page(args: WorkerArgs, error: BootError) -> int:
     """Serve ``error`` with any worker class. Returns the exit status."""
     setup.enable_loggers()
-    birth.channel.send(broken(error))
-    app = ErrorApp(ErrorReport.of(str(birth.config.app), error), birth.config.reload_host)
-    return ErrorPageWorker(birth, App(app, INTERFACE)).run()
+    args.channel.send(broken(error))
+    app = ErrorApp(ErrorReport.of(str(args.config.app), error), args.config.reload_host)
+    return ErrorPageWorker(args, App(app, INTERFACE)).run()

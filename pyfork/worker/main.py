@@ -31,28 +31,28 @@ CLASSES = {
 }
 
 
-def main(birth: WorkerArgs, app: App | None = None) -> int:
+def main(args: WorkerArgs, app: App | None = None) -> int:
     """Run a worker; returns its exit status.
 
     Args:
-        birth: what the arbiter gives to it.
+        args: from the arbiter.
         app: the application, where a fork server has imported it.
     """
     try:
-        os.environ["PYFORK_WORKER"] = str(birth.slot)
+        os.environ["PYFORK_WORKER"] = str(args.slot)
         if app is None:
-            set_up_process(birth.config, birth.directory)
+            set_up_process(args.config, args.directory)
         try:
-            return _serve(birth, app)
+            return _serve(args, app)
         except BootError as error:
-            if not birth.config.reload or patched_by():  # no worker class runs in a patched process
+            if not args.config.reload or patched_by():  # no worker class runs in a patched process
                 raise
             wrong = error
         from pyfork.worker.error_page import serve_error_page
 
-        return serve_error_page(birth, wrong)
+        return serve_error_page(args, wrong)
     except (BootError, HookError) as error:
-        birth.channel.send(Failed(str(error), error.detail))
+        args.channel.send(Failed(str(error), error.detail))
         ending.limit_exit(ending.FAILED_BOOT_SECONDS, ExitStatus.BOOT)
         return ExitStatus.BOOT
     except BaseException:
@@ -74,19 +74,19 @@ def set_up_process(config: Config, directory: Directory) -> None:
         bytecode.install([os.getcwd(), *map(os.path.abspath, config.pythonpath)])
 
 
-def _serve(birth: WorkerArgs, app: App | None) -> int:
+def _serve(args: WorkerArgs, app: App | None) -> int:
     """Load the application unless it is there, and serve it to the end."""
     if app is None:
-        with exit_when_closed(birth.channel.fileno()):
-            app = load_app(birth.config)
-    _refuse_greenlets(birth.config)
-    if birth.hook_worker is not None:
-        app = hooks.after_load(birth.hook_worker, app)
-    if birth.config.reload:
+        with exit_when_closed(args.channel.fileno()):
+            app = load_app(args.config)
+    _refuse_greenlets(args.config)
+    if args.hook_worker is not None:
+        app = hooks.after_load(args.hook_worker, app)
+    if args.config.reload:
         from pyfork.dev.application import for_development
 
-        app = for_development(app, birth)
-    worker = worker_class(birth.config, app)(birth, app)
+        app = for_development(app, args)
+    worker = worker_class(args.config, app)(args, app)
     logs.enable_loggers()
     return worker.run()
 

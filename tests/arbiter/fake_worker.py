@@ -19,49 +19,49 @@ from pyfork.ipc.messages import Failed, Recycle, StartDrain, WorkerReady
 from pyfork.ipc.worker_args import WorkerArgs
 
 
-def main(birth: WorkerArgs) -> int:
+def main(args: WorkerArgs) -> int:
     """Live as the app's name says."""
-    text = birth.config.app or ""
+    text = args.config.app or ""
     if text.startswith("@"):
         text = Path(text[1:]).read_text()
     for word in text.split("."):
-        status = STEPS[word](birth)
+        status = STEPS[word](args)
         if status is not None:
             return status
-    return serve(birth)
+    return serve(args)
 
 
-def serve(birth: WorkerArgs) -> int:
+def serve(args: WorkerArgs) -> int:
     """Say Ready, then answer each connection with slot and generation until told to leave."""
-    if birth.config.timeout:
-        birth.line.deadline = time.monotonic() + birth.config.timeout
-    birth.channel.send(WorkerReady("wsgi"))
+    if args.config.timeout:
+        args.row.deadline = time.monotonic() + args.config.timeout
+    args.channel.send(WorkerReady("wsgi"))
     while True:
-        readable, _, _ = select.select([birth.channel, *birth.listeners], [], [], 0.1)
-        if birth.config.timeout:
-            birth.line.deadline = time.monotonic() + birth.config.timeout
-        for listener in birth.listeners:
+        readable, _, _ = select.select([args.channel, *args.listeners], [], [], 0.1)
+        if args.config.timeout:
+            args.row.deadline = time.monotonic() + args.config.timeout
+        for listener in args.listeners:
             if listener in readable:
                 try:
                     connection, _ = listener.accept()
                 except BlockingIOError:
                     continue
                 command = connection.recv(100)
-                connection.sendall(f"{birth.slot} {birth.generation} {os.getpid()}".encode())
+                connection.sendall(f"{args.slot} {args.generation} {os.getpid()}".encode())
                 connection.close()
-                obey(command, birth)
+                obey(command, args)
         try:
-            if any(isinstance(each.message, StartDrain) for each in birth.channel.receive()):
+            if any(isinstance(each.message, StartDrain) for each in args.channel.receive()):
                 return 0
         except ChannelClosed:
             return 0
 
 
-def obey(command: bytes, birth: WorkerArgs) -> None:
+def obey(command: bytes, args: WorkerArgs) -> None:
     """What a client asks of the worker that took its connection."""
     if command == b"hang":
-        birth.line.in_flight, birth.line.activity = 1, "GET /hang"
-        birth.line.busy_since = time.monotonic()
+        args.row.in_flight, args.row.activity = 1, "GET /hang"
+        args.row.busy_since = time.monotonic()
         time.sleep(1000)
     elif command == b"deaf":
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGABRT])
@@ -73,40 +73,40 @@ def obey(command: bytes, birth: WorkerArgs) -> None:
             os._exit(0)
         os.wait()
     elif command == b"worn":
-        birth.channel.send(Recycle("it has served enough"))
+        args.channel.send(Recycle("it has served enough"))
 
 
-def fail(birth: WorkerArgs) -> int:
+def fail(args: WorkerArgs) -> int:
     """The application does not load."""
-    birth.channel.send(Failed("no module named shop", "Traceback:\n  import shop\nBOOM"))
+    args.channel.send(Failed("no module named shop", "Traceback:\n  import shop\nBOOM"))
     return ExitStatus.BOOT
 
 
-def slow(birth: WorkerArgs) -> None:
+def slow(args: WorkerArgs) -> None:
     """The application takes its time to load."""
     time.sleep(1000)
 
 
-def die(birth: WorkerArgs) -> None:
+def die(args: WorkerArgs) -> None:
     """A crash at import."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def leave(birth: WorkerArgs) -> None:
+def leave(args: WorkerArgs) -> None:
     """The application calls sys.exit."""
     sys.exit(7)
 
 
-def wrong(birth: WorkerArgs) -> None:
+def wrong(args: WorkerArgs) -> None:
     """A defect in the worker."""
     raise RuntimeError("unheard of")
 
 
-def serving(birth: WorkerArgs) -> None:
+def serving(args: WorkerArgs) -> None:
     """Nothing special."""
 
 
-def told(birth: WorkerArgs) -> None:
+def told(args: WorkerArgs) -> None:
     """The application writes to the log."""
     logging.getLogger("pyfork.error").warning("a worker speaks")
 

@@ -38,15 +38,15 @@ class FakePeers:
         ours.close()
         theirs.close()
         serial = len(self.workers)
-        line = self.scoreboard.line(serial)
-        line.connections, line.in_flight = connections, in_flight
+        row = self.scoreboard.row(serial)
+        row.connections, row.in_flight = connections, in_flight
         worker = WorkerProcess(
             serial=serial,
             slot=0,
             generation=generation,
             pid=0,
             channel=ours,
-            line=line,
+            row=row,
             index=serial,
             born=0,
             ready_at=1,

@@ -26,7 +26,8 @@ from pyfork.supervisor.events import (
     Scale,
 )
 from pyfork.supervisor.state import WorkerState
-from pyfork.supervisor.supervisor import BOOT_SHARE, UNKILLABLE_AFTER, Supervisor
+from pyfork.supervisor.supervisor import BOOT_SHARE, Supervisor
+from pyfork.supervisor.worker_table import UNKILLABLE_AFTER
 
 GRACE = 20.0
 DELAY = 7.0

@@ -14,7 +14,7 @@ def test_messages_that_were_sent_before_the_death_are_received() -> None:
         generation=1,
         pid=0,
         channel=ours,
-        line=Scoreboard(1).line(0),
+        row=Scoreboard(1).row(0),
         index=0,
         born=0,
     )

@@ -28,19 +28,19 @@ def make_worker(app: str, loop: str, *options: str) -> EngineWorker:
     config = load(parse([app, "--loop", loop, "--lifespan", "off", *options]), {}, Path()).config
     scoreboard = Scoreboard(1)
     scoreboard.mark_used(0)
-    birth = WorkerArgs(
+    args = WorkerArgs(
         config=config,
         slot=0,
         generation=1,
         listeners=(),
         addresses=(),
         channel=channel.pair()[0],
-        line=scoreboard.line(0),
+        row=scoreboard.row(0),
         scoreboard=scoreboard,
         directory=Start.of_process({}).enter(None),
     )
     loaded = load_app(config)
-    worker = worker_class(config, loaded)(birth, loaded)
+    worker = worker_class(config, loaded)(args, loaded)
     assert isinstance(worker, EngineWorker)
     return worker
 

@@ -243,22 +243,22 @@ def test_a_child_that_comes_to_accept_answers_a_probe(site: EpollSite, child: Ch
 
 
 def test_the_counter_sees_connections_end() -> None:
-    line = Scoreboard(1).line(0)
-    counter = ConnectionCounter(line)
+    row = Scoreboard(1).row(0)
+    counter = ConnectionCounter(row)
     pairs = [socket.socketpair() for _ in range(3)]
     for one, _ in pairs:
         counter.on_accept(one.fileno())
-    assert (line.connections, line.accepted) == (3, 3)
+    assert (row.connections, row.accepted) == (3, 3)
     pairs[0][0].close()
     ends = socket.socketpair()  # takes its number
     pairs[1][0].close()
 
     def looked() -> int:
         counter.scan()
-        return line.connections
+        return row.connections
 
     while looked() != 1:  # not at once: a look is not taken all the time
         pass
-    assert line.accepted == 3
+    assert row.accepted == 3
     for each in (*ends, *(end for pair in pairs for end in pair)):
         each.close()

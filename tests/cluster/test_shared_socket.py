@@ -10,33 +10,23 @@ from typing import Any
 import pytest
 
 from pyfork.cluster.sockets import shared_socket
-from pyfork.cluster.sockets.shared_socket import SharedFd, SocketMethods
+from pyfork.cluster.sockets.fd_table import FdTable
+from pyfork.cluster.sockets.shared_socket import SocketMethods
 from tests.harness.server import PATIENCE
 
 
 class Owner:
-    """Has the table, and hears nothing."""
+    """Has the table, and closes."""
 
     def __init__(self) -> None:
-        self.shared_fds: dict[int, SharedFd] = {}
+        self.fds = FdTable()
 
     def share(self, sock: socket.socket) -> None:
-        fd = sock.fileno()
-        self.shared_fds[fd] = SharedFd("key", os.fstat(fd).st_ino, is_stream=True, listens=True)
+        self.fds.add(sock.fileno(), "key", listens=True)
         shared_socket.keep_nonblocking(sock)
 
-    def entry_at(self, fd: int) -> SharedFd | None:
-        copy = self.shared_fds.get(fd)
-        return copy if copy and os.fstat(fd).st_ino == copy.inode else None
-
-    def register_duplicate(self, fd: int) -> bool:
-        found = [each for each in self.shared_fds.values() if each.inode == os.fstat(fd).st_ino]
-        if found:
-            self.shared_fds[fd] = found[0]
-        return bool(found)
-
     def forget(self, fd: int, close: Callable[[], object]) -> None:
-        del self.shared_fds[fd]
+        self.fds.remove(fd)
         close()
 
 
@@ -44,7 +34,7 @@ class Owner:
 def listener() -> Iterator[Any]:
     owner: Any = Owner()
     kind: Any = type("Socket", (socket.socket,), {})
-    SocketMethods(owner, kind).install()
+    SocketMethods(owner, owner.fds, kind).install()
 
     class Watched(kind):  # type: ignore[misc]
         """Looks at what it shares after each change, as another process might at that instant."""

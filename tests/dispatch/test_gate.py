@@ -24,9 +24,9 @@ class Board:
 
     def worker(self, index: int, *, connections: int = 0, accepting: int = 1) -> Row:
         self.scoreboard.mark_used(index)
-        line = self.scoreboard.line(index)
-        line.connections, line.accepting = connections, accepting
-        return line
+        row = self.scoreboard.row(index)
+        row.connections, row.accepting = connections, accepting
+        return row
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_it_waits_for_one_that_may_come_though_another_is_asleep(board: Board) -
 
 
 def test_whose_connections_come_and_go_gives_no_way(board: Board) -> None:
-    own = board.scoreboard.line(0)
+    own = board.scoreboard.row(0)
     board.worker(1)
     own.accepted = own.connections
     assert board.gate.should_defer()

@@ -106,7 +106,7 @@ class World:
             )
         board = Scoreboard(1)
         board.mark_used(0)
-        self.engine = Engine(config, loop=self.loop, line=board.line(0), gateway=gateway)
+        self.engine = Engine(config, loop=self.loop, row=board.row(0), gateway=gateway)
         self.engine.on_timeout = lambda why: None
         self.limits = Timeouts.from_config(config)
         self.handshakes: Handshakes | None = None

@@ -216,7 +216,7 @@ def test_what_accept_may_say(errors: list[int], rooms: int, takes: float, loop: 
             asyncio.get_running_loop(),
             [source],
             lambda client: Client(),
-            line=board.line(0),
+            row=board.row(0),
             count=lambda change: None,
             alone=True,
             make_room=make_room,

@@ -41,7 +41,7 @@ def test_what_a_worker_counts_stays_when_it_ends() -> None:
     board = Scoreboard(3)
     for index in range(2):
         board.mark_used(index)
-        row = board.line(index)
+        row = board.row(index)
         recorder = RequestRecorder(row.metrics)
         recorder.durations["GET"][2] += [0.001, 0.0011, 99.0]
         recorder.durations["BREW"][4].append(0.0)
@@ -58,12 +58,12 @@ def test_what_a_worker_counts_stays_when_it_ends() -> None:
     assert cells.names(cells.series_of("BREW", 418)) == ("other", "4xx")
     assert numbers[cells.series_of("other", 400) * cells.WIDTH] == 2
     assert (numbers[cells.SENT], numbers[cells.ACCEPTED], numbers[cells.ANSWERED]) == (60, 4, 8)
-    board.retire(board.line(0))
+    board.retire(board.row(0))
     after = board.totals()
     assert after[0][: cells.COUNTS] == numbers[: cells.COUNTS]
     assert after[0][cells.RECEIVED : cells.SEQUENCE] == numbers[cells.RECEIVED : cells.SEQUENCE]
     assert after[1] == pytest.approx(sums)
-    assert board.line(0).requests == 0
+    assert board.row(0).requests == 0
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_what_a_worker_counts_stays_when_it_ends() -> None:
 )
 def test_a_bound_belongs_to_its_bucket(seconds: float, bucket: int) -> None:
     board = Scoreboard(1)
-    recorder = RequestRecorder(board.line(0).metrics)
+    recorder = RequestRecorder(board.row(0).metrics)
     recorder.durations["GET"][2].append(seconds)
     recorder.flush()
     series = cells.series_of("GET", 200)

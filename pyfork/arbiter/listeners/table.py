@@ -40,14 +40,14 @@ class ListenerTable(Component):
         """
         handles = {name: each for name, each in sockets.items() if name.kind == FdKind.HANDLE}
         self.handles.inherit(handles, generation)
-        for (kind, text, index), each in sockets.items():
+        for (kind, text, index), sock in sockets.items():
             if kind != FdKind.LISTENER:
                 continue
             if index:
-                self._extra.setdefault(text, []).append(each)
+                self._extra.setdefault(text, []).append(sock)
                 continue
             passed = isinstance(parse(text), InheritedFd)  # then its file is not ours to remove
-            self._listeners[text] = from_fd(each, with_file=not passed)
+            self._listeners[text] = from_fd(sock, with_file=not passed)
         if not own_files:
             self.release_files()
 
@@ -156,8 +156,8 @@ class ListenerTable(Component):
         """Close all listeners. If no other process has them, no connection is reset."""
         for text, listener in self._listeners.items():
             if text not in self._lent and not isinstance(parse(text), InheritedFd):
-                for each in (listener.socket, *self._extra.get(text, ())):
-                    refuse_new(each)
+                for sock in (listener.socket, *self._extra.get(text, ())):
+                    refuse_new(sock)
         self._uses.clear()
         self.handles.close()
         self._close_unless(lambda text: False)

@@ -80,17 +80,17 @@ def _serve(args: ForkServerArgs, main: WorkerMain) -> None:
             received = args.channel.receive()
         except ChannelClosed:
             return
-        for index, each in enumerate(received, start=1):
-            match each.message:
-                case messages.ForkWorker() as order if each.fds:
+        for index, item in enumerate(received, start=1):
+            match item.message:
+                case messages.ForkWorker() as order if item.fds:
                     of_others = [fd for later in received[index:] for fd in later.fds]
-                    _fork_worker(args, main, order, each.fds, of_others)
+                    _fork_worker(args, main, order, item.fds, of_others)
                 case messages.UpdateCertificates() as update if args.tls is not None:
                     args.tls.renew(PemFiles(**asdict(update)))
                 case messages.ReopenLogs():
                     setup.reopen()
                 case _:
-                    log.error("no fork server understands %r", each.message)
+                    log.error("no fork server understands %r", item.message)
 
 
 def _wait_for_end(channel: Channel) -> None:
@@ -132,7 +132,7 @@ def _run_worker(
     setup.identify("worker", order.slot, order.generation)
     channel = Channel(ends[0])
     channel.send(messages.WorkerStarted(os.getpid()))
-    line = args.scoreboard.line(order.row)
+    row = args.scoreboard.row(order.row)
     queues = tuple(FdQueueReader(end) for end in ends[1:])
     addresses = tuple(listener.getsockname() for listener in args.listeners)
     if queues or order.adds_listeners:
@@ -146,7 +146,7 @@ def _run_worker(
             generation=order.generation,
             listeners=queues or (() if order.adds_listeners else args.listeners),
             channel=channel,
-            line=line,
+            row=row,
             scoreboard=args.scoreboard,
             directory=args.directory,
             addresses=addresses,
@@ -156,7 +156,7 @@ def _run_worker(
                 age=order.worker,
                 slot=order.slot,
                 generation=order.generation,
-                line=line,
+                row=row,
             ),
             queue=args.queue,
             tls=args.tls,

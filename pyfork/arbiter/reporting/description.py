@@ -1,4 +1,4 @@
-"""What ``pyfork describe`` shows of a server, besides its status: how it was started and set up.
+"""The answer to ``pyfork describe``, besides the status: how it was started and set up.
 
 Of the environment it has the names only, since values may be secrets.
 """

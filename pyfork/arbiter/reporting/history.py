@@ -86,7 +86,7 @@ class History:
             generation=worker.generation,
             served=worker.ready_at is not None,
             age=now - worker.born,
-            requests=worker.line.requests if seen else None,
+            requests=worker.row.requests if seen else None,
             memory=memory,
             in_flight=log_lines.activity(worker, now) if seen and not ok else "",
         )

@@ -10,14 +10,14 @@ def name_of(worker: WorkerProcess) -> str:
 
 def activity(worker: WorkerProcess, now: float) -> str:
     """The requests of a worker, or of a dead one: ``2 requests in flight, last GET /x (3.1 s)``."""
-    line = worker.line
-    if not line.in_flight:
+    row = worker.row
+    if not row.in_flight:
         return "no request in flight"
-    text = f"{line.in_flight} request{'s' if line.in_flight > 1 else ''} in flight"
-    if line.activity:
-        text += f", last {line.activity}"
-    if line.busy_since:
-        text += f" ({max(0.0, now - line.busy_since):.1f} s)"
+    text = f"{row.in_flight} request{'s' if row.in_flight > 1 else ''} in flight"
+    if row.activity:
+        text += f", last {row.activity}"
+    if row.busy_since:
+        text += f" ({max(0.0, now - row.busy_since):.1f} s)"
     return text
 
 
@@ -74,5 +74,5 @@ def _age(worker: WorkerProcess, now: float) -> str:
         return f"{now - worker.born:.1f} s, before it was ready"
     if not _is_seen(worker):
         return f"{now - worker.ready_at:.1f} s"
-    requests = worker.line.requests
+    requests = worker.row.requests
     return f"{now - worker.ready_at:.1f} s and {requests} request{'' if requests == 1 else 's'}"

@@ -9,6 +9,7 @@ from typing import Any
 from pyfork import __version__
 from pyfork.arbiter.generations import Generations, ReloadResult
 from pyfork.arbiter.listeners.table import ListenerTable
+from pyfork.arbiter.preload.fork_servers import ForkServer
 from pyfork.arbiter.reporting.history import History
 from pyfork.arbiter.upgrade.old_side import Upgrade
 from pyfork.arbiter.upgrade.state import UpgradeStage
@@ -37,7 +38,6 @@ def describe(
     """The answer to ``status``. Reads /proc, so it is called only for a request."""
     serving = supervisor.serving
     config = generations.serving_config
-    state = state_of(supervisor)
     known = {worker.serial: worker for worker in supervisor.workers}
     return {
         "version": __version__,
@@ -47,31 +47,16 @@ def describe(
         "directory": generations.start.logical,
         "addresses": listeners.addresses(serving.number),
         "http": config.http,
-        "state": state,
-        # An error page is no application: a probe by HTTP, which it answers with 500, says so too.
-        "ready": state in ("serving", "reloading")
-        and supervisor.at_full_strength
-        and not generations.error_page,
-        "broken": generations.error_page.reason if generations.error_page else None,
-        "generation": serving.number,
-        "mixed_code": serving.number in generations.mixed,
+        **_serving(supervisor, generations),
         "uptime": uptime,
         "last_reload": _outcome(generations.last, now),
         "upgrade": upgrade.stage.value if upgrade.stage is not UpgradeStage.NONE else None,
         "last_upgrade": _outcome(upgrade.last, now),
-        "log_lines_lost": setup.lost() + pool.lost + sum(worker.line.lost for worker in pool),
+        "log_lines_lost": setup.lost() + pool.lost + sum(worker.row.lost for worker in pool),
         "requests": requests(config, pool),
         "restarts": pool.deaths,
         "previous": generations.previous.fork_server if generations.previous else None,
-        "fork_servers": [
-            {
-                "generation": server.generation,
-                "pid": server.pid,
-                "ready": server.is_ready,
-                "memory": resident(server.pid),
-            }
-            for server in pool.fork_servers
-        ],
+        "fork_servers": [_fork_server(server) for server in pool.fork_servers],
         "workers_wanted": len(supervisor.wanted_slots),
         "drained": sorted(supervisor.drained),
         "events": history.counts,
@@ -83,11 +68,38 @@ def describe(
     }
 
 
+def _serving(supervisor: Supervisor, generations: Generations) -> dict[str, Any]:
+    """Whether and what the server serves.
+
+    An error page is no application: a probe by HTTP, which it answers with 500, says so too.
+    """
+    state, error_page = state_of(supervisor), generations.error_page
+    number = supervisor.serving.number
+    works = state in ("serving", "reloading") and supervisor.at_full_strength
+    return {
+        "state": state,
+        "ready": works and not error_page,
+        "broken": error_page.reason if error_page else None,
+        "generation": number,
+        "mixed_code": number in generations.mixed,
+    }
+
+
+def _fork_server(server: ForkServer) -> dict[str, Any]:
+    """The status of one fork server; ``memory`` is in bytes."""
+    return {
+        "generation": server.generation,
+        "pid": server.pid,
+        "ready": server.is_ready,
+        "memory": resident(server.pid),
+    }
+
+
 def requests(config: Config, pool: WorkerPool) -> int | None:
     """Requests answered by all workers, including exited ones; None: unknown, for a script."""
     if not config.bind:
         return None
-    living: list[int] = [worker.line.requests for worker in pool]
+    living: list[int] = [worker.row.requests for worker in pool]
     return pool.served + sum(living)
 
 
@@ -149,7 +161,7 @@ def _worker(
     worker: WorkerProcess, known: WorkerRecord | None, config: Config, now: float
 ) -> dict[str, Any]:
     """The status of one worker. None for an unknown value, as the requests of a script."""
-    line, is_script = worker.line, not config.bind
+    row, is_script = worker.row, not config.bind
     state = known.state if known else WorkerState.KILLED
     return {
         "slot": worker.slot,
@@ -157,13 +169,13 @@ def _worker(
         "generation": worker.generation,
         "state": "draining" if state is WorkerState.RETIRING else state.value,
         "age": now - worker.born,
-        "connections": line.connections if not is_script or sees_connections(config) else None,
-        "in_flight": None if is_script else line.in_flight,
-        "requests": None if is_script else line.requests,
-        "doing": line.activity if line.in_flight else "",
-        "busy": max(0.0, now - line.busy_since) if line.in_flight and line.busy_since else 0.0,
+        "connections": row.connections if not is_script or sees_connections(config) else None,
+        "in_flight": None if is_script else row.in_flight,
+        "requests": None if is_script else row.requests,
+        "doing": row.activity if row.in_flight else "",
+        "busy": max(0.0, now - row.busy_since) if row.in_flight and row.busy_since else 0.0,
         "memory": resident(worker.pid),
-        "log_lines_lost": line.lost,
-        "idle_closed": line.idle_closed,
-        "queue_time": line.queue_time,
+        "log_lines_lost": row.lost,
+        "idle_closed": row.idle_closed,
+        "queue_time": row.queue_time,
     }

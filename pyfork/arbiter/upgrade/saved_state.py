@@ -40,7 +40,7 @@ class TakeoverError(PyforkError):
 
 @record(kw_only=True)
 class ExecState:
-    """What an arbiter knows and the program that it executes does not."""
+    """The state that an arbiter leaves to the program that it executes."""
 
     generation: int  # that serves
     size: int  # its slots
@@ -142,8 +142,8 @@ class OldArbiter:
         match received.message:
             case ListenerFds(generation=generation, listeners=names):
                 sockets = [socket.socket(fileno=fd) for fd in received.fds]
-                for each in sockets:
-                    each.setblocking(False)
+                for sock in sockets:
+                    sock.setblocking(False)
                 return cls(channel, generation, dict(zip(names, sockets, strict=True)))
             case UpgradeRejected(reason=reason):
                 raise TakeoverError(f"the running server refuses: {reason}")
@@ -151,7 +151,7 @@ class OldArbiter:
 
 
 Previous = ExecState | OldArbiter | None
-"""What an arbiter replaces: the program before an exec, another arbiter, or nothing."""
+"""The predecessor of an arbiter: the program before an exec, another arbiter, or nothing."""
 
 
 def supervisor_for(config: Config, previous: Previous) -> Supervisor:

@@ -41,7 +41,7 @@ class UpgradeStage(Enum):
 
 
 class UpgradeEvent(Enum):
-    """What can happen to an upgrade."""
+    """The events of an upgrade."""
 
     UPGRADE_REQUESTED = auto()
     TAKEOVER_REQUESTED = auto()  # by an arbiter that is no child of this one
@@ -60,7 +60,7 @@ class UpgradeEvent(Enum):
 
 
 class UpgradeAction(Enum):
-    """What the old arbiter does."""
+    """The actions of the old arbiter."""
 
     START_CHECK = auto()
     START_DRY_RUN = auto()

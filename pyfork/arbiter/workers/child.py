@@ -1,4 +1,4 @@
-"""What a child of the arbiter does before it runs as a worker."""
+"""The steps of a child of the arbiter before it runs as a worker."""
 
 import os
 from contextlib import suppress
@@ -34,9 +34,9 @@ def set_up_process(config: Config, directory: Directory, *, own_log: bool) -> No
 
 def run_worker(main: WorkerMain, args: WorkerArgs) -> int:
     """Run ``main`` between the hooks of a worker; returns its exit status."""
-    line = args.line
-    line.pid, line.slot, line.generation = os.getpid(), args.slot, args.generation
-    line.state = RowState.BOOTING
+    row = args.row
+    row.pid, row.slot, row.generation = os.getpid(), args.slot, args.generation
+    row.state = RowState.BOOTING
     title = titles.worker_title(args.config.name, args.slot, args.generation, "booting")
     titles.set_title(title)
     return run_with_hooks(main, args) if args.hook_worker is not None else main(args)

@@ -69,12 +69,12 @@ def _writable() -> Iterator[io.IOBase]:
     """
     standard = {id(stream) for stream in (sys.stdout, sys.stderr)}
     standard |= {id(getattr(stream, "buffer", None)) for stream in (sys.stdout, sys.stderr)}
-    for each in gc.get_objects():
-        kind = type(each)
+    for tracked in gc.get_objects():
+        kind = type(tracked)
         if not issubclass(kind, io.TextIOWrapper | io.BufferedIOBase) or kind is io.BytesIO:
             continue
-        if id(each) in standard:
+        if id(tracked) in standard:
             continue
         with suppress(OSError, ValueError, AttributeError):
-            if not each.closed and each.writable():
-                yield each
+            if not tracked.closed and tracked.writable():
+                yield tracked

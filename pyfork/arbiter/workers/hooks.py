@@ -117,10 +117,10 @@ class OperatorHooks(Component):
     # Workers.
 
     def before_fork(
-        self, config: Config, *, age: int, slot: int, generation: int, line: Row
+        self, config: Config, *, age: int, slot: int, generation: int, row: Row
     ) -> "HookWorker | None":
         """Call pre_fork. Returns the worker as hooks see it. Raises HookError."""
-        worker = self.hook_worker_of(config, age=age, slot=slot, generation=generation, line=line)
+        worker = self.hook_worker_of(config, age=age, slot=slot, generation=generation, row=row)
         if worker is None:
             return None
         from pyfork.hooks.call import call
@@ -131,7 +131,7 @@ class OperatorHooks(Component):
         return worker
 
     def hook_worker_of(
-        self, config: Config, *, age: int, slot: int, generation: int, line: Row
+        self, config: Config, *, age: int, slot: int, generation: int, row: Row
     ) -> "HookWorker | None":
         """The worker as hooks see it. In a fork server pre_fork is not called: the arbiter did."""
         if not any_configured(config):
@@ -143,7 +143,7 @@ class OperatorHooks(Component):
             age=age,
             slot=slot,
             generation=generation,
-            answered=lambda: line.requests,
+            answered=lambda: row.requests,
         )
         worker.server = self._hook_server(config)
         return worker

@@ -76,7 +76,7 @@ class WorkerMessages(Component):
     def read_scoreboard(self, now: float) -> None:
         """Feed each worker's heartbeat deadline to the supervisor."""
         for worker in self.pool:
-            heartbeat = events.HeartbeatMoved(worker.serial, worker.line.deadline)
+            heartbeat = events.HeartbeatMoved(worker.serial, worker.row.deadline)
             self.supervisor.feed(heartbeat, now)
 
     @property

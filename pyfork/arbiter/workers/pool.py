@@ -74,7 +74,7 @@ class WorkerPool(Component):
     def restore(self, workers: Iterable[SavedWorker]) -> None:
         """Take over the workers that lived through an exec."""
         for saved in workers:
-            row = self.scoreboard.line(saved.row)
+            row = self.scoreboard.row(saved.row)
             self._workers[saved.serial] = WorkerProcess.restore(saved, row)
 
     def spawn(
@@ -136,15 +136,15 @@ class WorkerPool(Component):
         fd_queues = {key: FdQueue.make() for key in bound if config.dispatch == "round-robin"}
         ours, theirs = pair()
         self.scoreboard.mark_used(index)
-        line = self.scoreboard.line(index)
-        line.clear()
+        row = self.scoreboard.row(index)
+        row.clear()
         worker = WorkerProcess(
             serial=action.worker,
             slot=action.slot,
             generation=action.generation,
             pid=0,
             channel=ours,
-            line=line,
+            row=row,
             index=index,
             fd_queues=fd_queues,
             listens_to=set(bound) if config.dispatch == "reuseport" else set(),
@@ -168,7 +168,7 @@ class WorkerPool(Component):
             age=worker.serial,
             slot=worker.slot,
             generation=worker.generation,
-            line=worker.line,
+            row=worker.row,
         )
 
     def _worker_args(
@@ -189,7 +189,7 @@ class WorkerPool(Component):
             directory=directory,
             addresses=tuple(each.getsockname() for each in bound),
             channel=theirs,
-            line=worker.line,
+            row=worker.row,
             scoreboard=self.scoreboard,
             script_addresses=tuple(self.listeners.handles.addresses()),
             hold_accept=worker.hold_accept,
@@ -235,16 +235,16 @@ class WorkerPool(Component):
     def remove(self, worker: WorkerProcess) -> None:
         """The worker was waited for: close its channel and queues, and free its row."""
         del self._workers[worker.serial]
-        self.lost += worker.line.lost
-        self.served += worker.line.requests
+        self.lost += worker.row.lost
+        self.served += worker.row.requests
         self.hooks.after_exit(worker.hook_worker)
-        self.scoreboard.retire(worker.line)
+        self.scoreboard.retire(worker.row)
         self._release(worker)
 
     def _release(self, worker: WorkerProcess) -> None:
-        for each in worker.channels():
-            each.close()
-        worker.line.clear()
+        for channel in worker.channels():
+            channel.close()
+        worker.row.clear()
 
 
 def _run_child(worker_main: str, args: WorkerArgs, *, own_log: bool) -> int:

@@ -29,7 +29,7 @@ class WorkerProcess:
     generation: int
     pid: int  # zero until a fork server has forked it
     channel: Channel  # the arbiter's end
-    line: Row
+    row: Row
     index: int  # of the row
     born: float
     # Where it accepts, if not on the listeners themselves; by `BIND_KEY` or the key of a handle.
@@ -59,7 +59,7 @@ class WorkerProcess:
     @property
     def load(self) -> tuple[int, int]:
         """How busy it is: requests first, since a busy worker answers late; then connections."""
-        return self.line.in_flight, self.line.connections
+        return self.row.in_flight, self.row.connections
 
     def request(self, ticket: int) -> Message:
         """The message that offers it a connection."""
@@ -121,7 +121,7 @@ class WorkerProcess:
             generation=saved.generation,
             pid=saved.pid,
             channel=Channel(socket.socket(fileno=saved.channel)),
-            line=row,
+            row=row,
             index=saved.row,
             fd_queues=queues,
             listens_to=set(saved.listens_to),

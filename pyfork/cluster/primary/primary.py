@@ -124,9 +124,9 @@ class Primary(Emitter):
             raise
         finally:
             theirs.close()
-        line = self._board.line(index)
+        row = self._board.row(index)
         entry = WorkerEntry(
-            serial=self._number, channel=ours, line=line, index=index, port=self._port
+            serial=self._number, channel=ours, row=row, index=index, port=self._port
         )
         worker = Worker(entry, process, send=self._send_to, disconnect=self._disconnect)
         self.workers[worker.id] = self._running[worker.id] = worker
@@ -226,7 +226,7 @@ class Primary(Emitter):
             self._disconnected.remove(worker)
             del self._running[worker.id]
             self.workers.pop(worker.id, None)
-            worker.entry.line.clear()
+            worker.entry.row.clear()
             self._free_rows.append(worker.entry.index)
             name = signal.Signals(-status).name if status < 0 else None
             self._queue_event("exit", worker, None if name else status, name)

@@ -38,7 +38,7 @@ class PrimarySettings:
 
 @record(kw_only=True)
 class SpawnArgs:
-    """What a worker needs before it can read its channel."""
+    """The arguments of a worker before it can read its channel."""
 
     number: int
     channel: int  # descriptor

@@ -35,7 +35,7 @@ class WorkerEntry:
 
     serial: int  # its id
     channel: Channel
-    line: Row
+    row: Row
     index: int  # of its scoreboard row
     port: Port
     fd_queues: dict[str, FdQueue] = field(default_factory=dict)

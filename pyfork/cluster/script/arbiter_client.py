@@ -149,10 +149,10 @@ class ArbiterClient:
                     received = self._channel.receive()
             except ChannelClosed:
                 break
-            for each in received:
-                if not self._resolve(each.message, each.fds):
-                    on_message(each.message, each.fds)
-                    _close(each.fds)
+            for item in received:
+                if not self._resolve(item.message, item.fds):
+                    on_message(item.message, item.fds)
+                    _close(item.fds)
         self._end()
         on_message(None, ())
 

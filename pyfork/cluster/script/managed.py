@@ -197,7 +197,7 @@ class ManagedScript(ScriptWorker):
         self.interface = error_servers.INTERFACE
         signal.signal(signal.SIGTERM, exit_on_sigterm)
         args = self.args
-        error_servers.serve(args.config, args.line, error, args.script_addresses, self.report_ready)
+        error_servers.serve(args.config, args.row, error, args.script_addresses, self.report_ready)
         return ExitStatus.OK
 
     def _before_ready(self) -> str:
@@ -225,14 +225,14 @@ class ManagedScript(ScriptWorker):
             with self._accept_lock:
                 pass
         if not self.draining:
-            self.args.line.accepting = 1
+            self.args.row.accepting = 1
 
     def on_child_serving(self) -> None:
         """Unlike `on_serving`, never waits: the child's listen() has returned."""
         if self._waits_for_port and not self.draining:
             self.report_ready()
         if not self.draining:
-            self.args.line.accepting = 1
+            self.args.row.accepting = 1
 
     def report_ready(self) -> None:
         """Tell the arbiter, once, that this worker serves."""
@@ -245,7 +245,7 @@ class ManagedScript(ScriptWorker):
         settled = self.ready or self.draining
         timeout = self._check_limits() if settled else self._check_boot()
         flushed = logs.flush()
-        self.args.line.lost = logs.lost()
+        self.args.row.lost = logs.lost()
         tick = accept_manager.TICK_SECONDS
         return timeout if flushed else min(timeout or tick, tick)
 

@@ -57,7 +57,7 @@ class ScriptWorker:
         )
         self.relay = Relay(
             self.arbiter,
-            has_handle=self.patches.has_handle,
+            has_handle=self.patches.fds.has_handle,
             listens=self.on_child_serving,
             sources=self.accept_manager.sources if self.accept_manager else lambda key: (-1, []),
         )
@@ -127,7 +127,7 @@ class ScriptWorker:
         if self.shutdown is not None:
             self.shutdown.shorten(grace)
             return
-        self.args.line.accepting = 0
+        self.args.row.accepting = 0
         self.set_state(RowState.DRAINING)
         self.shutdown = self.new_shutdown()
         start_new_thread(self._run_shutdown, (self.shutdown, grace, others_serve))
@@ -142,7 +142,7 @@ class ScriptWorker:
 
     def set_state(self, state: RowState) -> None:
         """Publish ``state`` on the scoreboard."""
-        self.args.line.state = state
+        self.args.row.state = state
 
     # Filled in by a subclass.
 

@@ -47,7 +47,7 @@ def drain_child_on_sigterm(patches: SocketPatches, grace: float) -> None:
     A second SIGTERM ends it at once. Connections that were open at the fork are not waited for:
     a child that was started for another purpose has copies of them.
     """
-    if signal.getsignal(signal.SIGTERM) is not exit_on_sigterm or not patches.stream_fds():
+    if signal.getsignal(signal.SIGTERM) is not exit_on_sigterm or not patches.fds.stream_fds():
         return
     inherited = frozenset(open_inodes())
 
@@ -128,7 +128,7 @@ class ScriptShutdown:
                 # the arbiter's queue belongs to this worker alone
                 self._wait_empty(epoll, self.until)
             epoll.clear()
-        for fd in patches.stream_fds():
+        for fd in patches.fds.stream_fds():
             epoll_here = patches.epoll_at(fd)
             if epoll_here is not None:
                 names.add(_port(epoll_here.name))
@@ -189,15 +189,15 @@ def _is_served(
         return True
 
 
-def _is_connection(each: socket.socket, names: set[object], outgoing: bool) -> bool:
+def _is_connection(sock: socket.socket, names: set[object], outgoing: bool) -> bool:
     try:
-        peer = each.getpeername()
-        if _port(each.getsockname()) in names:
+        peer = sock.getpeername()
+        if _port(sock.getsockname()) in names:
             return True
     except OSError:  # it is not connected
         return False
     # A socket pair has no names: the channel and the wake-up of a loop are such pairs.
-    return outgoing and each.type == socket.SOCK_STREAM and bool(peer)
+    return outgoing and sock.type == socket.SOCK_STREAM and bool(peer)
 
 
 def _port(name: object) -> object:

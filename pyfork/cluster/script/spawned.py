@@ -47,7 +47,7 @@ def main(fields: tuple[Any, ...]) -> None:
 
 def _worker_args(args: SpawnArgs) -> WorkerArgs:
     board = Scoreboard(args.lines, args.board)
-    row = board.line(args.index)
+    row = board.row(args.index)
     row.pid, row.slot, row.state = os.getpid(), args.number, RowState.BOOTING
     return WorkerArgs(
         config=for_program(args.dispatch),
@@ -56,7 +56,7 @@ def _worker_args(args: SpawnArgs) -> WorkerArgs:
         listeners=(),
         directory=directory.Start.of_process(os.environ).enter(None),
         channel=Channel(socket(fileno=args.channel)),
-        line=row,
+        row=row,
         scoreboard=board,
     )
 
@@ -77,7 +77,7 @@ class SpawnedScript(ScriptWorker):
     def on_serving(self) -> None:
         if not self.draining:
             self.set_state(RowState.SERVING)
-            self.args.line.accepting = 1
+            self.args.row.accepting = 1
 
     def on_child_serving(self) -> None:
         self.on_serving()

@@ -68,15 +68,15 @@ class AcceptManager:
 
     def __post_init__(self) -> None:
         args, config = self.args, self.args.config
-        self._counter = ConnectionCounter(args.line)
+        self._counter = ConnectionCounter(args.row)
         least = config.dispatch == "least"
-        self._least = LeastConnections(args.scoreboard, args.line) if least else None
+        self._least = LeastConnections(args.scoreboard, args.row) if least else None
         jitter = random.randint(0, config.max_requests_jitter)
         self._recycle_after = config.max_requests and config.max_requests + jitter
 
     @property
-    def _line(self) -> Row:
-        return self.args.line
+    def _row(self) -> Row:
+        return self.args.row
 
     def epoll(self, key: str) -> AcceptEpoll | None:
         """Return the epoll of the handle ``key``."""
@@ -163,8 +163,8 @@ class AcceptManager:
 
     def _on_accept(self, fd: int) -> None:
         self._counter.on_accept(fd)
-        if self._recycle_after and self._line.cells[ACCEPTED] >= self._recycle_after:
-            count, self._recycle_after = self._line.accepted, 0
+        if self._recycle_after and self._row.cells[ACCEPTED] >= self._recycle_after:
+            count, self._recycle_after = self._row.accepted, 0
             self.request_recycle(f"it has accepted {count} connections")
 
     def tick(self) -> float:
@@ -176,7 +176,7 @@ class AcceptManager:
             return TICK_SECONDS
         epolls = [epoll for epoll in self.epolls() if epoll.is_wanted]
         accepts = [last for epoll in epolls if (last := epoll.state.last_accept)]
-        self._line.deadline = min(accepts) + timeout + TICK_SECONDS if accepts else 0.0
+        self._row.deadline = min(accepts) + timeout + TICK_SECONDS if accepts else 0.0
         for epoll in epolls:
             epoll.probe()
         return min(TICK_SECONDS, timeout / 4)

@@ -8,6 +8,7 @@ tenth of the time.
 import os
 from time import monotonic
 
+from pyfork.cluster.sockets.fd_table import inode_of
 from pyfork.ipc.scoreboard import ACCEPTED, CONNECTIONS, Row
 
 _SCAN_RATIO = 10  # a scan is followed by a pause of that many times its duration
@@ -16,8 +17,8 @@ _SCAN_RATIO = 10  # a scan is followed by a pause of that many times its duratio
 class ConnectionCounter:
     """Counts the connections of this process in its scoreboard row."""
 
-    def __init__(self, line: Row) -> None:
-        self._cells = line.cells
+    def __init__(self, row: Row) -> None:
+        self._cells = row.cells
         self._open: dict[int, int] = {}  # fd -> inode; each step below is atomic for other threads
         self._next_scan = 0.0
 
@@ -34,15 +35,8 @@ class ConnectionCounter:
         if now < self._next_scan:
             return
         for fd, inode in list(self._open.items()):
-            if _inode(fd) != inode:
+            if inode_of(fd) != inode:
                 self._open.pop(fd, None)
         self._cells[CONNECTIONS] = len(self._open)
         done = monotonic()
         self._next_scan = done + _SCAN_RATIO * (done - now)
-
-
-def _inode(fd: int) -> int:
-    try:
-        return os.fstat(fd).st_ino
-    except OSError:
-        return 0

@@ -88,7 +88,7 @@ def _patch_socketserver(module: ModuleType, patches: SocketPatches) -> None:
     get_request = server.get_request
 
     def get_request_now(self: Any) -> Any:
-        if not patches.shared_fd(self.socket.fileno()):
+        if not patches.fds.shared_at(self.socket.fileno()):
             return get_request(self)
         before = self.socket.gettimeout()
         self.socket.settimeout(0)

@@ -11,10 +11,10 @@ from pyfork.net.bind import bound_address
 def listening_sockets(is_known: Callable[[int], bool]) -> list[str]:
     """Return the addresses of listening sockets whose inode is not known."""
     found = []
-    for each in open_sockets():
+    for sock in open_sockets():
         with suppress(OSError):
-            if _listens(each) and not is_known(os.fstat(each.fileno()).st_ino):
-                found.append(str(bound_address(each)))
+            if _listens(sock) and not is_known(os.fstat(sock.fileno()).st_ino):
+                found.append(str(bound_address(sock)))
     return found
 
 
@@ -48,5 +48,5 @@ def _open_fds() -> list[int]:
     return [int(each) for each in os.listdir(where)]
 
 
-def _listens(each: socket) -> bool:
-    return bool(each.getsockopt(SOL_SOCKET, SO_ACCEPTCONN))
+def _listens(sock: socket) -> bool:
+    return bool(sock.getsockopt(SOL_SOCKET, SO_ACCEPTCONN))

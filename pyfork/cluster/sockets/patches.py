@@ -32,7 +32,8 @@ from pyfork.cluster.sockets.accept_epoll import Accepted, Acceptor
 from pyfork.cluster.sockets.accept_manager import AcceptManager
 from pyfork.cluster.sockets.bind_target import BindTarget, bind_target, is_internal
 from pyfork.cluster.sockets.child_epoll import ChildEpolls
-from pyfork.cluster.sockets.shared_socket import FdStage, SharedFd, SocketMethods, keep_nonblocking
+from pyfork.cluster.sockets.fd_table import FdStage, FdTable, SharedFd, inode_of
+from pyfork.cluster.sockets.shared_socket import SocketMethods, keep_nonblocking
 from pyfork.ipc.messages import (
     FileAnswer,
     FileQuery,
@@ -95,7 +96,7 @@ class SocketPatches:
     bind_failure: BindFailure | None = None
     _bind: Bind = socket.socket.bind
     _listen: Listen = socket.socket.listen
-    shared_fds: dict[int, SharedFd] = field(default_factory=dict)  # by descriptor
+    fds: FdTable = field(default_factory=FdTable)
     _sockets: SocketMethods = field(init=False)
     _paths: set[str] = field(default_factory=set)  # socket files that the arbiter has made
     _port_zero_counts: dict[str, int] = field(
@@ -103,7 +104,7 @@ class SocketPatches:
     )  # how many a script has had of port 0
 
     def __post_init__(self) -> None:
-        self._sockets = SocketMethods(self, socket.socket)
+        self._sockets = SocketMethods(self, self.fds, socket.socket)
 
     def install(self) -> None:
         """Patch the socket class of this process."""
@@ -135,7 +136,7 @@ class SocketPatches:
             if target.port == 0:
                 bind(sock, address)
                 if sock.type == socket.SOCK_STREAM:
-                    self._add(sock.fileno(), "", FdStage.PORT_ZERO)
+                    self.fds.add(sock.fileno(), "", FdStage.PORT_ZERO)
                 return None
             return self._share(sock, target)
         except ArbiterGone:
@@ -146,10 +147,10 @@ class SocketPatches:
 
     def listen(self, sock: Any, inner: Any, *backlog: int) -> None:
         """Listen on ``sock``; ``inner`` is Python's own socket in it, or ``sock`` itself."""
-        entry_at = self.entry_at(sock.fileno())
-        if entry_at is not None and entry_at.stage is FdStage.PORT_ZERO:
+        entry = self.fds.at(sock.fileno())
+        if entry is not None and entry.stage is FdStage.PORT_ZERO:
             self.share_port_zero(sock)
-        copy, epoll = self.shared_fd(sock.fileno()), self.epoll_at(sock.fileno())
+        copy, epoll = self.fds.shared_at(sock.fileno()), self.epoll_at(sock.fileno())
         try:
             self._listen(epoll.handle if epoll else inner, *backlog)
         except OSError as error:
@@ -168,7 +169,7 @@ class SocketPatches:
 
     def share_port_zero(self, sock: Any) -> None:
         """Share a socket that was bound to port 0: the script uses it as a server."""
-        self.drop_port_zero(sock.fileno())
+        self.fds.remove(sock.fileno())
         host, _, *rest = sock.getsockname()
         target = bind_target(sock.family, sock.type, (host, 0, *rest))
         assert target
@@ -178,14 +179,10 @@ class SocketPatches:
         try:
             self._share(fresh, target)
             os.dup2(fresh.fileno(), sock.fileno(), inheritable=False)
-            self.shared_fds[sock.fileno()] = self.shared_fds.pop(fresh.fileno())
+            self.fds.entries[sock.fileno()] = self.fds.entries.pop(fresh.fileno())
         finally:
             fresh.close()
         keep_nonblocking(sock)
-
-    def drop_port_zero(self, fd: int) -> None:
-        """Remove the entry of a socket that was bound to port 0."""
-        self.shared_fds.pop(fd, None)
 
     def make_private(self, sock: Any) -> None:
         """Make a shared socket private on the same address: the script connects it."""
@@ -203,9 +200,9 @@ class SocketPatches:
 
         In this order, or the arbiter would believe that the address is free.
         """
-        copy = self.shared_fds.pop(fd, None)
+        copy = self.fds.remove(fd)
         close()
-        if copy and copy.key and copy.key not in self._keys():
+        if copy and copy.key and not self.fds.has_handle(copy.key):
             if epolls := self._epolls:
                 epolls.close(copy.key)
             kept = self.accept_manager is not None and self.accept_manager.is_inherited(copy.key)
@@ -216,7 +213,7 @@ class SocketPatches:
         """Switch to ``arbiter`` in a child of the worker. The child opens no epoll of its own."""
         self.arbiter, self.is_child = arbiter, True
         self.serving = lambda: None
-        for copy in self.shared_fds.values():
+        for copy in self.fds.entries.values():
             copy.is_inherited = True
         if self.accept_manager:
             self.child_epolls = self.accept_manager.in_child(arbiter.call)
@@ -232,7 +229,7 @@ class SocketPatches:
     def sent_epoll(self, fd: int) -> Acceptor | None:
         """Return the epoll under ``fd``, which is being sent to a child, if there is one."""
         self.on_fork()
-        return self.epoll_at(fd) if self.shared_fd(fd) else None
+        return self.epoll_at(fd) if self.fds.shared_at(fd) else None
 
     def register_epoll(self, sock: Any, key: str, epoll: int, probe: int, state: int) -> None:
         """Put an epoll under ``sock``, a copy of the handle ``key``; another process sent both."""
@@ -242,59 +239,21 @@ class SocketPatches:
         made = self.child_epolls.add_sent(
             key, socket.socket(fileno=os.dup(fd)), epoll, probe, state
         )
-        self._install_epoll(fd, self.shared_fds[fd], made)
-
-    def has_handle(self, key: str) -> bool:
-        """Whether the script has a copy of the handle ``key``."""
-        return key in self._keys()
+        self._install_epoll(fd, self.fds.entries[fd], made)
 
     def register(self, sock: Any, key: str, *, listens: bool = True) -> None:
         """Add ``sock``, a copy of the handle ``key`` that another process of this worker sent."""
         is_stream = sock.type == socket.SOCK_STREAM
-        self._add(sock.fileno(), key, FdStage.SHARED, is_stream=is_stream, listens=listens)
+        self.fds.add(sock.fileno(), key, is_stream=is_stream, listens=listens)
         keep_nonblocking(sock)
         if sock.type == socket.SOCK_DGRAM:
             self._sockets.wait_for_datagrams()
-
-    def entry_at(self, fd: int) -> SharedFd | None:
-        """Return the entry of ``fd`` if its socket is still the one in the table.
-
-        `end` may replace both at any time, in another thread: then look again.
-        """
-        while copy := self.shared_fds.get(fd):
-            if _inode(fd) in (copy.inode, copy.replaced_inode):
-                return copy
-            if self.shared_fds.get(fd) is copy:
-                break
-        return None
-
-    def shared_fd(self, fd: int) -> SharedFd | None:
-        """Return the entry of ``fd`` if a handle or its epoll is there."""
-        copy = self.entry_at(fd)
-        return None if copy is None or copy.stage is FdStage.PORT_ZERO else copy
-
-    def register_duplicate(self, fd: int) -> bool:
-        """Add ``fd`` if it is a duplicate of a shared socket. Returns whether it is."""
-        inode = _inode(fd)
-        for copy in list(self.shared_fds.values()):
-            if inode and copy.inode == inode and copy.stage is not FdStage.PORT_ZERO:
-                self.shared_fds[fd] = copy
-                return True
-        return False
 
     def is_known(self, inode: int) -> bool:
         """Whether the socket ``inode`` is a shared one."""
         if self.accept_manager and inode in self.accept_manager.inodes():
             return True
-        return any(copy.inode == inode for copy in list(self.shared_fds.values()))
-
-    def stream_fds(self) -> list[int]:
-        """Return the descriptors on which connections arrive."""
-        return [
-            fd
-            for fd, copy in list(self.shared_fds.items())
-            if copy.is_stream and self.shared_fd(fd)
-        ]
+        return self.fds.has_inode(inode)
 
     def end(self, fd: int, dummy: socket.socket) -> None:
         """Replace the listener under ``fd`` by ``dummy``. The script still gets the old name.
@@ -302,12 +261,12 @@ class SocketPatches:
         A thread of the script may be inside getsockname(). So the name is in both entries, and the
         new entry fits both sockets, before dup2().
         """
-        old = self.shared_fds[fd]
+        old = self.fds.entries[fd]
         with socket.socket(fileno=os.dup(fd)) as listener:
             old.name = listener.getsockname()
-        self.shared_fds[fd] = SharedFd(
+        self.fds.entries[fd] = SharedFd(
             old.key,
-            _inode(dummy.fileno()),
+            inode_of(dummy.fileno()),
             is_stream=True,
             stage=FdStage.DUMMY,
             name=old.name,
@@ -323,7 +282,7 @@ class SocketPatches:
 
     def epoll_at(self, fd: int) -> Acceptor | None:
         """Return the epoll under ``fd``, if there is one."""
-        copy, epolls = self.shared_fds.get(fd), self._epolls
+        copy, epolls = self.fds.entries.get(fd), self._epolls
         if not (copy and epolls and copy.stage is FdStage.ACCEPT_EPOLL):
             return None
         return epolls.epoll(copy.key)
@@ -336,10 +295,6 @@ class SocketPatches:
         """Return the listener that the epoll under ``fd`` has replaced. Raises OSError."""
         return self._require_epoll(fd).handle
 
-    def on_dup(self, fd: int, new: int) -> None:
-        """Add ``new``, a duplicate of ``fd``."""
-        self.shared_fds[new] = self.shared_fds[fd]
-
     def _require_epoll(self, fd: int) -> Acceptor:
         epoll = self.epoll_at(fd)
         if epoll is None:
@@ -349,7 +304,7 @@ class SocketPatches:
     def _install_epoll(self, fd: int, copy: SharedFd, epoll: Acceptor) -> None:
         """Replace the listener under ``fd`` by ``epoll``."""
         os.dup2(epoll.fileno(), fd, inheritable=os.get_inheritable(fd))
-        copy.inode, copy.stage, copy.name = _inode(fd), FdStage.ACCEPT_EPOLL, epoll.name
+        copy.inode, copy.stage, copy.name = inode_of(fd), FdStage.ACCEPT_EPOLL, epoll.name
 
     # Shared handles.
 
@@ -358,7 +313,7 @@ class SocketPatches:
         ArbiterGone.
         """
         self._forget_closed()
-        if target.key in self._keys():
+        if self.fds.has_handle(target.key):
             target = self._second_key(sock, target)
         umask = socket_files.umask() if target.path else 0
         answer, fds = self.arbiter.call(
@@ -381,20 +336,6 @@ class SocketPatches:
             self.arbiter.send(ScriptListening(target.key))
             self.serving()
 
-    def _add(
-        self,
-        fd: int,
-        key: str,
-        stage: FdStage,
-        *,
-        is_stream: bool = True,
-        listens: bool = False,
-    ) -> None:
-        self.shared_fds[fd] = SharedFd(key, _inode(fd), is_stream, stage, listens=listens)
-
-    def _keys(self) -> set[str]:
-        return {copy.key for copy in list(self.shared_fds.values())}
-
     def _second_key(self, sock: Any, target: BindTarget) -> BindTarget:
         """Return the target for a second socket on an address of this process. Raises OSError.
 
@@ -403,7 +344,7 @@ class SocketPatches:
         """
         if sock.type == socket.SOCK_DGRAM and _has_option(sock, socket.SO_REUSEADDR):
             numbered = (f"{target.key}#{number}" for number in count(2))
-            key = next(each for each in numbered if each not in self._keys())
+            key = next(each for each in numbered if not self.fds.has_handle(each))
             return BindTarget(key, target.address, target.text, target.path, target.port)
         if not _has_option(sock, getattr(socket, "SO_REUSEPORT", None)):
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
@@ -418,7 +359,7 @@ class SocketPatches:
 
     def _forget_closed(self) -> None:
         """Forget descriptors that were closed without our methods."""
-        for fd in [fd for fd in list(self.shared_fds) if not self.entry_at(fd)]:
+        for fd in self.fds.closed_fds():
             self.forget(fd)
 
     def _is_exclusive(self, target: BindTarget) -> bool:
@@ -439,14 +380,6 @@ def _socket_like(sock: Any) -> socket.socket:
 
 def _has_option(sock: Any, option: int | None) -> bool:
     return option is not None and bool(sock.getsockopt(socket.SOL_SOCKET, option))
-
-
-def _inode(fd: int) -> int:
-    """Return the inode behind ``fd``, the same for all copies; 0 if ``fd`` is closed."""
-    try:
-        return os.fstat(fd).st_ino
-    except OSError:
-        return 0
 
 
 def _address_text(sock: Any) -> str:

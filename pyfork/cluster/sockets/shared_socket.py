@@ -14,11 +14,10 @@ in open, close and getsockname(), and for none in send and receive.
 import os
 import socket
 from collections.abc import Callable
-from enum import Enum
 from functools import wraps
 from typing import Any, Protocol
 
-from pyfork.record import entity
+from pyfork.cluster.sockets.fd_table import FdStage, FdTable, SharedFd
 
 _RECEIVE_METHODS = ("recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into")
 _NO_TIMEOUT = (
@@ -29,46 +28,11 @@ _NO_TIMEOUT = (
 Method = Callable[..., Any]
 
 
-class FdStage(Enum):
-    """The use of a descriptor in the table."""
-
-    PORT_ZERO = 1  # bound to port 0 by this process alone
-    SHARED = 2  # a copy of a handle
-    ACCEPT_EPOLL = 3  # an `AcceptEpoll` in the place of a listener
-    DUMMY = 4  # a dummy listener in the place of the real one: this process drains
-
-
-@entity
-class SharedFd:
-    """A descriptor of the script that is in the table."""
-
-    key: str  # of the handle; empty under `PORT_ZERO`
-    inode: int  # of the open socket or epoll
-    is_stream: bool
-    stage: FdStage = FdStage.SHARED
-    name: Any = None  # what getsockname() returns once the socket itself cannot
-    replaced_inode: int = -1  # of the listener that was there before `DUMMY`
-    # whether the script has called listen(); another process may have done so before
-    listens: bool = False
-    is_inherited: bool = False  # by a fork: the worker's copy, and not one of this process
-
-
 class Owner(Protocol):
-    """The owner of the table, which performs what the methods detect."""
-
-    shared_fds: dict[int, SharedFd]  # by descriptor
-
-    def entry_at(self, fd: int) -> SharedFd | None:
-        """Return the entry of ``fd`` if its socket is still the one in the table."""
-
-    def register_duplicate(self, fd: int) -> bool:
-        """Add ``fd`` if it is a duplicate of a shared socket. Returns whether it is."""
+    """Performs what the methods detect."""
 
     def share_port_zero(self, sock: Any) -> None:
         """The script asks for the port that the kernel chose."""
-
-    def drop_port_zero(self, fd: int) -> None:
-        """The script connects a socket that it has bound to port 0."""
 
     def make_private(self, sock: Any) -> None:
         """The script connects a shared socket."""
@@ -81,9 +45,6 @@ class Owner(Protocol):
 
     def handle(self, fd: int) -> socket.socket:
         """Return the listener that an epoll has replaced."""
-
-    def on_dup(self, fd: int, new: int) -> None:
-        """The script has duplicated ``fd`` as ``new``."""
 
 
 def keep_nonblocking(sock: Any) -> None:
@@ -98,10 +59,10 @@ def _replace_method(kind: Any, name: str, method: Method) -> None:
 class SocketMethods:
     """The patched methods of one socket class; they call the original ones."""
 
-    def __init__(self, owner: Owner, kind: Any) -> None:
+    def __init__(self, owner: Owner, fds: FdTable, kind: Any) -> None:
         self._owner = owner
         self._retries_receive = False
-        self._shared_fds = owner.shared_fds
+        self._fds = fds
         self._socket_class = kind
         self._plain_settimeout: Method = kind.settimeout
         self._plain_gettimeout: Method = kind.gettimeout
@@ -131,11 +92,11 @@ class SocketMethods:
         """Return the method ``name`` that treats descriptors of the table differently."""
         plain: Method = getattr(self._socket_class, name)
         special: Method = getattr(self, f"_known_{name.removeprefix('_')}")
-        shared_fds, entry_at = self._shared_fds, self._owner.entry_at
+        entries, entry_at = self._fds.entries, self._fds.at
 
         def method(sock: Any, *args: Any) -> Any:
             fd = sock.fileno()
-            if fd in shared_fds and (copy := entry_at(fd)) is not None:
+            if fd in entries and (copy := entry_at(fd)) is not None:
                 return special(plain, copy, sock, *args)
             return plain(sock, *args)
 
@@ -147,9 +108,9 @@ class SocketMethods:
 
         def method(sock: Any, address: Any, /) -> Any:
             fd = sock.fileno()
-            if fd in self._shared_fds and (copy := self._owner.entry_at(fd)):
+            if fd in self._fds.entries and (copy := self._fds.at(fd)):
                 if copy.stage is FdStage.PORT_ZERO:
-                    self._owner.drop_port_zero(fd)
+                    self._fds.remove(fd)
                 else:
                     self._owner.make_private(sock)
             return plain(sock, address)
@@ -161,7 +122,7 @@ class SocketMethods:
         plain: Method = getattr(self._socket_class, name)
 
         def method(sock: Any, *args: Any, **keywords: Any) -> Any:
-            if sock.fileno() not in self._shared_fds:
+            if sock.fileno() not in self._fds.entries:
                 return plain(sock, *args, **keywords)
             return self._call_with_retry(plain, sock, *args, **keywords)
 
@@ -199,9 +160,9 @@ class SocketMethods:
 
     def _is_shared(self, sock: Any, *, new: bool = False) -> bool:
         fd = sock.fileno()
-        if fd in self._shared_fds and (copy := self._owner.entry_at(fd)):
+        if fd in self._fds.entries and (copy := self._fds.at(fd)):
             return copy.stage is not FdStage.PORT_ZERO
-        return new and self._owner.register_duplicate(fd)
+        return new and self._fds.register_duplicate(fd)
 
     # Methods for descriptors of the table.
 
@@ -227,7 +188,7 @@ class SocketMethods:
     def _known_getsockname(self, plain: Method, copy: SharedFd, sock: Any) -> Any:
         if copy.stage is FdStage.PORT_ZERO:
             if _is_connected(sock):  # connected in C
-                self._owner.drop_port_zero(sock.fileno())
+                self._fds.remove(sock.fileno())
             else:
                 self._owner.share_port_zero(sock)
         if copy.name is not None:
@@ -256,7 +217,7 @@ class SocketMethods:
         fd: int = sock.fileno()
         made = plain(self._owner.handle(fd))  # a socket: dup() asks for its family
         os.dup2(fd, made.fileno(), inheritable=False)
-        self._owner.on_dup(fd, made.fileno())
+        self._fds.entries[made.fileno()] = copy
         made.settimeout(sock.gettimeout())
         return made
 

@@ -95,7 +95,7 @@ def _server(create: Create, patches: SocketPatches) -> Create:
         reuse_port: bool | None = None,
         **options: Any,
     ) -> Any:
-        if sock is not None and patches.shared_fd(sock.fileno()):
+        if sock is not None and patches.fds.shared_at(sock.fileno()):
             return await _serve(create, patches, self, factory, [sock], backlog=backlog, **options)
         if sock is not None or (host is None and port is None):
             return await create(self, factory, host, port, sock=sock, backlog=backlog, **options)
@@ -126,8 +126,8 @@ async def _serve(
     """Make one server out of those that ``create`` makes for each socket."""
 
     def listen() -> None:
-        for each in sockets:
-            each.listen(options.get("backlog", 100))
+        for sock in sockets:
+            sock.listen(options.get("backlog", 100))
 
     at_once = options.get("start_serving", True)
     if at_once:
@@ -145,7 +145,7 @@ def _python_server(
 ) -> PythonServer | None:
     """Return a `PythonServer` for ``sock`` if its connections must be seen."""
     fd = sock.fileno()
-    epoll = patches.epoll_at(fd) or (patches.accept_manager and patches.shared_fd(fd))
+    epoll = patches.epoll_at(fd) or (patches.accept_manager and patches.fds.shared_at(fd))
     if not epoll:
         return None
     given = {name: options[name] for name in _OF_A_CONNECTION if options.get(name) is not None}

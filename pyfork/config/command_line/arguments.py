@@ -27,7 +27,7 @@ _COMMON = (
     *("name", "access_logfile", "log_level", "config", "check_config", "print_config"),
     *("help", "help_all", "version"),
 )
-"""What the short help shows, in this order."""
+"""The settings of the short help, in this order."""
 
 _USAGE = {
     "": (
@@ -47,7 +47,7 @@ _USAGE = {
 
 @record
 class Arguments:
-    """What one command line says."""
+    """The content of one command line."""
 
     given: Source
     file: str | None  # --config
@@ -57,7 +57,7 @@ class Arguments:
 
 
 def parse(argv: Sequence[str], origin: str = "") -> Arguments:
-    """What the words ``argv`` say; ``origin`` is put before the flags in messages.
+    """Parse the words ``argv``; ``origin`` is put before the flags in messages.
 
     Raises:
         ConfigError: an unknown flag, a flag without its value, or a word too many.
@@ -139,20 +139,22 @@ def options() -> Iterator[Option]:
     yield Option("verbose", ("-v", "--verbose"), "The same as --log-level debug.")
     for name, (*flags, help) in _ACTIONS.items():
         yield Option(name, tuple(flags), help)
-    for each in SETTINGS.values():
-        if each.flags:
-            yield _option(each)
+    for setting in SETTINGS.values():
+        if setting.flags:
+            yield _option(setting)
 
 
-def _option(each: Setting) -> Option:
-    if isinstance(each.default, bool):
-        return Option(each.name, each.flags, each.help, off=each.off, group=each.group)
+def _option(setting: Setting) -> Option:
+    if isinstance(setting.default, bool):
+        return Option(
+            setting.name, setting.flags, setting.help, off=setting.off, group=setting.group
+        )
     return Option(
-        each.name,
-        each.flags,
-        each.help,
-        metavar=each.kind.metavar,
-        default=each.kind.show(each.default),
-        repeat=each.repeat,
-        group=each.group,
+        setting.name,
+        setting.flags,
+        setting.help,
+        metavar=setting.kind.metavar,
+        default=setting.kind.show(setting.default),
+        repeat=setting.repeat,
+        group=setting.group,
     )

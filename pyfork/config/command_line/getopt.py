@@ -49,7 +49,7 @@ class CommandSpec:
 
 @record
 class ParsedOption:
-    """What was given for one name, and the flag that did."""
+    """The value that was given for one name, and its flag."""
 
     raw: object  # text; a bool for an option without value; a tuple of texts for a repeated one
     flag: str  # "" for an operand
@@ -58,7 +58,7 @@ class ParsedOption:
 def read(
     words: Sequence[str], options: Iterable[Option], operands: Sequence[str]
 ) -> dict[str, ParsedOption]:
-    """What ``words`` give, by name.
+    """Parse ``words`` into values by name.
 
     Args:
         words: the command line without the name of the program.

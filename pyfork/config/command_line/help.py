@@ -51,7 +51,7 @@ def listing(title: str, rows: Mapping[str, str]) -> str:
 
 
 def first_sentence(text: str) -> str:
-    """What a line has room for."""
+    """The first sentence, which fits on a line."""
     return text.partition(". ")[0].removesuffix(".")
 
 

@@ -79,31 +79,31 @@ def translate(
     """
     given: dict[str, RawValue] = {}
     notes, refusals = [], []
-    for name, each in found:
+    for name, entry in found:
         outcome = table[name]
-        if each.raw in (None, "") or any(each.raw == value for value in outcome.harmless):
+        if entry.raw in (None, "") or any(entry.raw == value for value in outcome.harmless):
             continue
         if outcome.fate is Effect.HONOURED and outcome.to in SETTINGS:
             if outcome.to in given:
-                raise ConfigError(f"{each.origin}: says the same as {given[outcome.to].origin}")
-            given[outcome.to] = RawValue(_read(outcome, each), each.origin)
+                raise ConfigError(f"{entry.origin}: says the same as {given[outcome.to].origin}")
+            given[outcome.to] = RawValue(_read(outcome, entry), entry.origin)
         elif outcome.fate is not Effect.IDLE:
-            refusals.append(f"{each.origin}: {outcome.says or _absent(outcome)}")
+            refusals.append(f"{entry.origin}: {outcome.says or _absent(outcome)}")
             continue
         if outcome.says:
-            notes.append(f"{each.origin}: {outcome.says}")
+            notes.append(f"{entry.origin}: {outcome.says}")
     if refusals:
         raise ConfigError("\n  ".join(refusals))
     return Translation(given, tuple(notes))
 
 
-def _read(outcome: CompatRule, each: RawValue) -> object:
+def _read(outcome: CompatRule, entry: RawValue) -> object:
     if outcome.read is None:
-        return each.raw
+        return entry.raw
     try:
-        return outcome.read(each.raw)
+        return outcome.read(entry.raw)
     except (ValueError, TypeError) as error:
-        raise ConfigError(f"{each.origin}: {each.raw!r}: {error}") from None
+        raise ConfigError(f"{entry.origin}: {entry.raw!r}: {error}") from None
 
 
 def _absent(outcome: CompatRule) -> str:

@@ -122,11 +122,11 @@ def with_address(found: Iterable[tuple[str, RawValue]]) -> Iterator[tuple[str, R
         ConfigError: they contradict each other.
     """
     parts: dict[str, RawValue] = {}
-    for name, each in found:
+    for name, entry in found:
         if name in ("host", "port", "uds", "fd"):
-            parts[name] = each
+            parts[name] = entry
         else:
-            yield name, each
+            yield name, entry
     tcp = {"host", "port"} & parts.keys()
     if len(parts) - len(tcp) + bool(tcp) > 1:
         raise ConfigError(" and ".join(each.origin for each in parts.values()) + ": one of them")

@@ -41,10 +41,10 @@ def from_environment(environ: Mapping[str, str]) -> Source:
     """
     given = {}
     settings = [each for each in SETTINGS.values() if not each.python]
-    for each in settings:
-        for name, form in {each.env: "{}", **each.aliases}.items():
-            if each.name not in given and (text := environ.get(name)):
-                given[each.name] = RawValue(form.format(text), name)
+    for setting in settings:
+        for name, form in {setting.env: "{}", **setting.aliases}.items():
+            if setting.name not in given and (text := environ.get(name)):
+                given[setting.name] = RawValue(form.format(text), name)
     if "bind" not in given and (passed := passed_sockets(environ, os.getpid())):
         given["bind"] = RawValue(tuple(passed), "LISTEN_FDS")
     known = {each.env for each in settings}

@@ -159,14 +159,14 @@ def _classify(name: str, found: Mapping[str, Any]) -> FileSettings:
         elif not key.startswith("_") and isinstance(raw, str | int | list | tuple):
             hints += _hints(each, key, {*SETTINGS, *GUNICORN})
     done = translate(GUNICORN, theirs)
-    for key, each in done.given.items():
+    for key, value in done.given.items():
         if key in given:
-            raise ConfigError(f"{each.origin}: says the same as {given[key].origin}")
-        given[key] = each
+            raise ConfigError(f"{value.origin}: says the same as {given[key].origin}")
+        given[key] = value
     return FileSettings(given, (*done.notes, *hints))
 
 
-def _hints(each: RawValue, key: str, known: set[str]) -> Iterator[str]:
+def _hints(value: RawValue, key: str, known: set[str]) -> Iterator[str]:
     near = suggestion(key, known, cutoff=0.88)
     if near:
-        yield f"{each.origin}: no setting has this name{near}"
+        yield f"{value.origin}: no setting has this name{near}"

@@ -14,11 +14,11 @@ def preferred(accept: str, offered: tuple[str, ...]) -> str:
     """
     ranges = list(_ranges(accept))
     best, liked = offered[-1], (0.0, 0)
-    for each in reversed(offered):
-        likes = _likes(each, ranges)
+    for media_type in reversed(offered):
+        likes = _likes(media_type, ranges)
         named_better = likes == liked and likes[1] == 2
         if likes[0] > 0 and (likes > liked or named_better):
-            best, liked = each, likes
+            best, liked = media_type, likes
     return best
 
 
@@ -35,7 +35,7 @@ def _likes(offered: str, ranges: list[tuple[str, str, float]]) -> tuple[float, i
 
 
 def _ranges(accept: str) -> list[tuple[str, str, float]]:
-    """What is malformed counts as not there."""
+    """Malformed ranges count as absent."""
     found = []
     for item in accept.lower().split(","):
         name, *parameters = (part.strip() for part in item.split(";"))

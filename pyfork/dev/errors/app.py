@@ -71,7 +71,7 @@ class Answer:
 
 
 def answer(fault: ErrorReport, accept: str, method: str) -> Answer:
-    """What to answer a client that accepts ``accept``."""
+    """Return the answer for a client that accepts ``accept``."""
     kind = preferred(accept, OFFERED)
     nonce = secrets.token_urlsafe(16)
     body = _body(fault, kind, method, nonce).encode("utf-8", "backslashreplace")
@@ -104,7 +104,7 @@ _WHAT = ("the application does not load", "the application failed")
 
 
 def withheld(fault: ErrorReport, host: str) -> ErrorReport:
-    """What may be shown under any name: the kind of the error."""
+    """The part that any client may see: the kind of the error."""
     kind = fault.chain[0].kind if fault.chain else ""
     chain = (ErrorInfo(kind, "", ()),) if kind else ()
     reason = f"{kind}: the rest" if kind else "The reason"

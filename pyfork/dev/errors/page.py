@@ -251,7 +251,7 @@ def _lines(frame: Frame) -> Iterator[str]:
 
 
 def _coloured(text: str) -> str:
-    """One line of Python. Whatever a pattern makes of it, all of it is there, and escaped."""
+    """One line of Python. All of it is there, and escaped, under any pattern."""
     parts, end = [], 0
     for match in _TOKEN.finditer(text):
         parts.append(escape(text[end : match.start()]))

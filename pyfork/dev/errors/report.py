@@ -1,4 +1,4 @@
-"""What is wrong with an application that does not load, as data: for a page, and for programs."""
+"""The error of an application that does not load, as data: for a page, and for programs."""
 
 import hashlib
 import linecache
@@ -54,7 +54,7 @@ class ErrorReport:
 
     @classmethod
     def of(cls, app: str, error: BootError, editor: str = "") -> "ErrorReport":
-        """What ``error`` and the exceptions that led to it say.
+        """Return a report on ``error`` and the exceptions that led to it.
 
         ``editor``: the URL for links to an editor; see `pyfork.dev.errors.editor`.
         """
@@ -66,7 +66,7 @@ class ErrorReport:
     def of_request(
         cls, error: BaseException, request: RequestInfo, editor: str = ""
     ) -> "ErrorReport":
-        """What ``error``, which ``request`` led to, says."""
+        """Return a report on ``error``, which ``request`` led to."""
         return cls(
             f"{request.method} {request.path}",
             _clipped(tracebacks.one_line(error)),
@@ -82,7 +82,7 @@ class ErrorReport:
 
 
 def broken(error: BootError) -> ErrorPageShown:
-    """What the arbiter is told."""
+    """The message to the arbiter."""
     return ErrorPageShown(_clipped(str(error)), _clipped(error.detail))
 
 

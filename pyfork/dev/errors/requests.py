@@ -228,5 +228,5 @@ class _Held:
         """Send what is held."""
         self._passing = True
         held, self.messages = self.messages, []
-        for each in held:
-            await self._send(each)
+        for message in held:
+            await self._send(message)

@@ -30,7 +30,7 @@ TICK_SECONDS = 1.0  # seconds between two looks at deadlines and the clock
 
 def serve(
     config: Config,
-    line: Row,
+    row: Row,
     error: BootError,
     addresses: Iterable[str],
     ready: Callable[[], None],
@@ -42,7 +42,7 @@ def serve(
     app = ErrorApp(ErrorReport.of(str(config.app), error), config.reload_host)
     loop = asyncio.new_event_loop()
     gateway = AsgiGateway(app, loop=loop, root_path="", state={})
-    engine = Engine(config, loop=loop, line=line, gateway=gateway)
+    engine = Engine(config, loop=loop, row=row, gateway=gateway)
     limits = Timeouts.from_config(config)
 
     def accepted() -> Connection:

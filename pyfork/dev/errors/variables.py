@@ -1,7 +1,7 @@
 """Local variables as text: bounded, and without secrets.
 
 A value is the application's, so that its ``__repr__`` may be slow, huge or broken. Query sets are
-not evaluated. What is masked is chosen by name; a secret under another name is shown, to the
+not evaluated. Names decide which values are masked; a secret under another name is shown, to the
 developer only.
 """
 

@@ -73,15 +73,15 @@ class Engine(Generic[ConnectionType]):
         config: Config,
         *,
         loop: asyncio.AbstractEventLoop,
-        line: Row,
+        row: Row,
         gateway: Gateway[ConnectionType],
         upgrade: Upgrade[ConnectionType] | None = None,
     ) -> None:
         # For the life of the worker.
         self.config = config
         self.loop = loop
-        self.line = line
-        self.cells = line.cells
+        self.row = row
+        self.cells = row.cells
         self.gateway: Any = gateway  # its exchanges know its type
         self.new_exchange = gateway.exchange
         self.unbuffered = gateway.unbuffered
@@ -128,7 +128,7 @@ class Engine(Generic[ConnectionType]):
         running = self.running = self.running + 1
         if running == 1:
             self.busy_since = now
-        self.line.start_request(self.served + running, self.busy_since, exchange.head.line.doing)
+        self.row.start_request(self.served + running, self.busy_since, exchange.head.line.doing)
 
     def end(self, exchange: Exchange) -> None:
         """Count a response, whether or not the application has worked on the request."""

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 class MeteredEngine(Engine[ConnectionType]):
     """Measures from the call of the application to the end of its response."""
 
-    def __init__(self, *args: Any, line: Row, **more: Any) -> None:
-        self.metrics = RequestRecorder(line.metrics)
-        super().__init__(*args, line=line, **more)
+    def __init__(self, *args: Any, row: Row, **more: Any) -> None:
+        self.metrics = RequestRecorder(row.metrics)
+        super().__init__(*args, row=row, **more)
 
     def tick(self, now: float) -> None:
         super().tick(now)

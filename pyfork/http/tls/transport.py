@@ -38,7 +38,7 @@ ANSWERS = 16 * 1024  # bytes of answers to such records that a client may leave 
 
 
 class HandshakeOwner(Protocol):
-    """What a transport needs of `Handshakes`."""
+    """The part of `Handshakes` that a transport needs."""
 
     engine: Engine[Connection]
     context: Context

@@ -48,7 +48,7 @@ class SessionStage(Enum):
 
 
 class FrameConnection(Protocol):
-    """What a session needs of its `WebSocketConnection`."""
+    """The part of a `WebSocketConnection` that a session needs."""
 
     link: "Connection"
     write_paused: bool

@@ -24,7 +24,7 @@ def keep(pieces: list[bytes], data: bytes) -> None:
 
 
 class BodyMemory:
-    """What a worker keeps in memory of bodies beyond `SMALL` each, in bytes.
+    """The memory of a worker for bodies beyond `SMALL` each, in bytes.
 
     The loop's thread takes. Any thread gives back, also within a garbage collection that
     interrupts `take`: so there is no lock, and an append is all that it does.

@@ -163,8 +163,8 @@ def _default_context(config: Config, credentials: PemFiles) -> Context:
             context.load_verify_locations(cadata="\n".join(found))
         except (ssl.SSLError, ValueError):
             raise ConfigError(f"--ca-certs {config.ca_certs}: holds no certificate") from None
-        # Who resumes a session is not asked again: a certificate that is no longer accepted, or
-        # that was accepted for another name, would be let in.
+        # A client that resumes a session is not asked again: a certificate that is no longer
+        # accepted, or that was accepted for another name, would be let in.
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
     return context

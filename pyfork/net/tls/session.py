@@ -61,7 +61,7 @@ class LoopSession(Session):
                 return found
 
     def pending(self) -> int:
-        """What may be read, and what waits: uvloop reads only if there is some."""
+        """Return the number of bytes that wait: uvloop reads only if there are some."""
         return super().pending() + self._incoming.pending + len(self._undecrypted)
 
     def unwrap(self) -> None:

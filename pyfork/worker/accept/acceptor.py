@@ -51,7 +51,7 @@ class Acceptor:
         listeners: Iterable[socket.socket | FdQueueReader],
         new_protocol: Callable[[Client], asyncio.BaseProtocol],
         *,
-        line: Row,
+        row: Row,
         count: Callable[[int], None],
         gate: LeastConnections | None = None,
         alone: bool = False,
@@ -75,7 +75,7 @@ class Acceptor:
         ]
         self._added: dict[Hashable, ListenSocket] = {}  # added later, by name
         self._new_protocol = new_protocol
-        self._cells = line.cells
+        self._cells = row.cells
         self._count = count
         self._gate = gate
         self._alone = alone
@@ -139,7 +139,7 @@ class Acceptor:
     def stop(self) -> None:
         """Accept no more, for good, and give the listeners back.
 
-        What is on an fd queue is this worker's, and taken.
+        Connections on an fd queue are this worker's, and are taken.
         """
         if self.stopped:
             return

@@ -42,13 +42,13 @@ class ConnectionRoom:
         self,
         engine: Engine[Connection],
         handshakes: "Handshakes | None",
-        line: Row,
+        row: Row,
         clock: Callable[[], float],
     ) -> None:
         """``clock`` returns monotonic seconds."""
         self._engine = engine
         self._handshakes = handshakes
-        self._line = line
+        self._row = row
         self._clock = clock
         # Idle since, longest first, as of the last scan.
         self._idle: deque[tuple[float, Closable]] = deque()
@@ -66,7 +66,7 @@ class ConnectionRoom:
             while self._idle:
                 since, one = self._idle.popleft()
                 if one.idle_since == since and one.close_idle():
-                    self._line.idle_closed += 1
+                    self._row.idle_closed += 1
                     self._closed += 1
                     self._log_closed(why, now)
                     return True

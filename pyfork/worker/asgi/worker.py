@@ -19,8 +19,8 @@ class AsgiWorker(EngineWorker):
 
     interface = "asgi"
 
-    def __init__(self, birth: WorkerArgs, app: App) -> None:
-        super().__init__(birth, app)
+    def __init__(self, args: WorkerArgs, app: App) -> None:
+        super().__init__(args, app)
         self.state: dict[str, Any] = {}  # of the lifespan; copied into each scope
         self._lifespan: Lifespan | None = None
         self.gateway = self._gateway_class()(
@@ -44,7 +44,7 @@ class AsgiWorker(EngineWorker):
         return TimedAsgiExchange
 
     def _gateway_class(self) -> type[AsgiGateway]:
-        if self.birth.tls is None:
+        if self.args.tls is None:
             return AsgiGateway
         from pyfork.http.tls.gateways import TlsAsgiGateway
 

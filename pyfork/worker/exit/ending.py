@@ -64,9 +64,9 @@ def _log_remaining(seconds: float, frame: FrameType | None) -> None:
 def _threads() -> Iterator[str]:
     """Describe the threads that Python waits for, with the current line of each."""
     frames = sys._current_frames()
-    for each in threading.enumerate():
-        if not each.daemon and each.ident != threading.get_ident() and each.is_alive():
-            yield f"{each.name!r} {_where(frames.get(each.ident or 0))}".rstrip()
+    for thread in threading.enumerate():
+        if not thread.daemon and thread.ident != threading.get_ident() and thread.is_alive():
+            yield f"{thread.name!r} {_where(frames.get(thread.ident or 0))}".rstrip()
 
 
 def _where(frame: FrameType | None) -> str:
@@ -83,10 +83,10 @@ def _children() -> "list[psutil.Process]":
     import psutil  # rarely needed
 
     session, found = os.getsid(0), []
-    for each in psutil.Process().children():
+    for child in psutil.Process().children():
         with suppress(psutil.Error, OSError):
-            if each.status() != psutil.STATUS_ZOMBIE and os.getsid(each.pid) == session:
-                found.append(each)
+            if child.status() != psutil.STATUS_ZOMBIE and os.getsid(child.pid) == session:
+                found.append(child)
     return found
 
 
@@ -95,9 +95,9 @@ def _name(process: "psutil.Process") -> str:
     import psutil
 
     if multiprocessing := sys.modules.get("multiprocessing"):
-        for each in multiprocessing.active_children():
-            if each.pid == process.pid:
-                return str(each.name)
+        for child in multiprocessing.active_children():
+            if child.pid == process.pid:
+                return str(child.name)
     try:
         return " ".join(process.cmdline())[:80] or process.name()
     except psutil.Error:
@@ -108,9 +108,9 @@ def _end_children() -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         if not (children := _children()):
             return
-        for each in children:
+        for child in children:
             with suppress(ProcessLookupError):
-                os.kill(each.pid, number)
+                os.kill(child.pid, number)
         until = monotonic() + TERMINATE_SECONDS
         while _children() and monotonic() < until:
             sleep(0.01)

@@ -39,13 +39,13 @@ class Evening:
         queue: ConnectionQueue,
         *,
         scoreboard: Scoreboard,
-        line: Row,
+        row: Row,
         connections: Iterable[Connection],
     ) -> None:
         self._loop = loop
         self._queue = queue
         self._scoreboard = scoreboard
-        self._line = line
+        self._row = row
         self._connections = connections
         # from other workers, with the monotonic time of arrival
         self._arrived: dict[object, float] = {}
@@ -81,13 +81,13 @@ class Evening:
 
     def _surplus(self) -> int:
         """Return how many connections other workers should have."""
-        if self._line.connections < 2:
+        if self._row.connections < 2:
             return 0
         column = self._scoreboard.column
         rows = zip(
             *map(column, (PID, CONNECTIONS, RECEIVING, ACCEPTING, HELD, GENERATION)), strict=True
         )
-        generation = self._line.generation
+        generation = self._row.generation
         counts = {
             pid: connections
             for pid, connections, receiving, accepting, held, theirs in rows
@@ -97,11 +97,15 @@ class Evening:
             and theirs == generation
         }
         pids = list(counts)
-        own = self._line.pid
+        own = self._row.pid
         return surplus(pids.index(own), list(counts.values())) if own in counts else 0
 
     def _movable(self) -> Iterator[Connection]:
         """Return idle connections whose next request has not arrived."""
-        for each in list(self._connections):
-            if each not in self._arrived and each.can_hand_off and not each.readable():
-                yield each
+        for connection in list(self._connections):
+            if (
+                connection not in self._arrived
+                and connection.can_hand_off
+                and not connection.readable()
+            ):
+                yield connection

@@ -267,8 +267,8 @@ class Offloader:
 
     def _offload_readable(self, running: "ResponseWriter") -> None:
         only_wake, poll = select.poll(), select.poll()
-        for each in (only_wake, poll):
-            each.register(self._wake_out, select.POLLIN)
+        for each_poll in (only_wake, poll):
+            each_poll.register(self._wake_out, select.POLLIN)
         watched: dict[int, Movable] = {}
         with self._step(running) as held:
             if held:

@@ -41,7 +41,7 @@ class QueueReceiver:
         queue: ConnectionQueue,
         *,
         scoreboard: Scoreboard,
-        line: Row,
+        row: Row,
         tls: bool,
         begin: Callable[[Given], None],
         is_full: Callable[[], bool],
@@ -54,7 +54,7 @@ class QueueReceiver:
         self._loop = loop
         self._queue = queue
         self._scoreboard = scoreboard
-        self._cells = line.cells
+        self._cells = row.cells
         self._kind = Receiving.TLS if tls else Receiving.PLAIN
         self._begin = begin
         self._is_full = is_full

@@ -22,17 +22,17 @@ ACCEPT_SETTLE_SECONDS = 0.1
 class UvicornWorker(BaseWorker):
     """Runs an ASGI application, or a WSGI one by uvicorn's own middleware."""
 
-    def __init__(self, birth: WorkerArgs, app: App) -> None:
-        super().__init__(birth, app)
-        self._server = EmbeddedServer(uvicorn_config(birth.config, app, self.tls_context()))
+    def __init__(self, args: WorkerArgs, app: App) -> None:
+        super().__init__(args, app)
+        self._server = EmbeddedServer(uvicorn_config(args.config, app, self.tls_context()))
         self._serving: asyncio.Task[None] | None = None
-        jitter = random.randint(0, birth.config.max_requests_jitter)
-        self._wear_after = birth.config.max_requests and birth.config.max_requests + jitter
+        jitter = random.randint(0, args.config.max_requests_jitter)
+        self._wear_after = args.config.max_requests and args.config.max_requests + jitter
 
     async def boot(self) -> None:
         """Start the server and wait for its startup."""
         server = self._server
-        listeners = [each for each in self.birth.listeners if isinstance(each, socket.socket)]
+        listeners = [each for each in self.args.listeners if isinstance(each, socket.socket)]
         started = server.booted = asyncio.Event()
         self._serving = self.loop.create_task(server.serve(sockets=listeners))
         waiting = self.loop.create_task(started.wait())
@@ -54,8 +54,8 @@ class UvicornWorker(BaseWorker):
 
     def tick(self, now: float) -> None:
         state = self._server.server_state
-        self.line.connections = len(state.connections)
-        self.line.requests = state.total_requests
+        self.row.connections = len(state.connections)
+        self.row.requests = state.total_requests
         if self._wear_after and state.total_requests >= self._wear_after:
             self.request_recycle(f"it has answered {state.total_requests} requests")
 

@@ -27,8 +27,8 @@ class WsgiWorker(EngineWorker):
 
     interface = "wsgi"
 
-    def __init__(self, birth: WorkerArgs, app: App) -> None:
-        super().__init__(birth, app)
+    def __init__(self, args: WorkerArgs, app: App) -> None:
+        super().__init__(args, app)
         config = self.config
         threaded = config.threads != 1 or config.worker_class == "thread"
         self._room = BufferSpace(each=config.response_buffer, spool=config.response_spool)
@@ -46,7 +46,7 @@ class WsgiWorker(EngineWorker):
             body_memory=config.body_memory,
             left=self.changed.set,
         )
-        if threaded and birth.tls is None:
+        if threaded and args.tls is None:
             from pyfork.http.wsgi.takeover import SocketExchange
             from pyfork.worker.offload.overflow import OverflowConnection
 
@@ -76,7 +76,7 @@ class WsgiWorker(EngineWorker):
         return AutoThreads(self.loop, most_threads(), self._pool_changed, went_on)
 
     def _gateway_class(self) -> type[WsgiGateway]:
-        if self.birth.tls is None:
+        if self.args.tls is None:
             return WsgiGateway
         from pyfork.http.tls.gateways import TlsWsgiGateway
 
@@ -116,13 +116,13 @@ class WsgiWorker(EngineWorker):
         """Extend the deadline: the application has ``--timeout`` for its next piece."""
         timeout = self.config.timeout
         if timeout:
-            self.line.deadline = time.monotonic() + timeout + TICK_SECONDS
+            self.row.deadline = time.monotonic() + timeout + TICK_SECONDS
 
     def _extend_timeout(self, seconds: float) -> None:
         """The application's: the request that runs may take so many seconds more, from now on."""
         if not 0 <= seconds < inf:
             raise ValueError(f"not a number of seconds: {seconds!r}")
-        self.line.deadline = max(self.line.deadline, time.monotonic() + seconds)
+        self.row.deadline = max(self.row.deadline, time.monotonic() + seconds)
 
     def _pool_changed(self) -> None:
         """Leave new connections to workers with a free thread, if there are any.
@@ -131,7 +131,7 @@ class WsgiWorker(EngineWorker):
         """
         pool = self._pool
         assert pool is not None
-        self.line.held = pool.full and not pool.exhausted
+        self.row.held = pool.full and not pool.exhausted
         if pool.exhausted:
             self.acceptor.saturate(pool.most)
         if pool.full:

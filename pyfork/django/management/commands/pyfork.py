@@ -75,7 +75,7 @@ def _application(*, asgi: bool) -> str:
 
 
 def _address(options: dict[str, Any]) -> str:
-    """What runserver understands by its argument, as pyfork writes it."""
+    """The address that runserver understands by its argument, as pyfork writes it."""
     host, _, port = options["addrport"].rpartition(":")
     if not (port or "8000").isdecimal():
         raise CommandError(f'"{options["addrport"]}" is not a port number or address:port pair')

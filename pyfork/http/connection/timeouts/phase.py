@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ConnectionPhase(IntEnum):
-    """What a connection waits for; `WAITS_FOR` has the words."""
+    """The phases of a connection by what it waits for, in words: `WAITS_FOR`."""
 
     FRESH = 0
     IDLE = 1
