@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from pyfork.errors import BootError
+from pyfork.loader import fork_libraries
 from pyfork.record import entity, field, record
 
 NATIVE = "native"  # in the place of a module: threads that no Python code has started
@@ -76,7 +77,7 @@ class ForkSafety:
         if not unsafe:
             return
         first, others = unsafe[0], len(unsafe) - 1
-        excuse = first.module or (NATIVE if "native" in first.what else "MODULE")
+        excuse = first.module or "MODULE"
         text = f"--preload: {first}: {_ADVICE} excuse it: --preload-unsafe {excuse}"
         detail = "\n".join(map(str, unsafe)) if others else ""
         raise BootError(f"{text} (and {others} more)" if others else text, detail)
@@ -96,10 +97,10 @@ class ForkSafety:
         for thread in threads:
             module, place = self._threads.get(thread, ("", ""))
             yield ForkHazard(f"it starts the thread {thread.name!r}", module, place)
-        native = len(os.listdir("/proc/self/task")) - 1 - len(threads)
-        if native > 0:
+        if native := _native_threads():
+            names = ", ".join(map(repr, sorted(set(native))))
             yield ForkHazard(
-                f"it starts {native} native thread(s), of an extension module", NATIVE, ""
+                f"an extension module starts {len(native)} native thread(s) ({names})", NATIVE, ""
             )
         for fd, file in _files().items():
             if file in self._files:
@@ -109,8 +110,38 @@ class ForkSafety:
                 yield ForkHazard("it opens an epoll (an event loop)", module, place)
             elif file.startswith("socket:") and (peer := _peer(fd)) is not None:
                 yield ForkHazard(f"it connects to {peer}", module, place)
+        for pool in fork_libraries.pools_in_use():
+            yield ForkHazard(pool, "sqlalchemy", "")
         for pid in _children():
             yield ForkHazard(f"it starts the process {pid}", "", "")
+
+
+def _native_threads() -> list[str]:
+    """The names of the threads that are unknown to Python, and that a fork does not end.
+
+    A library that is prepared for forks, as OpenBLAS is, ends its threads before each one and
+    starts them when they are next needed (pthread_atfork(3)). So a child is forked, by the C
+    library, since `os.fork` would call the application's functions too.
+    """
+    if not _unknown_tasks():
+        return []
+    import ctypes
+
+    pid = ctypes.PyDLL(None).fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return _unknown_tasks()
+
+
+def _unknown_tasks() -> list[str]:
+    known = {thread.native_id for thread in threading.enumerate()} | {os.getpid()}
+    names = []
+    for task in os.listdir("/proc/self/task"):
+        if int(task) not in known:
+            with suppress(OSError), open(f"/proc/self/task/{task}/comm") as file:
+                names.append(file.read().strip())
+    return names
 
 
 def _files() -> dict[int, str]:

@@ -15,6 +15,7 @@ from pyfork.child.signals import ignore_arbiter_signals
 from pyfork.config.config import Config
 from pyfork.config.directory import Directory
 from pyfork.ipc.worker_args import WorkerArgs, WorkerMain
+from pyfork.loader import fork_libraries
 from pyfork.loader.fork_safety import ForkSafety
 from pyfork.loader.load import App
 from pyfork.loader.warmup import warm_up
@@ -36,12 +37,13 @@ def load(config: Config, directory: Directory, channel: int) -> WorkerMain:
         BootError: there is no application, it fails, or it is not safe to fork.
     """
     main.set_up_process(config, directory)
-    safety = ForkSafety(config.preload_unsafe)
+    safety = ForkSafety((*fork_libraries.FORK_AWARE, *config.preload_unsafe))
     with exit_when_closed(channel), safety.observed():
         app = main.load_app(config)
         main.worker_class(config, app)  # imports its modules once, too
         for target in config.warmup:
             warm_up(app, target)
+        fork_libraries.prepare(fork_libraries.BEFORE_FORK)
     safety.check()
     handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the arbiter ends this process by it
     gc.collect()
@@ -53,4 +55,5 @@ def _work(app: App, handler: Any, args: WorkerArgs) -> int:
     """Run a worker. ``handler``: of SIGTERM, perhaps installed by the application."""
     ignore_arbiter_signals()
     signal.signal(signal.SIGTERM, handler)
+    fork_libraries.prepare(fork_libraries.AFTER_FORK)
     return main.main(args, app)
