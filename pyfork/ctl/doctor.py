@@ -96,7 +96,7 @@ def _workers(facts: Facts) -> Iterator[Finding]:
             False,
             f"{wanted} workers share {facts.cpus} CPUs",
             f"--workers {facts.cpus}, or auto; for requests that wait, --threads",
-            "docs/performance.md",
+            "docs/workers.md",
         )
 
 
@@ -107,7 +107,7 @@ def _memory(facts: Facts) -> Iterator[Finding]:
             f"the server has {tables.size(facts.memory)} of the {tables.size(facts.memory_limit)} "
             "that its control group may have: the kernel will kill workers",
             "fewer --workers, or a higher limit",
-            "docs/operate.md",
+            "docs/workers.md",
         )
 
 
@@ -119,7 +119,7 @@ def _keep_alive(facts: Facts) -> Iterator[Finding]:
             f"idle connections are closed after {keep:g} s; proxies keep theirs for "
             f"{PROXY_KEEP_ALIVE:g} s and may send a request into the close",
             "--keep-alive 65",
-            "docs/deploy.md",
+            "docs/proxies.md",
         )
 
 
@@ -141,7 +141,7 @@ def _files(facts: Facts) -> Iterator[Finding]:
             True,
             f"a worker may have {connections:g} connections and open only {facts.files} files",
             "LimitNOFILE= of systemd, ulimit -n, or a lower --worker-connections",
-            "docs/deploy.md",
+            "docs/systemd.md",
         )
 
 
@@ -152,7 +152,7 @@ def _forwarded(facts: Facts) -> Iterator[Finding]:
             "every client may say which address it has: --forwarded-allow-ips is * and the "
             "address is public",
             "--forwarded-allow-ips with the addresses of the proxies",
-            "docs/deploy.md",
+            "docs/proxies.md",
         )
 
 

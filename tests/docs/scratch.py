@@ -118,6 +118,7 @@ class Scratch:
         for bin in ("bin", ".venv/bin", "release-42/bin"):
             (self.directory / bin).mkdir(parents=True)
             self._programs(self.directory / bin)
+        (self.directory / ".venv/bin/activate").touch()
         (self.directory / "run").mkdir()
         self.environ = {
             "PATH": f"{self.directory}/bin:/usr/local/bin:/usr/bin:/bin",
