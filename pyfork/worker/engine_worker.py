@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pyfork.http.connection.queue_time import QueueTime
     from pyfork.http.tls.handshakes import Handshakes
     from pyfork.http.tls.transport import TlsTransport
+    from pyfork.worker.offload.loop_probe import LoopProbe
     from pyfork.worker.offload.offloader import Movable, Offloader
 
 log = logging.getLogger("pyfork.error")
@@ -189,8 +190,11 @@ class EngineWorker(BaseWorker):
             assert isinstance(connection, Connection)
             self.loop.call_soon(connection.data_received, given.data)
 
-    def watch(self, section: ApplicationSection) -> None:
-        """Have a helper thread give connections away while application code holds the loop."""
+    def watch(self, section: ApplicationSection, *, probe: "LoopProbe | None" = None) -> None:
+        """Have a helper thread give connections away while application code holds the loop.
+
+        It samples the loop with ``probe`` outside the section.
+        """
         receiver, queue = self.receiver, self.args.queue
         if receiver is None or queue is None:
             return
@@ -207,6 +211,7 @@ class EngineWorker(BaseWorker):
             others_idle=receiver.others_idle,
             given=receiver.settle,
             deadline=lambda: self.row.deadline,
+            probe=probe,
             tls=self._handshakes is not None,
         )
 

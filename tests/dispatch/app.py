@@ -3,11 +3,14 @@
 GET /          at once
     /block?s=  after ``s`` seconds in which this thread does nothing else, also in ASGI; it says so
                on stdout when they begin
+    /later?until=&pause= in a later step of an ASGI task: when that file is there; it looks every
+               ``pause`` seconds
     /work?ms=  after ``ms`` milliseconds of the same, without a word
     /spin?spin= after so many seconds in which it keeps the interpreter; it says so as well
     /fork?fork= forks and says how many threads it had then; and ``s`` seconds more
 """
 
+import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -28,6 +31,8 @@ async def asgi(
     send: Callable[[dict[str, Any]], Awaitable[None]],
 ) -> None:
     assert scope["type"] == "http"
+    if scope["path"] == "/later":
+        await asyncio.sleep(0.01)
     block(scope["query_string"].decode())
     pid = str(os.getpid()).encode()
     length = (b"content-length", str(len(pid)).encode())
@@ -39,6 +44,10 @@ def block(query: str) -> None:
     asked = parse_qs(query)
     for milliseconds in asked.get("ms", ()):
         time.sleep(int(milliseconds) / 1000)
+    for path in asked.get("until", ()):
+        print("blocked", os.getpid(), flush=True)
+        while not os.path.exists(path):
+            time.sleep(float(asked["pause"][0]))
     for seconds in asked.get("spin", ()):
         print("blocked", os.getpid(), flush=True)
         until = time.monotonic() + float(seconds)

@@ -1,7 +1,9 @@
 """A busy worker gives its connections to one that is free."""
 
+import json
 import re
 import socket
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -91,6 +93,31 @@ def test_idle_connections_of_a_hung_worker_live_on(tmp_path: Path, kind: str) ->
         assert block(server, slow, b"/block?s=60") == pid
         server.until(lambda: pid not in {each.pid for each in server.workers()}, "it is killed")
         assert pid not in {ask(client)[0] for client in others}
+
+
+@EAGER
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's view of the loop")
+@pytest.mark.parametrize(("loop", "pause"), [("uvloop", 0.5), ("uvloop", 0.0), ("asyncio", 0.0)])
+def test_a_later_step_that_blocks_is_seen(tmp_path: Path, loop: str, pause: float) -> None:
+    options = (*SHARED, "--loop", loop, "--control", str(tmp_path / "control"))
+    target = f"/later?until={tmp_path}/over&pause={pause}"
+    with (
+        Server(*KINDS["asgi"], *options, directory=tmp_path) as server,
+        connect(server.port, target.encode()) as client,
+    ):
+        said = server.until(lambda: re.search(r"blocked (\d+)\n", server.out), "one is blocked")
+        assert said
+        server.until(lambda: blocked(server) == {int(said[1])}, "its row says so")
+        (tmp_path / "over").touch()
+        assert answer(client) == int(said[1])
+        server.until(lambda: not blocked(server), "its row says no more")
+
+
+def blocked(server: Server) -> set[int]:
+    """The workers that say that application code holds their loop."""
+    command = (sys.executable, "-m", "pyfork", "status", "--json", server.directory / "control")
+    status = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=30).stdout)
+    return {each["pid"] for each in status["workers"] if each["blocked"]}
 
 
 def test_another_worker_answers_where_all_threads_are_busy(tmp_path: Path) -> None:

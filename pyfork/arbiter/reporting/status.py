@@ -178,4 +178,5 @@ def _worker(
         "log_lines_lost": row.lost,
         "idle_closed": row.idle_closed,
         "queue_time": row.queue_time,
+        "blocked": bool(row.held),
     }

@@ -1,7 +1,7 @@
 """The `asgi` worker: HTTP, WebSocket and lifespan on pyfork's engine."""
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyfork.http.asgi.gateway import EAGER, AsgiGateway
 from pyfork.http.connection.application_section import ApplicationSection
@@ -10,6 +10,9 @@ from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.loader.load import App
 from pyfork.worker.asgi.lifespan import Lifespan
 from pyfork.worker.engine_worker import EngineWorker
+
+if TYPE_CHECKING:
+    from pyfork.worker.offload.loop_probe import LoopProbe
 
 log = logging.getLogger("pyfork.error")
 
@@ -36,7 +39,16 @@ class AsgiWorker(EngineWorker):
         if EAGER and self.config.workers > 1 and self.receiver is not None:
             section = ApplicationSection()
             self.gateway.watch(section)
-            self.watch(section)
+            self.watch(section, probe=self._new_probe())
+
+    def _new_probe(self) -> "LoopProbe | None":
+        from pyfork.worker.offload.loop_probe import LoopProbe
+
+        try:
+            return LoopProbe(self.row.cells, busy_after=self.config.busy_after)
+        except OSError as error:
+            log.debug("nothing tells of later steps that block the loop: %s", error)
+            return None
 
     def timed_exchange(self) -> type:
         from pyfork.http.asgi.timed import TimedAsgiExchange

@@ -27,6 +27,7 @@ from pyfork.http.connection.application_section import ApplicationSection
 from pyfork.ipc.connection_queue import ConnectionQueue
 from pyfork.ipc.scoreboard import HELD
 from pyfork.worker.offload.heartbeat import HeartbeatCheck
+from pyfork.worker.offload.loop_probe import LoopProbe
 
 if TYPE_CHECKING:
     from pyfork.http.connection.response_writer import ResponseWriter
@@ -78,6 +79,7 @@ class Offloader:
         others_idle: Callable[[], bool],
         given: Callable[[], None],
         deadline: Callable[[], float],
+        probe: LoopProbe | None,
         tls: bool,
     ) -> None:
         """``busy_after`` is in seconds of one request.
@@ -90,6 +92,7 @@ class Offloader:
             others_idle: returns whether one of those has no request.
             given: called in the loop's thread after connections were handed off.
             deadline: returns the heartbeat deadline in monotonic seconds; 0 without one.
+            probe: samples the loop between requests, if their tasks have later steps.
             tls: whether the worker's listeners speak TLS.
         """
         self._section = section
@@ -102,6 +105,7 @@ class Offloader:
         self._others_idle = others_idle
         self._on_given = given
         self._deadline = deadline
+        self._probe = probe
         self._tls = tls
         self._lock = threading.Lock()  # held during a step of the thread
         self._given: list[Movable] = []  # this worker's copies are still open
@@ -236,15 +240,17 @@ class Offloader:
                     until = now + _ALERT
                 else:
                     self._sleep(poll, left if now < until else max(left, quick))
-            elif served != self._served():
-                served = self._served()
+                del running
+                continue
+            before, served = served, self._served()
+            pause = self._probe.check(progress=served != before) if self._probe else None
+            if served != before:
                 self._sleep(poll, self._busy_after if monotonic() < until else quick)
-            else:
-                section.asleep = True
-                if section.running is None and not self._stopping:
-                    self._sleep(poll, None)
-                section.asleep = False
-            del running
+                continue
+            section.asleep = True  # the next request wakes this thread
+            if section.running is None and not self._stopping:
+                self._sleep(poll, pause)
+            section.asleep = False
 
     def _sleep(self, poll: "select.poll", seconds: float | None) -> None:
         """Wait for a wake-up, for ``seconds`` at most."""
