@@ -1,7 +1,8 @@
-"""The sentences of a page: its prose without code, tables, headings and markup."""
+"""The sentences of a page: its prose without code, tables, headings and markup; and cells."""
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _FENCE = re.compile(r"^( *)(```+|~~~+).*?^\1\2 *$", re.MULTILINE | re.DOTALL)
@@ -11,6 +12,7 @@ _LINK = re.compile(r"\[([^\]]*)\](\([^)]*\)|\[[^\]]*\])(\{[^}]*\})?")
 _TAG = re.compile(r"</?[a-z][^>]*>|&\w+;")
 _NOT_PROSE = re.compile(r"\s*(\||#|===|!!!|\?\?\?|---|<)")
 _ITEM = re.compile(r"\s*(?:[-*+]|\d+\.)\s+")
+_RULE = re.compile(r"\|[-: |]+\|$")
 _END = re.compile(r"(?<=[.!?])[\"')*_]*\s+")
 _ABBREVIATION = re.compile(r"\b(e\.g|i\.e|etc|vs|cf|No)\.$")
 
@@ -26,6 +28,14 @@ def sentences(page: str) -> Iterator[str]:
                 begun = ""
         if begun:
             yield begun
+
+
+def cells(page: str) -> Iterator[str]:
+    """Each cell of each table, without the heading of the table."""
+    lines = _CODE.sub("`x`", _LINK.sub(r"\1", _FENCE.sub("", _COMMENT.sub("", page)))).splitlines()
+    for line, following in pairwise([*lines, ""]):
+        if line.startswith("|") and not _RULE.match(line) and not _RULE.match(following):
+            yield from (cell.strip() for cell in line.strip("|").split("|"))
 
 
 def paragraphs(page: str) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """The pages are in plain technical English: short sentences that name their actors.
 
 Four things are checked: the length of a sentence, "who" and "what" as nouns, two passive verbs in
-one sentence, and metaphors. Code, tables and headings are not prose. The checks are rules about
+one sentence, and metaphors. Code and headings are not prose; cells of tables are no sentences, and
+are checked for words only. The checks are rules about
 words, without grammar: a sentence that one of them mistakes is better written another way.
 """
 
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.prose import sentences
+from tests.docs.prose import cells, sentences
 from tests.harness.server import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -58,6 +59,10 @@ def faults(page: str) -> list[str]:
             found.append(f"{len(verbs)} passives ({', '.join(verbs)}): {sentence}")
         if metaphor := METAPHORS.search(sentence):
             found.append(f"{metaphor[0]!r} is a metaphor: {sentence}")
+    for cell in cells(page):
+        parts = [part for part in re.split(r"(?<=[.;?]) ", cell) if not _QUESTION.search(part)]
+        if any(nouns(part) or METAPHORS.search(part) for part in parts):
+            found.append(f"a cell: {cell}")
     return found
 
 
@@ -95,6 +100,7 @@ WRONG = [
     "The files are read and the result is compared with the former one.",
     "The next save heals the application.",
     "- In all four the new proves itself first.",
+    "| signal | meaning |\n|---|---|\n| HUP | what is new is read |",
 ]
 RIGHT = [
     "The user who started pyfork can read it.",
@@ -103,7 +109,7 @@ RIGHT = [
     "In production, set `PORT` and `WEB_CONCURRENCY`. pyfork runs with a read-only file system, "
     "under any user id, and as process 1.",
     "# What a client that says who it is gets told, given and handed here",
-    "| who | what |\n|---|---|\n| what is kept | is read and is written |",
+    "| who | what happens |\n|---|---|\n| the worker | is read and is written. Who reads it? |",
     "```text\nwhat is read, is kept, and is written\n```",
     "    $ what is this\n",
     "1. The first step is done.\n2. The second step is done.\n",

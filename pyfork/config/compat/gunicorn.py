@@ -160,7 +160,7 @@ GUNICORN: dict[str, CompatRule] = {
         _STRICT, flags="--permit-unconventional-http-version", **_SWITCH
     ),
     "casefold_http_method": refused(
-        "methods are case-sensitive (RFC 9110, 9.1): mend the client",
+        "methods are case-sensitive (RFC 9110, 9.1): fix the client",
         flags="--casefold-http-method",
         **_SWITCH,
     ),

@@ -23,6 +23,6 @@ WAITS_FOR = {
     ConnectionPhase.BODY: "the rest of a body",
     ConnectionPhase.APP: "the application to begin its response",
     ConnectionPhase.STREAM: "more of a response from the application",
-    ConnectionPhase.WRITE: "the client to take what was written",
+    ConnectionPhase.WRITE: "the client to read the written data",
     ConnectionPhase.LINGER: "the client to close",
 }
