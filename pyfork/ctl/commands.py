@@ -169,59 +169,59 @@ COMMANDS: dict[str, ControlCommand] = {
     "list": ControlCommand(
         "List the servers that run. A user sees those of that user, root all.",
         _list,
-        {"--watch": "Each second anew, until interrupted."},
+        {"--watch": "Refresh each second, until Ctrl-C."},
         target=False,
         finds=False,
     ),
     "status": ControlCommand(
-        "Show a server and its workers. Exit status 0 if all of them serve, else 1.",
+        "Show a server and its workers. The exit status is 0 if all of them serve, else 1.",
         _status,
-        {"--quiet": "Show nothing; the exit status says it."},
+        {"--quiet": "Show nothing; the exit status is the answer."},
     ),
     "describe": ControlCommand(
-        "Show how a server was started and set up. Settings have their sources; log files, "
-        "listeners and limits are there, too.",
+        "Show how a server was started and set up: settings with their sources, log files, "
+        "listeners and limits.",
         description.run,
         {},
     ),
     "sockets": ControlCommand(
-        "Show the listening sockets: whose they are, who shares them, and what waits in them.",
+        "Show the listening sockets: owner, processes that share each one, and queue.",
         _sockets,
         {},
     ),
     "reload": ControlCommand(
-        "Reload configuration and application; what fails changes nothing.",
+        "Reload configuration and application. If that fails, nothing changes.",
         _reload,
-        {"--wait": "Until the new workers serve. If they fail, show why, with exit status 1."},
+        {"--wait": "Wait until the new workers serve. If they fail, show why; exit status 1."},
     ),
     "rollback": ControlCommand(
-        "Bring the former generation back, from memory (--preload --keep-previous).",
+        "Restore the former generation from memory (--preload --keep-previous).",
         _rollback,
-        {"--wait": "Until its workers serve. If they fail, show why, with exit status 1."},
+        {"--wait": "Wait until its workers serve. If they fail, show why; exit status 1."},
     ),
     "upgrade": ControlCommand(
-        "Replace pyfork itself, and the interpreter, by what is installed now.",
+        "Replace pyfork itself and the interpreter with the installed versions.",
         _upgrade,
-        {"--wait": "Until the new program serves. If it fails, show why, with exit status 1."},
+        {"--wait": "Wait until the new program serves. If it fails, show why; exit status 1."},
     ),
     "stop": ControlCommand(
         "Stop a server gracefully.",
         _stop,
-        {"--quick": "Cut the requests that run.", "--wait": "Until it is gone."},
+        {"--quick": "Cut the requests that run.", "--wait": "Wait until it has ended."},
     ),
     "restart": ControlCommand(
         "Replace every worker by a fresh one of the same generation, the replacement first.",
         slots.restart,
         {
             "--worker SLOT": "Only the worker of this slot.",
-            "--wait": "Until the new workers serve. If one fails, show why, with exit status 1.",
+            "--wait": "Wait until the new workers serve. If one fails, show why; exit status 1.",
         },
     ),
     "drain": ControlCommand(
-        "Take a worker out of service. It finishes its requests, and no other one takes its place "
+        "Take a worker out of service. It finishes its requests. No other one takes its place "
         "before pyfork resume.",
         slots.drain,
-        {"--worker SLOT": "Which slot.", "--wait": "Until the worker takes no more requests."},
+        {"--worker SLOT": "The slot.", "--wait": "Wait until the worker takes no more requests."},
     ),
     "resume": ControlCommand(
         "Serve drained slots again.",
@@ -237,41 +237,40 @@ COMMANDS: dict[str, ControlCommand] = {
         },
     ),
     "logs": ControlCommand(
-        "Show the log of a server. Those are the last 50 records, and with --follow those that "
-        "come.",
+        "Show the log of a server. It shows the last 50 records, and with --follow new ones.",
         logs.run,
         {
-            "-f --follow": "Go on with what comes, also when the file is rotated.",
+            "-f --follow": "Show new records, also after a rotation of the file.",
             "--lines N": "The last N records.",
-            "--worker SLOT": "Only what the worker of this slot has logged.",
+            "--worker SLOT": "Only records of the worker in this slot.",
             "--grep RE": "Only records that match this regular expression.",
             "--access": "The access log.",
         },
         finds=False,
     ),
     "unit": ControlCommand(
-        "Print a systemd unit for a server. It runs, or is the command line behind --.",
+        "Print a systemd unit for a running server, or for the command line after --.",
         unit.run,
         {
-            "--socket": "The socket unit: systemd keeps the port.",
-            "--user": "For the user's own manager.",
+            "--socket": "Print the socket unit: systemd keeps the port.",
+            "--user": "Print a unit for the user's own manager.",
         },
         finds=False,
         behind=True,
     ),
     "doctor": ControlCommand(
-        "Name what will hurt a server, with the fix. Exit status 1 if anything is serious.",
+        "Name the risks of a server, each with its fix. The exit status is 1 if any is serious.",
         doctor.run,
         {},
     ),
     "top": ControlCommand(
-        "Show all servers and their workers, live. TARGET shows one server alone.",
+        "Show all servers and their workers, live. With TARGET, show one server.",
         _top,
         {},
         finds=False,
     ),
     "scale": ControlCommand(
-        "Change how many workers there are, until the next reload: to N, or by +N or -N.",
+        "Change the number of workers until the next reload: to N, or by +N or -N.",
         _scale,
         {},
         words=("n",),
@@ -283,8 +282,8 @@ ALIASES = {"ls": "list", "ps": "list"}
 _COMMON = {"--json": "JSON, one object a line.", "--help": "Show this text and exit."}
 _TARGET = (
     "TARGET is a server's name, the process id of its arbiter, one of its addresses (HOST:PORT, "
-    ":PORT, unix:PATH), or the path of its control socket. It can be left out for the "
-    "server that was started from this directory, and if only one is running."
+    ":PORT, unix:PATH), or the path of its control socket. The default is the only running "
+    "server, or the one that was started from this directory."
 )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pyfork.ctl.commands import COMMANDS
 from tests.docs.prose import cells, sentences
 from tests.harness.server import ROOT
 
@@ -88,6 +89,13 @@ def passives(sentence: str) -> list[str]:
 def test_page(page: Path) -> None:
     found = faults(page.read_text())
     assert not found, "\n" + "\n".join(found)
+
+
+def test_help_of_commands() -> None:
+    """Settings have theirs on a page."""
+    for name, command in COMMANDS.items():
+        for text in (command.help, *command.options.values()):
+            assert not faults(text), f"pyfork {name}"
 
 
 WRONG = [
