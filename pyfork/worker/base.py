@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,7 @@ from pyfork.worker.exit.running import run
 from pyfork.worker.exit.termination import Termination, ignore
 
 if TYPE_CHECKING:
+    from pyfork.config.config import Config
     from pyfork.net.tls.session import Context
 
 log = logging.getLogger("pyfork.error")
@@ -95,6 +96,11 @@ class BaseWorker:
         self._termination: Termination
 
     # Implemented by a subclass.
+
+    @classmethod
+    def later_modules(cls, config: "Config") -> Iterator[str]:
+        """The modules that a worker imports when it needs them. A fork server imports them once."""
+        yield from ()
 
     async def boot(self) -> None:
         """Prepare to serve. Raises BootError."""

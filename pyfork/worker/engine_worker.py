@@ -3,7 +3,7 @@
 import logging
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, starmap
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ from pyfork.worker.offload.opening import Opening
 from pyfork.worker.offload.receiver import QueueReceiver
 
 if TYPE_CHECKING:
+    from pyfork.config.config import Config
     from pyfork.http.connection.queue_time import QueueTime
     from pyfork.http.tls.handshakes import Handshakes
     from pyfork.http.tls.transport import TlsTransport
@@ -57,6 +58,14 @@ class EngineWorker(BaseWorker):
     connection_class = Connection
     engine: Engine[Connection]
     acceptor: Acceptor
+
+    @classmethod
+    def later_modules(cls, config: "Config") -> Iterator[str]:
+        yield "pyfork.worker.offload.offloader"
+        if config.certfile:
+            yield "pyfork.http.tls.connection"
+            yield "pyfork.http.tls.gateways"
+            yield "pyfork.http.tls.handshakes"
 
     def set_up(
         self, gateway: WsgiGateway | AsgiGateway, *, upgrade: Upgrade[Connection] | None = None

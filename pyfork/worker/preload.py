@@ -5,9 +5,12 @@ Reading an object in Python writes its reference count, and each worker then cop
 the garbage collector never touches objects that exist before the fork.
 """
 
+import ctypes
 import gc
 import signal
+from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from pyfork.child.arbiter_loss import exit_when_closed
@@ -40,7 +43,8 @@ def load(config: Config, directory: Directory, channel: int) -> WorkerMain:
     safety = ForkSafety((*fork_libraries.FORK_AWARE, *config.preload_unsafe))
     with exit_when_closed(channel), safety.observed():
         app = main.load_app(config)
-        main.worker_class(config, app)  # imports its modules once, too
+        for module in main.worker_class(config, app).later_modules(config):
+            import_module(module)
         for target in config.warmup:
             warm_up(app, target)
         fork_libraries.prepare(fork_libraries.BEFORE_FORK)
@@ -48,7 +52,14 @@ def load(config: Config, directory: Directory, channel: int) -> WorkerMain:
     handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the arbiter ends this process by it
     gc.collect()
     gc.freeze()
+    _trim()
     return partial(_work, app, handler)
+
+
+def _trim() -> None:
+    """Return the memory that the C library keeps free (malloc_trim(3)); only glibc can."""
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _work(app: App, handler: Any, args: WorkerArgs) -> int:

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from pyfork.worker.base import TICK_SECONDS
 from pyfork.worker.engine_worker import EngineWorker
 
 if TYPE_CHECKING:
+    from pyfork.config.config import Config
     from pyfork.http.connection.connection import Connection
     from pyfork.worker.wsgi.threads import ThreadRunner
 
@@ -57,6 +59,16 @@ class WsgiWorker(EngineWorker):
             self.watch(self._inline)
             if config.timeout:
                 gateway.environs.add(EXTEND_TIMEOUT, self._extend_timeout)
+
+    @classmethod
+    def later_modules(cls, config: "Config") -> Iterator[str]:
+        yield from super().later_modules(config)
+        if config.threads:
+            yield "pyfork.worker.wsgi.threads"
+        else:
+            yield "pyfork.worker.wsgi.auto_threads"
+        yield "pyfork.http.wsgi.takeover"
+        yield "pyfork.worker.offload.overflow"
 
     def timed_exchange(self) -> type:
         from pyfork.http.wsgi.timed import TimedWsgiExchange
