@@ -5,20 +5,33 @@ the requests are slow. Told is how long the quick ones took: what they waited fo
 
 ``blocked``: one worker of four is blocked for three seconds; told is how many of the clients on
 kept connections waited for longer than 100 ms.
+
+``--peer NAME`` measures another server (tests.bench.peers); waitress has one process. With
+``--nginx`` the clients talk to nginx, which keeps a pool of connections to the server.
 """
 
 import argparse
 import asyncio
+import os
 import random
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.bench.peers import PEERS, Start
+from tests.bench.running import Running
 from tests.dispatch.clients import KINDS, REQUEST
+from tests.harness.ports import free_port
 from tests.harness.server import Server
+from tests.proxies.reverse_proxies import front
+
+NAMES = tuple(each.name for each in PEERS)
 
 CLIENTS = 24
+WORKERS = 4
 THINK = 0.01  # seconds between an answer and the next request
 SLOW = 0.3  # seconds of a slow request
 OFTEN = 0.005  # the probability of one
@@ -56,7 +69,7 @@ class Figures:
 
 
 class Client(asyncio.Protocol):
-    """One kept connection, behind which there is a next one, if it ends before its time."""
+    """One kept connection, or the next one: it may end before its time, or after each answer."""
 
     def __init__(self, port: int, figures: Figures, random: random.Random, often: float) -> None:
         self._port = port
@@ -65,36 +78,51 @@ class Client(asyncio.Protocol):
         self._often = often
         self._transport: asyncio.Transport
         self._began: float | None = None
+        self._request = b""  # what is sent when there is a connection
+        self._got = b""  # of the response
         self._is_slow = False
+        self._closes = False  # the server said so
         self.ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._later()
+        self._transport, self._closes = transport, False
+        if self._began is None:
+            self._later()
+        else:
+            transport.write(self._request)
 
     def _later(self) -> None:
         loop = asyncio.get_running_loop()
         loop.call_later(THINK * self._random.uniform(0.5, 1.5), self._ask)
 
     def _ask(self) -> None:
-        if self._transport.is_closing():
-            return
         if self.ended:
             self._transport.close()
             return
+        if self._transport.is_closing() and not self._closes:
+            return
         self._is_slow = self._random.random() < self._often
         target = b"/work?ms=%d" % (SLOW * 1000) if self._is_slow else b"/"
-        self._began = time.monotonic()
-        self._transport.write(REQUEST % target)
+        self._began, self._request, self._got = time.monotonic(), REQUEST % target, b""
+        if self._closes:
+            self._transport.close()
+            self._figures.again.append(asyncio.ensure_future(self._connect()))
+        else:
+            self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         if self._began is None:
             self._figures.errors.append(f"unexpected: {data[:80]!r}")
             return
+        self._got += data
+        head, end, body = self._got.partition(b"\r\n\r\n")
+        if not end or len(body) < content_length(head):
+            return
         span, self._began = (self._began, time.monotonic()), None
-        if not data.startswith(b"HTTP/1.1 200 "):
-            self._figures.errors.append(repr(data[:80]))
+        self._closes = b"\nconnection: close" in head.lower()
+        if not head.startswith(b"HTTP/1.1 200 "):
+            self._figures.errors.append(repr(head[:80]))
         elif self._is_slow:
             self._figures.slow += 1
         else:
@@ -103,6 +131,8 @@ class Client(asyncio.Protocol):
         self._later()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._closes:
+            return
         if self._began is not None:
             self._figures.errors.append(f"ended within a request: {exc}")
         elif not self.ended:
@@ -113,7 +143,15 @@ class Client(asyncio.Protocol):
     async def connect(self) -> None:
         """Make a connection."""
         self._began = None
+        await self._connect()
+
+    async def _connect(self) -> None:
         await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self._port)
+
+
+def content_length(head: bytes) -> int:
+    """Of the response of this head."""
+    return int(head.lower().partition(b"\ncontent-length:")[2].split()[0])
 
 
 async def load(
@@ -142,27 +180,76 @@ async def watch_machine(figures: Figures) -> None:
             figures.stalls.append((began, ended))
 
 
-async def blocked(port: int) -> tuple[int, int]:
+async def blocked(port: int, *, seconds: float = 3.0) -> tuple[int, int]:
     """Block one worker; how many of the clients waited longer than LONG, and how many there are."""
-    clients = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CLIENTS)]
+    clients = [Asker(port) for _ in range(CLIENTS)]
     for client in clients:
-        await ask(client, b"/")
-    slow = asyncio.ensure_future(ask(clients[0], b"/work?ms=3000"))
+        await client.ask(b"/")
+    slow = asyncio.ensure_future(clients[0].ask(b"/work?ms=%d" % (seconds * 1000)))
     await asyncio.sleep(LONG)
-    took = await asyncio.gather(*(ask(client, b"/") for client in clients[1:]))
+    took = await asyncio.gather(*(client.ask(b"/") for client in clients[1:]))
     await slow
-    for _, writer in clients:
-        writer.close()
+    for client in clients:
+        client.close()
     return sum(each > LONG for each in took), len(took)
 
 
-async def ask(client: tuple[asyncio.StreamReader, asyncio.StreamWriter], target: bytes) -> float:
-    """Seconds until the answer."""
-    began = time.monotonic()
-    client[1].write(REQUEST % target)
-    head = await client[0].readuntil(b"\r\n\r\n")
-    await client[0].readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
-    return time.monotonic() - began
+class Asker:
+    """A client that keeps its connection, if the server does."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def ask(self, target: bytes) -> float:
+        """Seconds until the answer."""
+        began = time.monotonic()
+        if self._writer is None:
+            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._writer.write(REQUEST % target)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        await self._reader.readexactly(content_length(head))
+        if b"\nconnection: close" in head.lower():
+            self.close()
+        return time.monotonic() - began
+
+    def close(self) -> None:
+        """Close its connection."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+@contextmanager
+def serving(name: str, kind: str, options: Sequence[str]) -> Iterator[int]:
+    """Run pyfork with ``options``, or the peer of this name; its port."""
+    with tempfile.TemporaryDirectory() as directory:
+        if name == "pyfork":
+            app = (*KINDS[kind], "-w", str(WORKERS), *options)
+            with Server(*app, directory=Path(directory)) as server:
+                yield server.port
+                if "rror" in server.log:
+                    print(server.log)
+            return
+        peer = next(each for each in PEERS if each.name == name)
+        if missing := peer.missing():
+            raise SystemExit(f"not installed: {missing}")
+        start = Start(f"tests.dispatch.app:{peer.interface}", free_port(), workers=WORKERS)
+        with Running(peer, start, os.sched_getaffinity(0)) as running:
+            running.wait_answers()
+            running.wait_rest()
+            yield running.port
+
+
+@contextmanager
+def behind(port: int) -> Iterator[int]:
+    """Run nginx, with its pool of kept connections, before this port; its own port."""
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        front("nginx", f"127.0.0.1:{port}", Path(directory)) as proxy,
+    ):
+        yield int(proxy.address.rpartition(":")[2])
 
 
 def main() -> None:
@@ -170,15 +257,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--often", type=float, default=OFTEN)
     parser.add_argument("--kind", choices=KINDS, default="sync")
+    parser.add_argument("--peer", choices=["pyfork", *NAMES], default="pyfork")
+    parser.add_argument("--nginx", action="store_true", help="in front, as a reverse proxy")
     given, options = parser.parse_known_args()
-    with tempfile.TemporaryDirectory() as directory:
-        with Server(*KINDS[given.kind], "-w", "4", *options, directory=Path(directory)) as server:
-            late, of = asyncio.run(blocked(server.port))
-            print(f"blocked: {late} of {of} clients waited over {LONG * 1000:.0f} ms")
-            figures = asyncio.run(load(server.port, given.seconds, often=given.often))
+    with ExitStack() as stack:
+        port = stack.enter_context(serving(given.peer, given.kind, options))
+        if given.nginx:
+            port = stack.enter_context(behind(port))
+        late, of = asyncio.run(blocked(port))
+        print(f"blocked: {late} of {of} clients waited over {LONG * 1000:.0f} ms")
+        figures = asyncio.run(load(port, given.seconds, often=given.often))
         print("mixed:", figures)
-        if "rror" in server.log:
-            print(server.log)
 
 
 if __name__ == "__main__":
