@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pyfork.http.connection.connection import Connection
 from pyfork.http.connection.engine import Engine
 from pyfork.http.connection.timeouts.deadlines import LINGER, NEVER
+from pyfork.http.tls.client_socket import TlsClientSocket
 from pyfork.http.tls.transport import TlsTransport
 from pyfork.net.tls.session import Context
 
@@ -28,7 +29,7 @@ class Handshakes:
         """``limit`` is in seconds, 0 for none. ``changed`` is called when a handshake fails."""
         self.engine = engine
         self.context = context
-        self.open: dict[TlsTransport, float] = {}  # with the start in monotonic seconds
+        self.open: dict[TlsClientSocket, float] = {}  # with the start in monotonic seconds
         self._limit = limit or NEVER
         self._changed = changed
         self.new_connection = new_connection
@@ -50,7 +51,7 @@ class Handshakes:
         for transport in list(self.open):
             transport.abort()
 
-    def lost(self, transport: TlsTransport) -> None:
+    def lost(self, transport: TlsClientSocket) -> None:
         """Remove a handshake that failed."""
         if self.open.pop(transport, None) is not None:
             self.engine.count(-1)

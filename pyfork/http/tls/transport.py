@@ -13,15 +13,12 @@ import logging
 import os
 import ssl
 import time
-from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
-from pyfork.http.connection.connection import Connection
-from pyfork.http.connection.engine import Engine
-from pyfork.http.connection.timeouts.deadlines import LINGER, NEVER
-from pyfork.http.connection.transport import readable
+from pyfork.http.connection.timeouts.deadlines import LINGER
 from pyfork.http.request.head import RequestLine, read_start
 from pyfork.http.response.head import plain_error
+from pyfork.http.tls.client_socket import HandshakeOwner, TlsClientSocket
 from pyfork.net.client_hello import MAX_BYTES
 from pyfork.net.tls.records import EMPTY_RECORDS, RECORDS, RecordCounter
 from pyfork.net.tls.session import Context, Session
@@ -37,28 +34,14 @@ _read_buffer = memoryview(bytearray(SOCKET_READ))  # of all transports: it is co
 ANSWERS = 16 * 1024  # bytes of answers to such records that a client may leave unread
 
 
-class HandshakeOwner(Protocol):
-    """The part of `Handshakes` that a transport needs."""
-
-    engine: Engine[Connection]
-    context: Context
-    open: "dict[TlsTransport, float]"
-    new_connection: Callable[[Engine[Connection]], asyncio.Protocol]
-
-    def lost(self, transport: "TlsTransport") -> None: ...
-
-
-class TlsTransport(asyncio.BufferedProtocol, asyncio.Transport):
+class TlsTransport(TlsClientSocket):
     """One client's TLS session."""
 
     __slots__ = (
         "_answers",
-        "_begun",
-        "_closing",
         "_empty_records",
         "_eof_received",
         "_eof_written",
-        "_handshakes",
         "_held",
         "_incoming",
         "_outgoing",
@@ -68,22 +51,17 @@ class TlsTransport(asyncio.BufferedProtocol, asyncio.Transport):
         "_rest",
         "_scheduled",
         "_session",
-        "_socket",
         "_undecrypted",
         "_write_paused",
     )
 
     def __init__(self, handshakes: HandshakeOwner) -> None:
-        super().__init__()
-        self._handshakes = handshakes
+        super().__init__(handshakes)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._session = self._new_session(handshakes.context)
         self._session.hello = bytearray()
-        self._socket = cast(asyncio.Transport, None)
         self._protocol: asyncio.Protocol | None = None  # None during the handshake
-        self._begun = False  # the client has sent something
         self._paused = False  # the protocol has paused reading
-        self._closing = False
         self._eof_written = False
         self._held = False  # reading from the socket is paused
         self._eof_received = False
@@ -96,52 +74,9 @@ class TlsTransport(asyncio.BufferedProtocol, asyncio.Transport):
         self._answers = 0  # bytes of answers to records without content since writing paused
 
     @property
-    def peer(self) -> str:
-        """The client's address for the log."""
-        name = self._socket.get_extra_info("peername")
-        return str(name[0]) if isinstance(name, tuple) else "a client"
-
-    @property
     def has_pending(self) -> bool:
         """Whether received bytes have not been delivered yet."""
         return bool(self._undecrypted or self._incoming.pending or self._session.pending())
-
-    @property
-    def silent(self) -> bool:
-        """Whether the client has sent nothing yet."""
-        return not (self._begun or self._closing)
-
-    @property
-    def idle_since(self) -> float:
-        """When the client was accepted, in monotonic seconds."""
-        return self._handshakes.open.get(self, NEVER)
-
-    def close_idle(self) -> bool:
-        """Close if the client has sent nothing yet. Returns whether it did."""
-        if not self.silent or readable(self.fileno()):
-            return False
-        self.abort()
-        return True
-
-    def fileno(self) -> int:
-        """Return the socket's descriptor."""
-        fd: int = self._socket.get_extra_info("socket").fileno()
-        return fd
-
-    # Handoff (`ClientTransport`): a session's state is here; a silent client has none.
-
-    kept = False
-
-    @property
-    def can_hand_off(self) -> bool:
-        """Whether another worker could begin the session."""
-        return self.silent and not self._socket.is_closing()
-
-    def finish_handoff(self) -> None:
-        """Close this copy of the socket; another worker has the connection."""
-        if self._socket is not None:  # else when it is made
-            self.abort()
-        self._closing = True
 
     # Called by the socket's transport.
 
@@ -427,12 +362,6 @@ class TlsTransport(asyncio.BufferedProtocol, asyncio.Transport):
 
     def get_write_buffer_size(self) -> int:
         return self._socket.get_write_buffer_size() + len(self._rest)
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        return self._socket.get_write_buffer_limits()
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        self._socket.set_write_buffer_limits(high, low)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self._protocol = cast(asyncio.Protocol, protocol)

@@ -13,18 +13,16 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import State
-from websockets.server import ServerProtocol
 
-from pyfork.config.config import Config
 from pyfork.http.asgi.gateway import AsgiGateway
 from pyfork.http.connection.timeouts.deadlines import LINGER
 from pyfork.http.request.head import RequestHead
-from pyfork.http.websocket.handshake import HandshakeError, negotiate
+from pyfork.http.websocket.handshake import HandshakeError, negotiate, new_protocol
 from pyfork.http.websocket.keepalive import Keepalive
 from pyfork.http.websocket.partial import PartialMessages
+from pyfork.http.websocket.progress import OutputProgress
 from pyfork.http.websocket.session import WebSocketSession
 from pyfork.http.websocket.turns import FrameTurns
 
@@ -45,21 +43,6 @@ CONTROL = 4 * 1024  # bytes of pongs for a client that does not read
 
 # Seconds without progress in which a client may answer a close frame or read output.
 CLOSE_TIMEOUT = 5.0
-PROGRESS_STEPS = 20  # checks in the time that a client has to take output
-
-# A smaller window than zlib's default: 32 KiB per connection instead of 256 KiB.
-_DEFLATE = ServerPerMessageDeflateFactory(
-    server_max_window_bits=12, client_max_window_bits=12, compress_settings={"memLevel": 5}
-)
-
-
-def new_protocol(config: Config) -> ServerProtocol:
-    """Make the frame protocol of one connection; it does not get the handshake's bytes."""
-    return ServerProtocol(
-        state=State.OPEN,
-        max_size=config.ws_max_size or None,
-        extensions=[_DEFLATE] if config.ws_compression else None,
-    )
 
 
 class WebSocketConnection(asyncio.BufferedProtocol):
@@ -82,13 +65,15 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._ended = ended
         self._turns = turns
         self._partial = partial
-        self._loop = link.engine.loop
         config = link.engine.config
         self._protocol = new_protocol(config)
         self._keepalive = Keepalive(
-            self._loop, self, interval=config.ws_ping_interval, timeout=config.ws_ping_timeout
+            link.engine.loop,
+            self,
+            interval=config.ws_ping_interval,
+            timeout=config.ws_ping_timeout,
         )
-        self._timer: asyncio.TimerHandle | None = None  # of the close
+        self._progress = OutputProgress(link)  # of the close
         # A drain must end within the grace, without a cut.
         self._close_timeout = min(CLOSE_TIMEOUT, config.graceful_timeout / 2)
         # Input.
@@ -152,7 +137,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._is_ended = True
         self._release()
         self._keepalive.stop()
-        self._cancel_timer()
+        self._progress.cancel()
         if not self.link.lost:
             self.link.shut_down()
             self.link.lost = True
@@ -165,7 +150,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         self.write_paused = True
         self._control = 0
-        self._untaken = self._count_untaken()
+        self._untaken = self._progress.untaken()
 
     def resume_writing(self) -> None:
         self.write_paused = False
@@ -214,7 +199,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._protocol.send_close(code, reason)
         self._flush()
         self._keepalive.stop()
-        self._await_progress(self._unanswered, self._close_timeout)
+        self._progress.wait(self._unanswered, self._close_timeout)
 
     def end(self) -> None:
         """Close TCP after the output, so that no reset overtakes it."""
@@ -225,10 +210,10 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._keepalive.stop()
         if self.link.readable() or self._protocol.close_rcvd is None:
             self.link.linger()
-            self._await_progress(self.abort, LINGER)
+            self._progress.wait(self.abort, LINGER)
         else:
             self.link.finish()
-            self._await_progress(self.abort, self._close_timeout)
+            self._progress.wait(self.abort, self._close_timeout)
 
     def abort(self) -> None:
         """Close at once."""
@@ -295,12 +280,8 @@ class WebSocketConnection(asyncio.BufferedProtocol):
             return False
         if not self.write_paused:
             return True
-        before, self._untaken = self._untaken, self._count_untaken()
+        before, self._untaken = self._untaken, self._progress.untaken()
         return self._untaken >= before
-
-    def _count_untaken(self) -> int:
-        """Return the bytes written that the client's system has not taken."""
-        return self.link.unsent + self.link.unacknowledged()
 
     def keepalive_failed(self) -> None:
         """Close: the client has not answered a ping."""
@@ -422,39 +403,6 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         """Close: the client has not answered our close frame."""
         self.session.closed(CloseCode.SERVICE_RESTART if self._is_restarting else 1006)
         self.end()
-
-    def _await_progress(self, then: Callable[[], None], seconds: float) -> None:
-        """Call ``then`` after ``seconds`` in which the client takes none of the output."""
-        self._cancel_timer()
-        self._wait_for_progress(then, seconds, self._loop.time() + seconds)
-
-    def _wait_for_progress(self, then: Callable[[], None], seconds: float, deadline: float) -> None:
-        # In short steps: what was sent just now is acknowledged a moment later, and must not
-        # count as progress at the end of the whole time.
-        self._timer = self._loop.call_later(
-            seconds / PROGRESS_STEPS,
-            self._check_progress,
-            then,
-            seconds,
-            deadline,
-            self._count_untaken(),
-        )
-
-    def _check_progress(
-        self, then: Callable[[], None], seconds: float, deadline: float, before: int
-    ) -> None:
-        now = self._loop.time()
-        if self._count_untaken() < before:
-            deadline = now + seconds
-        if now < deadline:
-            self._wait_for_progress(then, seconds, deadline)
-        else:
-            then()
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
 
 def _close_frame(close: Close) -> bytes:

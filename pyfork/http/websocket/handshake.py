@@ -7,9 +7,12 @@ response.
 from collections.abc import Iterable
 
 from websockets.datastructures import Headers
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.http11 import Request
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from pyfork.config.config import Config
 from pyfork.http.request.head import Fields, RequestHead
 from pyfork.http.response.head import SERVER_FIELDS, validate_fields
 
@@ -19,6 +22,20 @@ _VERSION = b"13"
 _NEGOTIATED = frozenset(
     (b"content-length", b"sec-websocket-accept", b"sec-websocket-extensions")
 ) | (SERVER_FIELDS - {b"date", b"server"})
+
+# A smaller window than zlib's default: 32 KiB per connection instead of 256 KiB.
+_DEFLATE = ServerPerMessageDeflateFactory(
+    server_max_window_bits=12, client_max_window_bits=12, compress_settings={"memLevel": 5}
+)
+
+
+def new_protocol(config: Config) -> ServerProtocol:
+    """Make the frame protocol of one connection; it does not get the handshake's bytes."""
+    return ServerProtocol(
+        state=State.OPEN,
+        max_size=config.ws_max_size or None,
+        extensions=[_DEFLATE] if config.ws_compression else None,
+    )
 
 
 class HandshakeError(Exception):
