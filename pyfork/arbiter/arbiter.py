@@ -23,7 +23,6 @@ from pyfork.arbiter.control.server import ControlServer
 from pyfork.arbiter.executor import ActionExecutor
 from pyfork.arbiter.generations import Generations, ReloadResult
 from pyfork.arbiter.preload.fork_servers import ForkServers
-from pyfork.arbiter.reporting import log_lines
 from pyfork.arbiter.reporting.reporter import Reporter
 from pyfork.arbiter.resources import Resources
 from pyfork.arbiter.upgrade.new_side import Takeover
@@ -37,6 +36,7 @@ from pyfork.errors import ExitStatus, HookError, PyforkError
 from pyfork.ipc import titles
 from pyfork.ipc.poller import Poller
 from pyfork.log import setup
+from pyfork.log.formatter import with_detail
 from pyfork.record import entity
 
 log = logging.getLogger("pyfork.error")
@@ -169,7 +169,7 @@ class Arbiter:
         try:
             if self._hook_error is not None:
                 text = f"upgrade failed, the previous workers keep serving: {self._hook_error}"
-                log.error(log_lines.with_detail(text, self._hook_error.detail))
+                log.error(with_detail(text, self._hook_error.detail))
                 raise self._hook_error
             answer = self.commands.run("reload", "upgrade")
             self.upgrade.reload_after_exec(answer["generation"])

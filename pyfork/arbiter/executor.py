@@ -27,6 +27,7 @@ from pyfork.errors import ExitStatus, HookError, PyforkError
 from pyfork.ipc import messages, titles
 from pyfork.ipc.poller import Poller
 from pyfork.log import setup
+from pyfork.log.formatter import with_detail
 from pyfork.record import entity
 from pyfork.supervisor import actions, events
 from pyfork.supervisor.supervisor import Supervisor
@@ -94,7 +95,7 @@ class ActionExecutor(Component):
             )
         except (OSError, HookError) as error:
             text = f"cannot fork worker {action.slot}: {error}"
-            log.error(log_lines.with_detail(text, getattr(error, "detail", "")))
+            log.error(with_detail(text, getattr(error, "detail", "")))
             how = f"it could not be forked: {error}"
             self.supervisor.feed(events.Exited(action.worker, how), now)
         else:
@@ -180,7 +181,7 @@ class ActionExecutor(Component):
         if rejection:
             log.critical("pyfork gives up: %s", rejection)
         elif action.reason:
-            log.critical(log_lines.with_detail(f"pyfork gives up: {action.reason}", detail))
+            log.critical(with_detail(f"pyfork gives up: {action.reason}", detail))
         else:
             self.reporter.stopped(self.supervisor.serving.number)
         self.status = ExitStatus.FAILED if rejection else action.status

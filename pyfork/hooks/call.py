@@ -9,6 +9,7 @@ from typing import Any
 
 from pyfork.config.config import Config
 from pyfork.errors import HookError
+from pyfork.log.formatter import with_detail
 
 log = logging.getLogger("pyfork.error")
 
@@ -41,12 +42,7 @@ def call_and_log(config: Config, name: str, *arguments: Any) -> None:
     try:
         call(config, name, *arguments)
     except HookError as error:
-        log.error("%s", with_detail(error))
-
-
-def with_detail(error: HookError) -> str:
-    """Log ``error`` with its traceback as one record."""
-    return f"{error}\n{error.detail.rstrip()}" if error.detail else str(error)
+        log.error("%s", with_detail(str(error), error.detail))
 
 
 def warn_of_threads() -> None:

@@ -19,6 +19,11 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(map(_shown, text))
 
 
+def with_detail(text: str, detail: str) -> str:
+    """Return one record of a text and a traceback, which may be empty."""
+    return f"{text}\n{detail.rstrip()}" if detail else text
+
+
 def indented(text: str) -> str:
     """Return ``text`` with all lines but the first indented.
 

@@ -14,7 +14,6 @@ from pyfork.arbiter.commands.signals import SignalSpec, in_terminal
 from pyfork.arbiter.commands.slots import SlotCommands
 from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.listeners.table import ListenerTable
-from pyfork.arbiter.reporting import log_lines
 from pyfork.arbiter.reporting.description import describe_start
 from pyfork.arbiter.reporting.history import History
 from pyfork.arbiter.reporting.reporter import Reporter
@@ -25,6 +24,7 @@ from pyfork.arbiter.workers.pool import WorkerPool
 from pyfork.errors import PyforkError
 from pyfork.ipc.messages import FilesChanged, ReopenLogs
 from pyfork.log import setup
+from pyfork.log.formatter import with_detail
 from pyfork.record import entity, field, record
 from pyfork.supervisor.events import CommandReceived, OperatorCommand, Reload, Scale
 from pyfork.supervisor.state import StopMode
@@ -96,7 +96,7 @@ class Commands:
             return self.table[name].run(caller, **options)
         except PyforkError as error:
             text = f"{caller}: {name} refused: {error}"
-            log.error(log_lines.with_detail(text, error.detail))
+            log.error(with_detail(text, error.detail))
             raise
 
     def handle_signal(self, spec: SignalSpec) -> None:

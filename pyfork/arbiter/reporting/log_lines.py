@@ -59,11 +59,6 @@ _KILLERS = {
 }
 
 
-def with_detail(text: str, detail: str) -> str:
-    """One record of a text and a traceback, which may be empty."""
-    return f"{text}\n{detail.rstrip()}" if detail else text
-
-
 def _is_seen(worker: WorkerProcess) -> bool:
     """Whether the requests of the worker are counted: it has served, and is no script."""
     return worker.ready_at is not None and worker.interface != "script"

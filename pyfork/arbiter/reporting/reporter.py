@@ -12,11 +12,10 @@ from pyfork import __version__
 from pyfork.address import Address, Inet, parse
 from pyfork.arbiter.generations import Generations
 from pyfork.arbiter.listeners.table import ListenerTable
-from pyfork.arbiter.reporting import log_lines
 from pyfork.arbiter.workers.pool import WorkerPool
 from pyfork.config.config import Config
 from pyfork.ipc.messages import FilesChanged
-from pyfork.log.formatter import terminal_style
+from pyfork.log.formatter import terminal_style, with_detail
 from pyfork.log.setup import on_terminal
 from pyfork.supervisor.actions import Discard
 from pyfork.supervisor.supervisor import SUPERSEDED
@@ -95,7 +94,7 @@ class Reporter:
             f"reload failed: generation {action.generation} is abandoned, "
             f"generation {serving} serves on: {action.reason}"
         )
-        log.error(log_lines.with_detail(text, action.detail))
+        log.error(with_detail(text, action.detail))
 
     def _log_serving(self, generation: int, interface: str) -> None:
         """Log that the first generation serves; on a terminal, with the addresses to open."""

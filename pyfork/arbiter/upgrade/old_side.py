@@ -15,7 +15,6 @@ from pyfork.arbiter.generations import Generations, ReloadResult
 from pyfork.arbiter.listeners.dispatch import Dispatch
 from pyfork.arbiter.listeners.handoff import HandoffBroker
 from pyfork.arbiter.listeners.table import ListenerTable
-from pyfork.arbiter.reporting import log_lines
 from pyfork.arbiter.resources import Resources
 from pyfork.arbiter.upgrade.child import (
     StderrCapture,
@@ -45,6 +44,7 @@ from pyfork.ipc.messages import (
     UpgradeRejected,
 )
 from pyfork.ipc.poller import Poller
+from pyfork.log.formatter import with_detail
 from pyfork.record import entity, field
 from pyfork.supervisor.events import CommandReceived, OperatorCommand
 from pyfork.supervisor.supervisor import STOPPING, Supervisor
@@ -358,7 +358,7 @@ class Upgrade(Component):
         text = f"upgrade failed, this arbiter keeps serving: {result.error}"
         if self.supervisor.stop_requested:
             text = f"upgrade failed: {result.error}"
-        log.error(log_lines.with_detail(text, result.detail))
+        log.error(with_detail(text, result.detail))
         self.last = result
         if self._new is not None:
             self.poller.send(self._new.channel, UpgradeRejected(result.error))

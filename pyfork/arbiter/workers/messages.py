@@ -29,6 +29,7 @@ from pyfork.clock import earliest
 from pyfork.cluster import orphans
 from pyfork.ipc import messages
 from pyfork.ipc.poller import Poller, deliver
+from pyfork.log.formatter import with_detail
 from pyfork.record import asdict, entity, field
 from pyfork.supervisor import events
 from pyfork.supervisor.supervisor import EXPECTED_KILLS, LATE_DRAIN, Supervisor
@@ -189,15 +190,13 @@ class WorkerMessages(Component):
         if (worker.generation, detail) in self._logged:
             detail = ""
         self._logged.add((worker.generation, detail))
-        log.error(
-            log_lines.with_detail(f"{log_lines.name_of(worker)} could not boot: {reason}", detail)
-        )
+        log.error(with_detail(f"{log_lines.name_of(worker)} could not boot: {reason}", detail))
 
     def _log_once(self, worker: WorkerProcess, text: str, detail: str) -> None:
         """Log a message that all workers of a generation send, once."""
         if (worker.generation, text + detail) not in self._logged:
             self._logged.add((worker.generation, text + detail))
-            log.error(log_lines.with_detail(text, detail))
+            log.error(with_detail(text, detail))
 
     def recycle(self, worker: WorkerProcess, reason: str) -> None:
         """Replace a worker; it serves until its replacement does."""
