@@ -15,7 +15,8 @@ from pyfork.ctl.commands import COMMANDS
 from tests.docs.prose import cells, sentences
 from tests.harness.server import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FIRST = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
+PAGES = [*(ROOT / name for name in FIRST), *sorted((ROOT / "docs").rglob("*.md"))]
 MOST_WORDS = 25
 
 _WORD = re.compile(r"[\w`][\w`'./%+:-]*")
