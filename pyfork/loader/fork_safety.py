@@ -48,6 +48,7 @@ class ForkSafety:
 
     excused: Sequence[str]
     _files: set[str] = field(default_factory=lambda: set(_files().values()))
+    _children: set[int] = field(default_factory=lambda: set(_children()))  # one may write a log
     _threads: dict[threading.Thread, tuple[str, str]] = field(default_factory=dict)
     _sockets: dict[int, tuple[str, str]] = field(default_factory=dict)  # by descriptor
 
@@ -113,6 +114,8 @@ class ForkSafety:
         for pool in fork_libraries.pools_in_use():
             yield ForkHazard(pool, "sqlalchemy", "")
         for pid in _children():
+            if pid in self._children:
+                continue
             yield ForkHazard(f"it starts the process {pid}", "", "")
 
 

@@ -44,6 +44,21 @@ def open_log(path: str, workers: Set[int] = frozenset()) -> int:
         os.close(directory)
 
 
+def open_owned(path: str, owner: tuple[int, int]) -> int:
+    """Open ``path`` as `open_log` does; root gives it to ``owner``, a user and a group id.
+
+    -1 keeps one as it is.
+
+    Raises:
+        OSError: as `open_log`, or it cannot be given.
+    """
+    fd = open_log(path, {owner[0]})
+    # Not if root was given up since; and /dev/null stays root's.
+    if owner != (-1, -1) and os.geteuid() == 0 and stat.S_ISREG(os.fstat(fd).st_mode):
+        os.fchown(fd, *owner)
+    return fd
+
+
 def _check(file: os.stat_result, path: str, owners: Set[int]) -> None:
     """Raise OSError if ``file`` is in a directory that others may write to and not trusted."""
     why = ""

@@ -29,6 +29,7 @@ _OURS = ("pyfork", ERROR, ACCESS, "uvicorn", "uvicorn.error", "uvicorn.asgi")
 _OTHERS = ("gunicorn.error", "gunicorn.access")  # used by applications only
 _NEVER = logging.CRITICAL + 1
 
+OPEN_LIMIT = 0.5  # seconds at the start for a file on a file system that may hang
 HANDLERS_LIMIT = 0.5  # seconds for the operator's handlers at the end of a process
 
 
@@ -143,6 +144,8 @@ def sinks() -> list[Sink]:
 
 def flush(patience: float = 0.0) -> bool:
     """Write waiting lines for ``patience`` seconds. Returns whether none waits any more."""
+    for sink in sinks():
+        sink.tend()
     waiting = [sink for sink in sinks() if sink.is_waiting]
     for sink in waiting:
         sink.flush(patience)
@@ -236,7 +239,10 @@ def _open_sinks(config: Config) -> tuple[Sink | None, Sink | None]:
 def _open(config: Config, path: str, flag: str, stream: Literal[1, 2]) -> Sink:
     owner = _user_id(config.user), _group_id(config.group)
     try:
-        return Sink(path, stream=stream, owner=owner)
+        sink = Sink(path, stream=stream, owner=owner)
+        # A loop that runs does not wait; an error appears on stderr then.
+        sink.wait_until_open(OPEN_LIMIT if current_identity().role is None else 0.0)
+        return sink
     except OSError as error:
         raise ConfigError(
             f"{flag}: cannot open {path}: {error.strerror}; choose a file in a directory that "

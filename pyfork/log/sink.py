@@ -6,21 +6,25 @@ several lines at once.)
 
 A slow or stopped reader stops no process: lines that a pipe, a socket or a terminal does not take
 wait in a bounded buffer. When it is full, lines are lost and counted until it is empty; then the
-error log reports how many.
+error log reports how many. A file that is not on a local file system is written by a process of
+its own, through a pipe (`remote`): each system call for it may wait for ever.
 """
 
 import logging
 import os
 import re
 import select
-import stat
 import threading
 import time
 from collections import deque
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from pyfork.log.opening import open_log
+from pyfork.log.opening import open_owned
 from pyfork.log.output import LogOutput
+from pyfork.system.mounts import Mounts
+
+if TYPE_CHECKING:
+    from pyfork.log.remote import RemoteFile
 
 LIMIT = 256 << 10  # bytes of waiting lines, for each sink in each process
 PATIENCE = 0.05  # seconds that a sink waits for room, from a full buffer until it is empty
@@ -57,8 +61,14 @@ class Sink:
         number = stream if path == "-" else _descriptor(path)
         self.path = os.path.abspath(path) if number is None else None
         self._owner = owner
-        if self.path is not None:
-            self._output = LogOutput(self._open(self.path), own=True)
+        self._remote: RemoteFile | None = None
+        if self.path is not None and Mounts.read().may_hang(self.path):
+            from pyfork.log import remote  # rarely used
+
+            self._remote = remote.RemoteFile(self.path, owner)
+            self._output = LogOutput(self._remote.fd, own=False)
+        elif self.path is not None:
+            self._output = LogOutput(open_owned(self.path, owner), own=True)
         elif number is not None:
             self._output = LogOutput.of_stream(number)
         self.fd = self._output.fd  # the written descriptor
@@ -82,6 +92,20 @@ class Sink:
     def is_waiting(self) -> bool:
         """Whether lines wait for room."""
         return bool(self._waiting) and self._pid == os.getpid()
+
+    def wait_until_open(self, seconds: float) -> None:
+        """Wait ``seconds`` at most until a file on a file system that may hang is open.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        if self._remote is not None:
+            self._remote.wait(seconds)
+
+    def tend(self) -> None:
+        """Replace the process that writes the file, if there was one and it has died."""
+        if self._remote is not None:
+            self._remote.tend()
 
     def write(self, line: str) -> None:
         """Write ``line``, which has no line end. A line that cannot be written is lost and
@@ -128,32 +152,28 @@ class Sink:
         """Close the file; standard streams stay open."""
         self.flush()
         self._output.close()
+        if self._remote is not None:
+            self._remote.close()
 
     def wait_for_room(self, seconds: float) -> None:
         """Set how many seconds writes may wait in total, from a full buffer until it is empty."""
         self._patience = self._patience_left = seconds
 
     def reopen(self) -> None:
-        """Reopen the path, if there is one: the file may have been rotated.
+        """Reopen the path, if there is one: the file may have been rotated. (`file_writer` does it
+        by itself.)
 
         Raises:
             OSError: it cannot be opened; lines go on into the old file.
         """
-        if self.path is not None:
-            fresh = self._open(self.path)
+        if self.path is not None and self._remote is None:
+            fresh = open_owned(self.path, self._owner)
             # dup2() in place: another thread may be inside a write, and its number stays valid.
             with self.lock:
                 os.dup2(fresh, self.fd, inheritable=False)
                 os.close(fresh)
                 self._output = LogOutput(self.fd, own=True)  # the new file may be of another kind
                 self._direct = min(self._direct, self._output.direct)
-
-    def _open(self, path: str) -> int:
-        fd = open_log(path, {self._owner[0]})
-        # Not if root was given up since; and /dev/null stays root's.
-        if self._owner != (-1, -1) and os.geteuid() == 0 and stat.S_ISREG(os.fstat(fd).st_mode):
-            os.fchown(fd, *self._owner)
-        return fd
 
     # Called with the lock held.
 
