@@ -7,13 +7,23 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pyfork.config.command_line.arguments import parse
+from pyfork.config.load import load
+from pyfork.http.asgi.gateway import AsgiGateway
+from pyfork.http.asgi.scope import Scope
+from pyfork.http.connection.connection import Connection
+from pyfork.http.connection.engine import Engine
+from pyfork.http.connection.loop_turns import LoopTurns
+from pyfork.http.websocket.gateway import FRAMES, HANDSHAKE, WebSockets
 from pyfork.http.websocket.partial import PartialMessages
-from pyfork.http.websocket.turns import FRAMES, FrameTurns
-from tests.harness.server import Server
-from tests.serving.frames import BINARY, CLOSE, CONT, PING, TEXT, FrameWire, frame
+from pyfork.ipc.scoreboard import Scoreboard
+from tests.fuzz.pipe import Pipe
+from tests.harness.server import PATIENCE, Server
+from tests.serving.frames import BINARY, CLOSE, CONT, PING, TEXT, FrameWire, frame, handshake
 
 FLOODS = {
     "pings": frame(PING) * 10_000,
@@ -28,7 +38,7 @@ def test_a_turn_is_bounded_over_all_connections() -> None:
     turns: list[int] = []  # frames so far, at each turn of the loop
 
     async def run() -> None:
-        frame_turns = FrameTurns(asyncio.get_running_loop())
+        frame_turns = LoopTurns(asyncio.get_running_loop(), FRAMES)
         left = dict.fromkeys(range(30), 1000)
 
         def take_turn(which: int) -> None:
@@ -50,6 +60,40 @@ def test_a_turn_is_bounded_over_all_connections() -> None:
     assert len(read) == 30_000
     assert max(after - before for before, after in pairwise(turns)) <= FRAMES
     assert set(read[: 31 * FRAMES]) == set(range(30))  # first come, first served
+
+
+def test_handshakes_of_a_turn_are_bounded() -> None:
+    """200 handshakes in one turn of the loop are answered in many, and each is answered."""
+    answered: list[int] = []  # so far, at each turn
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        gateway = AsgiGateway(app, loop=loop, root_path="", state={})
+        board = Scoreboard(1)
+        board.mark_used(0)
+        config = load(parse(["app:app"]), {}, Path()).config
+        engine: Engine[Connection] = Engine(config, loop=loop, row=board.row(0), gateway=gateway)
+        engine.upgrade = WebSockets(gateway, engine.count, memory=0).take
+        pipes = [Pipe(loop, Connection(engine)) for _ in range(200)]
+        for pipe in pipes:
+            pipe.receive(handshake("/echo"))
+        pipes[-1].reset()  # before its turn
+        while not answered or answered[-1] < 199:
+            await asyncio.sleep(0)
+            for pipe in pipes:
+                pipe.take(1000)
+            answered.append(sum(pipe.sent.startswith(b"HTTP/1.1 101 ") for pipe in pipes))
+        for pipe in pipes:
+            pipe.reset()
+        await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(run(), PATIENCE))
+    assert max(after - before for before, after in pairwise(answered)) <= FRAMES / HANDSHAKE + 1
 
 
 @pytest.mark.parametrize("flood", FLOODS)

@@ -225,6 +225,7 @@ class Connection(Turns):
             self.current is None
             and not self.waiting
             and not self.buffered
+            and self.websocket_head is None
             and not self.closing
             and not self.lingering
             and not self.handing_off
@@ -292,6 +293,13 @@ class Connection(Turns):
             self._abandon_incoming()
         if not self.lost and self.current is None and not self.waiting:
             self._answer_refusal()
+
+    def upgrade_waiting(self) -> None:
+        """Hand over a handshake that waited for a later iteration of the loop."""
+        if self.websocket_head is not None and not (self.lost or self.lingering):
+            data = self.buffered
+            self._keep(b"")
+            self._upgrade(data)
 
     # Internal.
 
@@ -396,7 +404,10 @@ class Connection(Turns):
         assert head is not None
         assert self.engine.upgrade is not None
         self.handing_off = True  # ends `drain`'s wait for unsent output
-        self.engine.upgrade(self, head, data)
+        if not self.engine.upgrade(self, head, data):
+            self.handing_off, self.websocket_head = False, head
+            self.pause_reading()
+            self._keep(data)
 
     def _abandon_incoming(self) -> None:
         """End the exchange whose body can never be complete."""

@@ -42,7 +42,7 @@ class EngineConnection(Protocol):
 
 ConnectionType = TypeVar("ConnectionType", bound=EngineConnection)
 
-Upgrade = Callable[[ConnectionType, RequestHead, bytes], None]
+Upgrade = Callable[[ConnectionType, RequestHead, bytes], bool]
 
 
 class Gateway(Protocol[ConnectionType]):

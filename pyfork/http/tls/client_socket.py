@@ -19,6 +19,7 @@ class HandshakeOwner(Protocol):
     open: "dict[TlsClientSocket, float]"
     new_connection: Callable[[Engine[Connection]], asyncio.Protocol]
 
+    def may_go_on(self, take_turn: Callable[[], None]) -> bool: ...
     def lost(self, transport: "TlsClientSocket") -> None: ...
 
 

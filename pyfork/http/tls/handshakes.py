@@ -6,10 +6,15 @@ from collections.abc import Callable
 
 from pyfork.http.connection.connection import Connection
 from pyfork.http.connection.engine import Engine
+from pyfork.http.connection.loop_turns import LoopTurns
 from pyfork.http.connection.timeouts.deadlines import LINGER, NEVER
 from pyfork.http.tls.client_socket import TlsClientSocket
 from pyfork.http.tls.transport import TlsTransport
 from pyfork.net.tls.session import Context
+
+# ClientHellos, and what answers them, that OpenSSL works on in an iteration of the loop: some
+# milliseconds with a key of an elliptic curve, 20 with one of RSA.
+STEPS = 16
 
 log = logging.getLogger("pyfork.error")
 
@@ -31,12 +36,21 @@ class Handshakes:
         self.context = context
         self.open: dict[TlsClientSocket, float] = {}  # with the start in monotonic seconds
         self._limit = limit or NEVER
+        self._turns = LoopTurns(engine.loop, STEPS)
         self._changed = changed
         self.new_connection = new_connection
 
     def new_transport(self) -> TlsTransport:
         """Make the protocol of a client that was just accepted."""
         return TlsTransport(self)
+
+    def may_go_on(self, take_turn: Callable[[], None]) -> bool:
+        """Whether a handshake may go on now; else ``take_turn`` is called later."""
+        if self._turns.is_over:
+            self._turns.wait(take_turn)
+            return False
+        self._turns.spend(1)
+        return True
 
     def sweep(self, now: float) -> None:
         """Abort handshakes that are late. ``now`` is in monotonic seconds."""

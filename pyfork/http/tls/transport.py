@@ -101,6 +101,10 @@ class TlsTransport(TlsClientSocket):
                 return
         if self._undecrypted or self._paused:  # a loop may deliver after pause_reading
             self._undecrypted = bytes(self._undecrypted) + data
+        elif self._protocol is None and not self._handshakes.may_go_on(self.take_turn):
+            self._undecrypted = data
+            self._scheduled = True
+            self._hold()
         else:
             self._decrypt(data)
 
@@ -147,6 +151,11 @@ class TlsTransport(TlsClientSocket):
         if len(self._session.hello) < MAX_BYTES:
             self._session.hello += data
         self._shake_hands()
+
+    def take_turn(self) -> None:
+        """Go on with the handshake, which waited for a later iteration of the loop."""
+        if self._handshakes.may_go_on(self.take_turn):
+            self._next_turn()
 
     def _next_turn(self) -> None:
         self._scheduled = False

@@ -17,6 +17,7 @@ from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import State
 
 from pyfork.http.asgi.gateway import AsgiGateway
+from pyfork.http.connection.loop_turns import LoopTurns
 from pyfork.http.connection.timeouts.deadlines import LINGER
 from pyfork.http.request.head import RequestHead
 from pyfork.http.websocket.handshake import HandshakeError, negotiate, new_protocol
@@ -24,7 +25,6 @@ from pyfork.http.websocket.keepalive import Keepalive
 from pyfork.http.websocket.partial import PartialMessages
 from pyfork.http.websocket.progress import OutputProgress
 from pyfork.http.websocket.session import WebSocketSession
-from pyfork.http.websocket.turns import FrameTurns
 
 if TYPE_CHECKING:
     from pyfork.http.connection.connection import Connection
@@ -56,7 +56,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         link: "Connection",
         ended: Callable[["WebSocketConnection"], None],
         *,
-        turns: FrameTurns,
+        turns: LoopTurns,
         partial: PartialMessages,
     ) -> None:
         """``link`` is the connection that received the handshake. ``ended`` is called once."""

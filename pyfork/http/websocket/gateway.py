@@ -7,9 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from pyfork.http.asgi.gateway import AsgiGateway
+from pyfork.http.connection.loop_turns import LoopTurns
 from pyfork.http.request.head import RequestHead
 from pyfork.http.websocket.partial import PartialMessages
-from pyfork.http.websocket.turns import FrameTurns
+
+# What a worker does in an iteration of its loop: some milliseconds. A frame of six bytes takes as
+# long as a small request, and one read may have thousands.
+FRAMES = 250
+HANDSHAKE = 15  # frames that take as long as a handshake
 
 if TYPE_CHECKING:
     from pyfork.http.connection.connection import Connection
@@ -35,12 +40,20 @@ class WebSockets:
         """
         self.gateway = gateway
         self.connections: set[WebSocket] = set()
-        self._turns = FrameTurns(gateway.loop)
+        self._turns = LoopTurns(gateway.loop, FRAMES)
         self._partial = PartialMessages(memory)
         self._count = count
 
-    def take(self, connection: "Connection", head: RequestHead, rest: bytes) -> None:
-        """Answer a handshake; ``rest`` has the bytes after it."""
+    def take(self, connection: "Connection", head: RequestHead, rest: bytes) -> bool:
+        """Answer a handshake; ``rest`` has the bytes after it.
+
+        Returns False if that takes place in a later iteration of the loop, which then calls
+        `Connection.upgrade_waiting`.
+        """
+        if self._turns.is_over:
+            self._turns.wait(connection.upgrade_waiting)
+            return False
+        self._turns.spend(HANDSHAKE)
         from pyfork.http.websocket.connection import WebSocketConnection
 
         websocket = WebSocketConnection(
@@ -50,6 +63,7 @@ class WebSockets:
         self._count(1)
         connection.engine.remove(connection)
         websocket.start(head, rest)
+        return True
 
     def remove(self, websocket: WebSocket) -> None:
         """Remove a connection that has ended."""

@@ -1,33 +1,34 @@
-"""Limits how many WebSocket frames of all clients a worker reads in one loop iteration.
+"""Limits how much of one kind of work a worker does in one iteration of its loop.
 
-A frame of six bytes takes as long as a small request, and one read may have forty thousand. Frames
-beyond the limit wait for later iterations, so that other connections are served meanwhile.
+A loop runs the callbacks of all connections that have become readable before it looks for new
+ones. So hundreds of clients whose work comes at once would hold up everybody else for as long as
+all of it takes. Work beyond the limit waits for later iterations.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 
-FRAMES = 250  # they take some milliseconds
 
+class LoopTurns:
+    """The limit of one worker for one kind of work."""
 
-class FrameTurns:
-    """The frame limit of one worker."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, limit: int) -> None:
+        """``limit``: units of work in an iteration."""
         self._loop = loop
-        self._left = FRAMES  # in this iteration
+        self._limit = limit
+        self._left = limit  # in this iteration
         self._waiting: deque[Callable[[], None]] = deque()
         self._is_scheduled = False
 
     @property
     def is_over(self) -> bool:
-        """Whether no more frames may be read in this iteration."""
+        """Whether no more work may be done in this iteration."""
         return self._left <= 0
 
-    def spend(self, frames: int) -> None:
-        """Count ``frames`` that were read."""
-        self._left -= frames
+    def spend(self, units: int) -> None:
+        """Count ``units`` of work that was done."""
+        self._left -= units
         self._schedule()
 
     def wait(self, take_turn: Callable[[], None]) -> None:
@@ -42,7 +43,7 @@ class FrameTurns:
 
     def _begin(self) -> None:
         self._is_scheduled = False
-        self._left = FRAMES
+        self._left = self._limit
         while self._waiting and not self.is_over:
             self._waiting.popleft()()
         if self._waiting:
