@@ -10,7 +10,7 @@ from tests.bench.mixed import blocked, load, serving
 @pytest.mark.parametrize("name", ["pyfork", "gunicorn-sync"])
 def test_every_answer_is_counted(name: str) -> None:
     with serving(name, "sync", ("--timeout", "0")) as port:
-        figures = asyncio.run(load(port, 0.5, clients=6, often=0.05))
+        figures = asyncio.run(load(port, 0.5, clients=6, often=0.2))
         assert not figures.errors
         assert len(figures.took) == len(figures.spans) > 6
         assert figures.slow
