@@ -27,6 +27,7 @@ from pyfork.http.connection.application_section import ApplicationSection
 from pyfork.ipc.connection_queue import ConnectionQueue
 from pyfork.ipc.scoreboard import HELD
 from pyfork.worker.offload.heartbeat import HeartbeatCheck
+from pyfork.worker.offload.held_time import HeldTime
 from pyfork.worker.offload.loop_probe import LoopProbe
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class Offloader:
         self._on_given = given
         self._deadline = deadline
         self._probe = probe
+        self._held = HeldTime()
         self._tls = tls
         self._lock = threading.Lock()  # held during a step of the thread
         self._given: list[Movable] = []  # this worker's copies are still open
@@ -234,7 +236,7 @@ class Offloader:
             running = section.running
             if running is not None:
                 now = monotonic()
-                left = self._busy_after - (now - running.started)
+                left = self._busy_after - self._held.held(running.started, now)
                 if left <= 0:
                     self._offload(running)
                     until = now + _ALERT
@@ -242,6 +244,7 @@ class Offloader:
                     self._sleep(poll, left if now < until else max(left, quick))
                 del running
                 continue
+            self._held.sample()
             before, served = served, self._served()
             pause = self._probe.check(progress=served != before) if self._probe else None
             if served != before:
