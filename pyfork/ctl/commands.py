@@ -89,7 +89,7 @@ def _sockets(asked: CommandContext) -> ExitStatus:
 
 
 def _reload(asked: CommandContext) -> ExitStatus:
-    return _new_generation(asked, "reload", "the old code serves on")
+    return _new_generation(asked, "reload", "the old code keeps serving")
 
 
 def _rollback(asked: CommandContext) -> ExitStatus:
@@ -118,7 +118,7 @@ def _upgrade(asked: CommandContext) -> ExitStatus:
         if progress := answer.get("progress"):
             asked.tell(answer, _STAGES.get(progress["stage"], progress["stage"]))
         elif not answer["ok"]:
-            return asked.refuse("upgrade failed, the old program serves on", answer)
+            return asked.refuse("upgrade failed, the old program keeps serving", answer)
         else:
             does = "has been upgraded" if wait else "checks the new program"
             asked.tell(answer, f"{asked.who} {does}")

@@ -10,7 +10,7 @@ def restart(asked: CommandContext) -> ExitStatus:
     """Replace workers."""
     slot, wait = asked.slot(), asked.options["wait"]
     which = "workers" if slot is None else f"the worker of slot {slot}"
-    failed = "restart failed, the old worker serves on and another one is tried"
+    failed = "restart failed, the old worker keeps serving, and pyfork tries another one"
     for answer in asked.server.ask("restart", wait=wait, **_worker(slot)):
         if progress := answer.get("progress"):
             asked.tell(answer, f"{progress['done']} of {progress['of']} workers are replaced")

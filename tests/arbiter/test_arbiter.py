@@ -259,7 +259,7 @@ def test_a_reload_that_fails_changes_nothing(start: Start) -> None:
     port = free_port()
     server.configure(app="fail", bind=("127.0.0.1:0", f"127.0.0.1:{port}"))
     server.signal(signal.SIGHUP)
-    server.wait_for("generation 2 is abandoned, generation 1 serves on: no module named shop")
+    server.wait_for("generation 2 is abandoned, generation 1 keeps serving: no module named shop")
     server.wait_for("BOOM")
     server.until(lambda: server.pids() == old, "the failed one is gone")
     assert {server.ask().generation for _ in range(10)} == {1}
@@ -322,7 +322,10 @@ def test_a_stop_in_the_middle_of_a_slow_reload(start: Start) -> None:
     began = time.monotonic()
     assert server.stop() == 0
     assert time.monotonic() - began < 5
-    assert "generation 2 is abandoned, generation 1 serves on: the server is stopping" in server.log
+    assert (
+        "generation 2 is abandoned, generation 1 keeps serving: the server is stopping"
+        in server.log
+    )
 
 
 def test_reload_after_reload(start: Start) -> None:

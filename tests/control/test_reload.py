@@ -92,7 +92,7 @@ def check_failing_reload(site: Site, server: Server, spoil: object, told: list[s
         spoil()
         done = site.command("reload", target, "--wait")
         assert done.returncode == 1
-        assert done.stderr.startswith("pyfork: error: reload failed, the old code serves on: ")
+        assert done.stderr.startswith("pyfork: error: reload failed, the old code keeps serving: ")
         assert all(text in done.stderr for text in told), done.stderr
         server.until(lambda: len(server.workers()) == 2, "no new worker is left")
     assert {process.pid for process in server.workers()} == before

@@ -61,7 +61,9 @@ def test_a_restart_that_fails_leaves_the_old_worker_and_says_why(site: Site) -> 
     site.write(FAILS)
     done = site.command("restart", "--wait", "blue")
     assert done.returncode == 1
-    assert "restart failed, the old worker serves on and another one is tried" in done.stderr
+    assert (
+        "restart failed, the old worker keeps serving, and pyfork tries another one" in done.stderr
+    )
     assert "RuntimeError: no database" in done.stderr
     assert serving(site, server) == before
     assert server.get("/").body == b"one"

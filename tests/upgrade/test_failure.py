@@ -51,7 +51,7 @@ def test_a_check_that_fails_is_told_to_who_waits(yard: UpgradeSite, mode: str) -
     yard.write("1 / 0")
     done = yard.command("upgrade", "shop", "--wait")
     assert done.returncode == 1
-    assert "upgrade failed, the old program serves on: the check of the new" in done.stderr
+    assert "upgrade failed, the old program keeps serving: the check of the new" in done.stderr
     assert "ZeroDivisionError" in done.stderr
     assert "ZeroDivisionError" in server.log
     assert "last upgrade failed" in yard.command("status", "shop").stdout

@@ -92,7 +92,7 @@ class Reporter:
             return
         text = (
             f"reload failed: generation {action.generation} is abandoned, "
-            f"generation {serving} serves on: {action.reason}"
+            f"generation {serving} keeps serving: {action.reason}"
         )
         log.error(with_detail(text, action.detail))
 
