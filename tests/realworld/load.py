@@ -26,6 +26,9 @@ class Load:
     Every other client keeps its connections. What a client may see besides: a WebSocket that is
     closed because the service restarts, after `reloading` was called; after `stopping`, a refused
     connection, and the end of a kept one before any byte of an answer.
+
+    Args:
+        keeps: the visit's own client keeps connections, whatever the visitor does.
     """
 
     def __init__(
@@ -35,10 +38,12 @@ class Load:
         expected: list[Seen],
         *,
         clients: int = CLIENTS,
+        keeps: bool = False,
     ) -> None:
         self._url = url
         self._visit = visit
         self._expected = expected
+        self._keeps = keeps
         self._prefix = f"visitor-{uuid.uuid4().hex[:8]}"
         self._names = itertools.count()
         self._over = threading.Event()
@@ -109,7 +114,8 @@ class Load:
                     seen.extend(self._visit(visitor))
                 except Exception as error:  # noqa: BLE001 - whatever a client library raises
                     step = seen[-1].step if seen else "nothing"
-                    self._failed(error, f"client {number}, after {step}", kept=kept)
+                    where = f"client {number}, after {step}"
+                    self._failed(error, where, kept=kept or self._keeps)
                     if self._stopping:
                         return
                 else:

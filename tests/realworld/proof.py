@@ -40,6 +40,7 @@ class Subject:
         env: environment of the application, the same under either server.
         options: more of pyfork's command line.
         errors: the visit asks for what fails in the application, such as /boom.
+        keeps: the client of the visit keeps its connections.
         noise: parts of lines that the application's libraries log under other servers too.
     """
 
@@ -49,6 +50,7 @@ class Subject:
     env: dict[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     errors: bool = False
+    keeps: bool = False
     noise: tuple[str, ...] = ()
 
     def serve(self, kind: str, directory: Path) -> Server:
@@ -88,7 +90,8 @@ def prove_life(
     with subject.serve(kind, directory) as server:
         wrong = difference(expected, make(subject.visit, server.urls[0]))
         assert not wrong, wrong
-        with Load(server.urls[0], subject.visit, expected, clients=clients) as load:
+        url, keeps = server.urls[0], subject.keeps
+        with Load(url, subject.visit, expected, clients=clients, keeps=keeps) as load:
             load.wait_visits(1)
             if reload:
                 load.reloading()

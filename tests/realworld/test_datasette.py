@@ -56,4 +56,4 @@ def test_no_visitor_notices_a_reload_or_a_stop(tmp_path: Path, tables: Path) -> 
     reference = ("-m", "datasette", "serve", str(tables), "-p", "0")
     env = {"TABLES": str(tables)}
     subject = Subject("tests.realworld.apps.tables:app", reference, visit, env)
-    prove_life(subject, "asgi", tmp_path, clients=30)
+    prove_life(subject, "asgi", tmp_path)

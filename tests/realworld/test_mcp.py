@@ -43,5 +43,5 @@ async def use(visitor: Visitor) -> list[Seen]:
 
 
 def test_no_client_notices_a_reload_or_a_stop(tmp_path: Path) -> None:
-    subject = Subject(APP, (*UVICORN, APP), visit, errors=True)
-    prove_life(subject, "asgi", tmp_path, clients=20)
+    subject = Subject(APP, (*UVICORN, APP), visit, errors=True, keeps=True)
+    prove_life(subject, "asgi", tmp_path)

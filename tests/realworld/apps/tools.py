@@ -1,9 +1,13 @@
 """Tools and a resource for models, by the MCP SDK's server over streamable HTTP."""
 
 import asyncio
+import sys
 
-from mcp.server import MCPServer
-from mcp.server.mcpserver import Context
+# Optional to it: with it, one traceback in the log costs as much as a whole visit.
+sys.modules["rich"] = None  # type: ignore[assignment]
+
+from mcp.server import MCPServer  # noqa: E402
+from mcp.server.mcpserver import Context  # noqa: E402
 
 server = MCPServer("tools")
 
