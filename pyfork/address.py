@@ -75,7 +75,7 @@ class Unix:
 
 @record
 class InheritedFd:
-    """A listening socket that whoever started pyfork left open as file descriptor ``fd``."""
+    """A listening socket that the process that started pyfork left open as descriptor ``fd``."""
 
     fd: int
 

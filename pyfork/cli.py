@@ -123,7 +123,7 @@ def start(argv: Sequence[str]) -> int:
 
 def operate(name: str, argv: Sequence[str]) -> int:
     """``pyfork list|status|sockets|reload|upgrade|stop|scale [OPTIONS] [TARGET]``."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # whoever is told to stop has not succeeded
+    for number in (signal.SIGINT, signal.SIGTERM):  # a stopped command has not succeeded
         signal.signal(number, signal.SIG_DFL)
     commands = importlib.import_module(_CONTROL)
     status: int = commands.run(name, argv, _show, partial(print, file=sys.stderr))

@@ -30,7 +30,7 @@ class ControlClient:
     status: dict[str, Any]  # once it has been met
 
     def __init__(self, path: str) -> None:
-        """Ask who is there. Raises OSError: nobody."""
+        """Ask for the server. Raises OSError if there is none."""
         self.path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._stream = self._socket.makefile("rb")
@@ -46,7 +46,7 @@ class ControlClient:
         """Hear who is there, within ``patience`` seconds.
 
         Raises:
-            OSError, PyforkError: nobody answers. The connection is closed.
+            OSError, PyforkError: no server answers. The connection is closed.
         """
         try:
             (answer,) = self._answers(patience)

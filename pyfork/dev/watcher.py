@@ -59,7 +59,7 @@ def main(
     except BootError as error:
         log.error("%s", error)
         return error.status
-    with suppress(OSError):  # whoever has to work there says that it is gone
+    with suppress(OSError):  # the code that works there reports that it is gone
         os.chdir(directory.base)
     interest = WatchFilter.of(config, files, directory.base)
     for root in interest.directories:

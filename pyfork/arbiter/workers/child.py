@@ -27,7 +27,7 @@ def set_up_process(config: Config, directory: Directory, *, own_log: bool) -> No
     systemd_env.remove(os.environ)
     environment.remove_secrets(os.environ)
     if own_log:
-        with suppress(OSError):  # whoever needs it says that it is gone
+        with suppress(OSError):  # the code that needs it reports that it is gone
             os.chdir(directory.base)
         setup.configure(config)
 
