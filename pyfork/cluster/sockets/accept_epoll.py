@@ -90,7 +90,7 @@ def source_for(made: socket) -> AcceptSource:
     return ListenerSource(made) if listens else FdQueueSource(made)
 
 
-class Acceptor:
+class EpollAcceptor:
     """Accepts from the sources of an epoll. Raises OSError as accept() does.
 
     Args:
@@ -146,7 +146,7 @@ class Acceptor:
             os.eventfd_read(self.probe_fd)
 
 
-class AcceptEpoll(Acceptor):
+class AcceptEpoll(EpollAcceptor):
     """Everything that a worker accepts on one of its script's sockets.
 
     Args:

@@ -18,8 +18,8 @@ from typing import Any
 from pyfork.cluster.sockets.accept_epoll import (
     EPOLL,
     Accepted,
-    Acceptor,
     AcceptSource,
+    EpollAcceptor,
     source_for,
 )
 from pyfork.cluster.sockets.epoll_state import EpollState
@@ -31,7 +31,7 @@ Ask = Callable[[Callable[[int], Message]], tuple[Message, Sequence[int]]]
 """`RelayedClient.call`."""
 
 
-class ChildEpoll(Acceptor):
+class ChildEpoll(EpollAcceptor):
     """One epoll of the worker. The child owns its copies of all descriptors.
 
     Args:

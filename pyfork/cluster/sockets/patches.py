@@ -28,7 +28,7 @@ from typing import Any, Protocol
 
 from pyfork.cluster import is_exclusive, socket_files
 from pyfork.cluster.script.arbiter_client import ArbiterGone
-from pyfork.cluster.sockets.accept_epoll import Accepted, Acceptor
+from pyfork.cluster.sockets.accept_epoll import Accepted, EpollAcceptor
 from pyfork.cluster.sockets.accept_manager import AcceptManager
 from pyfork.cluster.sockets.bind_target import BindTarget, bind_target, is_internal
 from pyfork.cluster.sockets.child_epoll import ChildEpolls
@@ -226,7 +226,7 @@ class SocketPatches:
         if self.accept_manager:
             self.accept_manager.on_fork()
 
-    def sent_epoll(self, fd: int) -> Acceptor | None:
+    def sent_epoll(self, fd: int) -> EpollAcceptor | None:
         """Return the epoll under ``fd``, which is being sent to a child, if there is one."""
         self.on_fork()
         return self.epoll_at(fd) if self.fds.shared_at(fd) else None
@@ -280,7 +280,7 @@ class SocketPatches:
     def _epolls(self) -> AcceptManager | ChildEpolls | None:
         return self.child_epolls or self.accept_manager
 
-    def epoll_at(self, fd: int) -> Acceptor | None:
+    def epoll_at(self, fd: int) -> EpollAcceptor | None:
         """Return the epoll under ``fd``, if there is one."""
         copy, epolls = self.fds.entries.get(fd), self._epolls
         if not (copy and epolls and copy.stage is FdStage.ACCEPT_EPOLL):
@@ -295,13 +295,13 @@ class SocketPatches:
         """Return the listener that the epoll under ``fd`` has replaced. Raises OSError."""
         return self._require_epoll(fd).handle
 
-    def _require_epoll(self, fd: int) -> Acceptor:
+    def _require_epoll(self, fd: int) -> EpollAcceptor:
         epoll = self.epoll_at(fd)
         if epoll is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return epoll
 
-    def _install_epoll(self, fd: int, copy: SharedFd, epoll: Acceptor) -> None:
+    def _install_epoll(self, fd: int, copy: SharedFd, epoll: EpollAcceptor) -> None:
         """Replace the listener under ``fd`` by ``epoll``."""
         os.dup2(epoll.fileno(), fd, inheritable=os.get_inheritable(fd))
         copy.inode, copy.stage, copy.name = inode_of(fd), FdStage.ACCEPT_EPOLL, epoll.name
