@@ -169,7 +169,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     **{
         name: partial(operate, name)
         for name in (
-            *("list", "ls", "ps", "status", "describe", "sockets", "logs", "history"),
+            *("list", "ls", "ps", "status", "describe", "sockets", "logs", "history", "stack"),
             *("reload", "rollback", "restart", "drain", "resume", "scale", "upgrade"),
             *("stop", "unit", "top", "doctor"),
         )

@@ -23,6 +23,7 @@ from pyfork.arbiter.preload.fork_servers import ForkServers
 from pyfork.arbiter.reporting.history import History
 from pyfork.arbiter.reporting.outcomes import Outcomes
 from pyfork.arbiter.reporting.reporter import Reporter
+from pyfork.arbiter.reporting.stacks import StackQueries
 from pyfork.arbiter.reporting.systemd_notify import SystemdNotifier
 from pyfork.arbiter.resources import Resources
 from pyfork.arbiter.upgrade.exec_in_place import ExecInPlace
@@ -106,9 +107,10 @@ def build(
         poller, components, supervisor, generations, listeners, handoffs, hooks, signals,
         takeover, resources, dispatch, in_place,
     )  # fmt: skip
+    stacks = StackQueries(poller, pool)
     worker_messages = WorkerMessages(
         poller, supervisor, generations, listeners, pool, handoffs, takeover, upgrade, dispatch,
-        watcher, status, history,
+        watcher, status, history, stacks,
     )  # fmt: skip
     executor = ActionExecutor(
         poller, supervisor, generations, listeners, pool, hooks, takeover, upgrade, dispatch,
@@ -121,7 +123,7 @@ def build(
     )  # fmt: skip
     outcomes = Outcomes(history, generations, upgrade)
     waiters = SlotWaiters(supervisor, pool, history)
-    requests = Requests(commands, supervisor, generations, upgrade, waiters)
+    requests = Requests(commands, supervisor, generations, upgrade, waiters, stacks)
     notifier = SystemdNotifier(
         systemd_env.notify_socket(os.environ),
         systemd_env.watchdog_interval(os.environ, os.getpid()),
@@ -132,7 +134,7 @@ def build(
     )
     components.set(
         executor, fork_servers, signals, hooks, pool, listeners, dispatch, upgrade, watcher, status,
-        worker_messages, outcomes, requests, control, takeover, notifier, log_process,
+        worker_messages, stacks, outcomes, requests, control, takeover, notifier, log_process,
     )  # fmt: skip
     return Arbiter(
         config, previous, notes, components, poller, signals, generations, pool, fork_servers,

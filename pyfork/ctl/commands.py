@@ -11,7 +11,18 @@ from typing import Any
 
 from pyfork.config.command_line.getopt import CommandSpec, Option, ParsedOption, read
 from pyfork.config.command_line.help import help_text
-from pyfork.ctl import client, description, doctor, history, listing, logs, slots, tables, unit
+from pyfork.ctl import (
+    client,
+    description,
+    doctor,
+    history,
+    listing,
+    logs,
+    slots,
+    stack,
+    tables,
+    unit,
+)
 from pyfork.ctl.context import CommandContext, ControlCommand, Say
 from pyfork.errors import ConfigError, ExitStatus, PyforkError
 
@@ -236,6 +247,14 @@ COMMANDS: dict[str, ControlCommand] = {
             "--lines N": "The last N entries only.",
         },
     ),
+    "stack": ControlCommand(
+        "Show the stacks of all threads and tasks of the workers. Each has the request that it "
+        "serves; the innermost frame comes first. The workers go on. One that is blocked is shown "
+        "without its asyncio tasks.",
+        stack.run,
+        {"--worker SLOT": "Only the worker of this slot, as behind TARGET."},
+        more=("slot",),
+    ),
     "logs": ControlCommand(
         "Show the log of a server. It shows the last 50 records, and with --follow new ones.",
         logs.run,
@@ -300,6 +319,7 @@ def _options(command: ControlCommand) -> list[Option]:
 def _usage(name: str, command: ControlCommand) -> str:
     operands = [word.upper() for word in command.words]
     operands += ["[TARGET]"] if command.target else []
+    operands += [f"[{word.upper()}]" for word in command.more]
     operands += ["| -- ARGS..."] if command.behind else []
     end = _TARGET if command.target else ""
     return help_text(f"pyfork {name}", command.help, _options(command), operands, end=end)
@@ -316,12 +336,13 @@ def _parse(name: str, command: ControlCommand, argv: Sequence[str]) -> dict[str,
     if command.behind and "--" in argv:
         at = list(argv).index("--")
         argv, behind = argv[:at], list(argv[at + 1 :])
-    said = read(argv, options, [*command.words, *(["target"] if command.target else [])])
+    target = ["target"] if command.target else []
+    said = read(argv, options, [*command.words, *target, *command.more])
     for word in command.words:
         if word not in said:
             raise ConfigError(f"{word.upper()} is missing; see pyfork {name} --help")
     if _is_turned_round(said):
         said["n"], said["target"] = said["target"], said["n"]  # pyfork scale shop 6
-    absent: dict[str, Any] = {"target": None, "behind": behind}
+    absent: dict[str, Any] = {"target": None, "behind": behind} | dict.fromkeys(command.more)
     absent |= {option.name: None if option.metavar else False for option in options}
     return absent | {each: given.raw for each, given in said.items()}

@@ -20,6 +20,7 @@ class ControlCommand:
     run: Callable[["CommandContext"], ExitStatus]
     options: dict[str, str]  # flags, with a name for the value if they take one -> help
     words: tuple[str, ...] = ()  # before TARGET
+    more: tuple[str, ...] = ()  # behind TARGET; they can be left out
     target: bool = True  # it takes the name of a server
     finds: bool = True  # that server has to run
     behind: bool = False  # a command line may stand behind --, in place of TARGET
@@ -62,11 +63,16 @@ class CommandContext:
                 self.print_error(detail)
         return ExitStatus.FAILED
 
-    def slot(self) -> int | None:
-        """The value of ``--worker``, if it was given. Raises ConfigError: it is no number."""
-        text = self.options["worker"]
+    def slot(self, name: str = "worker") -> int | None:
+        """The value of ``--worker``, or of a word, if it was given.
+
+        Raises:
+            ConfigError: it is no number.
+        """
+        text = self.options[name]
         if text is None:
             return None
         if not text.isdecimal():
-            raise ConfigError(f"--worker: {text!r} is not the number of a slot, such as 0")
+            shown = "--worker" if name == "worker" else name.upper()
+            raise ConfigError(f"{shown}: {text!r} is not the number of a slot, such as 0")
         return int(text)

@@ -16,14 +16,15 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pyfork.ctl import client, tables
+from pyfork.ctl import client, stack, tables
 from pyfork.ctl.listing import Look, look_at, take_look
 from pyfork.ctl.top_model import SORTS, ServerRows, WorkerRow, servers
 from pyfork.errors import PyforkError
 
 PERIOD = 1.0  # seconds between two looks
 FIRST = 0.3  # seconds until the second, by which rates are known
-HELP = "q quit  j/k select  s sort  + - scale  r reload  R restart  d drain  u resume"
+HELP = "q:quit j/k:select s:sort t:stacks +/-:scale r:reload R:restart d:drain u:resume"
+STACKS_HELP = "j/k:scroll  any other key:back"
 
 _STYLES = {"serving": "green", "booting": "yellow", "draining": "cyan"}
 
@@ -37,6 +38,8 @@ class Screen:
         self._selected = 0
         self._sort = 0
         self._said = ""  # what the last key has come to
+        self._stacks: list[str] = []  # lines of a worker's stacks, shown in place of the table
+        self._scrolled = 0  # of them, lines above the screen
 
     def look(self) -> None:
         """Look at all servers again."""
@@ -47,6 +50,8 @@ class Screen:
 
     def render(self, width: int, height: int) -> Table:
         """The whole screen."""
+        if self._stacks:
+            return self._render_stacks(width, height)
         found = self._servers()
         count = sum(len(each.workers) for each in found)
         self._selected = max(0, min(self._selected, count - 1))
@@ -65,6 +70,16 @@ class Screen:
         screen.add_row(Text(HELP, style="dim"))
         return screen
 
+    def _render_stacks(self, width: int, height: int) -> Table:
+        room = max(1, height - 2)
+        self._scrolled = max(0, min(self._scrolled, len(self._stacks) - room))
+        screen = Table.grid(expand=True)
+        screen.add_column(no_wrap=True, overflow="crop")
+        for line in self._stacks[self._scrolled : self._scrolled + room]:
+            screen.add_row(Text(line[:width]))
+        screen.add_row(Text(STACKS_HELP, style="dim"))
+        return screen
+
     def _lines(self, found: list[ServerRows], width: int) -> Iterator[tuple[Text, bool]]:
         number = 0
         for server in found:
@@ -76,12 +91,20 @@ class Screen:
 
     def press(self, key: str) -> bool:
         """Do what a key means. Whether to go on."""
+        if self._stacks:
+            if key in "jk":
+                self._scrolled += 1 if key == "j" else -1
+            else:
+                self._stacks = []
+            return True
         if key == "q":
             return False
         if key in "jk":
             self._selected += 1 if key == "j" else -1
         elif key == "s":
             self._sort = (self._sort + 1) % len(SORTS)
+        elif key == "t" and (chosen := self._chosen()):
+            self._show_stacks(*chosen)
         elif key in "+-rRdu" and (chosen := self._chosen()):
             self._said = self._do(key, *chosen)
         return True
@@ -89,6 +112,20 @@ class Screen:
     def _chosen(self) -> tuple[ServerRows, WorkerRow] | None:
         rows = [(server, worker) for server in self._servers() for worker in server.workers]
         return rows[self._selected] if self._selected < len(rows) else None
+
+    def _show_stacks(self, server: ServerRows, worker: WorkerRow) -> None:
+        try:
+            found = client.find(str(server.pid))
+            try:
+                workers, last = stack.ask(found, worker.slot)
+            finally:
+                found.close()
+        except (OSError, PyforkError) as error:
+            self._said = f"stacks: {error}"
+            return
+        shown = "\n".join(map(stack.text, workers))
+        self._stacks, self._scrolled = shown.splitlines(), 0
+        self._said = "" if shown else f"stacks: {last.get('error', 'none')}"
 
     def _do(self, key: str, server: ServerRows, worker: WorkerRow) -> str:
         request: tuple[str, dict[str, Any]] = {

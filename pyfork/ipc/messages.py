@@ -35,7 +35,7 @@ class ForkServerReady:
 
 @record
 class ForkWorker:
-    """Arbiter to a fork server, with the fds of the worker's channel and of its queues."""
+    """Arbiter to a fork server, with the fds of the worker's channel, queues and stack file."""
 
     worker: int  # serial
     slot: int
@@ -295,6 +295,21 @@ class ReopenLogs:
     """Arbiter: the log files were rotated; reopen them."""
 
 
+@record
+class ReportStacks:
+    """Arbiter: an operator wants to see the stacks of this worker."""
+
+    number: int  # of the query
+
+
+@record
+class StacksReport:
+    """Worker: its stacks, as `pyfork.child.stack_report` makes them."""
+
+    number: int
+    report: dict[str, Any]
+
+
 Message = (
     WorkerReady
     | WorkerStarted
@@ -332,6 +347,8 @@ Message = (
     | UserMessage
     | WorkerQuitting
     | ReopenLogs
+    | ReportStacks
+    | StacksReport
 )
 
 _TYPES: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}

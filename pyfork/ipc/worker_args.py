@@ -10,6 +10,7 @@ from pyfork.ipc.channel import Channel
 from pyfork.ipc.connection_queue import ConnectionQueue
 from pyfork.ipc.fd_queue import FdQueueReader
 from pyfork.ipc.scoreboard import Row, Scoreboard
+from pyfork.ipc.stack_file import StackFile
 from pyfork.record import record
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class WorkerArgs:
     hook_worker: "HookWorker | None" = None  # the worker as hooks see it; None: there are no hooks
     queue: ConnectionQueue | None = None  # of the whole server
     tls: "TlsContexts | None" = None  # None: plain text
+    stacks: StackFile | None = None  # None: there is no arbiter that would read it
 
 
 WorkerMain = Callable[[WorkerArgs], int]

@@ -107,10 +107,12 @@ class SavedWorker:
     row: int  # index on the scoreboard
     fd_queues: Mapping[str, Sequence[int]] = {}
     listens_to: Sequence[str] = ()  # keys of listeners that the arbiter assigns
+    stacks: int = -1  # fd of the file for its stacks; -1: an older release has forked it
 
     def fds(self) -> tuple[int, ...]:
         """All descriptors of the worker."""
-        return (self.channel, *(fd for ends in self.fd_queues.values() for fd in ends))
+        queues = (fd for ends in self.fd_queues.values() for fd in ends)
+        return (self.channel, *queues, *((self.stacks,) if self.stacks >= 0 else ()))
 
     def to_record(self, serving: "Generation") -> WorkerRecord:
         """The supervisor's record of it; ``serving`` is the generation that serves."""

@@ -23,6 +23,8 @@ from pyfork.ipc.messages import (
     Message,
     Recycle,
     ReopenLogs,
+    ReportStacks,
+    StacksReport,
     StartAccepting,
     StartDrain,
     UpdateCertificates,
@@ -325,6 +327,10 @@ class BaseWorker:
                     self.may_accept.set_result(None)
             case UpdateCertificates() if self.args.tls:
                 self.args.tls.renew(PemFiles(**asdict(message)))
+            case ReportStacks(number):
+                from pyfork.worker import stacks
+
+                self.send(StacksReport(number, stacks.report(self.loop)))
             case ReopenLogs():
                 logs.reopen()
             case HandoffTake(ticket):

@@ -42,6 +42,7 @@ ASKING = (
         "drain",
         "resume",
         "history",
+        "stack",
         "unit",
         "start",
         "logs",

@@ -83,6 +83,7 @@ class Commands:
         yield ArbiterCommand("restart", self.slots.restart, {"worker": int}, can_wait=True)
         yield ArbiterCommand("drain", self.slots.drain, {"worker": int}, can_wait=True)
         yield ArbiterCommand("resume", self.slots.resume, {"worker": int})
+        yield ArbiterCommand("stack", self._stack, {"worker": int}, can_wait=True)
         yield ArbiterCommand("describe", self._describe)
         yield ArbiterCommand("history", self._history)
         yield ArbiterCommand("reopen-logs", self._reopen_logs)
@@ -139,6 +140,14 @@ class Commands:
             **describe_sockets(self.listeners, self.pool),
             "start": describe_start(config, self.origins(), directory),
         }
+
+    def _stack(self, caller: str, *, worker: int | None = None) -> Answer:
+        """The workers whose stacks `StackQueries` will ask for."""
+        found = [each for each in self.pool if each.pid and worker in (None, each.slot)]
+        if not found:
+            raise PyforkError("there is no worker" if worker is None else f"slot {worker} has none")
+        found.sort(key=lambda each: (each.slot, each.generation))
+        return {"pids": [each.pid for each in found]}
 
     def _history(self, caller: str) -> Answer:
         return {"history": list(self.history)}

@@ -16,6 +16,7 @@ from pyfork.arbiter.component import Component
 from pyfork.arbiter.control.server import Client
 from pyfork.arbiter.control.slots import SlotWaiters
 from pyfork.arbiter.generations import Generations, ReloadResult
+from pyfork.arbiter.reporting.stacks import StackQueries
 from pyfork.arbiter.upgrade.old_side import Upgrade
 from pyfork.arbiter.upgrade.state import UpgradeStage
 from pyfork.errors import PyforkError
@@ -48,6 +49,7 @@ class Requests(Component):
         generations: Generations,
         upgrade: Upgrade,
         slot_waiters: SlotWaiters,
+        stacks: StackQueries,
     ) -> None:
         self._commands = commands
         self._upgrade = upgrade
@@ -56,6 +58,7 @@ class Requests(Component):
         self._generations = generations
         self._upgrade_waiters: list[Client] = []
         self._slot_waiters = slot_waiters
+        self._stacks = stacks
         self._reload_waiters: list[_ReloadWaiter] = []
 
     def on_request(self, client: Client, line: bytes) -> None:
@@ -74,7 +77,9 @@ class Requests(Component):
             log.exception("a control request failed: %r", line[:200])
             client.send({"ok": False, "error": f"{type(error).__name__}: {error}"})
         else:
-            if not wait:
+            if name == "stack":
+                self._stacks.add(client, answer["pids"])
+            elif not wait:
                 client.send({"ok": True, **answer})
             elif name == "upgrade":
                 self.resume([client])

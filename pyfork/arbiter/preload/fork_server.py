@@ -24,6 +24,7 @@ from pyfork.ipc.channel import Channel, ChannelClosed
 from pyfork.ipc.connection_queue import ConnectionQueue
 from pyfork.ipc.fd_queue import FdQueueReader
 from pyfork.ipc.scoreboard import Scoreboard
+from pyfork.ipc.stack_file import StackFile
 from pyfork.ipc.worker_args import WorkerArgs, WorkerMain
 from pyfork.log import setup
 from pyfork.net.tls.pem_files import PemFiles
@@ -110,24 +111,29 @@ def _fork_worker(
     """Fork one worker.
 
     Args:
-        fds: the worker's end of its channel, and of its queues.
+        fds: the worker's end of its channel, those of its queues, and its stack file.
         of_others: those of the next workers, closed in this one: a copy would hide their end.
     """
-    ends = [socket.socket(fileno=fd) for fd in fds]
+    ends = [socket.socket(fileno=fd) for fd in fds[:-1]]
+    stacks = StackFile(fds[-1])
     closers = [partial(os.close, fd) for fd in of_others]
     try:
-        fork.fork_reparented(
-            lambda: _run_worker(args, main, order, ends), args.channel.close, *closers
-        )
+        run = partial(_run_worker, args, main, order, ends, stacks)
+        fork.fork_reparented(run, args.channel.close, *closers)
     except OSError as error:
         log.error("cannot fork worker %d: %s", order.slot, error)
     finally:
         for end in ends:
             end.close()
+        stacks.close()
 
 
 def _run_worker(
-    args: ForkServerArgs, main: WorkerMain, order: messages.ForkWorker, ends: list[socket.socket]
+    args: ForkServerArgs,
+    main: WorkerMain,
+    order: messages.ForkWorker,
+    ends: list[socket.socket],
+    stacks: StackFile,
 ) -> int:
     setup.identify("worker", order.slot, order.generation)
     channel = Channel(ends[0])
@@ -160,5 +166,6 @@ def _run_worker(
             ),
             queue=args.queue,
             tls=args.tls,
+            stacks=stacks,
         ),
     )

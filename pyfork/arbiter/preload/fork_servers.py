@@ -101,7 +101,8 @@ class ForkServers(Component):
             adds_listeners=bool(worker.listens_to),
         )
         ends = [theirs.fileno(), *(queue.theirs.fileno() for queue in worker.fd_queues.values())]
-        self.poller.send(server.channel, request, ends)
+        assert worker.stacks is not None
+        self.poller.send(server.channel, request, [*ends, worker.stacks.fileno()])
         worker.fork_server = server.pid
 
     def abort(self, generation: int) -> None:

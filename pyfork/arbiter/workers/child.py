@@ -39,4 +39,6 @@ def run_worker(main: WorkerMain, args: WorkerArgs) -> int:
     row.state = RowState.BOOTING
     title = titles.worker_title(args.config.name, args.slot, args.generation, "booting")
     titles.set_title(title)
+    if args.stacks is not None:
+        args.stacks.write_at_signal()
     return run_with_hooks(main, args) if args.hook_worker is not None else main(args)

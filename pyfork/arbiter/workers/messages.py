@@ -20,6 +20,7 @@ from pyfork.arbiter.listeners.table import ListenerTable
 from pyfork.arbiter.preload.fork_servers import PreloadFailure
 from pyfork.arbiter.reporting import log_lines
 from pyfork.arbiter.reporting.history import History, why_left
+from pyfork.arbiter.reporting.stacks import StackQueries
 from pyfork.arbiter.upgrade.new_side import Takeover
 from pyfork.arbiter.upgrade.old_side import Upgrade
 from pyfork.arbiter.workers import fork
@@ -59,6 +60,7 @@ class WorkerMessages(Component):
     watcher: WatcherProcess
     status: StatusProcess
     history: History
+    stacks: StackQueries
     oom_kills: OomKills = field(default_factory=OomKills)
     terminal: TerminalModes = field(default_factory=TerminalModes)
     _unforked: dict[int, float] = field(default_factory=dict)  # deadlines, by serial
@@ -128,6 +130,8 @@ class WorkerMessages(Component):
             case messages.ErrorPageShown(reason=reason, detail=detail):
                 self.generations.record_boot_error(worker.generation, message)
                 self._log_once(worker, reason, detail)
+            case messages.StacksReport(number=number, report=report):
+                self.stacks.answer(number, report)
             case messages.Recycle(reason=reason):
                 self.recycle(worker, reason)
             case messages.HandoffOffer(connection=connection):

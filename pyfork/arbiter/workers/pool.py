@@ -23,6 +23,7 @@ from pyfork.ipc.connection_queue import ConnectionQueue
 from pyfork.ipc.fd_queue import FdQueue, FdQueueReader
 from pyfork.ipc.messages import Failed
 from pyfork.ipc.scoreboard import Scoreboard
+from pyfork.ipc.stack_file import StackFile
 from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.log import setup
 from pyfork.record import entity, field
@@ -135,6 +136,7 @@ class WorkerPool(Component):
         bound = (BIND_KEY,) if config.bind else ()  # a script reports later where it listens
         fd_queues = {key: FdQueue.make() for key in bound if config.dispatch == "round-robin"}
         ours, theirs = pair()
+        stacks = StackFile.make()
         self.scoreboard.mark_used(index)
         row = self.scoreboard.row(index)
         row.clear()
@@ -150,6 +152,7 @@ class WorkerPool(Component):
             listens_to=set(bound) if config.dispatch == "reuseport" else set(),
             born=now,
             hold_accept=hold_accept,
+            stacks=stacks,
         )
         return worker, theirs
 
@@ -196,6 +199,7 @@ class WorkerPool(Component):
             hook_worker=worker.hook_worker,
             queue=self.queue if config.bind else None,
             tls=tls,
+            stacks=worker.stacks,
         )
 
     def _accept_sources(self, worker: WorkerProcess) -> tuple[socket.socket | FdQueueReader, ...]:

@@ -11,6 +11,7 @@ from pyfork.ipc.channel import Channel, ChannelClosed, Received
 from pyfork.ipc.fd_queue import FdQueue
 from pyfork.ipc.messages import Failed, HandoffTake, Message
 from pyfork.ipc.scoreboard import Row
+from pyfork.ipc.stack_file import StackFile
 from pyfork.record import entity, field
 from pyfork.supervisor.state import SavedWorker, WorkerRecord
 
@@ -45,6 +46,7 @@ class WorkerProcess:
     recycle_reason: str = ""  # why it is to be replaced
     kill_reason: str = ""  # of the deadly signal that was sent to it
     hook_worker: "HookWorker | None" = None  # the worker as hooks see it
+    stacks: StackFile | None = None  # None: a program before this one forked it, without a file
 
     @property
     def is_serving(self) -> bool:
@@ -79,9 +81,10 @@ class WorkerProcess:
         if self.kill_reason:
             self.signal(signal.SIGKILL)
 
-    def channels(self) -> list[Channel | FdQueue]:
-        """The channel and the queues of the worker."""
-        return [self.channel, *self.fd_queues.values()]
+    def channels(self) -> list[Channel | FdQueue | StackFile]:
+        """The channel, the queues and the stack file of the worker."""
+        stacks = () if self.stacks is None else (self.stacks,)
+        return [self.channel, *self.fd_queues.values(), *stacks]
 
     def unread_messages(self) -> Iterator[Received]:
         """The messages that a dead worker sent before it died."""
@@ -106,6 +109,7 @@ class WorkerProcess:
             ready_at=self.ready_at or self.born,
             retire_by=record.deadline if self.retiring else None,
             recycle=record.recycle,
+            stacks=-1 if self.stacks is None else self.stacks.fileno(),
         )
 
     @classmethod
@@ -128,4 +132,5 @@ class WorkerProcess:
             born=saved.born,
             ready_at=saved.ready_at,
             retiring=saved.retire_by is not None,
+            stacks=StackFile(saved.stacks) if saved.stacks >= 0 else None,
         )

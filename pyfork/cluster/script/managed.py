@@ -37,6 +37,8 @@ from pyfork.ipc.messages import (
     Recycle,
     RemoveListeners,
     ReopenLogs,
+    ReportStacks,
+    StacksReport,
     StartAccepting,
     StartDrain,
     WorkerReady,
@@ -328,6 +330,12 @@ class ManagedScript(ScriptWorker):
                 super().on_message(message, fds)
             case StartAccepting():
                 self._release_accept()
+            case ReportStacks(number):
+                from pyfork.child import stack_report
+
+                loops = stack_report.running_loops()
+                report = stack_report.report(loops, lambda frame: None)
+                self.arbiter.send(StacksReport(number, report))
             case ReopenLogs():
                 logs.reopen()
             case HandoffTake(ticket):

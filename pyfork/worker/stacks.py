@@ -1,0 +1,21 @@
+"""The answer of a worker to `ReportStacks`. It is imported when the first one comes."""
+
+import asyncio
+from types import FrameType
+from typing import Any
+
+from pyfork.child import stack_report
+from pyfork.http.connection.exchange import Exchange
+
+
+def report(loop: asyncio.AbstractEventLoop) -> dict[str, Any]:
+    """The stacks of this worker, each with the request that it serves."""
+    return stack_report.report([loop], serves)
+
+
+def serves(frame: FrameType) -> dict[str, Any] | None:
+    """The request of an exchange, if the code of the frame is a method of it."""
+    owner = frame.f_locals.get("self")
+    if not isinstance(owner, Exchange):
+        return None
+    return {"method": owner.method, "target": owner.target, "age": round(owner.elapsed, 3)}
