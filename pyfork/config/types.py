@@ -23,6 +23,12 @@ Network = IPv4Network | IPv6Network
 Networks = tuple[Network, ...] | Literal["*"]
 
 WORKER_CLASSES = ("auto", "sync", "thread", "asgi", "uvicorn")
+# Not for an id: they frame a message, or mean something to a client or a server.
+_TAKEN_FIELDS = frozenset((
+    "authorization", "connection", "content-encoding", "content-length", "content-type", "cookie",
+    "date", "expect", "host", "keep-alive", "location", "server", "set-cookie", "te", "trailer",
+    "transfer-encoding", "upgrade", "via",
+))  # fmt: skip
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _BOOLEANS = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
@@ -196,6 +202,14 @@ def _root_path(raw: object) -> str:
     return raw.rstrip("/")
 
 
+def _field_name(raw: object) -> str:
+    """A field that frames nothing, and that neither client nor server use for something else."""
+    text = _text(raw)
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", text) or text.lower() in _TAKEN_FIELDS:
+        raise ValueError
+    return text
+
+
 def _items(raw: object) -> tuple[str, ...]:
     """Return the items of a TOML array, of a repeated flag, or of a comma-separated text."""
     texts = raw if isinstance(raw, list | tuple) else [raw]
@@ -297,6 +311,7 @@ WORKER_CLASS = ValueType(
     _worker_class,
 )
 BOOLEAN = ValueType("BOOL", "true or false", _boolean, lambda value: str(value).lower())
+FIELD_NAME = ValueType("FIELD", "the name of a field of HTTP, such as X-Request-Id", _field_name)
 ROOT_PATH = ValueType("PATH", "a URL path that starts with /", _root_path)
 ADDRESSES = ValueType(
     "ADDRESS", "HOST:PORT, :PORT, [::]:PORT, unix:PATH or fd://N", _addresses, ",".join

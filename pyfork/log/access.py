@@ -81,15 +81,22 @@ def _renderer(config: Config) -> Callable[[Access], str]:
         from pyfork.log.terminal import request_line
 
         return request_line(colour=wants_colour(1), stream=1)
-    return json_renderer() if form == "json" else compile_format(form)
+    if form == "json":
+        return json_renderer(config.request_id or "X-Request-Id")
+    if own and config.request_id:
+        form += f' "%({{{config.request_id}}}o)s" "%({{traceparent}}i)s"'
+    return compile_format(form)
 
 
-def json_renderer() -> Callable[[Access], str]:
-    """Return a function that renders an `Access` as one JSON object; keys are fixed, null
-    means missing."""
+def json_renderer(request_id: str = "X-Request-Id") -> Callable[[Access], str]:
+    """Return a function that renders an `Access` as one JSON object.
+
+    Keys are fixed, null means missing. ``request_id`` is the field that has the id of a request.
+    """
     from json import JSONEncoder
 
     encode = JSONEncoder(separators=(",", ":")).encode  # it escapes everything that is not ASCII
+    field = request_id.lower().encode()
     clock, slot = Clock("%Y-%m-%dT%H:%M:%S%z"), current_identity().slot
 
     def render(access: Access) -> str:
@@ -107,7 +114,8 @@ def json_renderer() -> Callable[[Access], str]:
                 "queue_time": None if access.queue_time is None else round(access.queue_time, 6),
                 "referer": header(got, b"referer"),
                 "user_agent": header(got, b"user-agent"),
-                "request_id": header(sent, b"x-request-id") or header(got, b"x-request-id"),
+                "request_id": header(sent, field) or header(got, field),
+                "traceparent": header(got, b"traceparent"),
                 "worker": slot,
                 "pid": os.getpid(),
             }

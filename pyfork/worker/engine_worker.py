@@ -72,6 +72,10 @@ class EngineWorker(BaseWorker):
     ) -> None:
         """Build the engine and the acceptor for ``gateway``."""
         config = self.config
+        if config.request_id:
+            from pyfork.http import request_ids
+
+            request_ids.install(gateway, config.request_id)
         engine = MeteredEngine if config.status_bind else Engine
         self.engine = engine(
             config,

@@ -254,6 +254,7 @@ def test_json(tmp_path: Path) -> None:
         "referer": "http://r/",
         "user_agent": "curl/8",
         "request_id": "r1",
+        "traceparent": None,
         "worker": 2,
         "pid": os.getpid(),
     }

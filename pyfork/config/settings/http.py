@@ -3,7 +3,7 @@
 from typing import Literal
 
 from pyfork.config.settings.declare import group, setting
-from pyfork.config.types import BOOLEAN, NETWORKS, Network, choice
+from pyfork.config.types import BOOLEAN, FIELD_NAME, NETWORKS, Network, choice, optional
 
 _LOCAL = NETWORKS.read("127.0.0.1,::1")
 
@@ -27,6 +27,14 @@ class HTTPSettings:
         aliases={"FORWARDED_ALLOW_IPS": "{}"},
         help="The proxies whose X-Forwarded-* and Forwarded fields count, separated by commas; * "
         "trusts every peer.",
+    )
+    request_id: str | None = setting(
+        None,
+        optional(FIELD_NAME),
+        flags="--request-id",
+        help="Give each request an id in this field, such as X-Request-Id: the one that a trusted "
+        "proxy sent (--forwarded-allow-ips), else a UUID of version 7. The application, the "
+        "client and the access log get it.",
     )
     server_header: bool = setting(
         True,

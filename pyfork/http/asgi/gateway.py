@@ -28,6 +28,7 @@ from pyfork.http.wsgi.body import keep
 if TYPE_CHECKING:
     from pyfork.http.connection.application_section import ApplicationSection
     from pyfork.http.connection.connection import Connection
+    from pyfork.http.request_ids import RequestIds
     from pyfork.http.response.head import Response
 
 log = logging.getLogger("pyfork.error")
@@ -93,6 +94,7 @@ class AsgiGateway:
         self.start: Callable[[AsgiExchange], asyncio.Task[None] | None] = self.spawn
         # The loop itself keeps no strong reference.
         self.tasks: dict[asyncio.Task[None], Running] = {}
+        self.request_ids: RequestIds | None = None
         # Makes the exchange of each request.
         self.exchange: Callable[[Connection, RequestHead], Exchange] = type(
             "AsgiExchange", (AsgiExchange,), {"gateway": self}

@@ -93,6 +93,11 @@ class WebSocketSession(ResponseWriter):
         self._websocket = websocket
         self._negotiated = negotiated  # fields of the 101 response
         self._scope = websocket_scope(gateway, websocket, head)
+        self._echo: Fields = []  # the request's id, with --request-id
+        if (ids := gateway.request_ids) is not None:
+            request_id = ids.of(self)
+            ids.put(self._scope, request_id)
+            self._echo = [ids.field(request_id)]
         self._task: asyncio.Task[None] | None = None
         self.stage = SessionStage.CONNECTING
         # Messages that the application has not received, with their counted sizes.
@@ -264,7 +269,7 @@ class WebSocketSession(ResponseWriter):
     def _accept(self, message: Message) -> None:
         lines = self.connection.engine.heads.server_lines
         headers, subprotocol = message.get("headers", ()), message.get("subprotocol")
-        head = switching_protocols(self._negotiated, headers, subprotocol, **lines)
+        head = switching_protocols([*self._negotiated, *self._echo], headers, subprotocol, **lines)
         self.response = Response(101, head, close=True, content=False, chunked=False, left=0)
         self.stage = SessionStage.OPEN
         self._websocket.open(head)
@@ -314,6 +319,7 @@ class WebSocketSession(ResponseWriter):
 
     def _respond(self, status: int, headers: Fields, content: bytes, *, length: int | None) -> None:
         self.connection.closing = True  # announced by the head
+        headers = [*headers, *self._echo]
         self.connection.write(self.begin(status, None, headers, content, length=length))
 
     def _denied(self) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pyfork.http.connection.connection import Connection
+    from pyfork.http.request_ids import RequestIds
 
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
@@ -84,6 +85,7 @@ class WsgiGateway:
         self.context = copy_context()  # copied for each request
         self.abandoned = 0  # requests without a client whose application code still runs
         self.left = left
+        self.request_ids: RequestIds | None = None
         # Makes the exchange of each request.
         self.exchange: Callable[[Connection, RequestHead], Exchange] = WsgiExchange
 

@@ -1,0 +1,124 @@
+"""``--request-id``: each request has an id, which the application, the client and the log get.
+
+Installed only where the setting is: exchanges of other workers are other classes.
+"""
+
+import logging
+import os
+import re
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from pyfork.http.connection.exchange import Exchange
+from pyfork.http.request.head import Field
+
+if TYPE_CHECKING:
+    from pyfork.http.asgi.gateway import AsgiGateway
+    from pyfork.http.wsgi.gateway import WsgiGateway
+
+log = logging.getLogger("pyfork.error")
+
+_GOOD = re.compile(r"[A-Za-z0-9._:/+=@~-]{1,128}")  # what stands in a log, a field and a shell
+
+
+class RequestIds:
+    """Gives ids: that of a trusted proxy, else a UUID of version 7 (RFC 9562 5.7)."""
+
+    def __init__(self, name: str) -> None:
+        """``name`` is that of the field, such as ``X-Request-Id``."""
+        self.name = name
+        self._key = name.lower().encode()
+        self._variable = "HTTP_" + name.upper().replace("-", "_")
+        self._names = frozenset((self._key, name.lower()))
+
+    def of(self, exchange: Exchange) -> str:
+        """The id of a request."""
+        if exchange.connection.trusted:
+            given = [value for name, value in exchange.request_headers if name == self._key]
+            if len(given) == 1 and _GOOD.fullmatch(text := given[0].decode("latin-1")):
+                return text
+        return uuid7()
+
+    def pass_on(self, exchange: Exchange, request_id: str) -> None:
+        """Put it into the environ of WSGI."""
+        exchange.environ[self._variable] = request_id
+
+    def put(self, scope: Any, request_id: str) -> None:
+        """Put it into the fields of a scope, in place of what the client sent."""
+        others = [field for field in scope["headers"] if field[0] != self._key]
+        scope["headers"] = [*others, self.field(request_id)]
+
+    def field(self, request_id: str) -> Field:
+        """The field of a scope."""
+        return self._key, request_id.encode()
+
+    def added(self, headers: Iterable[tuple[Any, Any]], request_id: str) -> list[tuple[Any, Any]]:
+        """The fields of a response, with the id in place of one by the application."""
+        others = [field for field in headers if field[0].lower() not in self._names]
+        return [*others, (self.name.encode(), request_id.encode())]
+
+
+class IdentifiedExchange(Exchange):
+    """A request with an id. It stands before the class of a gateway's exchanges."""
+
+    ids: RequestIds
+    request_id = ""  # before `start`
+
+    def start(self) -> None:
+        if not self.request_id:
+            self.request_id = self.ids.of(self)
+        super().start()
+
+    def begin(
+        self,
+        status: int,
+        reason: bytes | None,
+        headers: Iterable[tuple[Any, Any]],
+        first: bytes = b"",
+        *,
+        length: int | None = None,
+    ) -> bytes:
+        if self.request_id:
+            headers = self.ids.added(headers, self.request_id)
+        return super().begin(status, reason, headers, first, length=length)
+
+    def respond_whole(
+        self, status: int, reason: bytes | None, headers: Iterable[tuple[Any, Any]], data: bytes
+    ) -> None:
+        super().respond_whole(status, reason, self.ids.added(headers, self.request_id), data)
+
+    def log_failure(self) -> None:
+        path = self.head.path.decode("latin-1")
+        log.exception(
+            "error in the application at %s %s, request %s", self.method, path, self.request_id
+        )
+
+    # Of WSGI.
+
+    def serve(self) -> None:
+        """Call the application: its environ is there."""
+        self.ids.pass_on(self, self.request_id)
+        super().serve()  # type: ignore[misc]
+
+    # Of ASGI.
+
+    def run(self) -> Any:
+        """The coroutine of the application's task: its scope is there."""
+        self.ids.put(self.scope, self.request_id)  # type: ignore[attr-defined]
+        return super().run()  # type: ignore[misc]
+
+
+def install(gateway: "WsgiGateway | AsgiGateway", name: str) -> None:
+    """Give each request of ``gateway`` an id, in the field ``name``."""
+    ids = gateway.request_ids = RequestIds(name)
+    bases: tuple[Any, ...] = (IdentifiedExchange, gateway.exchange)
+    gateway.exchange = type("IdentifiedExchange", bases, {"ids": ids})
+
+
+def uuid7() -> str:
+    """A UUID of version 7: milliseconds since 1970, and 74 random bits."""
+    chance = int.from_bytes(os.urandom(10))
+    number = (time.time_ns() // 1_000_000) << 80 | 0x7 << 76 | (chance >> 68) << 64
+    text = f"{number | 0b10 << 62 | chance & (1 << 62) - 1:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
