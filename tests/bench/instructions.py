@@ -58,8 +58,11 @@ def request(
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+METRICS = ("--status-bind", "127.0.0.1:0")
+
 CASES = {
     "wsgi bare": Case("tests.bench.apps.wsgi:hello", request()),
+    "wsgi bare metrics": Case("tests.bench.apps.wsgi:hello", request(), METRICS),
     "wsgi browser": Case("tests.bench.apps.wsgi:hello", request(fields=BROWSER)),
     "wsgi varied": Case("tests.bench.apps.wsgi:hello", request(path=VARIED, fields=VARYING)),
     "wsgi post": Case("tests.bench.apps.wsgi:echo", request("POST", body=BIG)),
@@ -69,6 +72,7 @@ CASES = {
     ),
     "wsgi stream": Case("tests.bench.apps.wsgi:stream", request()),
     "asgi bare": Case("tests.bench.apps.asgi:hello", request()),
+    "asgi bare metrics": Case("tests.bench.apps.asgi:hello", request(), METRICS),
     "asgi browser": Case("tests.bench.apps.asgi:hello", request(fields=BROWSER)),
     "asgi varied": Case("tests.bench.apps.asgi:hello", request(path=VARIED, fields=VARYING)),
     "asgi stream": Case("tests.bench.apps.asgi:stream", request()),
