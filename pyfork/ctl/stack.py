@@ -43,8 +43,9 @@ def threads(written: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for line in written.splitlines():
         if begins := _THREAD.match(line):
-            name = begins[2] or ("" if line.startswith("Thread") else "MainThread")
-            found.append({"name": name, "ident": int(begins[1], 16), "serves": None, "stack": []})
+            found.append(
+                {"name": begins[2] or "", "ident": int(begins[1], 16), "serves": None, "stack": []}
+            )
         elif found and (frame := _FRAME.match(line)):
             number = int(frame[2]) if frame[2].isdecimal() else 0
             place = {"file": frame[1], "line": number, "function": frame[3]}

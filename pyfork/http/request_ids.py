@@ -3,21 +3,14 @@
 Installed only where the setting is: exchanges of other workers are other classes.
 """
 
-import logging
 import os
 import re
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from pyfork.http.connection.exchange import Exchange
+from pyfork.http.connection.response_writer import ResponseWriter
 from pyfork.http.request.head import Field
-
-if TYPE_CHECKING:
-    from pyfork.http.asgi.gateway import AsgiGateway
-    from pyfork.http.wsgi.gateway import WsgiGateway
-
-log = logging.getLogger("pyfork.error")
 
 _GOOD = re.compile(r"[A-Za-z0-9._:/+=@~-]{1,128}")  # what stands in a log, a field and a shell
 
@@ -32,7 +25,7 @@ class RequestIds:
         self._variable = "HTTP_" + name.upper().replace("-", "_")
         self._names = frozenset((self._key, name.lower()))
 
-    def of(self, exchange: Exchange) -> str:
+    def of(self, exchange: ResponseWriter) -> str:
         """The id of a request."""
         if exchange.connection.trusted:
             given = [value for name, value in exchange.request_headers if name == self._key]
@@ -40,7 +33,7 @@ class RequestIds:
                 return text
         return uuid7()
 
-    def pass_on(self, exchange: Exchange, request_id: str) -> None:
+    def pass_on(self, exchange: ResponseWriter, request_id: str) -> None:
         """Put it into the environ of WSGI."""
         exchange.environ[self._variable] = request_id
 
@@ -59,16 +52,20 @@ class RequestIds:
         return [*others, (self.name.encode(), request_id.encode())]
 
 
-class IdentifiedExchange(Exchange):
+class IdentifiedExchange(ResponseWriter):
     """A request with an id. It stands before the class of a gateway's exchanges."""
 
     ids: RequestIds
     request_id = ""  # before `start`
 
     def start(self) -> None:
+        self._identify()
+        super().start()
+
+    def _identify(self) -> None:
         if not self.request_id:
             self.request_id = self.ids.of(self)
-        super().start()
+            self.note = f", request {self.request_id}"
 
     def begin(
         self,
@@ -79,20 +76,15 @@ class IdentifiedExchange(Exchange):
         *,
         length: int | None = None,
     ) -> bytes:
-        if self.request_id:
-            headers = self.ids.added(headers, self.request_id)
+        self._identify()
+        headers = self.ids.added(headers, self.request_id)
         return super().begin(status, reason, headers, first, length=length)
 
     def respond_whole(
         self, status: int, reason: bytes | None, headers: Iterable[tuple[Any, Any]], data: bytes
     ) -> None:
+        self._identify()
         super().respond_whole(status, reason, self.ids.added(headers, self.request_id), data)
-
-    def log_failure(self) -> None:
-        path = self.head.path.decode("latin-1")
-        log.exception(
-            "error in the application at %s %s, request %s", self.method, path, self.request_id
-        )
 
     # Of WSGI.
 
@@ -109,7 +101,14 @@ class IdentifiedExchange(Exchange):
         return super().run()  # type: ignore[misc]
 
 
-def install(gateway: "WsgiGateway | AsgiGateway", name: str) -> None:
+class RequestGateway(Protocol):
+    """A gateway of WSGI or ASGI, as `install` needs it."""
+
+    exchange: Any  # makes the exchange of each request
+    request_ids: RequestIds | None
+
+
+def install(gateway: RequestGateway, name: str) -> None:
     """Give each request of ``gateway`` an id, in the field ``name``."""
     ids = gateway.request_ids = RequestIds(name)
     bases: tuple[Any, ...] = (IdentifiedExchange, gateway.exchange)

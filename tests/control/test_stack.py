@@ -148,13 +148,15 @@ def test_a_blocked_worker_shows_its_stacks_and_goes_on(
     server = site.serve("-n", "blue", *preload)
     client = ask(server, "/slow")
     busy(site, server)
-    (worker,) = stacks(site, server)
+    try:
+        (worker,) = stacks(site, server)
+    finally:
+        (site.directory / "go").touch()
+        client.join()
     assert worker["blocked"]
     assert worker["doing"] == "GET /slow"
     assert worker["busy"] > 0
-    assert functions(worker["threads"][0])[0] == "app"
-    (site.directory / "go").touch()
-    client.join()
+    assert "app" in {functions(each)[0] for each in worker["threads"]}
     (after,) = stacks(site, server)
     assert (after["pid"], after["blocked"]) == (worker["pid"], False)
     assert server.get("/").status == 200
@@ -199,7 +201,7 @@ def test_what_faulthandler_writes_is_read() -> None:
             "stack": [{"file": "/a b.py", "line": 3, "function": "f"}],
         },
         {
-            "name": "MainThread",
+            "name": "",
             "ident": 0x7F11,
             "serves": None,
             "stack": [{"file": "<frozen x>", "line": 0, "function": "g"}],

@@ -23,6 +23,8 @@ _COPIED = 64 * 1024
 class ResponseWriter(Exchange):
     """An exchange that responds on a connection."""
 
+    note = ""  # behind the target in the log, where an exception of the application is logged
+
     def __init__(self, connection: "Connection", head: RequestHead) -> None:
         self.connection = connection
         self.head = head
@@ -162,7 +164,7 @@ class ResponseWriter(Exchange):
     def log_failure(self) -> None:
         """Log the current exception with method and path."""
         path = self.head.path.decode("latin-1")
-        log.exception("error in the application at %s %s", self.head.method, path)
+        log.exception("error in the application at %s %s%s", self.head.method, path, self.note)
 
     # For the access log.
 
