@@ -14,7 +14,7 @@ from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Generic, Literal, TypeVar
 
-from pyfork.address import parse
+from pyfork.address import InheritedFd, parse
 from pyfork.record import record
 
 T = TypeVar("T")
@@ -202,6 +202,15 @@ def _root_path(raw: object) -> str:
     return raw.rstrip("/")
 
 
+def _datagrams(raw: object) -> str:
+    """An address; StatsD's port is 8125."""
+    text = _text(raw)
+    text = text if ":" in text else f"{text}:8125"
+    if isinstance(parse(text), InheritedFd):
+        raise ValueError
+    return text
+
+
 def _field_name(raw: object) -> str:
     """A field that frames nothing, and that neither client nor server use for something else."""
     text = _text(raw)
@@ -311,6 +320,7 @@ WORKER_CLASS = ValueType(
     _worker_class,
 )
 BOOLEAN = ValueType("BOOL", "true or false", _boolean, lambda value: str(value).lower())
+DATAGRAMS = ValueType("HOST:PORT", "HOST:PORT, HOST or unix:PATH", _datagrams)
 FIELD_NAME = ValueType("FIELD", "the name of a field of HTTP, such as X-Request-Id", _field_name)
 ROOT_PATH = ValueType("PATH", "a URL path that starts with /", _root_path)
 ADDRESSES = ValueType(

@@ -1,8 +1,8 @@
 """The cells of request metrics: one block a worker process, and one for those that have ended.
 
-A block has a histogram of durations for each method and class of status, the sums of these
-durations, and bytes. A cell is 8 aligned bytes; its one writer is the worker, or for the block of
-those that have ended, the arbiter.
+A block has a histogram of durations for each method and class of status, the number of requests
+for each status, the sums of the durations, bytes, and log records. A cell is 8 aligned bytes; its
+one writer is the worker, or for the block of those that have ended, the arbiter.
 
 While the arbiter adds the block of a worker that has ended to that block, and clears it, the
 sequence number there is odd: a reader that sees an odd or another number reads again. So a total
@@ -17,11 +17,15 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 WIDTH = len(BUCKETS) + 1  # cells of one histogram
 SERIES = len(METHODS) * len(CLASSES)
 COUNTS = SERIES * WIDTH
+STATUSES = COUNTS  # requests by status, from `FIRST_STATUS` on
+FIRST_STATUS, STATUS_COUNT = 100, 500
 # Behind the counts: the sums of durations, as floats, and then numbers again.
-SUMS = COUNTS
+SUMS = STATUSES + STATUS_COUNT
 RECEIVED = SUMS + SERIES  # bytes of request content
 SENT = RECEIVED + 1  # bytes of response content
-ACCEPTED = SENT + 1  # of the block of those that have ended: what the row of a worker has
+LOG_LEVELS = ("critical", "error", "warning", "exception")
+LOGGED = range(SENT + 1, SENT + 1 + len(LOG_LEVELS))  # log records; an exception is no error here
+ACCEPTED = LOGGED.stop  # of the block of those that have ended: what the row of a worker has
 ANSWERED = ACCEPTED + 1
 IDLE_CLOSED = ANSWERED + 1
 LOST = IDLE_CLOSED + 1

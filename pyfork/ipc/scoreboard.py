@@ -20,7 +20,7 @@ from operator import add
 from struct import Struct
 
 from pyfork.ipc.metric_cells import ACCEPTED as TOTAL_ACCEPTED
-from pyfork.ipc.metric_cells import ANSWERED, BLOCK_BYTES, COUNTS, RECEIVED, SENT, SEQUENCE, SUMS
+from pyfork.ipc.metric_cells import ANSWERED, BLOCK_BYTES, LOGGED, RECEIVED, SENT, SEQUENCE, SUMS
 from pyfork.ipc.metric_cells import IDLE_CLOSED as TOTAL_IDLE_CLOSED
 from pyfork.ipc.metric_cells import LOST as TOTAL_LOST
 from pyfork.system.memfd import anonymous_file
@@ -135,7 +135,7 @@ class Scoreboard:
         totals, sums = block.cast("q"), block.cast("d")
         own, own_sums = row.metrics.cast("q"), row.metrics.cast("d")
         totals[SEQUENCE] += 1
-        for cell in (*range(COUNTS), RECEIVED, SENT):
+        for cell in (*range(SUMS), RECEIVED, SENT, *LOGGED):
             if own[cell]:
                 totals[cell] += own[cell]
         for cell in range(SUMS, RECEIVED):
@@ -145,6 +145,10 @@ class Scoreboard:
             totals[cell] += number
         row.clear()
         totals[SEQUENCE] += 1
+
+    def ended(self) -> memoryview:
+        """The arbiter's: the block of workers that have ended, as integers."""
+        return self._block(-1).cast("q")
 
     def totals(self) -> tuple[list[int], list[float]]:
         """The cells of all workers, living or not, as integers and, of the sums, as floats."""

@@ -1,4 +1,4 @@
-"""Counts a worker's requests by method, class of status and duration.
+"""Counts a worker's requests by method, status and duration.
 
 On the hot path a duration is appended to a list, and nothing else. Once a second, and at the
 worker's end, the lists are sorted into buckets and written to the shared memory that others read. A
@@ -6,59 +6,65 @@ worker that is killed takes the last second with it.
 """
 
 from bisect import bisect_right
+from collections.abc import Callable
 
 from pyfork.ipc.metric_cells import (
     BUCKETS,
-    CLASSES,
-    METHODS,
+    FIRST_STATUS,
     RECEIVED,
     SENT,
+    STATUS_COUNT,
+    STATUSES,
     SUMS,
     WIDTH,
     series_of,
 )
+from pyfork.metrics.log_counts import RecordCounts
 
 Durations = list[float]  # seconds
 
 
-class DurationsByMethod(dict[str, list[Durations]]):
-    """Method -> the durations of each class of status, by the first digit of the code."""
-
-    def __missing__(self, method: str) -> list[Durations]:
-        return self["other"]
-
-
 class RequestRecorder:
-    """Of one worker; ``block`` is its own in shared memory. The engine appends to its lists."""
+    """Of one worker; ``block`` is its own in shared memory."""
 
-    __slots__ = ("_cells", "_series", "_sums", "durations", "received", "sent")
+    __slots__ = ("_block", "_logged", "_sums", "adders", "received", "sent")
 
-    def __init__(self, block: memoryview) -> None:
-        self._cells, self._sums = block.cast("q"), block.cast("d")
-        self._series: list[Durations] = [[] for _ in range(len(METHODS) * len(CLASSES))]
-        self.durations = DurationsByMethod(
-            (method, [self._series[series_of(method, digit * 100)] for digit in range(10)])
-            for method in METHODS
-        )
-        self.received: list[int] = []  # bytes of content, of each request that had some
-        self.sent: list[int] = []  # bytes of content of each response
+    def __init__(self, block: memoryview, *, logs: bool = False) -> None:
+        """``logs``: records of the log are counted, too."""
+        self._block, self._sums = block.cast("q"), block.cast("d")
+        self._logged = RecordCounts.install() if logs else None
+        # By method and status: what adds a duration in seconds to the list of these.
+        self.adders: dict[str, dict[int, Callable[[float], None]]] = {}
+        self.received = 0  # bytes of content of requests
+        self.sent = 0  # bytes of content of responses
+
+    def add(self, method: str, status: int, seconds: float) -> None:
+        """Add the first request of a method and status since `flush`."""
+        durations: Durations = []
+        self.adders.setdefault(method, {})[status] = durations.append
+        durations.append(seconds)
 
     def flush(self) -> None:
         """Write what was counted."""
-        for series, durations in enumerate(self._series):
-            if durations:
-                self._write(series, durations)
-                durations.clear()
-        for cell, sizes in ((RECEIVED, self.received), (SENT, self.sent)):
-            self._cells[cell] += sum(sizes)
-            sizes.clear()
+        adders, self.adders = self.adders, {}  # a client cannot make it grow for longer
+        for method, by_status in adders.items():
+            for status, append in by_status.items():
+                self._write(method, status, append.__self__)  # type: ignore[attr-defined]
+        self._block[RECEIVED] += self.received
+        self._block[SENT] += self.sent
+        self.received = self.sent = 0
+        if self._logged is not None:
+            self._logged.write(self._block)
 
-    def _write(self, series: int, durations: Durations) -> None:
+    def _write(self, method: str, status: int, durations: Durations) -> None:
+        series = series_of(method, status)
+        if 0 <= status - FIRST_STATUS < STATUS_COUNT:
+            self._block[STATUSES + status - FIRST_STATUS] += len(durations)
         durations.sort()
         self._sums[SUMS + series] += sum(durations)
         before = 0
         for bucket, bound in enumerate((*BUCKETS, float("inf"))):
             below = bisect_right(durations, bound, before)
             if below > before:
-                self._cells[series * WIDTH + bucket] += below - before
+                self._block[series * WIDTH + bucket] += below - before
                 before = below

@@ -8,28 +8,50 @@ from pyfork.ipc.scoreboard import Scoreboard
 from pyfork.status.arbiter_link import ArbiterLink
 from pyfork.status.http_server import HttpServer
 from pyfork.status.pages import Pages
+from pyfork.status.statsd_sender import StatsdSender, StatsdTarget
 
 
-def main(listener: socket.socket, link: socket.socket, board: Scoreboard, token: str) -> int:
+def main(
+    listener: socket.socket | None,
+    link: socket.socket,
+    board: Scoreboard,
+    token: str,
+    statsd: tuple[str | None, str, str],
+) -> int:
     """Serve until the arbiter is gone. Returns the exit status.
 
     Args:
-        listener: bound and listening.
+        listener: bound and listening; None: HTTP is not served.
         link: a connection to the arbiter that speaks as the control socket does.
         token: what clients of /status and /metrics have to send; empty: nothing.
+        statsd: the address to which metrics are sent, or None; the prefix, and the tags.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it answers probes until the arbiter has ended
-    asyncio.run(_serve(listener, link, board, token))
+    address, prefix, tags = statsd
+    target = None if address is None else StatsdTarget(address, prefix, tags)
+    asyncio.run(_serve(listener, link, board, token, target))
     return 0
 
 
 async def _serve(
-    listener: socket.socket, link: socket.socket, board: Scoreboard, token: str
+    listener: socket.socket | None,
+    link: socket.socket,
+    board: Scoreboard,
+    token: str,
+    statsd: StatsdTarget | None,
 ) -> None:
     arbiter = await ArbiterLink.connect(link)
-    pages = Pages(arbiter, board, token, local=listener.family != socket.AF_UNIX)
-    server = HttpServer(listener, pages.answer)
-    await server.start()
+    sender = None if statsd is None else StatsdSender(statsd, board)
+    if sender is not None:
+        sender.start()
+    server = None
+    if listener is not None:
+        pages = Pages(arbiter, board, token, local=listener.family != socket.AF_UNIX)
+        server = HttpServer(listener, pages.answer)
+        await server.start()
     await arbiter.ended
-    server.close()
+    if server is not None:
+        server.close()
+    if sender is not None:
+        await sender.close()

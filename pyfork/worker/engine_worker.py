@@ -76,7 +76,7 @@ class EngineWorker(BaseWorker):
             from pyfork.http import request_ids
 
             request_ids.install(gateway, config.request_id)
-        engine = MeteredEngine if config.status_bind else Engine
+        engine = MeteredEngine if config.status_bind or config.statsd_host else Engine
         self.engine = engine(
             config,
             loop=self.loop,

@@ -43,9 +43,11 @@ def test_what_a_worker_counts_stays_when_it_ends() -> None:
         board.mark_used(index)
         row = board.row(index)
         recorder = RequestRecorder(row.metrics)
-        recorder.durations["GET"][2] += [0.001, 0.0011, 99.0]
-        recorder.durations["BREW"][4].append(0.0)
-        recorder.sent += [10, 20]
+        for seconds in (0.001, 0.0011, 99.0):
+            recorder.add("GET", 204, seconds)
+            recorder.flush()
+        recorder.add("BREW", 418, 0.0)
+        recorder.sent += 30
         recorder.flush()
         recorder.flush()
         row.requests, row.accepted = 4, 2
@@ -57,10 +59,11 @@ def test_what_a_worker_counts_stays_when_it_ends() -> None:
     assert sums[series] == pytest.approx(2 * 99.0021)
     assert cells.names(cells.series_of("BREW", 418)) == ("other", "4xx")
     assert numbers[cells.series_of("other", 400) * cells.WIDTH] == 2
+    assert numbers[cells.STATUSES + 104] == 6
     assert (numbers[cells.SENT], numbers[cells.ACCEPTED], numbers[cells.ANSWERED]) == (60, 4, 8)
     board.retire(board.row(0))
     after = board.totals()
-    assert after[0][: cells.COUNTS] == numbers[: cells.COUNTS]
+    assert after[0][: cells.SUMS] == numbers[: cells.SUMS]
     assert after[0][cells.RECEIVED : cells.SEQUENCE] == numbers[cells.RECEIVED : cells.SEQUENCE]
     assert after[1] == pytest.approx(sums)
     assert board.row(0).requests == 0
@@ -71,8 +74,8 @@ def test_what_a_worker_counts_stays_when_it_ends() -> None:
 )
 def test_a_bound_belongs_to_its_bucket(seconds: float, bucket: int) -> None:
     board = Scoreboard(1)
-    recorder = RequestRecorder(board.row(0).metrics)
-    recorder.durations["GET"][2].append(seconds)
+    recorder = RequestRecorder(board.line(0).metrics)
+    recorder.add("GET", 200, seconds)
     recorder.flush()
     series = cells.series_of("GET", 200)
     board.mark_used(0)

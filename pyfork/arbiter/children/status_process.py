@@ -21,6 +21,7 @@ from pyfork.errors import ConfigError, PyforkError
 from pyfork.ipc import titles
 from pyfork.ipc.scoreboard import Scoreboard
 from pyfork.log import setup
+from pyfork.metrics.log_counts import RecordCounts
 from pyfork.net.bind import Listener, bind, bound_address
 from pyfork.record import entity, field
 from pyfork.supervisor.backoff import Backoff
@@ -47,6 +48,7 @@ class StatusProcess(Component):
     _pid: int | None = None
     _born: float = 0.0  # monotonic seconds, as below
     _begin_at: float | None = None
+    _logged: RecordCounts | None = None
     _backoff: Backoff = field(default_factory=Backoff)
 
     @property
@@ -60,32 +62,41 @@ class StatusProcess(Component):
             PyforkError: the address cannot be bound, or anybody could read there.
         """
         self._config = config
-        if config.status_bind is None:
+        self._count_logs(config)
+        if not _is_wanted(config):
             return
         self._token = _token(config)
-        self._bind(config.status_bind)
+        if config.status_bind is not None:
+            self._bind(config.status_bind)
         self._begin()
+
+    def _count_logs(self, config: Config) -> None:
+        """Count the arbiter's own log records, if StatsD gets their numbers."""
+        if config.statsd_host is not None and self._logged is None:
+            self._logged = RecordCounts.install()
 
     def apply_config(self, config: Config) -> None:
         """Serve as ``config`` says, from now on: at once, or when the address is free."""
-        there = self._listener is not None or self._begin_at is not None
+        self._count_logs(config)
+        there = self._pid is not None or self._begin_at is not None
         if there and self._config is not None and _same(self._config, config):
             return
         self.close()
         self._config = config
-        if config.status_bind is not None:
+        if _is_wanted(config):
             self._begin_at = time.monotonic()
 
     def tick(self, now: float) -> None:
         """Start the process if the time has come."""
+        if self._logged is not None:
+            self._logged.write(self.scoreboard.ended())
         if self._begin_at is None or now < self._begin_at:
             return
         assert self._config is not None
-        assert self._config.status_bind is not None
         self._begin_at = None
         try:
             self._token = _token(self._config)
-            if self._listener is None:
+            if self._listener is None and self._config.status_bind is not None:
                 self._bind(self._config.status_bind)
         except PyforkError as error:
             log.warning("no status server as yet: %s", error)
@@ -132,14 +143,11 @@ class StatusProcess(Component):
         log.info("status server on %s", where if isinstance(where, Unix) else where.url("http"))
 
     def _begin(self) -> None:
-        assert self._listener is not None
         assert self._config is not None
         ours, theirs = socket.socketpair()
         try:
             self._pid = fork.fork(
-                partial(
-                    _live, self._config.name, self._listener, theirs, self.scoreboard, self._token
-                ),
+                partial(_live, self._config, self._listener, theirs, self.scoreboard, self._token),
                 partial(self.components.close_in_child, keep=(self,)),
                 ours.close,
             )
@@ -155,8 +163,8 @@ class StatusProcess(Component):
 
 
 def _live(
-    name: str | None,
-    listener: Listener,
+    config: Config,
+    listener: Listener | None,
     link: socket.socket,
     board: Scoreboard,
     token: str,
@@ -165,13 +173,22 @@ def _live(
     systemd_env.remove(os.environ)
     environment.remove_secrets(os.environ)
     setup.identify("status")
-    titles.set_title(titles.status_title(name))
-    status: int = fork.import_name(MAIN)(listener.socket, link, board, token)
+    titles.set_title(titles.status_title(config.name))
+    statsd = (config.statsd_host, config.statsd_prefix or "", config.dogstatsd_tags or "")
+    served = None if listener is None else listener.socket
+    status: int = fork.import_name(MAIN)(served, link, board, token, statsd)
     return status
 
 
+def _is_wanted(config: Config) -> bool:
+    return config.status_bind is not None or config.statsd_host is not None
+
+
 def _same(one: Config, other: Config) -> bool:
-    names = ("status_bind", "status_token", "status_token_file", "name")
+    names = (
+        *("status_bind", "status_token", "status_token_file", "name"),
+        *("statsd_host", "statsd_prefix", "dogstatsd_tags"),
+    )
     return all(getattr(one, name) == getattr(other, name) for name in names)
 
 

@@ -18,7 +18,7 @@ _SECURE = {  # gunicorn's default; pyfork reads X-Forwarded-Proto and Forwarded
 _SWITCH: dict[str, Any] = {"takes": Takes.NOTHING, "harmless": (False,)}
 _DIRTY = "there are no dirty workers: pyfork run worker.py -w N keeps processes beside the server"
 _HTTP2 = "HTTP/2 is the proxy's to speak; it goes on in HTTP/1.1"
-_STATSD = "nothing is sent to statsd; see pyfork status --json"
+_STATSD = "statsd gets no gunicorn.backlog; /metrics has pyfork_listen_queue_length"
 _SYSLOG = "log to stderr, which the service manager takes, or give a SysLogHandler by log_config"
 _ONLY_SYSLOG = "it is for syslog, which is not used"
 _STRICT = "requests that violate RFC 9112 are always refused: fix the client"
@@ -204,9 +204,9 @@ GUNICORN: dict[str, CompatRule] = {
     "disable_redirect_access_to_syslog": idle(
         _ONLY_SYSLOG, flags="--disable-redirect-access-to-syslog", **_SWITCH
     ),
-    "statsd_host": idle(_STATSD, flags="--statsd-host"),
-    "statsd_prefix": idle(_STATSD, flags="--statsd-prefix"),
-    "dogstatsd_tags": idle(_STATSD, flags="--dogstatsd-tags"),
+    "statsd_host": honoured("statsd_host"),
+    "statsd_prefix": honoured("statsd_prefix"),
+    "dogstatsd_tags": honoured("dogstatsd_tags"),
     "enable_backlog_metric": idle(_STATSD, flags="--enable-backlog-metric", **_SWITCH),
     # Process naming
     "proc_name": honoured("name"),

@@ -2,7 +2,7 @@
 
 from pyfork.config.settings.declare import group, setting
 from pyfork.config.settings.tls import SECRET, Secret
-from pyfork.config.types import PATH, TEXT, optional
+from pyfork.config.types import DATAGRAMS, PATH, TEXT, optional
 
 
 @group("Status server")
@@ -29,4 +29,23 @@ class StatusSettings:
         optional(PATH),
         flags="--status-token-file",
         help="A file whose first line is that token.",
+    )
+    statsd_host: str | None = setting(
+        None,
+        optional(DATAGRAMS),
+        flags="--statsd-host",
+        help="Send metrics to StatsD at this address (HOST:PORT or unix:PATH), once a second, "
+        "under gunicorn's names.",
+    )
+    statsd_prefix: str | None = setting(
+        None,
+        optional(TEXT),
+        flags="--statsd-prefix",
+        help="A word before each name in StatsD, such as shop for shop.gunicorn.requests.",
+    )
+    dogstatsd_tags: str | None = setting(
+        None,
+        optional(TEXT),
+        flags="--dogstatsd-tags",
+        help="DogStatsD tags, separated by commas, such as env:live,app:shop.",
     )
