@@ -5,10 +5,9 @@
 
 import json
 import os
-import ssl
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
@@ -17,13 +16,14 @@ from pyfork.address import Inet, parse
 from pyfork.ctl import processes, tables
 from pyfork.ctl.context import CommandContext
 from pyfork.errors import ExitStatus
-from pyfork.net.tls.certificate import parse as parse_certificate
+from pyfork.net.tls.certificate import expiries
 from pyfork.record import asdict, record
 from pyfork.system import cpus
 
 PROXY_KEEP_ALIVE = 60.0  # seconds that nginx, HAProxy's examples and load balancers of clouds keep
 EXPIRY = 30 * 86400.0  # seconds
 DOCKER_STOP, KUBERNETES_STOP = 10.0, 30.0  # seconds until KILL, by default
+LOOP_LAG = 0.1  # seconds
 SPARE_FILES = 64  # listeners, channels, logs, what the application opens
 
 
@@ -57,6 +57,12 @@ class Facts:
     def number(self, name: str) -> float:
         """The value of a setting that is a number."""
         return float(self.settings[name])
+
+    @property
+    def workers(self) -> Sequence[Mapping[str, Any]]:
+        """Those that run."""
+        found: Sequence[Mapping[str, Any]] = self.status.get("workers", ())
+        return found
 
     @property
     def is_public(self) -> bool:
@@ -196,6 +202,42 @@ def _control(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _boot(facts: Facts) -> Iterator[Finding]:
+    limit = facts.number("boot_timeout")
+    slowest = max((each.get("boot") or 0.0 for each in facts.workers), default=0.0)
+    if limit and slowest > limit / 2:
+        yield Finding(
+            True,
+            f"a worker took {slowest:.1f} s to boot, and --boot-timeout is {limit:g} s: on a busy "
+            "machine no worker will start",
+            f"--boot-timeout {4 * slowest:.0f}, or --preload",
+            "docs/timeouts.md",
+        )
+
+
+def _debug(facts: Facts) -> Iterator[Finding]:
+    if facts.is_public and any(each.get("debug") for each in facts.workers):
+        yield Finding(
+            True,
+            "the application is in debug mode, as by DEBUG = True of Django, and the address is "
+            "public: clients see its code and settings in error pages",
+            "DEBUG = False in production",
+            "docs/deploy.md",
+        )
+
+
+def _blocking(facts: Facts) -> Iterator[Finding]:
+    lags = [each["loop_lag"] for each in facts.workers if each.get("interface") == "asgi"]
+    if lags and max(lags) > LOOP_LAG:
+        yield Finding(
+            False,
+            f"the event loop of a worker stood still for {max(lags):.2f} s in the last 10 s: "
+            "asynchronous code calls something that blocks",
+            "pyfork stack shows where; await it, or move it to a thread (asyncio.to_thread)",
+            "docs/operate.md",
+        )
+
+
 def _uvloop(facts: Facts) -> Iterator[Finding]:
     if not facts.has_uvloop and facts.settings["loop"] != "asyncio":
         yield Finding(False, "uvloop is not installed", "pip install uvloop", "docs/performance.md")
@@ -203,7 +245,8 @@ def _uvloop(facts: Facts) -> Iterator[Finding]:
 
 CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     *(_memory, _files, _forwarded, _development, _grace, _certificates, _control),
-    *(_workers, _keep_alive, _backlog, _uvloop),
+    *(_boot, _debug),
+    *(_workers, _keep_alive, _backlog, _blocking, _uvloop),
 )
 
 
@@ -213,7 +256,9 @@ def _facts(answer: Mapping[str, Any], control: str) -> Facts:
     pids = [status["pid"], *(worker["pid"] for worker in status["workers"])]
     used = processes.usage(pids)
     settings = {each["name"]: each["value"] for each in start["settings"]}
-    files = [path for path in settings["certfile"].split(", ") if path]
+    files = [
+        os.path.join(start["directory"], path) for path in settings["certfile"].split(", ") if path
+    ]
     return Facts(
         status=status,
         settings=settings,
@@ -224,7 +269,7 @@ def _facts(answer: Mapping[str, Any], control: str) -> Facts:
         memory_limit=_memory_limit(status["pid"]),
         somaxconn=_number_in("/proc/sys/net/core/somaxconn"),
         control_is_open=_is_open(os.path.dirname(control)),
-        expiry=dict(_expiry(os.path.join(start["directory"], path) for path in files)),
+        expiry={path: ends - time.time() for path, ends in expiries(files).items()},
         place=_place(start["environment"]),
         has_uvloop=find_spec("uvloop") is not None,
     )
@@ -256,18 +301,6 @@ def _is_open(directory: str) -> bool:
     except OSError:
         return False
     return bool(mode & 0o022) and not mode & stat.S_ISVTX
-
-
-def _expiry(paths: Iterator[str]) -> Iterator[tuple[str, float]]:
-    """Of the server's own certificate, which is the first in each file."""
-    for path in paths:
-        with suppress(OSError, ValueError):
-            with open(path) as file:
-                first = file.read().partition(ssl.PEM_FOOTER)[0]
-            der = ssl.PEM_cert_to_DER_cert(
-                first[first.index(ssl.PEM_HEADER) :] + ssl.PEM_FOOTER + "\n"
-            )
-            yield path, parse_certificate(der).ends - time.time()
 
 
 def _place(environment: list[str]) -> str:

@@ -19,6 +19,7 @@ class WorkerReady:
     interface: str  # "wsgi" or "asgi"
     links: str = ""  # pages of the framework, a line each, "docs /docs"; for a console
     code: list[float] = field(default_factory=list)  # of `loader.code_version`; empty: unknown
+    debug: bool = False  # the application shows its errors to clients
 
 
 @record

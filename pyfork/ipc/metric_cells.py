@@ -25,11 +25,15 @@ RECEIVED = SUMS + SERIES  # bytes of request content
 SENT = RECEIVED + 1  # bytes of response content
 LOG_LEVELS = ("critical", "error", "warning", "exception")
 LOGGED = range(SENT + 1, SENT + 1 + len(LOG_LEVELS))  # log records; an exception is no error here
-ACCEPTED = LOGGED.stop  # of the block of those that have ended: what the row of a worker has
+HANDED_OFF = LOGGED.stop  # idle connections that another worker took
+TLS_HANDSHAKES, TLS_FAILURES = HANDED_OFF + 1, HANDED_OFF + 2
+EVENTS = (*LOGGED, HANDED_OFF, TLS_HANDSHAKES, TLS_FAILURES)
+ACCEPTED = TLS_FAILURES + 1  # of the block of those that have ended: what the row of a worker has
 ANSWERED = ACCEPTED + 1
 IDLE_CLOSED = ANSWERED + 1
 LOST = IDLE_CLOSED + 1
-SEQUENCE = LOST + 1
+LOOP_LAG = LOST + 1  # seconds as a float, of a living worker: no sum
+SEQUENCE = LOOP_LAG + 1
 CELLS = SEQUENCE + 1
 BLOCK_BYTES = CELLS * 8
 

@@ -20,7 +20,16 @@ from operator import add
 from struct import Struct
 
 from pyfork.ipc.metric_cells import ACCEPTED as TOTAL_ACCEPTED
-from pyfork.ipc.metric_cells import ANSWERED, BLOCK_BYTES, LOGGED, RECEIVED, SENT, SEQUENCE, SUMS
+from pyfork.ipc.metric_cells import (
+    ANSWERED,
+    BLOCK_BYTES,
+    EVENTS,
+    LOOP_LAG,
+    RECEIVED,
+    SENT,
+    SEQUENCE,
+    SUMS,
+)
 from pyfork.ipc.metric_cells import IDLE_CLOSED as TOTAL_IDLE_CLOSED
 from pyfork.ipc.metric_cells import LOST as TOTAL_LOST
 from pyfork.system.memfd import anonymous_file
@@ -135,7 +144,7 @@ class Scoreboard:
         totals, sums = block.cast("q"), block.cast("d")
         own, own_sums = row.metrics.cast("q"), row.metrics.cast("d")
         totals[SEQUENCE] += 1
-        for cell in (*range(SUMS), RECEIVED, SENT, *LOGGED):
+        for cell in (*range(SUMS), RECEIVED, SENT, *EVENTS):
             if own[cell]:
                 totals[cell] += own[cell]
         for cell in range(SUMS, RECEIVED):
@@ -261,6 +270,19 @@ class Row:
     @activity.setter
     def activity(self, text: str) -> None:
         self._doing[:] = text.encode(errors="replace")[:DOING_BYTES].ljust(DOING_BYTES, b"\0")
+
+    def count(self, cell: int) -> None:
+        """Add one to a cell of `metric_cells`, for what is no request."""
+        self.metrics.cast("q")[cell] += 1
+
+    @property
+    def loop_lag(self) -> float:
+        """Seconds by which a timer of the loop was late, the most of the last 10 s."""
+        return self.metrics.cast("d")[LOOP_LAG]
+
+    @loop_lag.setter
+    def loop_lag(self, value: float) -> None:
+        self.metrics.cast("d")[LOOP_LAG] = value
 
     def clear(self) -> None:
         """Free the row."""

@@ -15,19 +15,35 @@ _STATES = ("booting", "serving", "draining", "dying", "killed")
 
 
 def families(
-    status: Mapping[str, Any], numbers: Sequence[int], sums: Sequence[float], *, now: float
+    status: Mapping[str, Any],
+    numbers: Sequence[int],
+    sums: Sequence[float],
+    *,
+    certificates: Mapping[str, float],
+    now: float,
 ) -> Iterator[Family]:
     """All metrics.
 
     Args:
         status: the answer to the request ``status`` of the control socket.
         numbers, sums: totals of the scoreboard.
+        certificates: when they expire, in seconds since 1970, by file.
         now: seconds since 1970.
     """
     yield from _requests(numbers, sums)
     yield from _connections(status, numbers)
     yield from _workers(status)
     yield from _events(status["events"])
+    for kind, seconds in status["durations"].items():
+        name = f"pyfork_last_{kind}_duration_seconds"
+        yield _gauge(name, f"How long the last {kind} took, whether or not it succeeded.", seconds)
+    expiry = [Sample(at, {"file": file}) for file, at in certificates.items()]
+    yield Family(
+        "pyfork_tls_certificate_expiry_timestamp_seconds",
+        "gauge",
+        "When a certificate expires, in seconds since 1970.",
+        expiry,
+    )
     yield _gauge("pyfork_generation", "Number of the generation that serves.", status["generation"])
     yield _gauge(
         "pyfork_ready",
@@ -86,6 +102,13 @@ def _connections(status: Mapping[str, Any], numbers: Sequence[int]) -> Iterator[
         "Idle connections that were closed to make room for others.",
         numbers[cells.IDLE_CLOSED],
     )
+    yield _counter(
+        "pyfork_connections_handed_off",
+        "Idle connections that another worker took in a drain.",
+        numbers[cells.HANDED_OFF],
+    )
+    for kind, cell in (("handshakes", cells.TLS_HANDSHAKES), ("failures", cells.TLS_FAILURES)):
+        yield _counter(f"pyfork_tls_{kind}", f"TLS {kind}.", numbers[cell])
     yield _gauge(
         "pyfork_queue_time_seconds",
         "Longest wait for the application in the last 10 s; 0 where it is not measured.",
@@ -115,6 +138,15 @@ def _workers(status: Mapping[str, Any]) -> Iterator[Family]:
         [Sample(states[state], {"state": state}) for state in _STATES],
     )
     yield _gauge("pyfork_workers_wanted", "Workers that should serve.", status["workers_wanted"])
+    lags: dict[str, float] = {}
+    for each in workers:
+        lags[str(each["slot"])] = max(each["loop_lag"], lags.get(str(each["slot"]), 0.0))
+    yield Family(
+        "pyfork_worker_loop_lag_seconds",
+        "gauge",
+        "By how much a timer of the worker's loop was late, at most in the last 10 s.",
+        [Sample(lag, {"worker": slot}) for slot, lag in lags.items()],
+    )
     memory: Counter[str] = Counter()
     for worker in workers:  # in a reload a slot has two
         memory[str(worker["slot"])] += worker["memory"] or 0

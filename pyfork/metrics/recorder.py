@@ -27,7 +27,7 @@ Durations = list[float]  # seconds
 class RequestRecorder:
     """Of one worker; ``block`` is its own in shared memory."""
 
-    __slots__ = ("_block", "_logged", "_sums", "adders", "received", "sent")
+    __slots__ = ("_block", "_logged", "_sums", "adders", "sent")
 
     def __init__(self, block: memoryview, *, logs: bool = False) -> None:
         """``logs``: records of the log are counted, too."""
@@ -35,24 +35,25 @@ class RequestRecorder:
         self._logged = RecordCounts.install() if logs else None
         # By method and status: what adds a duration in seconds to the list of these.
         self.adders: dict[str, dict[int, Callable[[float], None]]] = {}
-        self.received = 0  # bytes of content of requests
-        self.sent = 0  # bytes of content of responses
+        self.sent = 0  # bytes of response content
 
     def add(self, method: str, status: int, seconds: float) -> None:
-        """Add the first request of a method and status since `flush`."""
-        durations: Durations = []
-        self.adders.setdefault(method, {})[status] = durations.append
-        durations.append(seconds)
+        """Count a request; the next of this kind can go to `adders`."""
+        by_status = self.adders.setdefault(method, {})
+        if status not in by_status:
+            durations: Durations = []
+            by_status[status] = durations.append
+        by_status[status](seconds)
 
-    def flush(self) -> None:
-        """Write what was counted."""
+    def flush(self, *, received: int = 0) -> None:
+        """Write what was counted, and bytes of request content. `adders` are new from now on."""
         adders, self.adders = self.adders, {}  # a client cannot make it grow for longer
         for method, by_status in adders.items():
             for status, append in by_status.items():
                 self._write(method, status, append.__self__)  # type: ignore[attr-defined]
-        self._block[RECEIVED] += self.received
+        self._block[RECEIVED] += received
         self._block[SENT] += self.sent
-        self.received = self.sent = 0
+        self.sent = 0
         if self._logged is not None:
             self._logged.write(self._block)
 

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+from collections.abc import Sequence
 
 from pyfork.ipc.scoreboard import Scoreboard
 from pyfork.status.arbiter_link import ArbiterLink
@@ -17,6 +18,7 @@ def main(
     board: Scoreboard,
     token: str,
     statsd: tuple[str | None, str, str],
+    certificates: Sequence[str],
 ) -> int:
     """Serve until the arbiter is gone. Returns the exit status.
 
@@ -25,12 +27,13 @@ def main(
         link: a connection to the arbiter that speaks as the control socket does.
         token: what clients of /status and /metrics have to send; empty: nothing.
         statsd: the address to which metrics are sent, or None; the prefix, and the tags.
+        certificates: files whose expiry is a metric.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it answers probes until the arbiter has ended
     address, prefix, tags = statsd
     target = None if address is None else StatsdTarget(address, prefix, tags)
-    asyncio.run(_serve(listener, link, board, token, target))
+    asyncio.run(_serve(listener, link, board, token, target, certificates))
     return 0
 
 
@@ -40,6 +43,7 @@ async def _serve(
     board: Scoreboard,
     token: str,
     statsd: StatsdTarget | None,
+    certificates: Sequence[str],
 ) -> None:
     arbiter = await ArbiterLink.connect(link)
     sender = None if statsd is None else StatsdSender(statsd, board)
@@ -47,7 +51,8 @@ async def _serve(
         sender.start()
     server = None
     if listener is not None:
-        pages = Pages(arbiter, board, token, local=listener.family != socket.AF_UNIX)
+        local = listener.family != socket.AF_UNIX
+        pages = Pages(arbiter, board, token, certificates, local=local)
         server = HttpServer(listener, pages.answer)
         await server.start()
     await arbiter.ended

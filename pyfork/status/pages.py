@@ -8,11 +8,12 @@ import ipaddress
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from pyfork.ipc.scoreboard import Scoreboard
 from pyfork.metrics import exposition
 from pyfork.metrics.families import families
+from pyfork.net.tls.certificate import expiries
 from pyfork.status.arbiter_link import ArbiterLink
 from pyfork.status.http_server import Request, StatusResponse
 
@@ -37,10 +38,20 @@ class Pages:
 
     Args:
         token: empty: the address is local, and none is asked for.
+        certificates: files whose expiry is a metric.
         local: a browser may reach the address, by a name that somebody else controls.
     """
 
-    def __init__(self, arbiter: ArbiterLink, board: Scoreboard, token: str, *, local: bool) -> None:
+    def __init__(
+        self,
+        arbiter: ArbiterLink,
+        board: Scoreboard,
+        token: str,
+        certificates: Sequence[str],
+        *,
+        local: bool,
+    ) -> None:
+        self._certificates = certificates
         self._arbiter = arbiter
         self._board = board
         self._token = token
@@ -102,7 +113,8 @@ class Pages:
         status = await self._arbiter.status(PATIENCE)
         numbers, sums = self._board.totals()
         openmetrics = exposition.wants_openmetrics(request.headers.get("accept", ""))
-        found = families(status, numbers, sums, now=time.time())
+        certificates = expiries(self._certificates)
+        found = families(status, numbers, sums, certificates=certificates, now=time.time())
         text = exposition.text(found, openmetrics=openmetrics)
         kind = exposition.OPENMETRICS if openmetrics else exposition.PROMETHEUS
         return StatusResponse(200, kind, text.encode())

@@ -10,7 +10,8 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ from pyfork.ipc.scoreboard import RowState
 from pyfork.ipc.titles import set_title, worker_title
 from pyfork.ipc.worker_args import WorkerArgs
 from pyfork.loader.code_version import code_version
+from pyfork.loader.debug_mode import in_debug_mode
 from pyfork.loader.load import App
 from pyfork.log import setup as logs
 from pyfork.net.tls.pem_files import PemFiles
@@ -95,6 +97,8 @@ class BaseWorker:
         self.handoff = False  # other workers take over idle connections
         self.changed = asyncio.Event()  # set when a condition that is waited for may have changed
         self._worn = False
+        self._next_beat = 0.0  # monotonic seconds
+        self._lags = deque([0.0, 0.0], maxlen=10)  # seconds by which beats were late
         self._termination: Termination
 
     # Implemented by a subclass.
@@ -239,7 +243,8 @@ class BaseWorker:
         # A look at every module writes to its reference count, and to the pages that a fork shares.
         shared = self.config.reload or self.config.preload
         code = [] if shared else list(code_version(directories))
-        self.send(WorkerReady(self.app.interface, self.app.links, code))
+        debug = in_debug_mode(self.app.callable)
+        self.send(WorkerReady(self.app.interface, self.app.links, code, debug))
 
     async def _boot(self) -> bool:
         """Boot, unless a drain begins before."""
@@ -268,6 +273,9 @@ class BaseWorker:
 
     def _beat(self) -> None:
         now = time.monotonic()
+        self._lags.append(now - self._next_beat if self._next_beat else 0.0)
+        self._next_beat = now + TICK_SECONDS
+        self.line.loop_lag = max(0.0, *self._lags)
         timeout = self.config.timeout
         # The last tick may be TICK_SECONDS ago when the loop is taken: the app gets its whole
         # timeout.

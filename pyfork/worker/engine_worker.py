@@ -25,6 +25,7 @@ from pyfork.ipc.messages import (
     Message,
     RemoveListeners,
 )
+from pyfork.ipc.metric_cells import HANDED_OFF
 from pyfork.log.access_format import needs_queue_time
 from pyfork.net.accepted import Client, ClientSocket
 from pyfork.worker import hooks
@@ -283,6 +284,7 @@ class EngineWorker(BaseWorker):
                     self.acceptor.remove_listeners(name)
             case HandoffDone(connection):
                 self._handoff_sender.release(connection)
+                self.line.count(HANDED_OFF)
             case HandoffFailed(connection, final):
                 self._handoff_sender.keep(connection, final=final)
             case _:

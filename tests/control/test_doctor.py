@@ -31,6 +31,12 @@ GOOD: dict[str, Any] = {
 DAY = 86400.0
 
 
+def _workers(status: dict[str, Any] = GOOD["status"], **changed: Any) -> dict[str, Any]:
+    """Facts about a server with one worker."""
+    worker = {"boot": 0.5, "debug": False, "interface": "wsgi", "loop_lag": 0.0} | changed
+    return {"status": status | {"workers": [worker]}}
+
+
 @pytest.mark.parametrize(
     ("changed", "settings", "serious", "problem"),
     [
@@ -51,6 +57,9 @@ DAY = 86400.0
         ({"expiry": {"a.pem": -1.0}}, {}, True, "a.pem has expired"),
         ({"expiry": {"a.pem": 9 * DAY}}, {}, True, "a.pem expires in 9 d"),
         ({"control_is_open": True}, {}, True, "others may put a socket of theirs"),
+        (_workers(PUBLIC, debug=True), {}, True, "the application is in debug mode"),
+        (_workers(boot=7.0), {"boot_timeout": "10"}, True, "a worker took 7.0 s to boot"),
+        (_workers(interface="asgi", loop_lag=0.4), {}, False, "stood still for 0.40 s"),
         ({"has_uvloop": False}, {}, False, "uvloop is not installed"),
     ],
 )
@@ -69,11 +78,36 @@ def test_a_fault_is_found(
         {},
         {"memory": None, "memory_limit": None, "somaxconn": None, "files": None, "expiry": {}},
         {"settings": DEFAULTS | {"forwarded_allow_ips": "*", "reload": "true"}},
+        _workers(debug=True),
+        _workers(loop_lag=5.0),  # a sync worker runs the application in its loop
         {"settings": DEFAULTS | {"keep_alive": "0", "loop": "asyncio"}, "has_uvloop": False},
     ],
 )
 def test_what_is_well_or_not_known_is_no_fault(changed: dict[str, Any]) -> None:
     assert list(findings(Facts(**(GOOD | changed)))) == []
+
+
+DEBUGGED = {
+    "flask": """
+from flask import Flask
+app = Flask(__name__)
+app.debug = True
+""",
+    "django": """
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+settings.configure(DEBUG=True, SECRET_KEY="x", ROOT_URLCONF="shop", ALLOWED_HOSTS=["*"])
+urlpatterns = []
+app = get_wsgi_application()
+""",
+}
+
+
+@pytest.mark.parametrize("framework", DEBUGGED)
+def test_the_debug_mode_of_a_framework_is_seen(site: Site, framework: str) -> None:
+    site.write(DEBUGGED[framework])
+    server = site.serve()
+    assert [each["debug"] for each in site.status(server)["workers"]] == [True]
 
 
 def test_a_real_server(site: Site) -> None:

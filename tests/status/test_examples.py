@@ -20,6 +20,7 @@ STATUS = {
     "log_lines_lost": 0,
     "version": "1",
     "events": {"worker": {"left": 1}, "reload": {"failed": 1}, "upgrade": {"failed": 0}},
+    "durations": {"reload": 0.5},
     "queues": [{"address": "127.0.0.1:80", "number": 0, "length": 1, "limit": 9}],
     "workers_wanted": 1,
     "workers": [
@@ -28,6 +29,7 @@ STATUS = {
             "state": "serving",
             "memory": 9,
             "queue_time": 0.0,
+            "loop_lag": 0.0,
             "in_flight": 1,
             "connections": 2,
         },
@@ -38,7 +40,8 @@ STATUS = {
 @pytest.fixture
 def page() -> str:
     numbers = [1] * CELLS
-    return text(families(STATUS, numbers, [0.5] * SERIES, now=1e9), openmetrics=False)
+    found = families(STATUS, numbers, [0.5] * SERIES, certificates={"a.pem": 2e9}, now=1e9)
+    return text(found, openmetrics=False)
 
 
 def test_every_metric_that_they_name_exists(page: str) -> None:

@@ -3,6 +3,8 @@
 import http.client
 import json
 import socket
+import ssl
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import h11
 import pytest
+import trustme
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -24,6 +27,16 @@ def app(environ, start_response):
     status = environ["PATH_INFO"].strip("/") or "200"
     start_response(f"{status} Some", [("Content-Length", str(len(body)))])
     return [body]
+"""
+
+BLOCKING = """
+import time
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    time.sleep(1.5)  # longer than a beat takes to come
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body"})
 """
 
 Values = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -131,10 +144,51 @@ def test_requests_are_counted_exactly_and_never_backwards(site: Path) -> None:
         assert total(values, "pyfork_reloads_total", outcome="succeeded") == 1
         assert total(values, "pyfork_upgrades_total", outcome="succeeded") == 1
         assert total(values, "pyfork_worker_ends_total") == 8
+        assert 0 < total(values, "pyfork_last_reload_duration_seconds") < PATIENCE
+        assert total(values, "pyfork_connections_handed_off_total") == 0
         assert total(values, "pyfork_workers", state="serving") == 2
         text = status.get("/metrics", Accept="application/openmetrics-text;version=1.0.0").body
         assert text.endswith(b"# EOF\n")
         assert {family.name for family in openmetrics.text_string_to_metric_families(text.decode())}
+
+
+def test_tls_is_counted_and_certificates_have_their_end(site: Path) -> None:
+    authority, port = trustme.CA(), free_port()
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(
+        str(site / "cert.pem")
+    )
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with serve(site, port, "--certfile", "cert.pem") as server:
+        for _ in range(2):
+            with (
+                socket.create_connection(("127.0.0.1", server.port), PATIENCE) as plain,
+                context.wrap_socket(plain, server_hostname="localhost") as client,
+            ):
+                client.sendall(b"GET /200 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert client.recv(100)
+        with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            while plain.recv(100):
+                pass
+        values = Status(port).values()
+        assert total(values, "pyfork_tls_handshakes_total") == 2
+        assert total(values, "pyfork_tls_failures_total") == 1
+        name = "pyfork_tls_certificate_expiry_timestamp_seconds"
+        assert total(values, name, file="cert.pem") > time.time()
+
+
+def test_the_lag_of_a_loop_is_seen(site: Path) -> None:
+    """Also by `pyfork doctor`, whose check is tested by its facts."""
+    (site / "codes.py").write_text(BLOCKING)
+    port = free_port()
+    with serve(site, port) as server:
+        assert server.get("/").status == 200
+        name = "pyfork_worker_loop_lag_seconds"
+        server.until(lambda: total(Status(port).values(), name, worker="0") > 0.2, "it is late")
+        (worker,) = json.loads(Status(port).get("/status").body)["workers"]
+        assert (worker["interface"], worker["debug"]) == ("asgi", False)
+        assert 0 < worker["boot"] < PATIENCE
 
 
 def _run(server: Server, command: str) -> None:

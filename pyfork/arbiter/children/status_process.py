@@ -176,7 +176,8 @@ def _live(
     titles.set_title(titles.status_title(config.name))
     statsd = (config.statsd_host, config.statsd_prefix or "", config.dogstatsd_tags or "")
     served = None if listener is None else listener.socket
-    status: int = fork.import_name(MAIN)(served, link, board, token, statsd)
+    serve = fork.import_name(MAIN)
+    status: int = serve(served, link, board, token, statsd, config.certfile)
     return status
 
 
@@ -187,7 +188,7 @@ def _is_wanted(config: Config) -> bool:
 def _same(one: Config, other: Config) -> bool:
     names = (
         *("status_bind", "status_token", "status_token_file", "name"),
-        *("statsd_host", "statsd_prefix", "dogstatsd_tags"),
+        *("certfile", "statsd_host", "statsd_prefix", "dogstatsd_tags"),
     )
     return all(getattr(one, name) == getattr(other, name) for name in names)
 

@@ -39,6 +39,9 @@ class History:
             "reload": dict.fromkeys(_OUTCOMES, 0),
             "upgrade": dict.fromkeys(_OUTCOMES, 0),
         }  # of all entries ever made
+        self.durations: dict[str, float] = {
+            entry["kind"]: entry["duration"] for entry in self._entries if "duration" in entry
+        }  # seconds of the last reload and upgrade
         for kind, counted in counts.items():
             self.counts[kind].update(counted)
 

@@ -42,6 +42,7 @@ class Outcomes(Component):
 
     def _add(self, kind: str, result: ReloadResult, duration: float) -> None:
         self._history.counts[kind]["failed" if result.error else "succeeded"] += 1
+        self._history.durations[kind] = duration
         self._history.add(
             kind,
             ok=not result.error,

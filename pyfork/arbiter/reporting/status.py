@@ -60,6 +60,7 @@ def describe(
         "workers_wanted": len(supervisor.wanted_slots),
         "drained": sorted(supervisor.drained),
         "events": history.counts,
+        "durations": history.durations,
         "queues": _queues(listeners, serving.number),
         "workers": [
             _worker(worker, known.get(worker.serial), config, now)
@@ -175,8 +176,11 @@ def _worker(
         "doing": row.activity if row.in_flight else "",
         "busy": max(0.0, now - row.busy_since) if row.in_flight and row.busy_since else 0.0,
         "memory": resident(worker.pid),
-        "log_lines_lost": row.lost,
-        "idle_closed": row.idle_closed,
-        "queue_time": row.queue_time,
-        "blocked": bool(row.held),
+        "log_lines_lost": line.lost,
+        "idle_closed": line.idle_closed,
+        "queue_time": line.queue_time,
+        "loop_lag": line.loop_lag,
+        "interface": worker.interface,
+        "boot": None if worker.ready_at is None else worker.ready_at - worker.born,
+        "debug": worker.debug,
     }

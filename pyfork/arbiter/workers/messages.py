@@ -101,9 +101,9 @@ class WorkerMessages(Component):
     ) -> None:
         """Feed a worker's message to the supervisor, or pass it on."""
         match message:
-            case messages.WorkerReady(interface=interface, links=links, code=code):
+            case messages.WorkerReady(interface=interface, links=links, code=code, debug=debug):
                 worker.ready_at, worker.interface = time.monotonic(), interface
-                worker.links = links
+                worker.links, worker.debug = links, debug
                 if interface == "script":
                     orphans.become_subreaper()
                 took = (worker.ready_at - worker.born) * 1000

@@ -41,6 +41,7 @@ class WorkerProcess:
     ready_at: float | None = None
     interface: str = ""  # of its application, once it is ready
     links: str = ""  # pages of its framework, a line each, "docs /docs"; in development
+    debug: bool = False  # its application shows errors to clients
     retiring: bool = False
     boot_error: Failed | None = None  # that it has sent
     recycle_reason: str = ""  # why it is to be replaced

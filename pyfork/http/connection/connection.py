@@ -91,6 +91,7 @@ class Connection(Turns):
         block = head.block
         if length := block.content_length:
             exchange.received = length
+            self.engine.received += length
             exchange.body_received(data[-length:])
         exchange.body_complete = True
         if not block.keep_alive:
@@ -158,6 +159,7 @@ class Connection(Turns):
         if whole:
             if content:
                 exchange.received = len(content)
+                self.engine.received += len(content)
                 exchange.body_received(content)
             exchange.body_complete = True
         else:
@@ -174,6 +176,7 @@ class Connection(Turns):
         if exchange is None:  # its request is not answered
             return
         exchange.received += len(data)
+        self.engine.received += len(data)
         exchange.must_continue = False
         if exchange.finished:
             self.discarded += len(data)

@@ -108,6 +108,7 @@ class Engine(Generic[ConnectionType]):
         # Gives a connection away, with the bytes that were read of its next request, if it can.
         self.overflow: Callable[[ConnectionType, bytes], bool] = lambda connection, data: False
         self.served = 0  # requests answered by this worker
+        self.received = 0  # bytes of request content, until a `tick` takes them
         self.running = 0  # requests that the application works on
         self.busy_since = 0.0  # monotonic seconds; since when ``running`` is not 0
         self.wear_after = 0  # requests after which `worn` is called; 0 = never

@@ -16,33 +16,32 @@ class MeteredEngine(Engine[ConnectionType]):
     """Measures from the call of the application to the end of its response."""
 
     def __init__(self, config: Config, *, line: Row, **more: Any) -> None:
+        # One attribute: an object of more than 30 is slower in all of them.
         self.metrics = RequestRecorder(line.metrics, logs=config.statsd_host is not None)
         super().__init__(config, line=line, **more)
 
     def tick(self, now: float) -> None:
         super().tick(now)
-        self.metrics.flush()
+        self.metrics.flush(received=self.received)
+        self.received = 0
 
     def end(self, exchange: "Exchange") -> None:
-        metrics, response = self.metrics, exchange.response
-        metrics.sent += exchange.length
-        if exchange.received:
-            metrics.received += exchange.received
-        method = exchange.head.line.method
-        status = 500 if response is None else response.status
-        # From here on as `Engine.end`: a call of it would be a third of what this method adds.
+        # As `Engine.end`: a call of it would be a third of what is added.
         exchange.finished = True
         served = self.served = self.served + 1
-        if started := exchange.started:
-            self.running -= 1
-            took = monotonic() - started
-        else:
-            self.cells[BEGUN] += 1
-            took = 0.0
+        metrics = self.metrics
+        metrics.sent += exchange.length
         try:
-            metrics.adders[method][status](took)
-        except KeyError:
-            metrics.add(method, status, took)
+            if started := exchange.started:
+                self.running -= 1
+                seconds = monotonic() - started
+            else:
+                self.cells[BEGUN] += 1
+                seconds = 0.0
+            metrics.adders[exchange.head.line.method][exchange.response.status](seconds)  # type: ignore[union-attr]
+        except (KeyError, AttributeError):  # the first of its kind, or there was no response
+            status = 500 if exchange.response is None else exchange.response.status
+            metrics.add(exchange.head.line.method, status, seconds)
         self.cells[REQUESTS] = served
         if served == self.wear_after:
             self.on_recycle()

@@ -10,6 +10,7 @@ from pyfork.http.connection.loop_turns import LoopTurns
 from pyfork.http.connection.timeouts.deadlines import LINGER, NEVER
 from pyfork.http.tls.client_socket import TlsClientSocket
 from pyfork.http.tls.transport import TlsTransport
+from pyfork.ipc.metric_cells import TLS_FAILURES
 from pyfork.net.tls.session import Context
 
 # ClientHellos, and what answers them, that OpenSSL works on in an iteration of the loop: some
@@ -68,5 +69,6 @@ class Handshakes:
     def lost(self, transport: TlsClientSocket) -> None:
         """Remove a handshake that failed."""
         if self.open.pop(transport, None) is not None:
+            self.engine.line.count(TLS_FAILURES)
             self.engine.count(-1)
             self._changed()

@@ -6,8 +6,10 @@ The standard library tells that of a peer's certificate only. This reads just en
 
 import calendar
 import ipaddress
+import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from pyfork.record import record
 
@@ -34,6 +36,21 @@ def parse(der: bytes) -> Certificate:
         return _certificate(der)
     except IndexError as error:
         raise ValueError("not a certificate") from error
+
+
+def expiries(paths: Iterable[str]) -> dict[str, float]:
+    """When certificates expire, in seconds since 1970, by file; those that can be read.
+
+    It is the server's own certificate that counts, the first in each file.
+    """
+    found = {}
+    for path in paths:
+        with suppress(OSError, ValueError):
+            with open(path) as file:
+                first = file.read().partition(ssl.PEM_FOOTER)[0]
+            text = first[first.index(ssl.PEM_HEADER) :] + ssl.PEM_FOOTER + "\n"
+            found[path] = parse(ssl.PEM_cert_to_DER_cert(text)).ends
+    return found
 
 
 def _certificate(der: bytes) -> Certificate:
