@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -275,7 +275,7 @@ class BaseWorker:
         now = time.monotonic()
         self._lags.append(now - self._next_beat if self._next_beat else 0.0)
         self._next_beat = now + TICK_SECONDS
-        self.line.loop_lag = max(0.0, *self._lags)
+        self.row.loop_lag = max(0.0, *self._lags)
         timeout = self.config.timeout
         # The last tick may be TICK_SECONDS ago when the loop is taken: the app gets its whole
         # timeout.

@@ -284,7 +284,7 @@ class EngineWorker(BaseWorker):
                     self.acceptor.remove_listeners(name)
             case HandoffDone(connection):
                 self._handoff_sender.release(connection)
-                self.line.count(HANDED_OFF)
+                self.row.count(HANDED_OFF)
             case HandoffFailed(connection, final):
                 self._handoff_sender.keep(connection, final=final)
             case _:

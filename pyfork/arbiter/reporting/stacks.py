@@ -89,14 +89,14 @@ class StackQueries(Component):
 
     def _close(self, number: int, report: dict[str, Any]) -> None:
         query = self._open.pop(number)
-        worker, line = query.worker, query.worker.line
+        worker, row = query.worker, query.worker.row
         facts = {
             "slot": worker.slot,
             "pid": worker.pid,
             "generation": worker.generation,
             "blocked": "text" in report,
-            "doing": line.activity if line.in_flight else "",
-            "busy": monotonic() - line.busy_since if line.in_flight and line.busy_since else 0.0,
+            "doing": row.activity if row.in_flight else "",
+            "busy": monotonic() - row.busy_since if row.in_flight and row.busy_since else 0.0,
         }
         query.client.send({"worker": facts | report})
         self._finish(query.client)

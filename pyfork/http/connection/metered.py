@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 class MeteredEngine(Engine[ConnectionType]):
     """Measures from the call of the application to the end of its response."""
 
-    def __init__(self, config: Config, *, line: Row, **more: Any) -> None:
+    def __init__(self, config: Config, *, row: Row, **more: Any) -> None:
         # One attribute: an object of more than 30 is slower in all of them.
-        self.metrics = RequestRecorder(line.metrics, logs=config.statsd_host is not None)
-        super().__init__(config, line=line, **more)
+        self.metrics = RequestRecorder(row.metrics, logs=config.statsd_host is not None)
+        super().__init__(config, row=row, **more)
 
     def tick(self, now: float) -> None:
         super().tick(now)

@@ -69,6 +69,6 @@ class Handshakes:
     def lost(self, transport: TlsClientSocket) -> None:
         """Remove a handshake that failed."""
         if self.open.pop(transport, None) is not None:
-            self.engine.line.count(TLS_FAILURES)
+            self.engine.row.count(TLS_FAILURES)
             self.engine.count(-1)
             self._changed()

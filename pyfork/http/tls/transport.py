@@ -18,6 +18,7 @@ from typing import Any, cast
 from pyfork.http.connection.timeouts.deadlines import LINGER
 from pyfork.http.request.head import RequestLine, read_start
 from pyfork.http.response.head import plain_error
+from pyfork.http.tls.client_socket import HandshakeOwner, TlsClientSocket
 from pyfork.ipc.metric_cells import TLS_HANDSHAKES
 from pyfork.net.client_hello import MAX_BYTES
 from pyfork.net.tls.records import EMPTY_RECORDS, RECORDS, RecordCounter
@@ -198,7 +199,7 @@ class TlsTransport(TlsClientSocket):
             return
         handshakes = self._handshakes
         del handshakes.open[self]
-        handshakes.engine.line.count(TLS_HANDSHAKES)
+        handshakes.engine.row.count(TLS_HANDSHAKES)
         self._session.hello = b""
         self._empty_records = 0
         self._flush()
