@@ -249,8 +249,8 @@ COMMANDS: dict[str, ControlCommand] = {
     ),
     "stack": ControlCommand(
         "Show the stacks of all threads and tasks of the workers. Each has the request that it "
-        "serves; the innermost frame comes first. The workers go on. One that is blocked is shown "
-        "without its asyncio tasks.",
+        "serves; the innermost frame comes first. The workers go on. Of a blocked one there "
+        "are no asyncio tasks.",
         stack.run,
         {"--worker SLOT": "Only the worker of this slot, as behind TARGET."},
         more=("slot",),

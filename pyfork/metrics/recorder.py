@@ -27,7 +27,7 @@ Durations = list[float]  # seconds
 class RequestRecorder:
     """Of one worker; ``block`` is its own in shared memory."""
 
-    __slots__ = ("_block", "_logged", "_sums", "adders", "sent")
+    __slots__ = ("_block", "_logged", "_sums", "adders", "received", "sent")
 
     def __init__(self, block: memoryview, *, logs: bool = False) -> None:
         """``logs``: records of the log are counted, too."""
@@ -35,6 +35,7 @@ class RequestRecorder:
         self._logged = RecordCounts.install() if logs else None
         # By method and status: what adds a duration in seconds to the list of these.
         self.adders: dict[str, dict[int, Callable[[float], None]]] = {}
+        self.received = 0  # bytes of request content
         self.sent = 0  # bytes of response content
 
     def add(self, method: str, status: int, seconds: float) -> None:
@@ -45,15 +46,15 @@ class RequestRecorder:
             by_status[status] = durations.append
         by_status[status](seconds)
 
-    def flush(self, *, received: int = 0) -> None:
-        """Write what was counted, and bytes of request content. `adders` are new from now on."""
+    def flush(self) -> None:
+        """Write what was counted. `adders` are others from now on."""
         adders, self.adders = self.adders, {}  # a client cannot make it grow for longer
         for method, by_status in adders.items():
             for status, append in by_status.items():
                 self._write(method, status, append.__self__)  # type: ignore[attr-defined]
-        self._block[RECEIVED] += received
+        self._block[RECEIVED] += self.received
         self._block[SENT] += self.sent
-        self.sent = 0
+        self.received = self.sent = 0
         if self._logged is not None:
             self._logged.write(self._block)
 

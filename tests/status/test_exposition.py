@@ -74,7 +74,7 @@ def test_what_a_worker_counts_stays_when_it_ends() -> None:
 )
 def test_a_bound_belongs_to_its_bucket(seconds: float, bucket: int) -> None:
     board = Scoreboard(1)
-    recorder = RequestRecorder(board.line(0).metrics)
+    recorder = RequestRecorder(board.row(0).metrics)
     recorder.add("GET", 200, seconds)
     recorder.flush()
     series = cells.series_of("GET", 200)

@@ -91,7 +91,7 @@ class Connection(Turns):
         block = head.block
         if length := block.content_length:
             exchange.received = length
-            self.engine.received += length
+            self._count_received(length)
             exchange.body_received(data[-length:])
         exchange.body_complete = True
         if not block.keep_alive:
@@ -159,7 +159,7 @@ class Connection(Turns):
         if whole:
             if content:
                 exchange.received = len(content)
-                self.engine.received += len(content)
+                self._count_received(len(content))
                 exchange.body_received(content)
             exchange.body_complete = True
         else:
@@ -176,7 +176,7 @@ class Connection(Turns):
         if exchange is None:  # its request is not answered
             return
         exchange.received += len(data)
-        self.engine.received += len(data)
+        self._count_received(len(data))
         exchange.must_continue = False
         if exchange.finished:
             self.discarded += len(data)
@@ -357,6 +357,11 @@ class Connection(Turns):
             self._abandon_incoming()
         if self.current is None and not self.waiting:
             self.end()
+
+    def _count_received(self, length: int) -> None:
+        """Count bytes of request content, where metrics are on."""
+        if (metrics := self.engine.metrics) is not None:
+            metrics.received += length
 
     def _malformed(self, error: ProtocolError) -> None:
         """Reject malformed input, unless it comes after the last request."""

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from time import monotonic, time
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pyfork.config.config import Config
 from pyfork.http.connection.exchange import Exchange
@@ -23,6 +23,9 @@ from pyfork.http.response.date import http_date
 from pyfork.http.response.head_cache import ResponseHeads
 from pyfork.ipc.scoreboard import BEGUN, CONNECTIONS, REQUESTS, Row
 from pyfork.log.access import AccessLog
+
+if TYPE_CHECKING:
+    from pyfork.metrics.recorder import RequestRecorder
 
 log = logging.getLogger("pyfork.error")
 
@@ -68,6 +71,8 @@ class Engine(Generic[ConnectionType]):
     ``upgrade`` takes over a WebSocket handshake: connection, head, and the bytes after it.
     """
 
+    metrics: "RequestRecorder | None" = None  # of `MeteredEngine`
+
     def __init__(
         self,
         config: Config,
@@ -108,7 +113,6 @@ class Engine(Generic[ConnectionType]):
         # Gives a connection away, with the bytes that were read of its next request, if it can.
         self.overflow: Callable[[ConnectionType, bytes], bool] = lambda connection, data: False
         self.served = 0  # requests answered by this worker
-        self.received = 0  # bytes of request content, until a `tick` takes them
         self.running = 0  # requests that the application works on
         self.busy_since = 0.0  # monotonic seconds; since when ``running`` is not 0
         self.wear_after = 0  # requests after which `worn` is called; 0 = never
