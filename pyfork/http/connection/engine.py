@@ -71,7 +71,12 @@ class Engine(Generic[ConnectionType]):
     ``upgrade`` takes over a WebSocket handshake: connection, head, and the bytes after it.
     """
 
+    # In the class, since most workers leave them unchanged, and an object of more than 29
+    # attributes takes longer to access each (CPython's shared keys).
     metrics: "RequestRecorder | None" = None  # of `MeteredEngine`
+    # called with idle connections in a drain
+    on_idle: Callable[[ConnectionType], None] | None = None
+    on_recycle: Callable[[], object] = staticmethod(bool)  # called after ``wear_after`` requests
 
     def __init__(
         self,
@@ -107,8 +112,6 @@ class Engine(Generic[ConnectionType]):
         # Open client connections, including those still being set up and WebSockets.
         self.open_connections = 0
         self.draining = False
-        # called with idle connections in a drain
-        self.on_idle: Callable[[ConnectionType], None] | None = None
         self.overflows = False  # a request that came now would wait: see `overflow`
         # Gives a connection away, with the bytes that were read of its next request, if it can.
         self.overflow: Callable[[ConnectionType, bytes], bool] = lambda connection, data: False
@@ -116,7 +119,6 @@ class Engine(Generic[ConnectionType]):
         self.running = 0  # requests that the application works on
         self.busy_since = 0.0  # monotonic seconds; since when ``running`` is not 0
         self.wear_after = 0  # requests after which `worn` is called; 0 = never
-        self.on_recycle: Callable[[], None] = lambda: None
         # called for a request that cannot be interrupted
         self.on_timeout: Callable[[str], None] = log.error
         self.connections_changed: Callable[[], None] = lambda: None
