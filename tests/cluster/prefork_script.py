@@ -122,6 +122,28 @@ def socketserver_children(port: int) -> None:
         os.wait()
 
 
+def forking_server(port: int) -> None:
+    """A process for each request, which takes as long as a client asks for."""
+    import time
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    from socketserver import ForkingMixIn
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            print("begun", flush=True)
+            time.sleep(float(self.path[1:] or 0))
+            self.wfile.write(response())
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    class Server(ForkingMixIn, HTTPServer):
+        pass
+
+    with Server((HOST, port), Handler) as server:
+        server.serve_forever()
+
+
 def multiprocessing_children(port: int, method: str) -> None:
     from multiprocessing import get_context
 
@@ -145,5 +167,7 @@ KINDS = {
     "multiprocessing spawn": lambda port: multiprocessing_children(port, "spawn"),
 }
 
+OTHERS = {"forking": forking_server}
+
 if __name__ == "__main__":
-    KINDS[sys.argv[1]](int(sys.argv[2]))
+    (KINDS | OTHERS)[sys.argv[1]](int(sys.argv[2]))

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import signal
+import socket
 from pathlib import Path
 
 import psutil
@@ -11,6 +12,7 @@ import pytest
 from tests.cluster import prefork_script
 from tests.harness.ports import free_port
 from tests.harness.script import Script, ScriptLoad
+from tests.harness.server import PATIENCE
 
 SCRIPT = str(Path(prefork_script.__file__))
 POLICIES = ["shared", "least", "round-robin", "reuseport"]
@@ -113,6 +115,18 @@ while True:
                 "both go on",
             )
         assert not load.failures
+
+
+@pytest.mark.parametrize("policy", ["shared", pytest.param("least", marks=pytest.mark.soak)])
+def test_a_process_for_each_request_answers_it_in_a_reload(policy: str, tmp_path: Path) -> None:
+    running, port = run("forking", policy, tmp_path)
+    with running, socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+        client.sendall(b"GET /1.5 HTTP/1.0\r\n\r\n")
+        running.until(lambda: "begun" in running.out, "it is being answered")
+        running.signal(signal.SIGHUP)
+        with client.makefile("rb") as stream:
+            assert int(stream.read().split()[-1]) not in running.pids()
+        running.wait_left(1)
 
 
 @pytest.mark.soak

@@ -44,12 +44,15 @@ def exit_on_sigterm(number: int, frame: FrameType | None) -> None:
 def drain_child_on_sigterm(patches: SocketPatches, grace: float) -> None:
     """In a forked child whose script does not handle SIGTERM: complete its connections first.
 
-    A second SIGTERM ends it at once. Connections that were open at the fork are not waited for:
-    a child that was started for another purpose has copies of them.
+    A second SIGTERM ends it at once. Connections that were open at the fork are not waited for,
+    but for the one that the child was forked to serve: a child that was started for another
+    purpose has copies of them.
     """
     if signal.getsignal(signal.SIGTERM) is not exit_on_sigterm or not patches.fds.stream_fds():
         return
     inherited = frozenset(open_inodes())
+    if patches.handed_over >= 0:
+        inherited -= {os.fstat(patches.handed_over).st_ino}
 
     def drain(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, exit_on_sigterm)

@@ -3,7 +3,8 @@ imported.
 
     uvloop        binds in C: it gets sockets that Python made
     gevent        has its own socket class
-    socketserver  calls accept() after select(), and must not block if another process was faster
+    socketserver  calls accept() after select(), and must not block if another process was faster;
+                  forks a child for each connection
     multiprocessing  sends sockets to children and starts children: see `descendants`
 
 Reloaders and workers that libraries bring along are in `reloaders`.
@@ -98,6 +99,22 @@ def _patch_socketserver(module: ModuleType, patches: SocketPatches) -> None:
             self.socket.settimeout(before)
 
     server.get_request = get_request_now
+    forking: Any = module.__dict__.get("ForkingMixIn")
+    if forking is not None:  # where there is fork()
+        forking.process_request = _handing_over(forking.process_request, patches)
+
+
+def _handing_over(process: Callable[..., None], patches: SocketPatches) -> Callable[..., None]:
+    """Return ``process``, which forks a child that serves one connection and ends."""
+
+    def process_request(self: Any, request: Any, client_address: Any) -> None:
+        patches.handed_over = getattr(request, "fileno", lambda: -1)()  # a datagram is a pair
+        try:
+            process(self, request, client_address)
+        finally:
+            patches.handed_over = -1
+
+    return process_request
 
 
 PATCHES: dict[str, Patch] = {

@@ -94,6 +94,7 @@ class SocketPatches:
     is_child: bool = False  # a child of the worker, not the worker
     child_epolls: ChildEpolls | None = None  # those of the worker, in a child
     bind_failure: BindFailure | None = None
+    handed_over: int = -1  # the descriptor of a connection for which the script forks a child
     _bind: Bind = socket.socket.bind
     _listen: Listen = socket.socket.listen
     fds: FdTable = field(default_factory=FdTable)
