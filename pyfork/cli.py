@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pyfork import __version__
+from pyfork.compiled import is_compiled
 from pyfork.config.command_line.arguments import Arguments, options, parse, usage
 from pyfork.config.command_line.getopt import CommandSpec
 from pyfork.config.config import Config
@@ -64,7 +65,7 @@ def serve(argv: Sequence[str]) -> int:
     if arguments.action in ("help", "help_all"):
         return _help("", whole=arguments.action == "help_all")
     if arguments.action == "version":
-        return _show(f"pyfork {__version__}")
+        return _show(f"pyfork {__version__}{' (compiled)' if is_compiled() else ''}")
     read = _reader(arguments)
     loaded = read()
     if loaded.config.app is None and arguments.action != "print_config":

@@ -5,6 +5,7 @@
     check       ruff, its formatter and mypy
     test        the tests; arguments go to pytest
     soak        the long tests; arguments go to pytest
+    compiled    compile a copy, and run tests against it; arguments go to pytest
     docs        write the generated pages anew, and build the site into site/
     package     build the wheel and the source distribution, and check both
     bench       compare pyfork with other servers; arguments go to tests.bench
@@ -14,8 +15,10 @@ Each runs in the virtual environment that is active, else in .venv, which it cre
 """
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -30,6 +33,11 @@ PAGES = {
     "docs/signals.md": "pyfork.arbiter.commands.signals",
     "docs/states.md": "tests.docs.states",
 }
+
+
+# What a compiled copy consists of, and the tests that run against it.
+COPIED = ("pyfork", "tests", "docs", "examples", "pyproject.toml", "hatch_build.py", "README.md")
+COMPILED_TESTS = ("tests/http", "tests/wsgi", "tests/serving", "tests/tls", "tests/fuzz")
 
 
 def setup(python: str, arguments: Sequence[str]) -> int:
@@ -55,6 +63,23 @@ def soak(python: str, arguments: Sequence[str]) -> int:
     return _install(python, "test,realworld,package") or _run(
         python, "-m", "pytest", *options, *arguments
     )
+
+
+def compiled(python: str, arguments: Sequence[str]) -> int:
+    with tempfile.TemporaryDirectory(prefix="pyfork-compiled-") as directory:
+        copy = Path(directory)
+        for name in COPIED:
+            path = ROOT / name
+            if path.is_dir():
+                shutil.copytree(path, copy / name, ignore=shutil.ignore_patterns("*.so"))
+            else:
+                shutil.copy(path, copy)
+        if status := _run(python, "hatch_build.py", cwd=copy):
+            return status
+        os.environ["PYTHONPATH"] = directory
+        version = _run(python, "-m", "pyfork", "--version", cwd=copy)
+        options = ("-n", "4", *(arguments or COMPILED_TESTS))
+        return version or _run(python, "-m", "pytest", *options, cwd=copy)
 
 
 def docs(python: str, arguments: Sequence[str]) -> int:
@@ -85,6 +110,7 @@ COMMANDS: dict[str, Callable[[str, Sequence[str]], int]] = {
     "check": check,
     "test": test,
     "soak": soak,
+    "compiled": compiled,
     "docs": docs,
     "package": package,
     "bench": bench,
@@ -107,9 +133,9 @@ def _install(python: str, extras: str) -> int:
     return _run(python, "-m", "pip", "install", "-q", "-e", f".[{extras}]")
 
 
-def _run(*words: str) -> int:
+def _run(*words: str, cwd: Path = ROOT) -> int:
     print("$", *("python" if word == words[0] else word for word in words), flush=True)
-    return subprocess.run(words, cwd=ROOT, check=False).returncode
+    return subprocess.run(words, cwd=cwd, check=False).returncode
 
 
 def main() -> int:

@@ -18,6 +18,7 @@ LAYERS = {
     "pyfork.record": GROUND,
     "pyfork.address": GROUND,
     "pyfork.clock": GROUND,
+    "pyfork.compiled": GROUND,
     "pyfork.ipc.fd_name": GROUND,
     "pyfork.ipc.messages": GROUND,
     "pyfork.supervisor": GROUND,

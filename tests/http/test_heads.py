@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyfork.http.errors import ResponseError
 from pyfork.http.request.head import FieldBlock, RequestHead, RequestLine
-from pyfork.http.response.head import Response, ResponseError, build_response
+from pyfork.http.response.head import Response, build_response
 from pyfork.http.response.head_cache import ResponseHeads
 
 DATE = b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"

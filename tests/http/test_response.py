@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyfork.http.errors import ResponseError
 from pyfork.http.request.head import FieldBlock, RequestHead, RequestLine
-from pyfork.http.response.head import Response, ResponseError, build_response, plain_error
+from pyfork.http.response.head import Response, build_response, plain_error
 
 Fields = list[tuple[bytes, bytes]]
 

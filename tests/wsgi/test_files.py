@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pyfork.http.response.head import NotBytes
+from pyfork.http.errors import NotBytes
 from pyfork.http.wsgi.sendfile import FileWrapper
 from tests.harness.server import Server, exchange
 from tests.tls.authority import Authority, connected

@@ -6,7 +6,7 @@ uvicorn's own reader of X-Forwarded-For passes invalid addresses to the applicat
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from pyfork.http.asgi.scope import Scope
+from pyfork.http.asgi.running import Scope
 from pyfork.http.proxy_headers import TrustedProxies
 
 _READ = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"forwarded"))

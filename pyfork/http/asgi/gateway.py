@@ -14,15 +14,19 @@ import contextvars
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from pyfork.compiled import mypyc_attr
 from pyfork.http.asgi.burst import Burst
-from pyfork.http.asgi.scope import Scope, ScopeBuilder
-from pyfork.http.connection.exchange import APP_FAILURE, Exchange
+from pyfork.http.asgi.running import AsgiApp, Message, Running, Scope, run
+from pyfork.http.asgi.scope import ScopeBuilder
+from pyfork.http.connection.exchange import Exchange
 from pyfork.http.connection.response_writer import ResponseWriter
+from pyfork.http.errors import ClientDisconnected
 from pyfork.http.request.head import FieldMapper, RequestHead
+from pyfork.http.response.head import as_bytes
 from pyfork.http.wsgi.body import keep
 
 if TYPE_CHECKING:
@@ -32,12 +36,6 @@ if TYPE_CHECKING:
     from pyfork.http.response.head import Response
 
 log = logging.getLogger("pyfork.error")
-
-Message = MutableMapping[str, Any]
-AsgiApp = Callable[
-    [Scope, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
-    Coroutine[Any, Any, None],
-]
 
 Start = tuple[int, Iterable[tuple[bytes, bytes]]]  # a status and fields
 
@@ -55,28 +53,11 @@ _NO_START = "http.response.body was sent before http.response.start"
 EAGER = sys.version_info >= (3, 12)
 
 
-class ClientDisconnected(OSError):
-    """Raised by ``send`` when the client disconnected more than `DROPPING` seconds ago."""
-
-
-class Running(Protocol):
-    """One call of the application, for a request or a WebSocket."""
-
-    async def run(self) -> None:
-        """Run the application in one task."""
-
-    def end_unattended(self) -> None:
-        """In a drain, end the task if it works for no client and does not know that."""
-
-    def cancel(self) -> None:
-        """End the task: the drain is over."""
-
-
 class AsgiGateway:
     """The application and the lifespan's state: common to all requests of a worker."""
 
     unbuffered = False
-    scopes_class = ScopeBuilder
+    scopes_class: ClassVar[type[ScopeBuilder]] = ScopeBuilder
 
     def __init__(
         self,
@@ -91,45 +72,42 @@ class AsgiGateway:
         self.scopes = self.scopes_class(root_path=root_path, state=state)
         self.context = contextvars.copy_context()  # copied for each request
         self.entry: FieldMapper | None = None
-        self.start: Callable[[AsgiExchange], asyncio.Task[None] | None] = self.spawn
+        self.start: Callable[[Scope, AsgiExchange], asyncio.Task[None] | None] = self.spawn
         # The loop itself keeps no strong reference.
         self.tasks: dict[asyncio.Task[None], Running] = {}
         self.request_ids: RequestIds | None = None
         # Makes the exchange of each request.
-        self.exchange: Callable[[Connection, RequestHead], Exchange] = type(
-            "AsgiExchange", (AsgiExchange,), {"gateway": self}
-        )
+        self.exchange: Callable[[Connection, RequestHead], Exchange] = AsgiExchange
 
     def watch(self, section: "ApplicationSection") -> None:
         """The first step of each task is a section of application code."""
         self.start = partial(self._start_in_section, section)
 
     def _start_in_section(
-        self, section: "ApplicationSection", exchange: "AsgiExchange"
+        self, section: "ApplicationSection", scope: Scope, exchange: "AsgiExchange"
     ) -> "asyncio.Task[None] | None":
         section.running = exchange
         if section.asleep:
             section.wake()
         try:
-            return self.spawn(exchange)
+            return self.spawn(scope, exchange)
         finally:
             section.running = None
             if section.watched:
                 section.settle()
 
-    def spawn(self, exchange: Running) -> "asyncio.Task[None] | None":
-        """Run the application for ``exchange``, eagerly where Python can. Returns None if it
-        is done."""
+    def spawn(self, scope: Scope, call: Running) -> "asyncio.Task[None] | None":
+        """Run the application, eagerly where Python can. Returns None if it is done."""
         # This code may run at the end of another request, in that one's context.
         context = self.context.copy()
-        coroutine = exchange.run()
+        coroutine = run(self.app, scope, call)
         if EAGER:
             task = asyncio.Task(coroutine, loop=self.loop, context=context, eager_start=True)  # type: ignore[call-arg,unused-ignore]
             if task.done():
                 return None
         else:
             task = self.loop.create_task(coroutine, context=context)
-        self.tasks[task] = exchange
+        self.tasks[task] = call
         task.add_done_callback(self.tasks.pop)
         return task
 
@@ -146,6 +124,7 @@ class AsgiGateway:
         return len(left)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class AsgiExchange(ResponseWriter):
     """One task of the application."""
 
@@ -165,14 +144,11 @@ class AsgiExchange(ResponseWriter):
     sent_before_fin = -1  # bytes of content before the FIN; -1: no response then, or no FIN
     cancelled = False  # by pyfork
 
-    scope: Scope | None = None
-
-    gateway: AsgiGateway  # a class of exchanges for each gateway
-
     def __init__(self, connection: "Connection", head: RequestHead) -> None:
         self.connection = connection
         self.head = head
         # Attributes that each request uses are found faster here than in the class.
+        self.gateway: AsgiGateway = connection.engine.gateway
         self.response: Response | None = None
         self.response_start: Start | None = None  # from http.response.start
         self.receive_ready: asyncio.Event | None = None  # set when receive() may continue
@@ -183,10 +159,10 @@ class AsgiExchange(ResponseWriter):
     def start(self) -> None:
         connection, gateway = self.connection, self.gateway
         connection.engine.begin(self)
-        self.scope = gateway.scopes.make(connection, self.head)
+        scope = gateway.scopes.make(connection, self.head)
         if connection.engine.config.request_timeout:
-            self.scope["extensions"]["pyfork.extend_timeout"] = self.extend_timeout
-        self.task = gateway.start(self)
+            scope["extensions"]["pyfork.extend_timeout"] = self.extend_timeout
+        self.task = gateway.start(scope, self)
 
     def body_received(self, data: bytes) -> None:
         if self.pieces is None:
@@ -265,37 +241,30 @@ class AsgiExchange(ResponseWriter):
     def unsent(self) -> int:
         return len(self.burst) if self.burst is not None else 0
 
-    # Called by the application.
+    # Called by `running.run`.
 
-    async def run(self) -> None:
-        """Run the application in one task."""
-        try:
-            assert self.scope is not None
-            await self.gateway.app(self.scope, self.receive, self.send)
-        except APP_FAILURE as error:
-            if isinstance(error, GeneratorExit) and self._closed():
-                raise
-            if not (self._is_ours(error) or (self.client_gone and is_about_the_client(error))):
-                self.log_failure()
-            self.fail()
-        else:
-            if self.finished:
-                return
-            if not self.client_gone:
-                log.error(
-                    "%s %s: the application returned without a whole response",
-                    self.head.method,
-                    self.head.path.decode("latin-1"),
-                )
-            self.fail()
+    def app_failed(self, error: BaseException) -> None:
+        ours = self.cancelled and isinstance(error, asyncio.CancelledError)
+        if not (ours or (self.client_gone and is_about_the_client(error))):
+            self.log_failure()
+        self.fail()
 
-    def _closed(self) -> bool:
-        """Whether this coroutine is being closed because its loop has ended."""
+    def app_returned(self) -> None:
+        if self.finished:
+            return
+        if not self.client_gone:
+            log.error(
+                "%s %s: the application returned without a whole response",
+                self.head.method,
+                self.head.path.decode("latin-1"),
+            )
+        self.fail()
+
+    def is_abandoned(self) -> bool:
         running = asyncio.current_task(self.gateway.loop)
         return self.task is not None and running is not self.task
 
-    def _is_ours(self, error: BaseException) -> bool:
-        return self.cancelled and isinstance(error, asyncio.CancelledError)
+    # Called by the application.
 
     async def receive(self) -> Message:
         """ASGI's ``receive``."""
@@ -341,7 +310,9 @@ class AsgiExchange(ResponseWriter):
                 raise RuntimeError("http.response.start was sent twice")
             self.response_start = message["status"], message.get("headers", ())
         elif kind == "http.response.body":
-            body, more = message.get("body", b""), message.get("more_body", False)
+            body, more = message.get("body", b""), bool(message.get("more_body", False))
+            if type(body) is not bytes:
+                body = as_bytes(body)
             if more or self.response is not None:
                 self._send_piece(body, more=more)
                 if self.connection.write_paused and not self.finished:

@@ -1,15 +1,13 @@
 """The scope of a request (ASGI 3, HTTP spec version 2.3)."""
 
-from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from pyfork.http.asgi.running import Scope
 from pyfork.http.request.head import ONCE, FieldBlock, RequestHead, RequestLine
 
 if TYPE_CHECKING:
-    from pyfork.http.connection.transport import ClientTransport
-
-Scope = MutableMapping[str, Any]
+    from pyfork.http.connection.transport import Peer
 
 _VERSIONS = {"version": "3.0", "spec_version": "2.3"}
 
@@ -25,7 +23,7 @@ class ScopeBuilder:
         self._raw_root = self._root.encode()
         self._state = state
 
-    def make(self, connection: "ClientTransport", head: RequestHead) -> Scope:
+    def make(self, connection: "Peer", head: RequestHead) -> Scope:
         """Make the scope of one request. Mutable parts belong to that request alone."""
         made: dict[str, Any] | None = head.gateway_cache
         if made:
@@ -39,7 +37,7 @@ class ScopeBuilder:
         scope["extensions"] = {}
         return scope
 
-    def _of_head(self, connection: "ClientTransport", head: RequestHead) -> dict[str, Any]:
+    def _of_head(self, connection: "Peer", head: RequestHead) -> dict[str, Any]:
         line, block = head.line, head.block
         if block.template is not None:
             block = block.template.block  # equal except for its headers
@@ -64,7 +62,7 @@ class ScopeBuilder:
             return self._root + path, self._raw_root + line.path
         return path, line.path
 
-    def _of_block(self, connection: "ClientTransport", block: FieldBlock) -> dict[str, Any]:
+    def _of_block(self, connection: "Peer", block: FieldBlock) -> dict[str, Any]:
         """Return the parts that depend on the connection and the field block."""
         if connection.gateway_cache is None:
             connection.gateway_cache = self._of_connection(connection)
@@ -77,7 +75,7 @@ class ScopeBuilder:
                 made = made | {"scheme": scheme}
         return made
 
-    def _of_connection(self, connection: "ClientTransport") -> dict[str, Any]:
+    def _of_connection(self, connection: "Peer") -> dict[str, Any]:
         host = connection.peer_host
         return {
             "type": "http",

@@ -102,9 +102,8 @@ class Connection(Turns):
         """Parse data that is not just the next request."""
         if self.lingering or self.pending_error is not None:
             return
-        if (
-            self.buffered or self.websocket_head is not None
-        ):  # or a loop delivers after pause_reading
+        handshake = self.websocket_head  # the parser may change it below
+        if self.buffered or handshake is not None:  # or a loop delivers after pause_reading
             self._keep(self.buffered + data)
             return
         self.turn_taken = False

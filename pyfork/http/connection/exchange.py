@@ -7,6 +7,7 @@ from math import inf
 from time import monotonic
 from typing import Any
 
+from pyfork.compiled import mypyc_attr
 from pyfork.http.request.head import FieldBlock, Fields, RequestHead, RequestLine
 from pyfork.http.response.head import Response
 
@@ -19,6 +20,7 @@ APP_FAILURE = BaseException
 MAX_DISCARD = 256 * 1024
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Exchange:
     """A request and its response.
 

@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from pyfork.compiled import mypyc_attr
 from pyfork.http.connection.exchange import MAX_DISCARD, Exchange
+from pyfork.http.errors import ResponseError
 from pyfork.http.request.head import RequestHead
-from pyfork.http.response.head import ResponseError, as_bytes
+from pyfork.http.response.head import as_bytes
 
 if TYPE_CHECKING:
     from pyfork.http.connection.connection import Connection
@@ -20,6 +22,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _COPIED = 64 * 1024
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ResponseWriter(Exchange):
     """An exchange that responds on a connection."""
 
@@ -51,7 +54,7 @@ class ResponseWriter(Exchange):
         self,
         status: int,
         reason: bytes | None,
-        headers: Iterable[tuple[Any, Any]],
+        headers: Iterable[Any],
         first: bytes = b"",
         *,
         length: int | None = None,
@@ -63,7 +66,7 @@ class ResponseWriter(Exchange):
         self,
         status: int,
         reason: bytes | None,
-        headers: Iterable[tuple[Any, Any]],
+        headers: Iterable[Any],
         first: bytes = b"",
         *,
         length: int | None = None,
@@ -82,11 +85,10 @@ class ResponseWriter(Exchange):
         return response.head + framed
 
     def respond_whole(
-        self, status: int, reason: bytes | None, headers: Iterable[tuple[Any, Any]], data: bytes
+        self, status: int, reason: bytes | None, headers: Iterable[Any], content: Any
     ) -> None:
         """Send head and all content, and finish."""
-        if type(data) is not bytes:
-            data = as_bytes(data)
+        data = content if type(content) is bytes else as_bytes(content)
         connection = self.connection
         engine = connection.engine
         length = len(data)

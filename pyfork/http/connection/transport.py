@@ -14,7 +14,7 @@ import struct
 import sys
 import termios
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pyfork.net.accepted import Client
 
@@ -23,6 +23,21 @@ if TYPE_CHECKING:
     from pyfork.http.connection.timeouts.deadlines import Wait
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
+
+
+class Peer(Protocol):
+    """What a gateway tells an application of a connection."""
+
+    scheme: str
+    peer_host: str
+    peer_port: int
+    sockname: object
+    trusted: bool
+    gateway_cache: Any
+
+    @property
+    def engine(self) -> Any:
+        """It has the trusted proxies."""
 
 
 class ClientTransport(asyncio.Protocol):

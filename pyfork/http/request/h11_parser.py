@@ -6,6 +6,7 @@ read. Nothing is cached.
 """
 
 import sys
+from typing import Any
 
 import h11
 
@@ -28,8 +29,6 @@ class H11Parser(RequestParser):
     """
 
     __slots__ = ("_h11", "_size", "_spent")
-
-    _chunked: bool | None
 
     def __init__(self, reader: HeadReader, sink: Events) -> None:
         super().__init__(reader, sink)
@@ -75,7 +74,7 @@ class H11Parser(RequestParser):
             self.state = _BETWEEN
             self._sink.head_received(head, whole=True, content=content)
             return end
-        self._chunked = True if block.chunked else None
+        self._chunked = block.chunked
         self._left = length
         self._size = self._spent = 0
         self._line = head.line
@@ -91,7 +90,7 @@ class H11Parser(RequestParser):
         if behind is None:
             self._left -= 0 if self._chunked else len(content)
             return end
-        self._h11, self._chunked = None, None
+        self._h11, self._chunked = None, False
         self.state = _BETWEEN
         self._sink.request_complete()
         return behind
@@ -102,7 +101,7 @@ class H11Parser(RequestParser):
         assert reader is not None
         if at < end:
             reader.receive_data(data[at:end])
-        pieces: list[bytes] = []
+        pieces: list[bytearray] = []
         chunks, behind = 0, None
         while behind is None:
             event = _next(reader)
@@ -110,7 +109,8 @@ class H11Parser(RequestParser):
                 break
             if type(event) is h11.Data:
                 chunks += event.chunk_start
-                pieces.append(event.data)
+                found: Any = event  # its data is a bytearray, whatever its annotation says
+                pieces.append(found.data)
             elif type(event) is h11.EndOfMessage:
                 behind = end - len(reader.trailing_data[0])
                 self._check_trailers(list(event.headers))

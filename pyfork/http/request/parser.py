@@ -23,6 +23,7 @@ class Parser(RequestParser):
     """Reads the requests of one connection."""
 
     __slots__ = (
+        "_chunks",
         "_last_fields",
         "_last_head",
         "_last_length",
@@ -32,9 +33,6 @@ class Parser(RequestParser):
         "_template",
     )
 
-    _partial: IncrementalHead | None
-    _chunked: Chunked | None
-
     def __init__(self, reader: HeadReader, sink: Events) -> None:
         super().__init__(reader, sink)
         # Cache of the last head: field lines and their parsed form, unless a field besides
@@ -43,6 +41,7 @@ class Parser(RequestParser):
         self._last_request: bytes | None = None  # all of it, if it was repeated and is short
         self._last_head = _NOTHING
         self._last_length = 0  # bytes from the end of the request line to that of the content
+        self._chunks: Chunked | None = None  # the reader of chunked content
         # For heads that differ from an earlier one in a few values.
         self._template: FieldTemplate | None = None
         self._misfits = 0
@@ -144,6 +143,7 @@ class Parser(RequestParser):
                     return self._begin(*found, data, end + 4)
             self._partial = IncrementalHead(self._reader)
         partial = self._partial
+        assert isinstance(partial, IncrementalHead)
         # No head ends later, so bytes beyond are not copied.
         stop = end + 4 if end >= 0 else len(data)
         behind = partial.add(data, at, stop)
@@ -172,8 +172,9 @@ class Parser(RequestParser):
             self.state = _BETWEEN
             self._sink.head_received(head, whole=True, content=data[at:end])
             return end
+        self._chunked = block.chunked
         if block.chunked:
-            self._chunked = Chunked(self._reader.limits)
+            self._chunks = Chunked(self._reader.limits)
         self._left = length
         self._line = head.line
         self.state = _BODY
@@ -195,13 +196,13 @@ class Parser(RequestParser):
             self.forget()
 
     def _body(self, data: bytes, at: int) -> int:
-        if self._chunked is not None:
-            piece, end = self._chunked.feed(data, at)
+        if (chunks := self._chunks) is not None:
+            piece, end = chunks.feed(data, at)
             if piece:
                 self._sink.body_received(piece)
-            if not self._chunked.done:
+            if not chunks.done:
                 return end
-            self._chunked = None
+            self._chunks, self._chunked = None, False
         else:
             piece = data[at : at + self._left]
             end = at + len(piece)

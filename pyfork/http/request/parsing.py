@@ -72,7 +72,7 @@ class RequestParser:
         self._line: RequestLine | None = None  # of arriving content, or of a rejected request
         self._partial: HeadBuffer | None = None  # a head that arrives in pieces
         self._left = 0  # bytes of a Content-Length to come
-        self._chunked: object = None  # the reader of chunked content
+        self._chunked = False  # the content that arrives has no known length
         self._pause = False  # stop after this head: it is a handshake, or the sink asks for it
         self._last = False  # nothing after it is processed (RFC 9112 9.6)
         # The end.
@@ -135,7 +135,7 @@ class RequestParser:
     @property
     def body_remaining(self) -> int:
         """Bytes to come of content with a known length."""
-        return self._left if self.state is _BODY and self._chunked is None else 0
+        return self._left if self.state is _BODY and not self._chunked else 0
 
     def release(self) -> None:
         """Stop calling the sink, which breaks a reference cycle."""

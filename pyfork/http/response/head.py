@@ -7,7 +7,9 @@ through. Rules are of RFC 9110 unless said otherwise.
 
 from collections.abc import Iterable
 from http import HTTPStatus
+from typing import Any
 
+from pyfork.http.errors import NotBytes, ResponseError
 from pyfork.http.request.head import Fields, RequestHead, list_members
 
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -35,14 +37,6 @@ HOP_BY_HOP = frozenset(
 SERVER_FIELDS = HOP_BY_HOP | {b"date", b"server", b"upgrade"}
 
 
-class ResponseError(Exception):
-    """The application violated HTTP. If `build_response` raises it, there is no response yet."""
-
-
-class NotBytes(ResponseError, TypeError):
-    """Content is not bytes; the message has its type."""
-
-
 def as_bytes(data: object) -> bytes:
     """Return an application's content. Raises NotBytes."""
     if type(data) is bytes:
@@ -54,7 +48,7 @@ def as_bytes(data: object) -> bytes:
         raise NotBytes(f"content is of type {kind}; it must be bytes") from None
 
 
-def join(pieces: list[bytes] | tuple[bytes, ...]) -> bytes:
+def join(pieces: Iterable[Any]) -> bytes:
     """Join pieces of content. Raises NotBytes."""
     try:
         return b"".join(pieces)
@@ -83,10 +77,9 @@ class Response:
         lines = self.head.split(b"\r\n")[1:-2]
         return [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
 
-    def body(self, data: bytes) -> bytes:
+    def body(self, content: Any) -> bytes:
         """Frame content. Raises ResponseError beyond the Content-Length (8.6)."""
-        if type(data) is not bytes:
-            data = as_bytes(data)
+        data = content if type(content) is bytes else as_bytes(content)
         if not self._content:
             return b""
         if self.chunked:

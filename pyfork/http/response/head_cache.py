@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from pyfork.http.cache import BoundedCache
+from pyfork.http.errors import ResponseError
 from pyfork.http.request.head import RequestHead
 from pyfork.http.response.head import (
     LINES,
     NO_CONTENT,
     SERVER_FIELDS,
     Response,
-    ResponseError,
     build_response,
     validate_fields,
 )
@@ -38,10 +38,8 @@ class _NeedsSlowPath(Exception):
     """A field of the connection, or one that replaces the server's own."""
 
 
-class _ContentLength(bytes):
-    """The line of a Content-Length."""
-
-    value: int
+# A field's line, and the number in it if it is a Content-Length; else -1.
+Line = tuple[bytes, int]
 
 
 class ResponseHeads:
@@ -54,10 +52,10 @@ class ResponseHeads:
         self._ours = b""  # both lines
         self._warned = False  # about two fields that exclude each other
         # The last whole response and its inputs; the fields are hashable, so they cannot change.
-        self._fields: list[tuple[Any, Any]] | None = None
+        self._fields: list[Any] | None = None
         self._last = Response(200, b"", False, True, False, 0)
         # Field as the application gives it (a pair of bytes or text) -> its line.
-        self._lines: BoundedCache[Any, bytes] = BoundedCache()
+        self._lines: BoundedCache[Any, Line] = BoundedCache()
 
     def date(self, line: bytes) -> None:
         """Set the Date line, once a second."""
@@ -75,7 +73,7 @@ class ResponseHeads:
         request: RequestHead,
         status: int,
         reason: bytes | None,
-        headers: Iterable[tuple[Any, Any]],
+        headers: Iterable[Any],
         closing: bool,
         length: int | None,
     ) -> Response:
@@ -93,7 +91,7 @@ class ResponseHeads:
         request: RequestHead,
         status: int,
         reason: bytes | None,
-        headers: Iterable[tuple[Any, Any]],
+        headers: Iterable[Any],
         closing: bool,
         length: int,
     ) -> Response:
@@ -120,25 +118,25 @@ class ResponseHeads:
         return response
 
     def _fast(
-        self, status: int, headers: list[tuple[Any, Any]], closing: bool, length: int | None
+        self, status: int, headers: list[Any], closing: bool, length: int | None
     ) -> Response | None:
         """Build a common response: with content, and without special fields.
 
         Returns None for others. Raises ResponseError.
         """
-        line = _USUAL.get(status)
-        if line is None:
+        status_line = _USUAL.get(status)
+        if status_line is None:
             return None
-        pieces = [line, self._ours]
-        left = None
+        pieces = [status_line, self._ours]
+        left: int | None = None
         known = self._lines
         try:
             for field in headers:
-                line = known.get(field) or self._learn(field)
-                if type(line) is _ContentLength:
+                line, number = known.get(field) or self._learn(field)
+                if number >= 0:
                     if left is not None:
                         raise ResponseError("Content-Length came twice")
-                    left = line.value
+                    left = number
                 pieces.append(line)
         except (TypeError, _NeedsSlowPath):  # unhashable, or a special field
             return None
@@ -150,18 +148,19 @@ class ResponseHeads:
         pieces.append(b"Connection: close\r\n\r\n" if closing else b"\r\n")
         return Response(status, b"".join(pieces), closing, True, left is None, left)
 
-    def _learn(self, field: tuple[Any, Any]) -> bytes:
-        """Return the line of a field. Raises ResponseError and _NeedsSlowPath."""
+    def _learn(self, field: Any) -> Line:
+        """Return the line of a field that is not cached. Raises ResponseError and
+        _NeedsSlowPath."""
         [(name, value)], [lower] = validate_fields([_as_bytes(field)])
         if lower in SERVER_FIELDS:
             raise _NeedsSlowPath
-        line = b"%b: %b\r\n" % (name, value)
+        number = -1
         if lower == b"content-length":
             if not value.isdigit() or len(value) > 18:
                 raise ResponseError(f"invalid Content-Length {value!r}")
-            line = _ContentLength(line)
-            line.value = int(value)
-        if len(line) <= _FIELD and lower != _SECRET:
+            number = int(value)
+        line = b"%b: %b\r\n" % (name, value), number
+        if len(line[0]) <= _FIELD and lower != _SECRET:
             self._lines.put(field, line)
         return line
 
@@ -170,7 +169,7 @@ class ResponseHeads:
         request: RequestHead,
         status: int,
         reason: bytes | None,
-        headers: list[tuple[Any, Any]],
+        headers: list[Any],
         closing: bool,
         length: int | None,
     ) -> Response:
@@ -190,7 +189,7 @@ class ResponseHeads:
         return response
 
 
-def _as_bytes(field: tuple[Any, Any]) -> tuple[bytes, bytes]:
+def _as_bytes(field: Any) -> tuple[bytes, bytes]:
     """Return a field as bytes. Raises ResponseError for other types, or if it is no pair."""
     try:
         name, value = field

@@ -8,18 +8,12 @@ from enum import Enum, auto
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from pyfork.http.asgi.gateway import (
-    HIGH_WATER,
-    AsgiGateway,
-    ClientDisconnected,
-    Message,
-    is_about_the_client,
-)
-from pyfork.http.asgi.scope import Scope
-from pyfork.http.connection.exchange import APP_FAILURE
+from pyfork.http.asgi.gateway import HIGH_WATER, AsgiGateway, is_about_the_client
+from pyfork.http.asgi.running import Message, Scope
 from pyfork.http.connection.response_writer import ResponseWriter
+from pyfork.http.errors import ClientDisconnected
 from pyfork.http.request.head import Fields, RequestHead
-from pyfork.http.response.head import Response
+from pyfork.http.response.head import Response, as_bytes
 from pyfork.http.websocket.handshake import offered_subprotocols, switching_protocols
 
 if TYPE_CHECKING:
@@ -115,7 +109,7 @@ class WebSocketSession(ResponseWriter):
 
     def start(self) -> None:
         self.started = monotonic()
-        self._task = self._gateway.spawn(self)
+        self._task = self._gateway.spawn(self._scope, self)
 
     @property
     def full(self) -> bool:
@@ -174,28 +168,21 @@ class WebSocketSession(ResponseWriter):
         if self._task is not None:
             self._task.cancel()
 
-    # Called by the application.
+    # Called by `running.run`.
 
-    async def run(self) -> None:
-        """Run the application in one task."""
-        failed = False
-        try:
-            await self._gateway.app(self._scope, self.receive, self.send)
-        except APP_FAILURE as error:
-            if isinstance(error, GeneratorExit) and self._is_abandoned():
-                raise
-            failed = True
-            if not self._is_expected(error):
-                self.log_failure()
-        else:
-            if self.stage is SessionStage.CONNECTING and self._disconnect is None:
-                failed = True
-                path = self.head.path.decode("latin-1")
-                log.error("%s %s: the application did not answer the handshake", self.method, path)
-        self._end(failed=failed)
+    def app_failed(self, error: BaseException) -> None:
+        if not self._is_expected(error):
+            self.log_failure()
+        self._end(failed=True)
 
-    def _is_abandoned(self) -> bool:
-        """Whether this coroutine is being closed because its loop has ended."""
+    def app_returned(self) -> None:
+        unanswered = self.stage is SessionStage.CONNECTING and self._disconnect is None
+        if unanswered:
+            path = self.head.path.decode("latin-1")
+            log.error("%s %s: the application did not answer the handshake", self.method, path)
+        self._end(failed=unanswered)
+
+    def is_abandoned(self) -> bool:
         running = asyncio.current_task(self._gateway.loop)
         return self._task is not None and running is not self._task
 
@@ -223,6 +210,8 @@ class WebSocketSession(ResponseWriter):
             self.deny(500, [(b"content-type", b"text/plain")], b"Internal Server Error\n")
         elif stage is SessionStage.DENYING:
             self._websocket.abort()
+
+    # Called by the application.
 
     async def receive(self) -> Message:
         """ASGI's ``receive``."""
@@ -301,7 +290,7 @@ class WebSocketSession(ResponseWriter):
         self.stage = SessionStage.DENYING
 
     def _continue_denial(self, message: Message) -> None:
-        body, more = message.get("body", b""), message.get("more_body", False)
+        body, more = as_bytes(message.get("body", b"")), message.get("more_body", False)
         if self._denial is not None:
             start, length = self._denial, None if more else len(body)
             self._respond(start["status"], start.get("headers", ()), body, length=length)

@@ -13,7 +13,7 @@ from pyfork.http.request.head import ONCE, Field, FieldBlock, RequestHead, Reque
 from pyfork.http.wsgi.sendfile import FileWrapper
 
 if TYPE_CHECKING:
-    from pyfork.http.connection.transport import ClientTransport
+    from pyfork.http.connection.transport import Peer
 
 Environ = dict[str, Any]
 
@@ -74,7 +74,7 @@ class EnvironBuilder:
         self._base[name] = value
 
     def make(
-        self, connection: "ClientTransport", head: RequestHead, body: IO[bytes], length: int = 0
+        self, connection: "Peer", head: RequestHead, body: IO[bytes], length: int = 0
     ) -> Environ:
         """Make the environ of one request. ``length`` is the body's, in bytes."""
         made: Environ | None = head.gateway_cache
@@ -88,7 +88,7 @@ class EnvironBuilder:
             environ["CONTENT_LENGTH"] = str(length)
         return environ
 
-    def _of_head(self, connection: "ClientTransport", head: RequestHead) -> Environ:
+    def _of_head(self, connection: "Peer", head: RequestHead) -> Environ:
         line, block = head.line, head.block
         made: Environ | None = block.gateway_cache
         if made:
@@ -126,7 +126,7 @@ class EnvironBuilder:
             path = _below(self._root, line.path)
         return target, path, query, "HTTP/1.1"
 
-    def _of_block(self, connection: "ClientTransport", block: FieldBlock) -> Environ:
+    def _of_block(self, connection: "Peer", block: FieldBlock) -> Environ:
         """Return the variables that depend on the connection and the field block."""
         if connection.gateway_cache is None:
             connection.gateway_cache = self._of_connection(connection)
@@ -148,7 +148,7 @@ class EnvironBuilder:
                     environ["SCRIPT_NAME"] = name
         return environ
 
-    def _of_connection(self, connection: "ClientTransport") -> Environ:
+    def _of_connection(self, connection: "Peer") -> Environ:
         name, port = _server(connection.sockname)
         return self._base | {
             "wsgi.url_scheme": connection.scheme,

@@ -11,32 +11,30 @@ import os
 import sys
 import traceback
 from asyncio.events import _set_running_loop  # every event loop calls it
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
 from io import BytesIO
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from pyfork.compiled import mypyc_attr
 from pyfork.http.connection.exchange import APP_FAILURE, Exchange
 from pyfork.http.connection.response_writer import ResponseWriter
+from pyfork.http.errors import ClientGone, ResponseError
 from pyfork.http.request.head import FieldMapper, RequestHead
-from pyfork.http.response.head import Response, ResponseError, as_bytes, join, plain_error
+from pyfork.http.response.head import Response, as_bytes, join, plain_error
 from pyfork.http.wsgi.body import BodyMemory, SpooledBody
 from pyfork.http.wsgi.environ import Environ, EnvironBuilder, variable
-from pyfork.http.wsgi.output import ClientGone, ResponseBuffer
+from pyfork.http.wsgi.output import ResponseBuffer
 from pyfork.http.wsgi.runners import InlineRunner, RequestPool
 from pyfork.http.wsgi.sendfile import BLOCK, FileReader, FileSender, FileWrapper, Region
 from pyfork.http.wsgi.status_line import Statuses
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from pyfork.http.connection.connection import Connection
     from pyfork.http.request_ids import RequestIds
-
-    ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
 _NO_START = "the application returned without calling start_response"
 EXTEND_TIMEOUT = "pyfork.extend_timeout"  # in the environ: a function of seconds
@@ -49,8 +47,8 @@ class WsgiGateway:
     """The application, and how to run it: common to all requests of a worker."""
 
     unbuffered = True  # PEP 3333: a piece is sent, or queued for sending, before the next is made
-    environs_class = EnvironBuilder
-    new_sender: type[FileSender] | type[FileReader] = FileSender
+    environs_class: ClassVar[type[EnvironBuilder]] = EnvironBuilder
+    new_sender: ClassVar[type[FileSender] | type[FileReader]] = FileSender
 
     def __init__(
         self,
@@ -90,13 +88,14 @@ class WsgiGateway:
         self.exchange: Callable[[Connection, RequestHead], Exchange] = WsgiExchange
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class WsgiExchange(ResponseWriter):
     """One call of the application."""
 
     waiting_for_body = False
     reason: bytes | None = None
     # The result of the call.
-    whole: list[bytes] | tuple[bytes, ...] | None = None  # all of the content
+    whole: Sequence[Any] | None = None  # all of the content
     region: Region | None = None  # of a file to send; we own its descriptor
     output: ResponseBuffer | None = None  # of a response in pieces
     broken: ResponseError | None = None  # the application violated HTTP
@@ -104,11 +103,11 @@ class WsgiExchange(ResponseWriter):
     abandoned = False  # counted by the gateway
     returned = False  # no more application code will run
     hung = False  # a helper thread has answered, or is about to
-    sender: FileSender | FileReader | None = None
+    sender: Any = None  # a FileSender or FileReader, while a file is sent
 
     thread = 0  # that runs it, where there is a pool
     context: Context
-    headers: list[tuple[str, str]]
+    headers: list[Any]  # of pairs, if the application is right
 
     def __init__(self, connection: "Connection", head: RequestHead) -> None:
         self.connection = connection
@@ -232,8 +231,8 @@ class WsgiExchange(ResponseWriter):
     def start_response(
         self,
         status: str,
-        headers: list[tuple[str, str]],
-        exc_info: "ExcInfo | None" = None,
+        headers: Iterable[tuple[str, str]],
+        exc_info: Any = None,
     ) -> Callable[[bytes], None]:
         """PEP 3333's ``start_response``."""
         if exc_info is not None:
@@ -249,9 +248,9 @@ class WsgiExchange(ResponseWriter):
         self.headers = list(headers)
         return self.write
 
-    def write(self, data: bytes) -> None:
+    def write(self, content: Any) -> None:
         """PEP 3333's ``write``. Raises ClientGone, and ResponseError."""
-        data = as_bytes(data)
+        data = as_bytes(content)
         if data:
             self._send(data)
             self.gateway.alive()
@@ -289,7 +288,7 @@ class WsgiExchange(ResponseWriter):
             except APP_FAILURE:
                 self.log_failure()
 
-    def _send_pieces(self, pieces: Iterable[bytes]) -> None:
+    def _send_pieces(self, pieces: Iterable[Any]) -> None:
         """Send each piece before the next is requested, then the end of the content."""
         head_only = self.head.method == "HEAD"
         news = self.started + _NEWS

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import IO, TYPE_CHECKING, Protocol
 
+from pyfork.http.errors import ClientGone
+
 if TYPE_CHECKING:
     from pyfork.http.connection.connection import Connection
 
@@ -27,10 +29,6 @@ SLAB = 64 * 1024  # bytes read back from memory or file at a time
 SHARES = 64  # connections of a worker that may fill their memory at the same time
 
 _LOOK = 1000  # milliseconds between two checks of the clock while a client takes nothing
-
-
-class ClientGone(OSError):
-    """The client is gone, or got a response from the server."""
 
 
 def call_in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:

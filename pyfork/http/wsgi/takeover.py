@@ -12,7 +12,6 @@ import logging
 import os
 import socket
 import sys
-import weakref
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -43,8 +42,8 @@ class OfferedSocket:
     """The client's socket, with the attributes of `socket.socket`."""
 
     def __init__(self, exchange: "SocketExchange") -> None:
-        # The request's environ has this object; a reference back would make a cycle.
-        self._exchange = weakref.ref(exchange)
+        # The request's environ has this object: a cycle, which `end` breaks.
+        self._exchange: SocketExchange | None = exchange
         self._socket: socket.socket | None = None  # a thread may use it after the request
 
     def __getattr__(self, name: str) -> Any:
@@ -64,10 +63,14 @@ class OfferedSocket:
         client.sendall(data)
         return memoryview(data).nbytes
 
+    def end(self) -> None:
+        """The request is over."""
+        self._exchange = None
+
     def _get(self, *, taken: bool) -> socket.socket:
         """Return the connection's socket, taken over or not. Raises OSError if the request is
         over."""
-        exchange = self._exchange()
+        exchange = self._exchange
         if exchange is not None:
             self._socket = exchange.take_socket() if taken else exchange.duplicate()
         if self._socket is None:
@@ -78,11 +81,12 @@ class OfferedSocket:
 class SocketExchange(WsgiExchange):
     """One call of an application that may take over the connection."""
 
+    _offered: OfferedSocket | None = None
     _socket: socket.socket | None = None
     _taken_over = False
 
     def serve(self) -> None:
-        offered = OfferedSocket(self)
+        offered = self._offered = OfferedSocket(self)
         self.environ["gunicorn.socket"] = self.environ["werkzeug.socket"] = offered
         super().serve()
 
@@ -124,6 +128,8 @@ class SocketExchange(WsgiExchange):
         self.response = Response(101, b"", close=True, content=False, chunked=False, left=0)
 
     def served(self) -> None:
+        if self._offered is not None:
+            self._offered.end()
         ours = self._socket
         if not self._taken_over or self.detached:
             super().served()

@@ -11,8 +11,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from pyfork.errors import BootError
-from pyfork.http.asgi.gateway import AsgiApp
-from pyfork.http.asgi.scope import Scope
+from pyfork.http.asgi.running import AsgiApp, Scope
 from pyfork.loader import tracebacks
 
 log = logging.getLogger("pyfork.error")
