@@ -2,6 +2,7 @@
 
 import selectors
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -34,12 +35,14 @@ class Attack:
     reads: bool = False
     websocket: bool = False
 
-    def run(self, port: int) -> None:
+    def run(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         """Until this process is ended. Who is closed by the server is not replaced."""
         with selectors.DefaultSelector() as selector:
             for _ in range(self.connections):
                 with suppress(OSError):
                     client = socket.create_connection(("127.0.0.1", port), 5)
+                    if tls is not None:
+                        client = tls.wrap_socket(client)
                     client.setblocking(False)
                     selector.register(client, selectors.EVENT_WRITE, _Sender(self, client))
             while True:
@@ -64,11 +67,12 @@ class _Sender:
         piece = self._left or next(self._pieces, b"")
         if not piece:
             return False
+        self._left = piece
         try:
             self._left = piece[self._client.send(piece) :]
             if self._attack.reads:
                 self._client.recv(MIB)
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return True
         except OSError:
             return False
@@ -77,6 +81,11 @@ class _Sender:
 
 def _pipelined() -> Iterator[bytes]:
     return repeat(GET % b"/long" * 100, 20)
+
+
+def _ahead() -> Iterator[bytes]:
+    yield GET % b"/late"
+    yield from repeat(GET % b"/" * 1000, 7)
 
 
 def _carriage_returns() -> Iterator[bytes]:
@@ -105,10 +114,10 @@ def _empty_fragments() -> Iterator[bytes]:
     yield from repeat(b"\x00\x80\0\0\0\0" * 10_000, 300)
 
 
-def _half_messages() -> Iterator[bytes]:
+def _partial_messages() -> Iterator[bytes]:
     yield HANDSHAKE
     yield MESSAGE
-    yield bytes(MIB // 2)
+    yield bytes(MIB // 5)
 
 
 def _idle() -> Iterator[bytes]:
@@ -128,6 +137,7 @@ def _slow_bodies() -> Iterator[bytes]:
 ATTACKS = {
     "none": Attack("for comparison: nobody", 0, _idle),  # what the machine does by itself
     "unread": Attack("pipelined answers of 200 KB, unread", 20, _pipelined),
+    "ahead": Attack("requests behind a late one", 900, _ahead),
     "cr": Attack("24 MiB of CR behind a chunk size", 2, _carriage_returns),
     "idle": Attack("idle connections", 900, _idle, reads=True),
     "heads": Attack("heads, a byte a second", 400, _slow_heads, pace=1.0),
@@ -138,5 +148,10 @@ ATTACKS = {
     "pongs": Attack("a million pings, no pong read", 1, _pings, websocket=True),
     "pings": Attack("empty pings", 10, _empty_pings, reads=True, websocket=True),
     "fragments": Attack("empty fragments", 10, _empty_fragments, websocket=True),
-    "halves": Attack("halves of messages of 1 MiB", 300, _half_messages, websocket=True),
+    "partial": Attack(
+        "a fifth of a message of 1 MiB, behind the handshake",
+        900,
+        _partial_messages,
+        websocket=True,
+    ),
 }

@@ -92,7 +92,7 @@ def version_of(package: str) -> str | None:
         return None
 
 
-def _like_gunicorn(module: str, *options: str) -> Callable[[Start], Words]:
+def like_gunicorn(module: str, *options: str) -> Callable[[Start], Words]:
     """pyfork and gunicorn understand the same options."""
 
     def command(start: Start) -> Words:
@@ -148,22 +148,22 @@ def _launched(package: str) -> Callable[[Start], Words]:
 
 
 PEERS = (
-    Peer("pyfork-wsgi", "wsgi", _like_gunicorn("pyfork")),
-    Peer("pyfork-thread", "wsgi", _like_gunicorn("pyfork", "-k", "thread", "--threads", "4")),
-    Peer("pyfork-wsgi-h11", "wsgi", _like_gunicorn("pyfork", "--http", "h11")),
+    Peer("pyfork-wsgi", "wsgi", like_gunicorn("pyfork")),
+    Peer("pyfork-thread", "wsgi", like_gunicorn("pyfork", "-k", "thread", "--threads", "4")),
+    Peer("pyfork-wsgi-h11", "wsgi", like_gunicorn("pyfork", "--http", "h11")),
     Peer("granian-wsgi", "wsgi", _granian("wsgi", "--blocking-threads", "1")),
     Peer("granian-threads", "wsgi", _granian("wsgi")),
     Peer("bjoern", "wsgi", _launched("bjoern"), features=ALONE),
     Peer("fastpysgi", "wsgi", _launched("fastpysgi"), features=ALONE),
-    Peer("gunicorn-sync", "wsgi", _like_gunicorn("gunicorn", "-k", "sync"), features=UNKEPT),
-    Peer("gunicorn-gthread", "wsgi", _like_gunicorn("gunicorn", "-k", "gthread", "--threads", "4")),
+    Peer("gunicorn-sync", "wsgi", like_gunicorn("gunicorn", "-k", "sync"), features=UNKEPT),
+    Peer("gunicorn-gthread", "wsgi", like_gunicorn("gunicorn", "-k", "gthread", "--threads", "4")),
     Peer("waitress", "wsgi", _waitress, features=ALONE),
-    Peer("pyfork-asgi", "asgi", _like_gunicorn("pyfork"), features=FULL),
-    Peer("pyfork-asgi-h11", "asgi", _like_gunicorn("pyfork", "--http", "h11"), features=FULL),
+    Peer("pyfork-asgi", "asgi", like_gunicorn("pyfork"), features=FULL),
+    Peer("pyfork-asgi-h11", "asgi", like_gunicorn("pyfork", "--http", "h11"), features=FULL),
     Peer("granian-asgi", "asgi", _granian("asgi"), features=FULL),
     Peer("uvicorn", "asgi", _uvicorn("httptools"), needs=("httptools", "uvloop"), features=FULL),
     Peer("uvicorn-zttp", "asgi", _uvicorn("zttp"), needs=("zttp", "uvloop"), features=FULL),
-    Peer("gunicorn-asgi", "asgi", _like_gunicorn("gunicorn", "-k", "asgi"), features=FULL),
+    Peer("gunicorn-asgi", "asgi", like_gunicorn("gunicorn", "-k", "asgi"), features=FULL),
     Peer("hypercorn", "asgi", _hypercorn, needs=("uvloop",), features=FULL),
 )
 

@@ -37,13 +37,18 @@ def secured(bench: Bench, peer: Peer) -> Iterator[Running]:
     """A server with a certificate of its own."""
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
-        files = ["-keyout", str(place / "key.pem"), "-out", str(place / "cert.pem")]
-        try:
-            subprocess.run(["openssl", *_NEW_KEY.split(), *files], capture_output=True, check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise Unfit(f"no certificate by openssl: {error}") from None
+        make_certificate(place)
         with bench.serve(peer, of_interface(peer, "hello"), tls=place) as server:
             yield server
+
+
+def make_certificate(place: Path) -> None:
+    """Write cert.pem and key.pem. Raises Unfit."""
+    files = ["-keyout", str(place / "key.pem"), "-out", str(place / "cert.pem")]
+    try:
+        subprocess.run(["openssl", *_NEW_KEY.split(), *files], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Unfit(f"no certificate by openssl: {error}") from None
 
 
 def kept(bench: Bench, peer: Peer) -> Collection[float]:
