@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 MAX_FRAMES = 50  # of one stack, the innermost
@@ -17,17 +17,27 @@ Serves = Callable[[FrameType], dict[str, Any] | None]
 """What the code of a frame serves: method, target and age in seconds; None: no request."""
 
 
-def report(loops: Iterable[asyncio.AbstractEventLoop], serves: Serves) -> dict[str, Any]:
+def report(
+    loops: Iterable[asyncio.AbstractEventLoop], serves: Serves, *, below: CodeType | None
+) -> dict[str, Any]:
     """The stacks, innermost frame first. Tasks that serve a request come first, the oldest first.
 
     Args:
+        below: of this thread only the frames are shown that called this code; None: none.
         loops: those whose tasks are reported.
         serves: is called with the frames of a stack, from the innermost, until one serves.
     """
     names = {thread.ident: thread.name for thread in threading.enumerate()}
+    stacks = {ident: _callers(frame) for ident, frame in sys._current_frames().items()}
+    own = stacks.pop(threading.get_ident())
+    if below is not None:
+        for frame in own:
+            if frame.f_code is below:
+                break
+        stacks = {threading.get_ident(): own, **stacks}
     threads = [
-        {"name": names.get(ident, ""), "ident": ident, **_described(_callers(frame), serves)}
-        for ident, frame in sys._current_frames().items()
+        {"name": names.get(ident, ""), "ident": ident, **_described(frames, serves)}
+        for ident, frames in stacks.items()
     ]
     tasks = [
         {"name": task.get_name(), **_described(_awaited(task), serves)}

@@ -41,7 +41,7 @@ def text(entry: dict[str, Any], *, full: bool) -> str:
 def _worker(entry: dict[str, Any]) -> str:
     facts = [f"after {tables.duration(entry['age'])}"]
     if entry["requests"] is not None:
-        facts.append(f"{entry['requests']} requests")
+        facts.append(f"{entry['requests']} request{'s' if entry['requests'] != 1 else ''}")
     facts.append(f"at most {tables.size(entry['memory'])}")
     if entry["in_flight"]:
         facts.append(entry["in_flight"])

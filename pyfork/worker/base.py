@@ -338,7 +338,9 @@ class BaseWorker:
             case ReportStacks(number):
                 from pyfork.worker import stacks
 
-                self.send(StacksReport(number, stacks.report(self.loop)))
+                self.send(
+                    StacksReport(number, stacks.report(self.loop, BaseWorker._on_readable.__code__))
+                )
             case ReopenLogs():
                 logs.reopen()
             case HandoffTake(ticket):

@@ -1,16 +1,19 @@
 """The answer of a worker to `ReportStacks`. It is imported when the first one comes."""
 
 import asyncio
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from pyfork.child import stack_report
 from pyfork.http.connection.exchange import Exchange
 
 
-def report(loop: asyncio.AbstractEventLoop) -> dict[str, Any]:
-    """The stacks of this worker, each with the request that it serves."""
-    return stack_report.report([loop], serves)
+def report(loop: asyncio.AbstractEventLoop, below: CodeType) -> dict[str, Any]:
+    """The stacks of this worker, each with the request that it serves.
+
+    ``below`` is the code that the loop has called: what it has called shows this answer only.
+    """
+    return stack_report.report([loop], serves, below=below)
 
 
 def serves(frame: FrameType) -> dict[str, Any] | None:

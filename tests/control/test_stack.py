@@ -159,6 +159,8 @@ def test_a_blocked_worker_shows_its_stacks_and_goes_on(
     assert "app" in {functions(each)[0] for each in worker["threads"]}
     (after,) = stacks(site, server)
     assert (after["pid"], after["blocked"]) == (worker["pid"], False)
+    (own,) = [each for each in after["threads"] if each["name"] == "MainThread"]
+    assert functions(own)[0] == "run"  # not the code that has answered
     assert server.get("/").status == 200
 
 

@@ -334,7 +334,7 @@ class ManagedScript(ScriptWorker):
                 from pyfork.child import stack_report
 
                 loops = stack_report.running_loops()
-                report = stack_report.report(loops, lambda frame: None)
+                report = stack_report.report(loops, lambda frame: None, below=None)
                 self.arbiter.send(StacksReport(number, report))
             case ReopenLogs():
                 logs.reopen()
