@@ -7,6 +7,7 @@ import pytest
 from tests.bench.mixed import blocked, load, serving
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("name", ["pyfork", "gunicorn-sync"])
 def test_every_answer_is_counted(name: str) -> None:
     with serving(name, "sync", ("--timeout", "0")) as port:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -23,8 +24,14 @@ LOG = ("--access-logfile", "-", "--access-logformat", "%(r)s %(s)s %(Q)s")
 BODY = ("POST", "/", "Content-Length: 4")
 
 
-@pytest.mark.parametrize("kind", KIND)
-def test_late_requests_are_refused_but_on_priority_paths(tmp_path: Path, kind: str) -> None:
+def test_late_requests_are_refused_but_on_priority_paths(tmp_path: Path) -> None:
+    """By each kind of worker, at the same time."""
+    with ThreadPoolExecutor(len(KIND)) as pool:
+        list(pool.map(lambda kind: refuses_late_requests(tmp_path / kind, kind), KIND))
+
+
+def refuses_late_requests(tmp_path: Path, kind: str) -> None:
+    tmp_path.mkdir()
     options = (*OPTIONS, *LOG, "--control", str(tmp_path / "control"))
     with Server(*KIND[kind], *options, directory=tmp_path) as server, ExitStack() as stack:
         slow, kept, live, ready, posting, fresh = (
