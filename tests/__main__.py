@@ -37,7 +37,13 @@ PAGES = {
 
 # What a compiled copy consists of, and the tests that run against it.
 COPIED = ("pyfork", "tests", "docs", "examples", "pyproject.toml", "hatch_build.py", "README.md")
-COMPILED_TESTS = ("tests/http", "tests/wsgi", "tests/serving", "tests/tls", "tests/fuzz")
+COMPILED_TESTS = (
+    "tests/http",
+    "tests/wsgi",
+    "tests/end_to_end/serving",
+    "tests/end_to_end/tls",
+    "tests/fuzz",
+)
 
 
 def setup(python: str, arguments: Sequence[str]) -> int:

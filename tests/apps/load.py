@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from tests.load.content import big, blocks, title
+from tests.end_to_end.load.content import big, blocks, title
 
 _code = json.loads(Path(os.environ["LOAD_CODE"]).read_text())
 if _code["boot"]:

@@ -16,8 +16,8 @@ import pytest
 
 from pyfork.config.directory import Start, within
 from pyfork.errors import ConfigError
+from tests.end_to_end.upgrade.conftest import new_arbiter
 from tests.harness.server import Server
-from tests.upgrade.conftest import new_arbiter
 
 APP = """
 import os, settings

@@ -23,7 +23,7 @@ from contextlib import ExitStack, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
-from tests.dispatch.clients import burst
+from tests.end_to_end.dispatch.clients import burst
 from tests.harness.ports import free_port
 from tests.harness.script import Script
 from tests.harness.server import ROOT, Server
@@ -94,7 +94,7 @@ def start(kind: str, policy: str, workers: int, directory: Path, stack: ExitStac
         )
         return port
     words = ["-w", str(workers), "-k", kind, "--dispatch", policy]
-    app = f"tests.dispatch.app:{'asgi' if kind == 'asgi' else 'wsgi'}"
+    app = f"tests.end_to_end.dispatch.app:{'asgi' if kind == 'asgi' else 'wsgi'}"
     return stack.enter_context(Server(app, *words, directory=directory)).port
 
 

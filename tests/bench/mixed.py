@@ -23,10 +23,10 @@ from pathlib import Path
 
 from tests.bench.peers import PEERS, Start
 from tests.bench.running import Running
-from tests.dispatch.clients import KINDS, REQUEST
+from tests.end_to_end.dispatch.clients import KINDS, REQUEST
+from tests.end_to_end.proxies.reverse_proxies import front
 from tests.harness.ports import free_port
 from tests.harness.server import Server
-from tests.proxies.reverse_proxies import front
 
 NAMES = tuple(each.name for each in PEERS)
 
@@ -235,7 +235,9 @@ def serving(name: str, kind: str, options: Sequence[str]) -> Iterator[int]:
         peer = next(each for each in PEERS if each.name == name)
         if missing := peer.missing():
             raise SystemExit(f"not installed: {missing}")
-        start = Start(f"tests.dispatch.app:{peer.interface}", free_port(), workers=WORKERS)
+        start = Start(
+            f"tests.end_to_end.dispatch.app:{peer.interface}", free_port(), workers=WORKERS
+        )
         with Running(peer, start, os.sched_getaffinity(0)) as running:
             running.wait_answers()
             running.wait_rest()

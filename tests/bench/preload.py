@@ -2,8 +2,8 @@
 
     python -m tests.bench.preload [CASE ...] [--workers 8]
 
-The projects are those of tests/realworld: Django with admin, REST framework and models; FastAPI
-with pydantic models and SQLAlchemy. They need the extra ``realworld``.
+The projects are those of tests/end_to_end/realworld: Django with admin, REST framework and models;
+FastAPI with pydantic models and SQLAlchemy. They need the extra ``realworld``.
 
     memory-django, memory-fastapi   PSS of all processes at rest and after 1,000 requests, and how
                                     long until the first answer
@@ -51,20 +51,21 @@ class Project:
 
 
 DJANGO = Project(
-    app="tests.realworld.apps.shop.wsgi:application",
+    app="tests.end_to_end.realworld.apps.shop.wsgi:application",
     path="/api/products/",
     options=("--threads", "4"),
-    prepare=("-m", "tests.realworld.apps.shop.prepare"),
+    prepare=("-m", "tests.end_to_end.realworld.apps.shop.prepare"),
     variable="SHOP_DIRECTORY",
     warm_up="/api/products/",
 )
 FASTAPI = Project(
-    app="tests.realworld.apps.fastapi_shop:app",
+    app="tests.end_to_end.realworld.apps.fastapi_shop:app",
     path="/notes/ann",
     options=(),
     prepare=(
         "-c",
-        "import asyncio, tests.realworld.apps.fastapi_shop as shop; asyncio.run(shop.prepare())",
+        "import asyncio; from tests.end_to_end.realworld.apps import fastapi_shop as shop; "
+        "asyncio.run(shop.prepare())",
     ),
     variable="FASTAPI_SHOP",
     file="shop.sqlite3",

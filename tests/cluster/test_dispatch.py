@@ -13,13 +13,13 @@ from pyfork.dispatch.round_robin import MAX_QUEUED
 from tests.cluster.test_bind import write
 from tests.cluster.test_kinds import SCRIPT as SERVERS
 from tests.cluster.test_kinds import outlives_a_death_and_a_reload
-from tests.dispatch import test_kept as kept
-from tests.dispatch.clients import answer, burst, connect, one_blocked
-from tests.dispatch.test_blocked import CLIENTS, PROMPT
-from tests.dispatch.test_burst import BURSTS, CONNECTIONS, ENOUGH, FAIR, WORKERS
+from tests.end_to_end.dispatch import test_kept as kept
+from tests.end_to_end.dispatch.clients import answer, burst, connect, one_blocked
+from tests.end_to_end.dispatch.test_blocked import CLIENTS, PROMPT
+from tests.end_to_end.dispatch.test_burst import BURSTS, CONNECTIONS, ENOUGH, FAIR, WORKERS
+from tests.end_to_end.load.test_stop import queued
 from tests.harness.ports import free_port
 from tests.harness.script import Script, ScriptLoad, ask
-from tests.load.test_stop import queued
 
 SCRIPT = str(Path(__file__).with_name("keepalive_script.py"))
 POLICIES = ["least", "round-robin", "reuseport"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.test_bind import write
-from tests.dispatch.clients import connect
+from tests.end_to_end.dispatch.clients import connect
 from tests.harness.ports import free_port
 from tests.harness.script import Script, ask
 

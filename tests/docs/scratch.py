@@ -28,8 +28,8 @@ STAND_INS = {
     "uvicorn": "it is shown for comparison",
     "pm2": "it is shown for comparison",
     "npm": "it would fetch from the index",
-    "docker": "it takes a daemon; the image's command is run in tests/systemd",
-    "systemctl": "it takes systemd as process 1; the units are verified in tests/systemd",
+    "docker": "it takes a daemon; the image's command is run in tests/end_to_end/systemd",
+    "systemctl": "it takes systemd as process 1; tests/end_to_end/systemd verifies the units",
     "kubectl": "it takes a cluster",
     "apt-get": "it would change this machine",
 }

@@ -37,10 +37,10 @@ from pyfork.http.wsgi.output import BufferSpace, DirectOutput, QueuedOutput
 from pyfork.http.wsgi.runners import InlineRunner, Job
 from pyfork.ipc.scoreboard import Scoreboard
 from pyfork.net.tls.session import Context
+from tests.end_to_end.tls.authority import Authority
 from tests.fuzz import apps
 from tests.fuzz.pipe import HIGH, Pipe
 from tests.fuzz.streams import pieces, stream
-from tests.tls.authority import Authority
 
 T = TypeVar("T")
 

@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from tests.end_to_end.load.outcomes import Report
 from tests.harness.server import PATIENCE, ROOT, Server, environment
-from tests.load.outcomes import Report
 
 # Kinds of worker: what to serve, and with which options.
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -50,7 +50,7 @@ class LoadProcess:
 
     def __init__(self, url: str, **options: object) -> None:
         words = [f"--{name}={value}" for name, value in options.items()]
-        self._command = [sys.executable, "-m", "tests.load.client", url, *words]
+        self._command = [sys.executable, "-m", "tests.end_to_end.load.client", url, *words]
         self._process: subprocess.Popen[str]
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
         self.report: Report

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from pyfork.config.config import SETTINGS
+from tests.end_to_end.upgrade.conftest import new_arbiter
 from tests.harness.script import Script
 from tests.hooks.conftest import Call, Place
-from tests.upgrade.conftest import new_arbiter
 
 
 def test_the_life_of_a_server(place: Place) -> None:

@@ -13,8 +13,8 @@ import pytest
 from pyfork.log.remote import RemoteFile
 from pyfork.log.sink import LIMIT, Sink
 from pyfork.system.mounts import Mounts
+from tests.end_to_end.serving.fuse import Hanging
 from tests.log.unread import PATIENCE, Unread, full_disk, opened
-from tests.serving.fuse import Hanging
 
 # What the kernel says, with a mount that covers an earlier one, and a name with a space.
 MOUNTS = r"""

@@ -10,8 +10,8 @@ import pytest
 
 from pyfork.http.errors import NotBytes
 from pyfork.http.wsgi.sendfile import FileWrapper
+from tests.end_to_end.tls.authority import Authority, connected
 from tests.harness.server import Server, exchange
-from tests.tls.authority import Authority, connected
 from tests.wsgi.app import CONTENT, FILES
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.tls.authority import Authority
 from tests.harness.client import Wire, request
 from tests.harness.server import Server
-from tests.tls.authority import Authority
 
 SMALL = ("--response-buffer", "64K", "--response-spool", "300K")
 KINDS = {

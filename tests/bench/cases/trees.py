@@ -13,8 +13,8 @@ from pathlib import Path
 from tests.bench.cases.case import P99, Bench, Case, Figure
 from tests.bench.peers import MAIN, Peer
 from tests.bench.running import PATIENCE, Unfit
+from tests.end_to_end.load.outcomes import Outcome
 from tests.harness import load
-from tests.load.outcomes import Outcome
 
 WORKERS = 4
 PAUSE = 2.4  # seconds from one reload to the next

@@ -1,0 +1,1 @@
+"""What clients and operators see: the real command, with real processes, signals and sockets."""

@@ -1,5 +1,0 @@
-"""Fixtures of upgrades, here too."""
-
-from tests.upgrade.conftest import yard
-
-__all__ = ["yard"]

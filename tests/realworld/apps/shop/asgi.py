@@ -1,8 +1,0 @@
-"""The project for ASGI servers."""
-
-import os
-
-from django.core.asgi import get_asgi_application
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.realworld.apps.shop.settings")
-application = get_asgi_application()
