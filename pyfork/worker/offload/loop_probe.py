@@ -9,7 +9,6 @@ Rules: only the helper thread calls `check`; it reads the engine's counts and no
 """
 
 import os
-import platform
 import threading
 
 from pyfork.ipc.scoreboard import BEGUN, HELD, REQUESTS
@@ -28,7 +27,7 @@ class LoopProbe:
 
     def __init__(self, cells: "memoryview[int]", *, busy_after: float) -> None:
         """``cells`` are of the worker's row. Raises OSError where the system does not tell."""
-        waits = _EPOLL.get(platform.machine())
+        waits = _EPOLL.get(os.uname().machine)
         if waits is None:
             raise OSError("the numbers of system calls are not known")
         self._waits = waits
