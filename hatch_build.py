@@ -26,7 +26,6 @@ MODULES = (
     "pyfork/http/connection/connection.py",
     "pyfork/http/connection/engine.py",
     "pyfork/http/connection/exchange.py",
-    "pyfork/http/connection/metered.py",
     "pyfork/http/connection/response_writer.py",
     "pyfork/http/connection/transport.py",
     "pyfork/http/connection/turns.py",

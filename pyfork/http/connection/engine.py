@@ -10,6 +10,7 @@ from collections.abc import Callable
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from pyfork.compiled import mypyc_attr
 from pyfork.config.config import Config
 from pyfork.http.connection.exchange import Exchange
 from pyfork.http.connection.waiting_input import WaitingInput
@@ -65,6 +66,7 @@ def parser_class(http: str) -> type[RequestParser]:
     return Parser
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Engine(Generic[ConnectionType]):
     """State shared by every connection of a worker.
 

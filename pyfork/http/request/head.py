@@ -129,13 +129,13 @@ class FieldBlock:
     log_cache: list[object] | None = None
 
     entries: list[Any]  # made by the gateway of each field, or the fields
-    template: Template | None = None  # of an earlier block that matches this one
     changes: Sequence[Any] = ()  # the entries that differ from the template's
 
     keep_alive = True  # the connection may serve another request
 
     def __init__(self, said: dict[bytes, bytes], keep_alive: bool = True) -> None:
         self.server_fields = said  # fields of `SERVER_FIELDS`
+        self.template: Template | None = None  # of an earlier block that matches this one
         if not keep_alive:
             self.keep_alive = False
 
