@@ -278,9 +278,11 @@ COMMANDS: dict[str, ControlCommand] = {
         behind=True,
     ),
     "doctor": ControlCommand(
-        "Name the risks of a server, each with its fix. The exit status is 1 if any is serious.",
+        "Name the risks of a server, each with its fix. The exit status is 1 if any is serious. "
+        "TARGET may be an application, such as shop.wsgi, that does not run yet.",
         doctor.run,
         {},
+        finds=False,
     ),
     "top": ControlCommand(
         "Show all servers and their workers, live. With TARGET, show one server.",

@@ -5,7 +5,10 @@
 
 import json
 import os
+import resource
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,9 +16,12 @@ from importlib.util import find_spec
 from typing import Any
 
 from pyfork.address import Inet, parse
-from pyfork.ctl import processes, tables
+from pyfork.config.command_line.arguments import parse as parse_arguments
+from pyfork.config.config import SETTINGS
+from pyfork.config.load import load
+from pyfork.ctl import client, processes, tables
 from pyfork.ctl.context import CommandContext
-from pyfork.errors import ExitStatus
+from pyfork.errors import ExitStatus, PyforkError
 from pyfork.net.tls.certificate import expiries
 from pyfork.record import asdict, record
 from pyfork.system import cpus
@@ -73,11 +79,27 @@ class Facts:
 
 
 def run(asked: CommandContext) -> ExitStatus:
-    """Say what is found. Exit status 1 if anything is serious."""
-    (answer,) = asked.server.ask("describe")
-    if not answer["ok"]:
-        return asked.refuse("no answer", answer)
-    found = list(findings(_facts(answer, asked.server.path)))
+    """Say what is found. Exit status 1 if anything is serious.
+
+    Raises:
+        PyforkError: TARGET is neither a server that runs nor an application.
+    """
+    target = asked.options["target"]
+    try:
+        server = client.find(target)
+    except PyforkError:
+        if target is None or not _is_application(target):
+            raise
+        who, facts = target, _facts_of_application(target)
+    else:
+        try:
+            (answer,) = server.ask("describe")
+            if not answer["ok"]:
+                return asked.refuse("no answer", answer)
+            who, facts = f"pid {server.status['pid']}", _facts(answer, server.path)
+        finally:
+            server.close()
+    found = list(findings(facts))
     for finding in found:
         if asked.options["json"]:
             asked.say(json.dumps(asdict(finding)))
@@ -85,7 +107,7 @@ def run(asked: CommandContext) -> ExitStatus:
             kind = "serious" if finding.serious else "advice"
             asked.say(f"{kind}: {finding.problem}\n    {finding.fix} ({finding.page})")
     if not found and not asked.options["json"]:
-        asked.say(f"{asked.who}: nothing was found that will hurt")
+        asked.say(f"{who}: nothing was found that will hurt")
     return ExitStatus.FAILED if any(each.serious for each in found) else ExitStatus.OK
 
 
@@ -271,6 +293,54 @@ def _facts(answer: Mapping[str, Any], control: str) -> Facts:
         control_is_open=_is_open(os.path.dirname(control)),
         expiry={path: ends - time.time() for path, ends in expiries(files).items()},
         place=_place(start["environment"]),
+        has_uvloop=find_spec("uvloop") is not None,
+    )
+
+
+def _is_application(target: str) -> bool:
+    """Whether a module of that name is here, or installed."""
+    name = target.partition(":")[0].partition(".")[0]
+    if not name.isidentifier():
+        return False
+    return any(os.path.exists(each) for each in (name, f"{name}.py")) or bool(find_spec(name))
+
+
+def _facts_of_application(target: str) -> Facts:
+    """What a server of it would have, by the settings of this directory. It is imported in a
+    process of its own.
+
+    Raises:
+        PyforkError: it does not load, or a setting is wrong.
+    """
+    config = load(parse_arguments([target]), os.environ, os.getcwd()).config
+    tried = subprocess.run(
+        [sys.executable, "-m", "pyfork.loader.trial", target],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if tried.returncode:
+        raise PyforkError(f"{target} does not load:\n{tried.stderr.strip()}")
+    worker = {"loop_lag": 0.0, **json.loads(tried.stdout.splitlines()[-1])}
+    return Facts(
+        status={
+            "addresses": config.bind,
+            "workers_wanted": config.workers,
+            "workers": [worker],
+        },
+        settings={
+            name: str(each.kind.show(getattr(config, name))) for name, each in SETTINGS.items()
+        },
+        files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        control="",
+        cpus=cpus.usable(),
+        memory=None,
+        memory_limit=None,
+        somaxconn=_number_in("/proc/sys/net/core/somaxconn"),
+        control_is_open=False,
+        expiry={path: ends - time.time() for path, ends in expiries(config.certfile).items()},
+        place=_place(list(os.environ)),
         has_uvloop=find_spec("uvloop") is not None,
     )
 

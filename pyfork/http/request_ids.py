@@ -6,7 +6,7 @@ Installed only where the setting is: exchanges of other workers are other classe
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from pyfork.http.connection.response_writer import ResponseWriter
@@ -86,33 +86,38 @@ class IdentifiedExchange(ResponseWriter):
         self._identify()
         super().respond_whole(status, reason, self.ids.added(headers, self.request_id), data)
 
-    # Of WSGI.
-
     def serve(self) -> None:
-        """Call the application: its environ is there."""
+        """Call an application of WSGI: its environ is there."""
         self.ids.pass_on(self, self.request_id)
         super().serve()  # type: ignore[misc]
-
-    # Of ASGI.
-
-    def run(self) -> Any:
-        """The coroutine of the application's task: its scope is there."""
-        self.ids.put(self.scope, self.request_id)  # type: ignore[attr-defined]
-        return super().run()  # type: ignore[misc]
 
 
 class RequestGateway(Protocol):
     """A gateway of WSGI or ASGI, as `install` needs it."""
 
+    app: Any
     exchange: Any  # makes the exchange of each request
     request_ids: RequestIds | None
 
 
-def install(gateway: RequestGateway, name: str) -> None:
+def install(gateway: RequestGateway, name: str, *, asgi: bool) -> None:
     """Give each request of ``gateway`` an id, in the field ``name``."""
     ids = gateway.request_ids = RequestIds(name)
     bases: tuple[Any, ...] = (IdentifiedExchange, gateway.exchange)
     gateway.exchange = type("IdentifiedExchange", bases, {"ids": ids})
+    if asgi:
+        gateway.app = _with_ids(gateway.app, ids)
+
+
+def _with_ids(app: Callable[..., Any], ids: RequestIds) -> Callable[..., Any]:
+    """Return ``app`` with the id in each scope of HTTP; a WebSocket's session sees to its own."""
+
+    def identified(scope: Any, receive: Any, send: Any) -> Any:
+        if scope["type"] == "http":
+            ids.put(scope, receive.__self__.request_id)
+        return app(scope, receive, send)
+
+    return identified
 
 
 def uuid7() -> str:

@@ -76,7 +76,7 @@ class EngineWorker(BaseWorker):
         if config.request_id:
             from pyfork.http import request_ids
 
-            request_ids.install(gateway, config.request_id)
+            request_ids.install(gateway, config.request_id, asgi=self.interface == "asgi")
         engine = MeteredEngine if config.status_bind or config.statsd_host else Engine
         self.engine = engine(
             config,

@@ -18,7 +18,8 @@ def report(loop: asyncio.AbstractEventLoop, below: CodeType) -> dict[str, Any]:
 
 def serves(frame: FrameType) -> dict[str, Any] | None:
     """The request of an exchange, if the code of the frame is a method of it."""
-    owner = frame.f_locals.get("self")
+    found = frame.f_locals
+    owner = found.get("self", found.get("call"))  # a method, or the call of an ASGI application
     if not isinstance(owner, Exchange):
         return None
     return {"method": owner.method, "target": owner.target, "age": round(owner.elapsed, 3)}

@@ -110,6 +110,21 @@ def test_the_debug_mode_of_a_framework_is_seen(site: Site, framework: str) -> No
     assert [each["debug"] for each in site.status(server)["workers"]] == [True]
 
 
+def test_an_application_that_does_not_run(site: Site) -> None:
+    site.write(DEBUGGED["flask"])
+    (site.directory / "pyfork.toml").write_text('bind = "0.0.0.0:8000"\nkeep_alive = 5\n')
+    done = site.command("doctor", "--json", "shop:app")
+    found = [json.loads(line)["problem"] for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr) == (1, "")
+    assert any("in debug mode" in each for each in found)
+    assert any("closed after 5 s" in each for each in found)
+    site.write("raise RuntimeError('no database')")
+    broken = site.command("doctor", "shop:app")
+    assert broken.returncode == 1
+    assert "no database" in broken.stderr
+    assert "no running server" in site.command("doctor", "nothing").stderr
+
+
 def test_a_real_server(site: Site) -> None:
     soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=7)
     issued = trustme.CA().issue_cert("localhost", not_after=soon)
