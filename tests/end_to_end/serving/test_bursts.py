@@ -3,6 +3,7 @@
 What it takes is bounded before it is taken: the highest resident size counts, not the last one.
 """
 
+import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -11,12 +12,14 @@ import psutil
 import pytest
 
 from tests.end_to_end.serving.frames import BINARY, frame, handshake
+from tests.end_to_end.tls.authority import Authority
 from tests.harness.client import Wire, request
 from tests.harness.server import Server
 
 MIB = 1 << 20
 BOUND = 64 * MIB  # SECURITY.md
 CLIENTS = 400
+TLS_CLIENTS = 200  # each costs 20 KiB at rest, and copies what it writes
 AHEAD = MIB // 2  # bytes of each; a loop reads half of them at once
 
 
@@ -31,12 +34,15 @@ def bounded(worker: psutil.Process) -> Iterator[None]:
     assert int(highest) * 1024 - rest < BOUND
 
 
-def burst(server: Server, data: bytes) -> None:
+def burst(server: Server, data: bytes, tls: ssl.SSLContext | None = None) -> None:
     """All clients send ``data``, as far as it is taken; another one is served meanwhile."""
     (worker,) = server.workers()
-    server.get("/")
+    get(server, tls)
     with ExitStack() as stack, bounded(worker):
-        wires = [stack.enter_context(Wire(server.port)) for _ in range(CLIENTS)]
+        wires = [
+            stack.enter_context(Wire(server.port, tls=tls))
+            for _ in range(CLIENTS if tls is None else TLS_CLIENTS)
+        ]
         for wire in wires:
             wire.socket.setblocking(False)
         left = dict.fromkeys(wires, memoryview(data))
@@ -44,7 +50,13 @@ def burst(server: Server, data: bytes) -> None:
             for wire in wires:
                 with suppress(OSError):  # it takes no more, or has closed the connection
                     left[wire] = left[wire][wire.socket.send(left[wire]) :]
-            server.get("/")
+            get(server, tls)
+
+
+def get(server: Server, tls: ssl.SSLContext | None) -> None:
+    """A request of another client is answered."""
+    with Wire(server.port, tls=tls) as wire:
+        wire.get("/")
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
@@ -64,3 +76,21 @@ def test_pipelined_requests(tmp_path: Path, interface: str) -> None:
     with Server(f"tests.apps.plain:{interface}", directory=tmp_path) as server:
         burst(server, one * (AHEAD // len(one)))
         assert server.log.count("requests that wait for earlier ones") == 1
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("interface", ["asgi", "wsgi"])
+def test_pipelined_requests_over_tls(tmp_path: Path, interface: str) -> None:
+    one, authority = request("GET", "/?bytes=20000"), Authority(tmp_path)
+    app = f"tests.apps.plain:{interface}"
+    with Server(app, *authority.options(), directory=tmp_path) as server:
+        burst(server, one * (AHEAD // len(one)), authority.client())
+
+
+@pytest.mark.soak
+def test_half_messages_over_tls(tmp_path: Path) -> None:
+    half = handshake("/echo") + frame(BINARY, bytes(2 * AHEAD))[: AHEAD + 14]
+    authority = Authority(tmp_path)
+    app = "tests.apps.websocket_kinds:app"
+    with Server(app, "-k", "asgi", *authority.options(), directory=tmp_path) as server:
+        burst(server, half, authority.client())
