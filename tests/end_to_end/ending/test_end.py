@@ -210,9 +210,24 @@ def test_a_handler_that_exits_does_not_end_what_runs(tmp_path: Path) -> None:
 # Signals to one worker, as gunicorn documents them.
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
-def test_a_signal_ends_one_worker(tmp_path: Path, number: signal.Signals) -> None:
-    with serve(tmp_path, "-w", "2") as server:
+def serve_kind(directory: Path, kind: str, *options: str) -> Server:
+    name = "asgi" if kind in ("asgi", "uvicorn") else "app"
+    app = f"tests.ending.{name}:app"
+    return Server(app, "-k", kind, *options, directory=directory, cwd=directory)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (signal.SIGINT, "sync"),
+        (signal.SIGQUIT, "thread"),
+        (signal.SIGTERM, "sync"),
+        (signal.SIGINT, "asgi"),
+        (signal.SIGQUIT, "uvicorn"),
+    ],
+)
+def test_a_signal_ends_one_worker(tmp_path: Path, number: signal.Signals, kind: str) -> None:
+    with serve_kind(tmp_path, kind, "-w", "2") as server:
         gone = server.workers()[0]
         gone.send_signal(number)
         server.wait_log(f"{number.name}: this worker drains")
@@ -222,9 +237,10 @@ def test_a_signal_ends_one_worker(tmp_path: Path, number: signal.Signals) -> Non
         assert len(server.workers()) == 2
 
 
-def test_usr1_has_one_worker_reopen_its_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sync", "asgi"])
+def test_usr1_has_one_worker_reopen_its_log(tmp_path: Path, kind: str) -> None:
     log = tmp_path / "access.log"
-    with serve(tmp_path, "--access-logfile", str(log)) as server:
+    with serve_kind(tmp_path, kind, "--access-logfile", str(log)) as server:
         server.get("/?one")
         server.until(lambda: "one" in log.read_text(), "it is logged")
         log.rename(tmp_path / "rotated.log")
