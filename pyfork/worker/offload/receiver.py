@@ -72,21 +72,21 @@ class QueueReceiver:
         self._watch()
 
     def stop(self) -> None:
-        """Take what is in the queue, perhaps for this worker alone, and stop."""
+        """Stop; take what is in the queue if no other worker would."""
         self._stopped = True
         self._cells[RECEIVING] = Receiving.NOTHING
         self._unwatch()
-        self.drain()
-
-    def drain(self) -> None:
-        """Take everything in the queue."""
-        while self._take():
-            pass
+        self.settle()
 
     def settle(self) -> None:
-        """After this worker handed connections off: take them back if no other worker would."""
-        if self._stopped:
-            self.drain()
+        """After this worker handed connections off: take them back if no other worker would.
+
+        While others do, a worker that drains leaves the queue to them: each of its requests would
+        bring it all connections that they have handed off meanwhile.
+        """
+        if self._stopped and not self.has_others():
+            while self._take():
+                pass
 
     def pause(self) -> None:
         """Take nothing: a request would have to wait here."""
