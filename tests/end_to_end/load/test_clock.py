@@ -15,6 +15,8 @@ SHOWN = {
     "pyfork/http/response/date.py": "the text of the Date field",
     "pyfork/http/connection/engine.py": "the Date field, at the beginning",
     "pyfork/worker/engine_worker.py": "the Date field, every second",
+    "pyfork/http/connection/queue_time.py": "X-Request-Start, which a proxy on this host sets",
+    "pyfork/http/request_ids.py": "the part of a UUIDv7 by which ids are sorted",
     "pyfork/dev/errors/servers.py": "the same, of the error page",
     "pyfork/arbiter/reporting/history.py": "the time of day of an event in `pyfork history`",
     "pyfork/ctl/history.py": "the same, as text",

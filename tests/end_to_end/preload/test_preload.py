@@ -147,6 +147,7 @@ def test_a_reload_brings_new_code_or_changes_nothing(project: Project) -> None:
         server.signal(signal.SIGHUP)
         server.wait_log("generation 2 serves")
         server.until(lambda: not first.is_running(), "the first fork server has ended")
+        server.wait_log("(generation 1, pid", 4)  # both were ready, and have left
         assert versions(server) == {"2"}
         second = fork_server(server)
         project.spoil()
