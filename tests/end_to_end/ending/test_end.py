@@ -212,7 +212,7 @@ def test_a_handler_that_exits_does_not_end_what_runs(tmp_path: Path) -> None:
 
 def serve_kind(directory: Path, kind: str, *options: str) -> Server:
     name = "asgi" if kind in ("asgi", "uvicorn") else "app"
-    app = f"tests.ending.{name}:app"
+    app = f"tests.end_to_end.ending.{name}:app"
     return Server(app, "-k", kind, *options, directory=directory, cwd=directory)
 
 

@@ -3,6 +3,8 @@
 import json
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import psutil
 import pytest
 
 from tests.end_to_end.upgrade.conftest import MODES, TELLING, UpgradeSite, files, new_arbiter
-from tests.harness.server import Server
+from tests.harness.server import PATIENCE, Server
 from tests.harness.slow_clients import SlowClients, answers
 
 SEEN = b"PYFORK_WORKER"
@@ -170,10 +172,14 @@ def resident(server: Server) -> int:
 
 def census(server: Server) -> tuple[int, list[int], int]:
     """Files of the arbiter, of its workers, and how many processes there are."""
+    arbiter = psutil.Process(server.pid)
     server.until(lambda: len(server.processes()) == 3, "nobody else is there")
+    server.until(lambda: len(arbiter.children(recursive=True)) == 2, "the others are reaped")
+    # Its answer comes after the turn of its loop that has closed the files of those.
+    command = [sys.executable, "-m", "pyfork", "status", "--quiet", str(server.pid)]
+    subprocess.run(command, check=True, timeout=PATIENCE)
     workers = sorted(files(each.pid) for each in server.workers())
-    family = psutil.Process(server.pid).children(recursive=True)
-    return files(server.pid), workers, len(family)
+    return files(server.pid), workers, len(arbiter.children(recursive=True))
 
 
 def test_the_command_waits_for_the_end(yard: UpgradeSite) -> None:
