@@ -39,7 +39,7 @@ records.addHandler(
     logging.handlers.MemoryHandler(100, target=logging.FileHandler("records", delay=True))
 )
 
-file = open("file", "w")  # noqa: SIM115 never closed
+file = open("file", "a")  # noqa: SIM115 never closed
 pool = concurrent.futures.ThreadPoolExecutor(1)
 processes = concurrent.futures.ProcessPoolExecutor(1, mp_context=FORK)
 directory = tempfile.TemporaryDirectory(dir=".", prefix="temporary-")
