@@ -72,6 +72,11 @@ class TlsClientSocket(asyncio.BufferedProtocol, asyncio.Transport):
         """Whether another worker could begin the session."""
         return self.silent and not self._socket.is_closing()
 
+    @property
+    def is_handed_off(self) -> bool:
+        """Whether another worker has the connection, or it is closed."""
+        return self._closing
+
     def finish_handoff(self) -> None:
         """Close this copy of the socket; another worker has the connection."""
         if self._socket is not None:  # else when it is made

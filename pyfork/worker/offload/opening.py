@@ -9,8 +9,6 @@ from pyfork.http.connection.connection import Connection
 class Opening:
     """An accepted client, as `offloader.Movable`."""
 
-    can_hand_off = True  # nothing was read of it
-
     def __init__(self, protocol: asyncio.Protocol, fd: int) -> None:
         # Or a TlsTransport, which has the same methods.
         self._connection = cast(Connection, protocol)
@@ -20,6 +18,15 @@ class Opening:
     def fileno(self) -> int:
         """Return the descriptor of its socket."""
         return self._fd
+
+    @property
+    def can_hand_off(self) -> bool:
+        """Whether it still is this worker's: nothing was read of it.
+
+        A second request may hold the loop before the transport is made, and thus closed. If two
+        workers had the connection, each would read a part of the next request.
+        """
+        return not self._connection.is_handed_off
 
     def finish_handoff(self) -> None:
         """Another worker has it: it is closed when its transport is made."""
