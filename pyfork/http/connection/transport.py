@@ -218,11 +218,6 @@ class ClientTransport(asyncio.Protocol):
 
     # Handoff.
 
-    @property
-    def is_handed_off(self) -> bool:
-        """Whether another worker has the connection, or was offered it."""
-        return self.handing_off
-
     def start_handoff(self) -> None:
         """Stop reading: a handoff begins."""
         self.handing_off = True

@@ -73,7 +73,7 @@ class TlsClientSocket(asyncio.BufferedProtocol, asyncio.Transport):
         return self.silent and not self._socket.is_closing()
 
     @property
-    def is_handed_off(self) -> bool:
+    def handing_off(self) -> bool:
         """Whether another worker has the connection, or it is closed."""
         return self._closing
 

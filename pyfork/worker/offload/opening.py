@@ -26,7 +26,7 @@ class Opening:
         A second request may hold the loop before the transport is made, and thus closed. If two
         workers had the connection, each would read a part of the next request.
         """
-        return not self._connection.is_handed_off
+        return not self._connection.handing_off
 
     def finish_handoff(self) -> None:
         """Another worker has it: it is closed when its transport is made."""
