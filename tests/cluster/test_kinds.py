@@ -88,7 +88,7 @@ class Datagrams(ScriptLoad):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.settimeout(PATIENCE)
             client.connect(("127.0.0.1", port))
-            while not self._stop.is_set():
+            while not self.over.is_set():
                 try:
                     client.send(b"?")
                     self.answers[int(client.recv(100))] += 1

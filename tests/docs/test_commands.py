@@ -1,8 +1,8 @@
 """Every command that README.md and docs/ show is run.
 
 A block is run in a project of its own, from its first command to its last. Files whose text the
-page has before it, in a block with a title, are there. What fails there says
-so in its output; what is no failure must not fail.
+page has before it, in a block with a title, are there. The page shows the
+output of a command that fails; every other command must succeed.
 """
 
 import re

@@ -8,9 +8,9 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 from tests.harness.server import PATIENCE, Server
+from tests.harness.threads import ThreadsOfBlock
 
 _LISTENS = re.compile(r"listens on (\S+)")
 _READY = re.compile(r"worker \d+ \(generation (\d+), pid \d+\) is ready")
@@ -80,34 +80,19 @@ def converse(connection: socket.socket) -> int:
     return int(data.split()[-1])
 
 
-class ScriptLoad:
+class ScriptLoad(ThreadsOfBlock):
     """Clients, one request after the other, as long as the block lasts."""
 
     def __init__(self, port: int, clients: int = 2) -> None:
+        super().__init__()
         self.answers: Counter[int] = Counter()
         self.failures: list[str] = []
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(port,)) for _ in range(clients)]
-
-    def __enter__(self) -> "ScriptLoad":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
+        self.threads = [threading.Thread(target=self._run, args=(port,)) for _ in range(clients)]
 
     def _run(self, port: int) -> None:
-        while not self._stop.is_set():
+        while not self.over.is_set():
             try:
                 self.answers[ask(port)] += 1
             except (OSError, AssertionError, ValueError, IndexError) as error:
                 self.failures.append(f"{time.monotonic():.3f} {error!r}")
-            self._stop.wait(0.005)
+            self.over.wait(0.005)

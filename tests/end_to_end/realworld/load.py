@@ -14,13 +14,14 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.end_to_end.realworld.visit import Restarted, Seen, Visit, Visitor, difference
 from tests.harness.server import PATIENCE
+from tests.harness.threads import ThreadsOfBlock
 
 CLIENTS = 50
 _VISIT = 60.0  # seconds for one visit of each, where one thread a worker serves them
 _SERVICE_RESTART = 1012  # RFC 6455 7.4.2, IANA: what a WebSocket is told at a reload
 
 
-class Load:
+class Load(ThreadsOfBlock):
     """Visits by ``clients`` threads until the block is left; each must see what is expected.
 
     Every other client keeps its connections. What a client may see besides: a WebSocket that is
@@ -40,24 +41,19 @@ class Load:
         clients: int = CLIENTS,
         keeps: bool = False,
     ) -> None:
+        super().__init__()
         self._url = url
         self._visit = visit
         self._expected = expected
         self._keeps = keeps
         self._prefix = f"visitor-{uuid.uuid4().hex[:8]}"
         self._names = itertools.count()
-        self._over = threading.Event()
         self._stopping = self._reloading = False
-        self._threads = [
+        self.threads = [
             threading.Thread(target=self._live, args=(number,)) for number in range(clients)
         ]
         self.visits: Counter[int] = Counter()  # that were as expected, by client
         self.incidents: list[str] = []
-
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
 
     def __exit__(
         self,
@@ -65,11 +61,9 @@ class Load:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
+        super().__exit__(kind, error, trace)
         total, fewest = self.visits.total(), self._fewest()
-        print(f"{total} visits, {fewest} at least by each of {len(self._threads)} clients")
+        print(f"{total} visits, {fewest} at least by each of {len(self.threads)} clients")
 
     def wait_visits(self, count: int) -> None:
         """Wait until every client has made ``count`` more visits."""
@@ -90,7 +84,7 @@ class Load:
 
     def wait_refused(self) -> None:
         """Wait until every client has found that nobody serves any more."""
-        for thread in self._threads:
+        for thread in self.threads:
             thread.join(2 * PATIENCE)
             assert not thread.is_alive(), "a client still waits"
 
@@ -100,13 +94,13 @@ class Load:
         return "\n".join(self.incidents[:10])
 
     def _fewest(self) -> int:
-        return min(self.visits[number] for number in range(len(self._threads)))
+        return min(self.visits[number] for number in range(len(self.threads)))
 
     def _live(self, number: int) -> None:
         pause = random.Random(number)
         kept = number % 2 == 1
         with Visitor(self._url, "", kept=kept) as visitor:
-            while not self._over.is_set():
+            while not self.over.is_set():
                 # A visit that was ended in its middle leaves things behind, under another name.
                 visitor.name = f"{self._prefix}-{number}-{next(self._names)}"
                 seen: list[Seen] = []
@@ -120,7 +114,7 @@ class Load:
                         return
                 else:
                     self._made(number, difference(self._expected, seen))
-                self._over.wait(pause.random() * 0.1)
+                self.over.wait(pause.random() * 0.1)
 
     def _failed(self, error: Exception, where: str, *, kept: bool) -> None:
         """Tell what no reload and no stop excuses."""

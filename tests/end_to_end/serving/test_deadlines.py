@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from types import TracebackType
 
 import psutil
 import pytest
@@ -15,38 +14,24 @@ import pytest
 from tests.end_to_end.tls.authority import Authority
 from tests.harness.client import Truncated, Wire, request
 from tests.harness.server import Server, exchange
+from tests.harness.threads import ThreadsOfBlock
 
 WSGI, ASGI = "tests.apps.kinds:app", "tests.apps.asgi_kinds:app"
 REQUEST_TIMEOUT = ("--request-timeout", "0.3")
 SHORT = ("--header-timeout", "0.5", "--body-timeout", "0.5", "--keep-alive", "0.5")
 
 
-class Clients:
+class Clients(ThreadsOfBlock):
     """Some that ask for ``target`` again and again, on connections that they keep or do not."""
 
     def __init__(self, server: Server, target: str, *, kept: int, fresh: int) -> None:
+        super().__init__()
         self.bodies: Counter[bytes] = Counter()  # of the answers
         self.lost: list[str] = []
         self._server = server
         self._target = target
-        self._over = threading.Event()
         kinds = [True] * kept + [False] * fresh
-        self._threads = [threading.Thread(target=self._ask, args=(each,)) for each in kinds]
-
-    def __enter__(self) -> "Clients":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
+        self.threads = [threading.Thread(target=self._ask, args=(each,)) for each in kinds]
 
     @property
     def count(self) -> int:
@@ -55,7 +40,7 @@ class Clients:
 
     def _ask(self, kept: bool) -> None:
         connection: HTTPConnection = self._server.connect()
-        while not self._over.is_set():
+        while not self.over.is_set():
             try:
                 answer = exchange(connection, "GET", self._target)
                 if answer.status != 200:
